@@ -1,0 +1,53 @@
+# Everything a fresh checkout needs: Python 3.11+ and make. uv is used where it is there.
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+PYTHON ?= python3
+
+.PHONY: install demo test lint format bench crash lock docs clean
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	  test -x $(PY) || uv venv --quiet --python $(PYTHON) $(VENV); \
+	  uv pip install --quiet --python $(PY) --require-hashes -r requirements.lock; \
+	  uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .; \
+	else \
+	  test -x $(PY) || $(PYTHON) -m venv $(VENV); \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $@
+
+demo: install
+	$(VENV)/bin/amci demo $(DIR)
+
+test: install
+	$(PY) -m pytest -n 2 -q
+
+lint: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PY) docs/generate.py --check
+
+format: install
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+docs: install
+	$(PY) docs/generate.py
+
+bench: install
+	$(PY) -m bench
+
+crash: install
+	$(PY) -m pytest tests/crash -q --crash-all
+
+# Needs uv; writes versions and hashes, never an index.
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,54 @@
+"""The only place that asks what time it is, makes ids, or sleeps."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where moments come from; handed in, so that tests need not wait."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, in UTC."""
+        ...
+
+    def wait(self, event: threading.Event, pause: timedelta) -> bool:
+        """Wait until `event` is set or `pause` has passed; True if it was set."""
+        ...
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, in UTC."""
+        return datetime.now(UTC)
+
+    def wait(self, event: threading.Event, pause: timedelta) -> bool:
+        """Wait until `event` is set or `pause` has passed; True if it was set."""
+        return event.wait(pause.total_seconds())
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with microseconds and `Z`; sorts as text the way moments sort."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment(text: str) -> datetime:
+    """Inverse of `timestamp`; also takes any ISO 8601 text, UTC where it names no zone."""
+    parsed = datetime.fromisoformat(text)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def stopwatch() -> float:
+    """Seconds on a clock that never goes back; only differences mean anything."""
+    return time.perf_counter()
+
+
+def new_id() -> str:
+    """A fresh random id, 32 hex digits."""
+    return uuid.uuid4().hex

@@ -1,0 +1,161 @@
+"""Every error amci raises on purpose, drawn as one tree.
+
+AmciError                                exit 1
+├── ConfigError(problems)                     2
+├── NotFound                                  4
+├── WorkspaceError
+│   ├── NoWorkspace                          10
+│   ├── WorkspaceBusy                        11
+│   └── WorkspaceTooNew
+├── StateError
+│   ├── IllegalMove
+│   └── LeaseLost
+├── StorageError                              the disk is at fault: full, read-only, unreadable; retried
+├── QueryError                                2
+├── DataError                                 the file is at fault: quarantine, never retry
+│   ├── Unroutable
+│   ├── MalformedFile(line)
+│   ├── SchemaConflict(column, have, got)
+│   └── QualityError(rule)
+└── TransformError(name)                      the plugin is at fault: failed, with its traceback
+
+The class answers three questions: may it be retried, what does the process exit with, what should one do next.
+Two more codes belong to the command line alone: 3, some runs failed; 70, a bug in amci; 130, interrupted.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class AmciError(Exception):
+    """Something went wrong in amci."""
+
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message or inspect.cleandoc(type(self).__doc__ or ""))
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the configuration."""
+
+    file: str  #: relative to the workspace
+    field: str  #: dotted path inside the file, or empty for the file as a whole
+    says: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.field, self.says) if part)
+
+
+class ConfigError(AmciError):
+    """The configuration has mistakes; all of them are listed."""
+
+    exit_code = 2
+
+    def __init__(self, problems: list[Problem], *, hint: str = "") -> None:
+        super().__init__("\n".join(map(str, problems)), hint=hint)
+        self.problems = problems
+
+
+class UsageError(AmciError):
+    """The command was called with something it cannot use."""
+
+    exit_code = 2
+
+
+class NotFound(AmciError):
+    """There is no such thing."""
+
+    exit_code = 4
+
+
+class WorkspaceError(AmciError):
+    """The workspace cannot be used."""
+
+
+class NoWorkspace(WorkspaceError):
+    """No workspace here."""
+
+    exit_code = 10
+
+
+class WorkspaceBusy(WorkspaceError):
+    """Another amci is writing to this workspace."""
+
+    exit_code = 11
+
+
+class WorkspaceTooNew(WorkspaceError):
+    """This workspace was written by a newer amci."""
+
+
+class StateError(AmciError):
+    """The run store refused."""
+
+
+class IllegalMove(StateError):
+    """A run cannot go from its status to the one asked for."""
+
+
+class LeaseLost(StateError):
+    """Another worker has taken this run over."""
+
+
+class StorageError(AmciError):
+    """The disk refused to read or write."""
+
+    retryable = True
+
+
+class QueryError(AmciError):
+    """The query cannot be run."""
+
+    exit_code = 2
+
+
+class DataError(AmciError):
+    """The file is at fault."""
+
+
+class Unroutable(DataError):
+    """No dataset's pattern matches this key."""
+
+
+class MalformedFile(DataError):
+    """The file is not what its format promises."""
+
+    def __init__(self, message: str = "", *, line: int | None = None, hint: str = "") -> None:
+        super().__init__(f"line {line}: {message}" if line else message, hint=hint)
+        self.line = line  #: physical line, counted from 1
+
+
+class SchemaConflict(DataError):
+    """A column arrived with a type the table does not take."""
+
+    def __init__(self, column: str, have: str, got: str, *, hint: str = "") -> None:
+        super().__init__(f"column {column}: the table has {have}, the file has {got}", hint=hint)
+        self.column = column
+        self.have = have
+        self.got = got
+
+
+class QualityError(DataError):
+    """A quality rule with `on_fail: fail` did not hold."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(f"quality rule {rule}: {message}")
+        self.rule = rule
+
+
+class TransformError(AmciError):
+    """A transform raised."""
+
+    def __init__(self, name: str, message: str, *, hint: str = "") -> None:
+        super().__init__(f"transform {name}: {message}", hint=hint)
+        self.name = name

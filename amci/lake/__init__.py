@@ -1,0 +1,1 @@
+"""WHAT ARRIVED: raw files become rows that can be queried, exactly once."""

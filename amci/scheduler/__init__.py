@@ -1,0 +1,1 @@
+"""WHEN: schedules and the fires they cause."""

@@ -1,0 +1,1 @@
+"""WHO: the advertisers whose results arrive here."""

@@ -1,0 +1,1 @@
+"""WHAT TO ASK: AMC workflows and their executions."""
