@@ -49,6 +49,11 @@ def stopwatch() -> float:
     return time.perf_counter()
 
 
+def pause(seconds: float) -> None:
+    """Do nothing for a moment."""
+    time.sleep(seconds)
+
+
 def new_id() -> str:
     """A fresh random id, 32 hex digits."""
     return uuid.uuid4().hex

@@ -19,8 +19,8 @@ AmciError                                exit 1
 │   └── QualityError(rule)
 └── TransformError(name)                      the plugin is at fault: failed, with its traceback
 
-The class answers three questions: may it be retried, what does the process exit with, what should one do next.
-Two more codes belong to the command line alone: 3, some runs failed; 70, a bug in amci; 130, interrupted.
+The class answers: may it be retried, what does the process exit with, what should one do next.
+Three more codes belong to the command line: 3, some runs failed; 70, a bug in amci; 130, interrupted.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -15,20 +16,36 @@ def sanitized(name: str) -> str:
     The rule is awswrangler's, which named the AWS solution's Glue tables and columns, so tables keep their
     names. A name with no letter or digit left becomes `_`.
     """
-    plain = "".join(c for c in unicodedata.normalize("NFD", name) if unicodedata.category(c) != "Mn")
-    return _OTHER.sub("_", plain).lower() or "_"
+    return _OTHER.sub("_", _without_accents(name)).lower() or "_"
+
+
+def _without_accents(name: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFD", name) if unicodedata.category(c) != "Mn")
+
+
+def table_name(*parts: str) -> str:
+    """The catalogue name of a table, its parts joined by `_`.
+
+    Where `sanitized` would drop letters (any script but Latin), six hex digits of the full name's SHA-256 are
+    added, so that two workflows never share a table because of their alphabet.
+    """
+    full = "_".join(part for part in parts if part)
+    lost = any(c.isalnum() and not c.isascii() for c in _without_accents(full))
+    return sanitized(full) + (f"_{hashlib.sha256(full.encode()).hexdigest()[:6]}" if lost else "")
 
 
 def column_names(header: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
     """Sanitised names for a header, made unique without regard to case by a numbered suffix.
 
     `Total Sales, total_sales` become `total_sales, total_sales_2`; a name in `reserved` is taken already.
-    An empty header cell becomes `column_<position>`.
+    A header cell without a Latin letter or digit becomes `column_<position>`.
     """
     taken = set(reserved)
     names = []
     for position, cell in enumerate(header, start=1):
-        base = sanitized(cell) if cell.strip() else f"column_{position}"
+        base = sanitized(cell)
+        if not base.strip("_"):
+            base = f"column_{position}"
         name, n = base, 1
         while name in taken:
             n += 1

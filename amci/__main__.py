@@ -1,0 +1,64 @@
+"""Entry point: runs the command line and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from amci.errors import AmciError
+from amci.output import Output
+
+_BUG, _INTERRUPTED = 70, 130
+
+
+def main() -> NoReturn:
+    """Run the `amci` command; the exit codes are those of `amci.errors`."""
+    out = Output(as_json="--json" in sys.argv)
+    try:
+        from amci.cli import app
+
+        _arm()
+        sys.exit(app(standalone_mode=True) or 0)
+    except AmciError as error:
+        out.error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        out.note("amci: interrupted; what was not finished is taken up the next time")
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, as `head` does.
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:  # noqa: BLE001 - the last line: a bug is said to be one
+        out.error(_bug(error))
+        sys.exit(_BUG)
+
+
+def _bug(error: Exception) -> AmciError:
+    """A bug's place, without the values that may be in its text."""
+    from amci import log
+
+    log.get(__name__).error("bug", exc_info=error)
+    last = error.__traceback__
+    while last and last.tb_next:
+        last = last.tb_next
+    where = f"{last.tb_frame.f_code.co_filename.rpartition('amci/')[2]}:{last.tb_lineno}" if last else "?"
+    return AmciError(
+        f"a bug in amci: {type(error).__name__} at {where}",
+        hint="please report it; logs/amci.jsonl has the traceback",
+    )
+
+
+def _arm() -> None:
+    """Let a crash test count or hit fault points; see `amci.testing`."""
+    from amci.config import environment
+
+    plan = environment().get("AMCI_FAULT")
+    if plan:
+        from amci.testing import arm
+
+        arm(plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""The command line: parse, call, show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from amci import __version__
+from amci.context import Context, command
+from amci.lake.cli import lake_app, query_command, sql_command
+
+if TYPE_CHECKING:
+    from amci.engine import Engine
+    from amci.runs import Run
+
+#: Some runs failed; what succeeded is there.
+SOME_FAILED = 3
+
+app = typer.Typer(
+    name="amci",
+    help="Amazon Marketing Cloud Insights on one machine: files in, DuckDB SQL out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+runs_app = typer.Typer(
+    help="Work: what waits, what ran, what failed.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(lake_app, name="lake")
+app.add_typer(runs_app, name="runs")
+
+RunIds = Annotated[list[int], typer.Argument(help="Run ids.", show_default=False)]
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@command(app, "init", epilog="Example: amci init insights")
+def init(ctx: Context, directory: Annotated[Path, typer.Argument(help="Directory to make.")]) -> None:
+    """Make a workspace with an example project."""
+    from amci.scaffold import make
+
+    workspace = make(directory)
+    ctx.out.record(
+        {"home": str(workspace.home)},
+        [
+            f"workspace {workspace.home}",
+            f"next: put files into {workspace.raw}, then `amci drain --home {directory}`",
+        ],
+    )
+
+
+@command(app, "drain", epilog="Example: amci drain")
+def drain(ctx: Context) -> None:
+    """Process everything that is present, then stop."""
+    report_drain(ctx)
+
+
+def report_drain(ctx: Context) -> None:
+    """Drain and say what became of it; exit code 3 where runs failed."""
+    from amci.signals import stopping
+
+    with ctx.engine() as engine, ctx.out.progress("draining") as tell, stopping() as stop:
+        done = engine.drain(stop, _teller(tell))
+    report = {
+        "new": done.found.new,
+        "succeeded": done.tally.succeeded,
+        "skipped": done.tally.skipped,
+        "failed": done.tally.failed,
+        "unroutable": done.found.unroutable,
+        "removed": done.found.removed,
+        "settling": done.found.settling,
+        "waiting": done.tally.left,
+    }
+    ctx.out.record(report, _drained(report))
+    if done.tally.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _drained(report: dict[str, int]) -> list[str]:
+    lines = [
+        f"{report['new']} new object versions; runs: {report['succeeded']} succeeded,"
+        f" {report['skipped']} skipped, {report['failed']} failed"
+    ]
+    if report["failed"] or report["unroutable"]:
+        lines.append(f"{report['unroutable']} matched no dataset; `amci lake quarantine` says what and why")
+    if report["removed"]:
+        lines.append(f"{report['removed']} raw files are gone; their rows stay in the lake")
+    if report["settling"]:
+        lines.append(
+            f"{report['settling']} files are still being written; drain again when they are complete"
+        )
+    if report["waiting"]:
+        lines.append(f"{report['waiting']} runs wait for another try; `amci runs list --status pending`")
+    return lines
+
+
+@command(app, "up", epilog="Example: amci up")
+def up(ctx: Context) -> None:
+    """Watch the raw directories and process what lands, until interrupted."""
+    from amci.signals import stopping
+
+    with ctx.engine() as engine, stopping() as stop:
+        watched = ", ".join(str(root.path) for root in engine.roots)
+        ctx.out.note(f"watching {watched}; stop with Ctrl-C")
+        tally = engine.up(stop, _line_teller(ctx))
+    ctx.out.record({"succeeded": tally.succeeded, "skipped": tally.skipped, "failed": tally.failed})
+
+
+def _teller(tell: Any) -> Any:
+    counts: dict[str, int] = {}
+
+    def see(run: Run) -> None:
+        counts[run.status] = counts.get(run.status, 0) + 1
+        tell(", ".join(f"{n:,} {status.lower()}" for status, n in counts.items()))
+
+    return see
+
+
+def _line_teller(ctx: Context) -> Any:
+    def see(run: Run) -> None:
+        if run.status.is_final:
+            ctx.out.note(
+                f"run {run.run_id} {run.kind} {run.status.lower()}"
+                + (f": {run.reason}" if run.reason else "")
+            )
+
+    return see
+
+
+@command(app, "demo", epilog="Example: amci demo /tmp/amci-demo")
+def demo(
+    ctx: Context,
+    directory: Annotated[Path | None, typer.Argument(help="Where; a temporary directory by default.")] = None,
+) -> None:
+    """Make a workspace with sample files of three tenants, load them, and show what became of each."""
+    from amci.demo import show
+
+    show(ctx.out, directory)
+
+
+@command(app, "status", epilog="Example: amci status --json")
+def status(ctx: Context) -> None:
+    """What there is and what waits, at a glance."""
+    from amci.status import overview
+
+    report = overview(ctx.workspace)
+    ctx.out.record(report, [f"{name.replace('_', ' ')}: {value}" for name, value in report.items()])
+
+
+@command(app, "doctor", epilog="Example: amci doctor")
+def doctor(ctx: Context) -> None:
+    """What is wrong, and what to do about it."""
+    from amci.doctor import examine
+
+    found = examine(ctx.workspace)
+    ctx.out.rows([f.as_row() for f in found], ["severity", "what", "do"], empty="nothing is wrong")
+    if any(f.severity == "error" for f in found):
+        raise typer.Exit(1)
+
+
+@command(app, "redrive", epilog="Example: amci redrive 17 18, or: amci redrive --failed")
+def redrive(
+    ctx: Context,
+    run_ids: Annotated[list[int] | None, typer.Argument(help="Run ids.", show_default=False)] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All failed runs.")] = False,
+) -> None:
+    """Put failed or skipped runs back in line and do them."""
+    from amci.errors import UsageError
+
+    if not run_ids and not failed:
+        raise UsageError("which runs?", hint="name their ids, or say --failed")
+    with ctx.engine() as engine:
+        again = engine.redrive(run_ids or [], all_failed=failed)
+        report_work(ctx, engine, redriven=len(again))
+
+
+def report_work(ctx: Context, engine: Engine, **also: int) -> None:
+    """Do the runs there are and say what became of them; exit code 3 where some failed."""
+    from amci.signals import stopping
+
+    with ctx.out.progress("working") as tell, stopping() as stop:
+        tally = engine.work(stop, _teller(tell))
+    ctx.out.record(also | {"succeeded": tally.succeeded, "skipped": tally.skipped, "failed": tally.failed})
+    if tally.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+@command(runs_app, "list", epilog="Example: amci runs list --status failed")
+def runs_list(
+    ctx: Context,
+    status: Annotated[
+        str | None, typer.Option(help="pending, running, succeeded, skipped, failed or cancelled.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="light or heavy.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
+    before: Annotated[int | None, typer.Option(help="Only runs with a smaller id; for paging.")] = None,
+) -> None:
+    """Runs, newest first."""
+    from amci.clock import SystemClock
+    from amci.runs import RunStore
+
+    with ctx.state() as state:
+        found = RunStore(state, SystemClock()).list(
+            status=_status(status), kind=kind, tenant=tenant, limit=limit, before=before
+        )
+    ctx.out.rows(
+        [_run_row(run) for run in found],
+        ["run_id", "kind", "status", "tenant_id", "object", "changed_at", "reason"],
+        empty="no runs",
+    )
+
+
+@command(runs_app, "show", epilog="Example: amci runs show 17")
+def runs_show(ctx: Context, run_id: Annotated[int, typer.Argument(help="Run id.")]) -> None:
+    """One run: what it is about, its history, and the runs of the same story."""
+    from amci.clock import SystemClock
+    from amci.runs import RunStore
+
+    with ctx.state() as state:
+        store = RunStore(state, SystemClock())
+        run, events, story = store.get(run_id), store.events(run_id), store.story(run_id)
+    details = _run_row(run) | {
+        "attempts": run.attempts,
+        "claims": run.claims,
+        "payload": run.payload,
+        "result": run.result,
+    }
+    history = [{"at": e.at, "event": e.event, "reason": e.reason, "worker": e.worker} for e in events]
+    if ctx.out.as_json:
+        ctx.out.record(details | {"history": history, "story": [_run_row(r) for r in story]})
+        return
+    ctx.out.record({k: v for k, v in details.items() if v not in (None, "")})
+    ctx.out.text("")
+    ctx.out.rows(history, ["at", "event", "reason", "worker"])
+    ctx.out.text("")
+    ctx.out.rows([_run_row(r) for r in story], ["run_id", "kind", "status", "object", "reason"])
+
+
+@command(runs_app, "cancel", epilog="Example: amci runs cancel 17")
+def runs_cancel(ctx: Context, run_ids: RunIds) -> None:
+    """Cancel runs that have not ended."""
+    with ctx.engine() as engine:
+        gone = engine.runs.cancel(run_ids)
+    ctx.out.record({"cancelled": len(gone)})
+
+
+def _status(name: str | None) -> Any:
+    from amci.errors import UsageError
+    from amci.runs import RunStatus
+
+    if name is None:
+        return None
+    if name.upper() not in RunStatus.__members__:
+        raise UsageError(f"no status '{name}'", hint=f"one of {', '.join(s.lower() for s in RunStatus)}")
+    return RunStatus(name.upper())
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "kind": run.kind,
+        "status": run.status.value,
+        "tenant_id": run.tenant_id,
+        "object": run.idempotency_key.split(":", 1)[-1],
+        "run_after": run.run_after,
+        "created_at": run.created_at,
+        "changed_at": run.changed_at,
+        "correlation_id": run.correlation_id,
+        "reason": run.reason,
+    }
+
+
+query_command(app)
+sql_command(app)

@@ -1,0 +1,226 @@
+"""Configuration at the edge: strict YAML, settings, and the only look at the environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+
+from amci.errors import ConfigError, Problem, UsageError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_UNIT = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(value: object) -> object:
+    """`500ms`, `2s`, `5m`, `1h`, `30d`; a bare number is seconds."""
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return timedelta(**{_UNIT[match[2]]: float(match[1])})
+    if isinstance(value, str) and not re.fullmatch(r"\d+(\.\d+)?", value.strip()):
+        raise ValueError("should be a duration such as '500ms', '2s', '5m', '1h' or '30d'")
+    return value
+
+
+def _size(value: object) -> object:
+    """`16MiB`, `2GB`, `4096`; all units are powers of 1024."""
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value.strip())
+        if not match:
+            raise ValueError("should be a size such as '4096', '16MiB' or '2GB'")
+        return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
+    return value
+
+
+def duration(text: str) -> timedelta:
+    """A duration as people write it; raises UsageError."""
+    try:
+        return TypeAdapter(Duration).validate_python(text)
+    except ValidationError:
+        raise UsageError(f"'{text}' is not a duration", hint="write 500ms, 2s, 5m, 1h or 30d") from None
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Size = Annotated[int, BeforeValidator(_size)]
+
+
+class Strict(BaseModel):
+    """A piece of configuration: unknown keys are mistakes, values never change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class NotifySettings(Strict):
+    """Somebody to tell."""
+
+    kind: Literal["console", "file"] = "console"
+    """`console` writes one line to standard error, `file` appends JSON lines."""
+    path: str = "logs/notices.jsonl"
+    """For `file`: where, relative to the workspace."""
+    events: tuple[str, ...] = ("failed",)
+    """Which events: `failed`, `skipped`, `succeeded`, `quality`."""
+    tenants: tuple[str, ...] = ()
+    """Only these tenants; empty means all."""
+
+
+class RootSettings(Strict):
+    """A directory that is watched for raw files."""
+
+    name: str
+    """Short name, part of an object's identity; never change it."""
+    path: str
+    """Directory, relative to the workspace or absolute. Outside directories are only read."""
+    watch: Literal["events", "polling", "off"] = "events"
+    """`polling` for network mounts, where the kernel reports no events; `off` leaves it to the scans."""
+
+
+class Settings(Strict):
+    """The settings in amci.yaml."""
+
+    name: str = "amci"
+    """Name of the workspace, shown in status and notices."""
+    roots: tuple[RootSettings, ...] = (RootSettings(name="raw", path="raw"),)
+    """Directories that are watched."""
+    settle: Duration = timedelta(seconds=0.5)
+    """A file has landed when its size and mtime stood still this long (or it was renamed into place)."""
+    scan_every: Duration = timedelta(seconds=30)
+    """How often `amci up` compares the directories with what it knows, whatever events said."""
+    batch: int = 500
+    """At most this many small files share one transaction."""
+    lease: Duration = timedelta(seconds=60)
+    """A worker that is silent this long loses its runs."""
+    max_attempts: int = 5
+    """Tries of a run that meets a passing fault (disk full, busy file), the first one included."""
+    retry_interval: Duration = timedelta(seconds=1)
+    """Pause before the second try; doubles each time, with jitter, up to `retry_max_delay`."""
+    retry_max_delay: Duration = timedelta(minutes=5)
+    """Longest pause between two tries."""
+    threads: int | None = None
+    """Threads DuckDB may use; as many as there are cores by default."""
+    memory_limit: Size = 1024**3
+    """Memory DuckDB may use while loading."""
+    query_memory_limit: Size = 2 * 1024**3
+    """Memory a query may use."""
+    query_timeout: Duration = timedelta(minutes=10)
+    """A query that runs longer is stopped."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is written to logs/amci.jsonl."""
+    notify: tuple[NotifySettings, ...] = (NotifySettings(),)
+    """Whom to tell, and of what."""
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is a mistake, as it always is."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str | int) and key in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"line {line}: key {key!r} stands twice", None
+                )
+            if isinstance(key, str | int):
+                seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+# YAML 1.1 reads `on`, `yes` and `22:11` as something else than text; people mean what they write.
+_UniqueKeys.yaml_implicit_resolvers = {
+    first: [
+        (tag, regexp)
+        for tag, regexp in resolvers
+        if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int")
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_UniqueKeys.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_UniqueKeys.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
+)
+
+
+def read_document(path: Path, shown: str) -> dict[str, Any]:
+    """One YAML or JSON document as a mapping; ConfigError where it is not one."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        # _UniqueKeys is a SafeLoader: it builds plain values only.
+        document = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        said = getattr(error, "problem", None) or str(error)
+        raise ConfigError([Problem(shown, "", f"{where}{said}")]) from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigError([Problem(shown, "", "should be a mapping of keys to values")])
+    return document
+
+
+def parsed(model: type[Model], document: Mapping[str, Any], shown: str) -> Model:
+    """`document` as a value of `model`; ConfigError with every mistake in it."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError([_problem(model, shown, dict(e)) for e in error.errors()]) from None
+
+
+def _problem(model: type[BaseModel], shown: str, error: dict[str, Any]) -> Problem:
+    field = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(model, error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        says = "unknown key" + (f" (did you mean '{near[0]}'?)" if near else "")
+    elif error["type"] == "missing":
+        says = "field required"
+    else:
+        says = error["msg"].removeprefix("Value error, ")
+        says = says[0].lower() + says[1:]
+    return Problem(shown, field, says)
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
+    """The field names of the model that lies at `loc` inside `model`."""
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue
+        nested = [a for a in (field.annotation, *_flat_args(field.annotation)) if _is_model(a)]
+        if not nested:
+            return []
+        model = nested[0]
+    return list(model.model_fields)
+
+
+def _flat_args(annotation: object) -> list[Any]:
+    return [inner for arg in get_args(annotation) for inner in (arg, *_flat_args(arg))]
+
+
+def _is_model(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def environment() -> Mapping[str, str]:
+    """The process's environment; nobody else looks at it."""
+    return os.environ
+
+
+def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
+    """amci.yaml with `AMCI_<FIELD>` from the environment laid over its single-valued settings."""
+    document = read_document(path, path.name)
+    plain = {name for name, f in Settings.model_fields.items() if name not in ("roots", "notify")}
+    over = {name: environ[f"AMCI_{name.upper()}"] for name in plain if environ.get(f"AMCI_{name.upper()}")}
+    return parsed(Settings, document | over, path.name)

@@ -1,0 +1,99 @@
+"""What every command has: a workspace to find, an output to print to, and the options --home and --json."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from amci.output import Output
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from amci.engine import Engine
+    from amci.project import Project
+    from amci.state import State
+    from amci.workspace import Workspace
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Workspace; else AMCI_HOME, else here or above.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", show_default=False)]
+
+
+class Context:
+    """One call of one command. Everything heavy is imported when it is asked for."""
+
+    def __init__(self, home: Path | None, *, as_json: bool) -> None:
+        self._home = home
+        self.out = Output(as_json=as_json)
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that is meant; raises NoWorkspace."""
+        from amci.config import environment
+        from amci.workspace import find
+
+        return find(self._home, environment(), Path.cwd())
+
+    def project(self) -> Project:
+        """Its configuration; raises ConfigError."""
+        from amci.config import environment
+        from amci.project import load
+
+        return load(self.workspace, environment())
+
+    def engine(self) -> AbstractContextManager[Engine]:
+        """The workspace opened for writing; raises WorkspaceBusy."""
+        from amci import log
+        from amci.clock import SystemClock
+        from amci.config import environment
+        from amci.engine import open_engine
+
+        workspace, clock = self.workspace, SystemClock()
+        log.configure(workspace.log, "info", False, clock=clock)
+        return open_engine(workspace, clock, environment())
+
+    def state(self) -> State:
+        """The run store, to look at only, also while another process writes; raises NotFound before the first run."""
+        from amci.errors import NotFound
+        from amci.state import State
+
+        if not self.workspace.state.exists():
+            raise NotFound(
+                "nothing has run in this workspace yet", hint="put files into raw/, then run `amci drain`"
+            )
+        return State.read_only(self.workspace.state)
+
+
+def command(
+    app: typer.Typer, name: str, **options: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function `f(ctx: Context, ...)` as a command that also takes --home and --json."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(function, include_extras=True)
+        own = list(inspect.signature(function).parameters.values())[1:]
+
+        def run(**values: Any) -> None:
+            context = Context(values.pop("home"), as_json=values.pop("json"))
+            function(context, **values)
+
+        added = {"home": (HomeOption, None), "json": (JsonOption, False)}
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
+        parameters += [
+            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a, default=d)
+            for n, (a, d) in added.items()
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        run.__doc__ = function.__doc__
+        app.command(name, **options)(run)
+        return function
+
+    return register

@@ -1,0 +1,91 @@
+"""Files that are complete or absent: write beside, fsync, rename."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from amci.errors import StorageError
+
+_on_fault: Callable[[str], None] | None = None
+
+
+def on_fault_point(callback: Callable[[str], None] | None) -> None:
+    """Have `callback` called at every fault point; None switches them off again."""
+    global _on_fault  # noqa: PLW0603 - one process, one switch; handing it through every call would cost more
+    _on_fault = callback
+
+
+def fault_point(name: str) -> None:
+    """A moment at which a crash test may kill the process; nothing at all otherwise."""
+    if _on_fault is not None:
+        _on_fault(name)
+
+
+def storage_error(error: OSError, doing: str) -> StorageError:
+    """What the operating system refused, in words, with what to do about it."""
+    hints = {
+        errno.ENOSPC: "free some space, then run the same command again: work goes on where it stopped",
+        errno.EDQUOT: "free some space, then run the same command again: work goes on where it stopped",
+        errno.EROFS: "the file system is read-only; remount it writable or move the workspace",
+        errno.EACCES: "give this user read and write permission there",
+        errno.EPERM: "give this user read and write permission there",
+        errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    }
+    said = os.strerror(error.errno) if error.errno else str(error)
+    hint = hints.get(error.errno or 0, "check the disk; the run is tried again")
+    return StorageError(f"{doing}: {said}", hint=hint)
+
+
+@contextmanager
+def storage_errors(doing: str) -> Iterator[None]:
+    """Translate the operating system's refusals; a file that is not there stays FileNotFoundError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise storage_error(error, doing) from error
+
+
+def fsync(path: Path) -> None:
+    """Bring a file or a directory's entries to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; what is written there takes its place in one step.
+
+    The content is fsynced before the rename and the directory after it. When the block raises, nothing of it
+    stays behind. Raises StorageError where the disk refuses.
+    """
+    part = path.with_name(f".{path.name[:120]}.{os.getpid()}-{threading.get_ident()}.part")
+    with storage_errors(f"write {path.name}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            fault_point("files.before_fsync")
+            fsync(part)
+            fault_point("files.before_rename")
+            part.replace(path)
+            fault_point("files.after_rename")
+            fsync(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Put `content` at `path` in one step."""
+    with replacing(path) as part:
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)

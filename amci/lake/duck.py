@@ -1,0 +1,94 @@
+"""DuckDB connections: the DuckLake extensions, limits, and errors in amci's words."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from amci.errors import AmciError, StorageError
+from amci.names import literal
+
+#: Extension name and the package whose wheel carries its binary; versions equal DuckDB's own.
+_EXTENSIONS = {"ducklake": "duckdb_extension_ducklake", "sqlite_scanner": "duckdb_extension_sqlite_scanner"}
+
+
+def connect(*, memory_limit: int, threads: int | None, temp: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the extensions loaded; `memory_limit` in bytes, `temp` is where it may spill."""
+    con = duckdb.connect()
+    # Rows carry their place in the file (_row), so DuckDB need not hold them back to keep an order.
+    con.execute("SET preserve_insertion_order = false")
+    con.execute("SET autoinstall_known_extensions = false")
+    # Times in a lake are UTC, whatever the machine's zone.
+    con.execute("SET TimeZone = 'UTC'")
+    con.execute(f"SET memory_limit = '{memory_limit // 1024}KiB'")
+    if threads:
+        con.execute(f"SET threads = {threads}")
+    if temp:
+        con.execute(f"SET temp_directory = {literal(str(temp))}")
+    for extension in _EXTENSIONS:
+        _load(con, extension)
+    return con
+
+
+def _load(con: duckdb.DuckDBPyConnection, extension: str) -> None:
+    spec = importlib.util.find_spec(_EXTENSIONS[extension])
+    folders = [Path(p) for p in spec.submodule_search_locations or []] if spec else []
+    found = [
+        binary
+        for folder in folders
+        for binary in folder.glob(f"extensions/v{duckdb.__version__}/{extension}.duckdb_extension")
+    ]
+    try:
+        if found:
+            con.execute(f"LOAD {literal(str(found[0]))}")
+        else:
+            con.execute(f"INSTALL {extension}")
+            con.execute(f"LOAD {extension}")
+    except duckdb.Error as error:
+        package = _EXTENSIONS[extension].replace("_", "-")
+        raise AmciError(
+            f"DuckDB's extension {extension} cannot be loaded",
+            hint=f"install {package}=={duckdb.__version__} beside duckdb {duckdb.__version__}",
+        ) from error
+
+
+def attach(
+    con: duckdb.DuckDBPyConnection, metadata: Path, data: Path, *, read_only: bool = False, as_of: str = ""
+) -> None:
+    """Attach the lake as database `lake`; `as_of` is a DuckLake snapshot option, or empty for the newest."""
+    options = [f"DATA_PATH {literal(f'{data}/')}", "OVERRIDE_DATA_PATH true", "META_BUSY_TIMEOUT 10000"]
+    options += ["READ_ONLY"] if read_only else ["DATA_INLINING_ROW_LIMIT 0", "META_JOURNAL_MODE 'WAL'"]
+    options += [as_of] if as_of else []
+    with duck_errors("open the catalog"):
+        con.execute(f"ATTACH {literal(f'ducklake:sqlite:{metadata}')} AS lake ({', '.join(options)})")
+
+
+@contextmanager
+def duck_errors(doing: str) -> Iterator[None]:
+    """Translate what DuckDB says of the disk and of locks; both pass, so the run is tried again."""
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error)
+        lowered = text.lower()
+        if "database is locked" in lowered or "database is busy" in lowered:
+            raise StorageError(f"{doing}: the catalog is busy", hint="it is tried again") from error
+        if "no space left" in lowered or "disk full" in lowered or "database or disk is full" in lowered:
+            raise StorageError(
+                f"{doing}: no space left on the disk",
+                hint="free some space, then run the same command again: work goes on where it stopped",
+            ) from error
+        if "permission denied" in lowered or "read-only" in lowered or "readonly" in lowered:
+            raise StorageError(
+                f"{doing}: the disk refused to write", hint="give this user read and write permission there"
+            ) from error
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise StorageError(
+                f"{doing}: more memory was needed than memory_limit allows",
+                hint="raise memory_limit in amci.yaml, or lower threads",
+            ) from error
+        raise

@@ -1,0 +1,15 @@
+"""Readers of raw files: CSV, JSON and Parquet become batches in which every column is text."""
+
+from amci.lake.formats.model import CsvOptions, FileFormat, JsonOptions, Limits, TextBatch, format_of
+from amci.lake.formats.reading import Reading, open_reading
+
+__all__ = [
+    "CsvOptions",
+    "FileFormat",
+    "JsonOptions",
+    "Limits",
+    "Reading",
+    "TextBatch",
+    "format_of",
+    "open_reading",
+]

@@ -1,0 +1,126 @@
+"""Rows of JSON values gathered into batches of text columns, of which there are only ever more."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+from amci.errors import MalformedFile
+from amci.lake.formats.json_cursor import Number
+from amci.lake.formats.model import TextBatch
+from amci.names import column_names
+
+_ROWS = 20_000
+_CHARACTERS = 8 << 20
+_CELLS = 4_000_000
+
+# Keys from the top down; a lone key stands for itself, because a text remembers its hash.
+_Path = str | tuple[str, ...]
+
+
+class Columns:
+    """The table that one part of a JSON file makes.
+
+    Columns stand in order of first appearance. Nested objects become `parent_child`, however deep, and lists
+    become compact JSON. A column that is missing in a row is NULL there.
+    """
+
+    def __init__(self, part: str, reserved: frozenset[str], *, max_columns: int) -> None:
+        self._part = part
+        self._reserved = reserved
+        self._max_columns = max_columns
+        self._names: list[str] = []
+        self._paths: dict[_Path, None] = {}
+        self._strings: set[_Path] = set()
+        self._rows: list[dict[_Path, str | None]] = []
+        self._lines: list[int] = []
+        self._characters = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a batch is due."""
+        rows = len(self._rows)
+        return rows >= _ROWS or self._characters >= _CHARACTERS or rows * len(self._paths) >= _CELLS
+
+    @property
+    def quoted(self) -> set[tuple[str, str]]:
+        """(part, column) of every column in which some value was a JSON string; as of the last batch."""
+        return {
+            (self._part, name)
+            for path, name in zip(self._paths, self._names, strict=False)
+            if path in self._strings
+        }
+
+    def add(self, row: dict[str, Any], *, line: int, size: int) -> None:
+        """Take a row of so many characters that stands on that line.
+
+        Raises MalformedFile when there are too many columns.
+        """
+        flat: dict[_Path, str | None] = {}
+        self._flatten(row, (), flat)
+        if not flat.keys() <= self._paths.keys():
+            self._paths.update(dict.fromkeys(flat))
+            if len(self._paths) > self._max_columns:
+                raise MalformedFile(
+                    f"it has more than {self._max_columns} columns",
+                    line=line,
+                    hint="If the file is sound, raise max_columns.",
+                )
+        self._rows.append(flat)
+        self._lines.append(line)
+        self._characters += size
+
+    def batch(self) -> TextBatch | None:
+        """The rows taken since the last batch; None if there are none, or none with a field.
+
+        Raises MalformedFile for a string that is no Unicode text (half of a surrogate pair).
+        """
+        if not self._rows or not self._paths:
+            return None
+        if len(self._names) < len(self._paths):
+            header = (path if isinstance(path, str) else "_".join(path) for path in self._paths)
+            self._names = column_names(header, self._reserved)
+        try:
+            arrays = [pa.array([row.get(path) for row in self._rows], pa.string()) for path in self._paths]
+        except UnicodeEncodeError:
+            line = next(line for row, line in zip(self._rows, self._lines, strict=True) if not _is_text(row))
+            raise MalformedFile(
+                "a string is not Unicode text", line=line, hint="Check the file where it was made."
+            ) from None
+        self._rows, self._lines, self._characters = [], [], 0
+        return TextBatch(self._part, pa.RecordBatch.from_arrays(arrays, names=self._names))
+
+    def _flatten(self, row: dict[str, Any], above: tuple[str, ...], into: dict[_Path, str | None]) -> None:
+        for key, value in row.items():
+            path = (*above, key) if above else key
+            kind = type(value)
+            if kind is str:
+                into[path] = value
+                self._strings.add(path)
+            elif value is None or kind is Number:
+                into[path] = value
+            elif kind is dict:
+                self._flatten(value, (*above, key), into)
+            else:
+                into[path] = compact(value)
+
+
+def compact(value: Any) -> str:
+    """JSON text without spaces, numbers as they were written."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{compact(key)}:{compact(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(compact, value)) + "]"
+    if isinstance(value, Number):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_text(row: dict[_Path, str | None]) -> bool:
+    try:
+        "".join(filter(None, row.values())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

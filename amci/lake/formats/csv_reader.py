@@ -1,0 +1,199 @@
+"""CSV as batches of text, at the speed of Arrow and with its silences mended."""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from amci.errors import MalformedFile
+from amci.lake.formats.escapes import unescaped
+from amci.lake.formats.faults import Shape, record_fault, text_fault
+from amci.lake.formats.source import ChunkFile, at_least
+from amci.lake.formats.text import BadText, checked, utf8
+from amci.names import column_names
+
+if TYPE_CHECKING:
+    from amci.lake.formats.model import CsvOptions, Limits
+    from amci.lake.formats.source import Source
+
+BLOCK_BYTES = 4 << 20
+
+# A bare empty value is NULL, a quoted one is ''.
+_AS_TEXT = arrow_csv.ConvertOptions(
+    default_column_type=pa.string(),
+    strings_can_be_null=True,
+    null_values=[""],
+    quoted_strings_can_be_null=False,
+)
+
+
+class _Unclosed(Exception):
+    """The last record swallowed the end of the file."""
+
+
+class _TooLong(Exception):
+    """A record is longer than it may be."""
+
+
+def csv_batches(
+    source: Source,
+    options: CsvOptions,
+    limits: Limits,
+    reserved: frozenset[str],
+    *,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a CSV file; one batch without rows when there is only a header, none when there is nothing.
+
+    Blank lines are skipped. In a file of one column a blank line is a NULL, except before the header.
+    A record may be as long as `limits.max_line_bytes`; past a block the file is read again in larger ones.
+    Raises MalformedFile with the physical line, StorageError.
+    """
+    reader = _Reader(source, options, limits, reserved)
+    done = 0
+    blocks = sorted({block_bytes, max(block_bytes, limits.max_line_bytes)})
+    for block in blocks:
+        seen = 0
+        try:
+            with closing(reader.batches(block)) as batches:
+                for batch in batches:
+                    seen += batch.num_rows
+                    if seen > done or not batch.num_rows:
+                        yield batch.slice(batch.num_rows - (seen - done))
+                        done = seen
+        except pa.ArrowInvalid as error:
+            # Arrow's words hold values of the row, so they go no further.
+            if "straddl" not in str(error) or block == blocks[-1]:
+                raise reader.fault() from None
+        except (BadText, _Unclosed, _TooLong):
+            raise reader.fault() from None
+        else:
+            return
+
+
+class _Reader:
+    """One CSV file, which may be gone through more than once."""
+
+    def __init__(self, source: Source, options: CsvOptions, limits: Limits, reserved: frozenset[str]) -> None:
+        self._source = source
+        self._options = options
+        self._limits = limits
+        self._reserved = reserved
+        self._shape = Shape(options.delimiter.encode(), options.quote.encode())
+
+    def batches(self, block: int) -> Generator[pa.RecordBatch]:
+        """The rows, parsed in blocks of so many bytes; raises what `fault` then explains."""
+        chunks = self._records()
+        found = self._header(chunks)
+        if found is None:
+            return
+        names, body = found
+        body = at_least(chunks, block, body)
+        fits = len(body) < block
+        chunks = self._ended(chain((body,), chunks), len(names))
+        parse = arrow_csv.ParseOptions(
+            delimiter=self._options.delimiter,
+            quote_char=self._options.quote,
+            newlines_in_values=True,
+            ignore_empty_lines=len(names) > 1,
+        )
+        if fits:
+            text = b"".join(chunks)
+            read = arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) + 1)
+            table = arrow_csv.read_csv(pa.py_buffer(text), read, parse, _AS_TEXT)
+            yield from self._checked(table.to_batches())
+        else:
+            read = arrow_csv.ReadOptions(column_names=names, block_size=block)
+            with closing(ChunkFile(chunks)) as file:
+                stream = pa.PythonFile(file, mode="r")
+                yield from self._checked(arrow_csv.open_csv(stream, read, parse, _AS_TEXT))
+
+    def fault(self) -> MalformedFile:
+        """Why the file was refused, found by going through it again, slowly."""
+        return text_fault(checked(self._text())) or record_fault(
+            self._records(), self._shape, max_line_bytes=self._limits.max_line_bytes
+        )
+
+    def _text(self) -> Iterator[bytes]:
+        return utf8(self._source.expanded(self._limits), self._options.encoding)
+
+    def _records(self) -> Iterator[bytes]:
+        return unescaped(self._text(), self._options, max_run=self._limits.max_line_bytes)
+
+    def _header(self, chunks: Iterator[bytes]) -> tuple[tuple[str, ...], bytes] | None:
+        """The columns' catalogue names, and what was read beyond the header; None if there is no header."""
+        text = b""
+        while not text:
+            chunk = next(chunks, None)
+            if chunk is None:
+                return None
+            text = chunk.lstrip(b"\r\n")
+        while (record := self._shape.first(text)).size == len(text) and (more := at_least(chunks, 1)):
+            if len(text) > self._limits.max_line_bytes:
+                raise _TooLong
+            text += more
+        if not record.is_closed:
+            raise _Unclosed
+        if record.columns > self._limits.max_columns:
+            raise MalformedFile(
+                f"it has {record.columns} columns, more than {self._limits.max_columns}",
+                hint="Check the delimiter. If the file is sound, raise max_columns.",
+            )
+        return _names(text[: record.size], self._options, self._reserved), text[record.size :]
+
+    def _ended(self, chunks: Iterator[bytes], columns: int) -> Iterator[bytes]:
+        """The text and, as its last record, one of empty strings.
+
+        The parser takes a quote that is never closed for a value that ends with the file. Such a value
+        swallows this record, which is how it is found out.
+        """
+        last = b"\n"
+        for chunk in chunks:
+            if chunk:
+                yield chunk
+                last = chunk[-1:]
+        if last not in b"\r\n":
+            yield b"\n"
+        yield self._shape.delimiter.join([self._shape.quote * 2] * columns) + b"\n"
+
+    def _checked(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The batches without the record `_ended` added; raises when it is gone or a record is too long."""
+        held: pa.RecordBatch | None = None
+        for batch in batches:
+            if held is not None:
+                yield held
+            if batch.nbytes > self._limits.max_line_bytes and _longest(batch) > self._limits.max_line_bytes:
+                raise _TooLong
+            held = batch
+        if held is None or held.column(held.num_columns - 1)[-1].as_py() != "":
+            raise _Unclosed
+        yield held.slice(0, held.num_rows - 1)
+
+
+@functools.lru_cache(maxsize=256)
+def _names(header: bytes, options: CsvOptions, reserved: frozenset[str]) -> tuple[str, ...]:
+    """The catalogue names of a header; kept, because ten thousand small files have few headers."""
+    try:
+        line = header.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise BadText from None
+    try:
+        cells = next(csv.reader([line], delimiter=options.delimiter, quotechar=options.quote))
+    except csv.Error:
+        raise MalformedFile("a column's name is too long", hint="A quote may be missing.") from None
+    return tuple(column_names(cells, reserved))
+
+
+def _longest(batch: pa.RecordBatch) -> int:
+    """Bytes in the values of the longest record."""
+    lengths = [pc.fill_null(pc.binary_length(column), 0).cast(pa.int64()) for column in batch.columns]
+    found: int = pc.max(functools.reduce(pc.add, lengths)).as_py()
+    return found

@@ -1,0 +1,106 @@
+"""JSON as batches of text: an array of objects, objects one after another, or arrays inside one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from amci.lake.formats.columns import Columns
+from amci.lake.formats.json_cursor import Cursor
+from amci.lake.formats.text import decoded
+
+if TYPE_CHECKING:
+    from amci.lake.formats.model import JsonOptions, Limits, TextBatch
+    from amci.lake.formats.source import Source
+
+
+def json_batches(
+    source: Source,
+    options: JsonOptions,
+    limits: Limits,
+    reserved: frozenset[str],
+    quoted: set[tuple[str, str]],
+) -> Iterator[TextBatch]:
+    """The rows of a JSON file, every value as it was written; none for an empty file, `[]` and `{}`.
+
+    With `options.explode` the top is one object and each of its arrays is a part; they are read in turn, and
+    only a row at a time is held. A batch has all columns its part has shown so far. The (part, column) pairs
+    that held strings go into `quoted`.
+    Raises MalformedFile with the physical line, StorageError.
+    """
+    cursor = Cursor(decoded(source.expanded(limits), "auto"), limit=limits.max_line_bytes)
+    if not cursor.peek():
+        return
+    for part, rows in _parts(cursor, options):
+        columns = Columns(part, reserved, max_columns=limits.max_columns)
+        for _ in rows:
+            line = cursor.line
+            row, size = cursor.value()
+            columns.add(row, line=line, size=size)
+            if columns.is_full and (batch := columns.batch()):
+                yield batch
+        if batch := columns.batch():
+            yield batch
+        quoted |= columns.quoted
+    if cursor.peek():
+        cursor.refuse("there is text after the end of the JSON")
+
+
+def _parts(cursor: Cursor, options: JsonOptions) -> Iterator[tuple[str, Iterator[None]]]:
+    """Each part's name with the rows in it; at each row the cursor stands before its object."""
+    if options.explode:
+        yield from _exploded(cursor, options.drop)
+    elif cursor.peek() == "[":
+        yield "", _objects_in_list(cursor)
+    else:
+        yield "", _objects(cursor)
+
+
+def _exploded(cursor: Cursor, drop: frozenset[str]) -> Iterator[tuple[str, Iterator[None]]]:
+    seen = set()
+    for _ in _items(cursor, "{", "}"):
+        if cursor.peek() != '"':
+            cursor.refuse("it is not valid JSON")
+        key, _size = cursor.value()
+        cursor.take(":")
+        if key in drop:
+            cursor.value()
+        elif cursor.peek() != "[":
+            cursor.refuse(
+                "a top-level field is not an array",
+                hint="Name it under drop, or do not explode this dataset.",
+            )
+        elif key in seen:
+            cursor.refuse("a top-level field comes twice")
+        else:
+            seen.add(key)
+            yield key, _objects_in_list(cursor)
+
+
+def _objects_in_list(cursor: Cursor) -> Iterator[None]:
+    for _ in _items(cursor, "[", "]"):
+        _check_object(cursor)
+        yield
+
+
+def _objects(cursor: Cursor) -> Iterator[None]:
+    while cursor.peek():
+        _check_object(cursor)
+        yield
+
+
+def _items(cursor: Cursor, opening: str, closing: str) -> Iterator[None]:
+    """Stop before each item of a list or object; whoever asks takes the item."""
+    cursor.take(opening)
+    if cursor.peek() == closing:
+        cursor.take(closing)
+        return
+    while True:
+        yield
+        if cursor.take("," + closing) == closing:
+            return
+
+
+def _check_object(cursor: Cursor) -> None:
+    if cursor.peek() not in {"{", ""}:
+        cursor.refuse("a row is not an object", hint="Each row must be a JSON object with named fields.")

@@ -1,0 +1,101 @@
+"""What a raw file may look like, how far it may go, and what reading it gives."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MIB = 1 << 20
+
+
+class FileFormat(StrEnum):
+    """What is inside a raw file, whatever it is compressed with."""
+
+    CSV = "csv"
+    JSON = "json"  #: an array of objects, objects one after another (JSON lines), or one object
+    PARQUET = "parquet"
+
+
+_EXTENSIONS = {
+    ".csv": FileFormat.CSV,
+    ".json": FileFormat.JSON,
+    ".jsonl": FileFormat.JSON,
+    ".ndjson": FileFormat.JSON,
+    ".parquet": FileFormat.PARQUET,
+}
+
+
+def format_of(name: str) -> FileFormat | None:
+    """The format a file's name promises, without regard to case; None where it promises none we read.
+
+    `.gz` and `.zst` are looked through. A bare `.gz` is JSON, as in the AWS solution's reports transform.
+    Compressed Parquet is not read: Parquet compresses itself and must be read out of order.
+    """
+    inner, outer = ["", "", *PurePosixPath(name.lower()).suffixes][-2:]
+    if outer not in {".gz", ".zst"}:
+        return _EXTENSIONS.get(outer)
+    found = _EXTENSIONS.get(inner, FileFormat.JSON if outer == ".gz" else None)
+    return None if found is FileFormat.PARQUET else found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvOptions:
+    """How a CSV file is written; the defaults read what AMC writes and what RFC 4180 says."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    #: how a quote inside a quoted value is written: doubled, after a backslash (AMC), or found out
+    escape: Literal["auto", "double", "backslash"] = "auto"
+    #: read an escaped quote as an apostrophe, as the AWS solution did
+    apostrophe: bool = False
+    #: a Python codec, or auto: BOM, else UTF-8, else Windows-1252 (which holds latin-1)
+    encoding: str = "auto"
+
+    def __post_init__(self) -> None:
+        for field in ("delimiter", "quote"):
+            value = getattr(self, field)
+            if len(value) != 1 or not value.isascii() or value in "\0\r\n\\":
+                raise ValueError(f"{field} must be one ASCII character, and no line break or backslash")
+        if self.delimiter == self.quote:
+            raise ValueError("delimiter and quote must differ")
+        if self.encoding != "auto":
+            try:
+                "".encode(self.encoding)
+                codecs.getincrementaldecoder(self.encoding)
+            except LookupError as error:
+                raise ValueError("encoding must be auto or a text encoding Python knows") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonOptions:
+    """How a JSON file becomes rows."""
+
+    #: the top is one object whose fields are arrays, and each array is a table (Selling Partner reports)
+    explode: bool = False
+    #: top-level fields to leave out; only looked at with `explode`
+    drop: frozenset[str] = frozenset({"reportSpecification"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How large things may get before a file is refused."""
+
+    max_line_bytes: int = 16 * MIB  #: one CSV record or one JSON row (there counted in characters)
+    max_expanded_bytes: int = 64 * 1024 * MIB  #: a compressed file, expanded
+    max_ratio: int = 1000  #: expanded to compressed, looked at once `ratio_after_bytes` are expanded
+    ratio_after_bytes: int = 64 * MIB
+    max_columns: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class TextBatch:
+    """Some rows of one table inside a file."""
+
+    part: str  #: the array the rows come from in an exploded JSON file, else empty
+    data: pa.RecordBatch  #: every column is text; names are catalogue names; NULL is null

@@ -1,0 +1,151 @@
+"""Parquet as batches of text that can be read back without loss."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from amci.errors import MalformedFile
+from amci.lake.formats.columns import compact
+from amci.lake.formats.json_cursor import Number
+from amci.names import column_names
+
+if TYPE_CHECKING:
+    from amci.lake.formats.model import Limits
+    from amci.lake.formats.source import Source
+
+_ROWS = 65_536
+_DAMAGED = "Write the file again where it was made."
+
+
+def parquet_batches(
+    source: Source, limits: Limits, reserved: frozenset[str], quoted: set[tuple[str, str]]
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file; one batch without rows when it has none.
+
+    Moments are ISO with a space (`2026-01-02 03:04:05.123456`), those with a zone in UTC with `+00:00`.
+    Floats are the shortest text that reads back equal, with a point or an exponent. Lists, structs and maps
+    are compact JSON, binary must be UTF-8. Columns that were strings go into `quoted`, with an empty part.
+    Raises MalformedFile, StorageError.
+    """
+    for _ in source.raw():
+        pass
+    if not source.count:
+        return
+    try:
+        file = pq.ParquetFile(source.file())
+        _check(file, source.count, limits)
+        schema = file.schema_arrow
+        names = column_names(schema.names, reserved)
+        quoted |= {("", name) for name, field in zip(names, schema, strict=True) if _is_string(field.type)}
+        is_empty = True
+        for batch in file.iter_batches(batch_size=_ROWS):
+            is_empty = False
+            yield _as_text(batch, names)
+    except (pa.ArrowException, OSError) as error:
+        # Arrow says OSError of damaged data as well, but without a number.
+        if isinstance(error, OSError) and error.errno:
+            raise source.unreadable(error) from error
+        raise MalformedFile("it is not valid Parquet", hint=_DAMAGED) from None
+    if is_empty:
+        yield pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(names), names=names)
+
+
+def _check(file: pq.ParquetFile, raw_bytes: int, limits: Limits) -> None:
+    metadata = file.metadata
+    expanded = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    if len(file.schema_arrow) > limits.max_columns:
+        raise MalformedFile(
+            f"it has more than {limits.max_columns} columns", hint="If the file is sound, raise max_columns."
+        )
+    if expanded > limits.max_expanded_bytes:
+        raise MalformedFile(
+            f"it expands to more than {limits.max_expanded_bytes} bytes",
+            hint="If the file is sound, raise max_expanded_bytes.",
+        )
+    if expanded > limits.ratio_after_bytes and expanded > raw_bytes * limits.max_ratio:
+        raise MalformedFile(
+            f"it expands to more than {limits.max_ratio} times its size",
+            hint="If the file is sound, raise max_ratio.",
+        )
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_string(kind.value_type)
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )
+
+
+def _as_text(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+    arrays = []
+    for name, column in zip(names, batch.columns, strict=True):
+        try:
+            arrays.append(_text(column))
+        except (pa.ArrowException, ValueError):
+            raise MalformedFile(
+                f"column {name}: {column.type} cannot be written as text", hint="Write it as text or numbers."
+            ) from None
+    return pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def _text(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _text(column.dictionary_decode())
+    if pa.types.is_nested(kind):
+        return pa.array([None if v is None else compact(_plain(v)) for v in column.to_pylist()], pa.string())
+    if pa.types.is_floating(kind):
+        text = (column.cast(pa.float32()) if pa.types.is_float16(kind) else column).cast(pa.string())
+        whole = pc.match_substring_regex(text, r"^-?[0-9]+$")
+        return pc.if_else(whole, pc.binary_join_element_wise(text, ".0", ""), text)
+    if pa.types.is_timestamp(kind) and kind.tz:
+        text = column.cast(pa.timestamp(kind.unit)).cast(pa.string())
+        return pc.binary_join_element_wise(text, "+00:00", "")
+    return column.cast(pa.string())
+
+
+def _plain(value: Any) -> Any:
+    """A nested value in terms of JSON."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    try:
+        return _WRITTEN[type(value)](value)
+    except KeyError:
+        raise ValueError("JSON has no such thing") from None
+
+
+def _float(value: float) -> str:
+    return Number(value) if math.isfinite(value) else str(value)
+
+
+def _moment(value: dt.datetime) -> str:
+    return (value.astimezone(dt.UTC) if value.tzinfo else value).isoformat(" ")
+
+
+_WRITTEN: dict[type, Callable[[Any], str]] = {
+    bytes: bytes.decode,
+    int: Number,
+    float: _float,
+    decimal.Decimal: lambda value: Number(f"{value:f}"),
+    dt.datetime: _moment,
+    dt.date: dt.date.isoformat,
+    dt.time: dt.time.isoformat,
+}

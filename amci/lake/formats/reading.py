@@ -1,0 +1,97 @@
+"""Opening a raw file: whatever its format, it becomes batches in which every column is text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Self
+
+from amci.lake.formats.csv_reader import csv_batches
+from amci.lake.formats.json_reader import json_batches
+from amci.lake.formats.model import CsvOptions, FileFormat, JsonOptions, Limits, TextBatch
+from amci.lake.formats.parquet_reader import parquet_batches
+from amci.lake.formats.source import Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+# As long as a block of the CSV parser, so that blocks go through uncopied.
+CHUNK_BYTES = 4 << 20
+
+
+class Reading:
+    """A raw file being read; a context manager that closes it."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        fmt: FileFormat,
+        csv: CsvOptions,
+        json: JsonOptions,
+        limits: Limits,
+        reserved: frozenset[str],
+    ) -> None:
+        self._source = source
+        self._format = fmt
+        self._csv = csv
+        self._json = json
+        self._limits = limits
+        self._reserved = reserved
+        self.sha256 = ""  #: of the raw bytes that were read, in hex; empty until `batches` is exhausted
+        self.bytes = 0  #: raw bytes that were read; right once `batches` is exhausted
+        #: (part, column) whose values were strings somewhere, so that they are not numbers; right at the end
+        self.quoted: frozenset[tuple[str, str]] = frozenset()
+
+    def batches(self) -> Iterator[TextBatch]:
+        """The rows in order, from the first; NULL is null and '' is ''.
+
+        A file with columns and no rows gives one batch without rows; one without columns gives none.
+        Raises MalformedFile, StorageError. The messages hold nothing of the rows.
+        """
+        quoted: set[tuple[str, str]] = set()
+        match self._format:
+            case FileFormat.CSV:
+                for data in csv_batches(self._source, self._csv, self._limits, self._reserved):
+                    yield TextBatch("", data)
+            case FileFormat.JSON:
+                yield from json_batches(self._source, self._json, self._limits, self._reserved, quoted)
+            case FileFormat.PARQUET:
+                for data in parquet_batches(self._source, self._limits, self._reserved, quoted):
+                    yield TextBatch("", data)
+        self._source.drain()
+        self.sha256, self.bytes, self.quoted = self._source.sha256, self._source.count, frozenset(quoted)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.close()
+
+
+def open_reading(
+    path: Path,
+    fmt: FileFormat,
+    *,
+    csv: CsvOptions | None = None,
+    json: JsonOptions | None = None,
+    limits: Limits | None = None,
+    reserved: frozenset[str] = frozenset(),
+    chunk_bytes: int = CHUNK_BYTES,
+) -> Reading:
+    """Open a raw file for one reading; gzip and zstd are known by their first bytes.
+
+    `reserved` are column names that are taken already. What is read does not depend on `chunk_bytes`.
+    Raises FileNotFoundError as it is, StorageError when the file cannot be opened.
+    """
+    source = Source(path, chunk_bytes=chunk_bytes)
+    return Reading(
+        source=source,
+        fmt=fmt,
+        csv=csv or CsvOptions(),
+        json=json or JsonOptions(),
+        limits=limits or Limits(),
+        reserved=reserved,
+    )

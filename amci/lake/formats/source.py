@@ -1,0 +1,175 @@
+"""The bytes of a raw file: read once in order, counted, hashed, and expanded within limits."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from amci.errors import MalformedFile, StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from amci.lake.formats.model import Limits
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
+
+
+class Source:
+    """An open raw file.
+
+    The file stays the one that was opened, also when another takes its name meanwhile.
+    Raises FileNotFoundError when it has gone, StorageError when it cannot be read.
+    """
+
+    def __init__(self, path: Path, *, chunk_bytes: int) -> None:
+        self._path = path
+        self._chunk_bytes = chunk_bytes
+        try:
+            self._file = path.open("rb", buffering=0)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self.unreadable(error) from error
+        self._hash = hashlib.sha256()
+        self._count = 0
+        self._reading: Iterator[bytes] = iter(())
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the raw bytes read since the last start, in hex."""
+        return self._hash.hexdigest()
+
+    @property
+    def count(self) -> int:
+        """How many raw bytes were read since the last start."""
+        return self._count
+
+    def raw(self) -> Iterator[bytes]:
+        """The bytes as they lie on the disk, from the first; hash and count start anew."""
+        self._reading = self._read()
+        return self._reading
+
+    def _read(self) -> Iterator[bytes]:
+        self._hash, self._count = hashlib.sha256(), 0
+        try:
+            self._file.seek(0)
+            while chunk := self._file.read(self._chunk_bytes):
+                self._hash.update(chunk)
+                self._count += len(chunk)
+                yield chunk
+        except OSError as error:
+            raise self.unreadable(error) from error
+
+    def expanded(self, limits: Limits) -> Iterator[bytes]:
+        """The bytes from the first, expanded where they are gzip or zstd; several members are one file.
+
+        Raises MalformedFile where the name promises a compression the content has not, where the compressed
+        data is damaged or ends early, and where it expands past a limit.
+        """
+        chunks = self.raw()
+        head = at_least(chunks, max(map(len, _MAGIC)))
+        found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+        promised = _SUFFIXES.get(self._path.suffix.lower())
+        if head and promised and found != promised:
+            raise MalformedFile(
+                f"the name says {promised}, the content is not", hint="Send it again, or rename it."
+            )
+        chunks = chain((head,), chunks)
+        return self._expand(chunks, found, limits) if found else chunks
+
+    def _expand(self, chunks: Iterator[bytes], kind: str, limits: Limits) -> Iterator[bytes]:
+        stream = pa.CompressedInputStream(pa.PythonFile(ChunkFile(chunks), mode="r"), kind)
+        total = 0
+        while True:
+            try:
+                block = stream.read(self._chunk_bytes)
+            except (OSError, pa.ArrowException) as error:
+                says = "ends early" if "Truncated" in str(error) else "is damaged"
+                raise MalformedFile(f"the {kind} data {says}", hint="Send the whole file again.") from None
+            if not block:
+                return
+            total += len(block)
+            if total > limits.max_expanded_bytes:
+                raise MalformedFile(
+                    f"it expands to more than {limits.max_expanded_bytes} bytes",
+                    hint="If the file is sound, raise max_expanded_bytes.",
+                )
+            if total > limits.ratio_after_bytes and total > self._count * limits.max_ratio:
+                raise MalformedFile(
+                    f"it expands to more than {limits.max_ratio} times its size",
+                    hint="If the file is sound, raise max_ratio.",
+                )
+            yield block
+
+    def drain(self) -> None:
+        """Read what is left, so that hash and count are those of the whole file."""
+        for _ in self._reading:
+            pass
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def file(self) -> pa.PythonFile:
+        """The raw file for readers that jump about; neither hashed nor counted."""
+        return pa.PythonFile(self._file, mode="r")
+
+    def unreadable(self, error: OSError) -> StorageError:
+        """The operating system's refusal in our words."""
+        return StorageError(f"cannot read {self._path.name}: {error.strerror}", hint="Check disk and rights.")
+
+
+class ChunkFile:
+    """A chain of chunks as the kind of file pyarrow reads from, also in a thread of its own."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+        self._lock = threading.Lock()
+        self.closed = False
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, and at least half of that before the end; empty at the end."""
+        with self._lock:
+            if self.closed:
+                return b""
+            # A chunk as long as a block goes through uncopied, also when the first one lost its header.
+            self._rest = at_least(self._chunks, max(1, size // 2), self._rest)
+            if len(self._rest) <= size:
+                found, self._rest = self._rest, b""
+            else:
+                found, self._rest = self._rest[:size], self._rest[size:]
+            return found
+
+    def close(self) -> None:
+        """Wait for a read in another thread, and allow no more of them."""
+        with self._lock:
+            self.closed = True
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def writable(self) -> bool:
+        """It cannot be written."""
+        return False
+
+    def seekable(self) -> bool:
+        """It goes only forward."""
+        return False
+
+
+def at_least(chunks: Iterator[bytes], size: int, start: bytes = b"") -> bytes:
+    """`start` and as many chunks as make it `size` bytes long; less only when the chunks end."""
+    parts, have = [start], len(start)
+    while have < size and (chunk := next(chunks, None)) is not None:
+        parts.append(chunk)
+        have += len(chunk)
+    return b"".join(parts) if len(parts) > 1 else start

@@ -1,0 +1,221 @@
+"""The heavy run: gives staged text its types and puts it into the lake's tables, each object exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from amci.clock import Clock, moment
+from amci.errors import AmciError, DataError
+from amci.lake.catalog import Catalog, Loaded, TableName
+from amci.lake.columns import UNFIT
+from amci.lake.loads import Item, TableLoads, want
+from amci.lake.model import Skip
+from amci.lake.objects import ObjectStore, Quarantined
+from amci.lake.rules import Rules
+from amci.lake.typist import Typist
+from amci.runs import Done, Failed, Outcome, Run, Skipped
+
+
+class HeavyHandler:
+    """Loads staged objects; a batch is one commit, whatever tables it touches."""
+
+    kind = "heavy"
+    threads = 1
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        objects: ObjectStore,
+        catalog: Catalog,
+        pre_stage: Path,
+        quarantine: Path,
+        clock: Clock,
+        batch: int,
+    ) -> None:
+        self._rules = rules
+        self._objects = objects
+        self._catalog = catalog
+        self._pre_stage = pre_stage
+        self._typist = Typist(catalog, quarantine)
+        self._clock = clock
+        self.batch = batch
+
+    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        """Load the objects of these runs in one commit.
+
+        An object that cannot be loaded fails alone where that shows beforehand; where it only shows in loading,
+        the whole batch raises, and the worker halves it until the object stands alone.
+        """
+        outcomes: dict[int, Outcome] = {}
+        items: list[Item] = []
+        known = self._objects.for_versions([(r.payload["object_id"], r.payload["version"]) for r in runs])
+        ledger = _by_object(self._catalog.loaded({object_id for object_id, _ in known}))
+        for run in runs:
+            row = known[run.payload["object_id"], run.payload["version"]]
+            try:
+                item = Item(work=self._rules.work(run, row), pre_stage=self._pre_stage)
+                answer = self._already(item, ledger.get(item.object_id, []))
+                if answer is None:
+                    items.append(item)
+                else:
+                    outcomes[run.run_id] = answer
+            except AmciError as error:
+                outcomes[run.run_id] = self._refused(run, row, error)
+        try:
+            outcomes |= self._load(items, ledger)
+        except DataError as error:
+            if len(runs) > 1:
+                raise
+            outcomes[runs[0].run_id] = self._refused(runs[0], next(iter(known.values())), error)
+        return outcomes
+
+    def _already(self, item: Item, ledger: Sequence[Loaded]) -> Outcome | None:
+        """What the ledger says: this run has committed before, or a newer version has."""
+        mine = [entry for entry in ledger if entry.run_id == item.run.run_id]
+        if mine:
+            self._settle([item])
+            return Done({"tables": {str(e.name): e.rows for e in mine}})
+        newer = [e.version for e in ledger if e.version > item.version]
+        if newer and item.dataset.on_new_version == "replace":
+            return Skipped(f"version {max(newer)} of this object is in the lake already")
+        return None
+
+    def _refused(self, run: Run, row: Mapping[str, Any], error: AmciError) -> Failed:
+        if isinstance(error, DataError):
+            entry = Quarantined.of(
+                error, object_id=row["object_id"], version=row["version"], stage="heavy", run_id=run.run_id
+            )
+            self._objects.quarantine([entry])
+        return Failed(error)
+
+    def _load(self, items: Sequence[Item], ledger: Mapping[int, Sequence[Loaded]]) -> dict[int, Outcome]:
+        """Type everything, then commit once."""
+        outcomes: dict[int, Outcome] = {}
+        loads = TableLoads()
+        ready: list[Item] = []
+        try:
+            for item in items:
+                try:
+                    own = self._typist.alone(item) if item.stands_alone else []
+                except DataError as error:
+                    row = {"object_id": item.object_id, "version": item.version}
+                    outcomes[item.run.run_id] = self._refused(item.run, row, error)
+                    continue
+                except AmciError as error:
+                    outcomes[item.run.run_id] = Failed(error)
+                    continue
+                if isinstance(own, Skip):
+                    # Its older version's rows have to go all the same.
+                    item.skipped = own.reason
+                    own = []
+                loads.add(own)
+                ready.append(item)
+            loads = self._commit_guessing(ready, loads, ledger)
+        finally:
+            self._typist.clean_up()
+        self._settle(ready)
+        return outcomes | {item.run.run_id: _outcome(item, loads) for item in ready}
+
+    def _commit_guessing(
+        self, items: Sequence[Item], own: TableLoads, ledger: Mapping[int, Sequence[Loaded]]
+    ) -> TableLoads:
+        """Commit with types guessed from the first rows; where a later row does not fit, with exact ones."""
+        plain = [item for item in items if not item.stands_alone]
+        try:
+            return self._commit(items, own.and_also(self._typist.together(plain, may_guess=True)), ledger)
+        except duckdb.InvalidInputException as error:
+            if UNFIT not in str(error):
+                raise
+            return self._commit(items, own.and_also(self._typist.together(plain, may_guess=False)), ledger)
+
+    def _commit(
+        self, items: Sequence[Item], loads: TableLoads, ledger: Mapping[int, Sequence[Loaded]]
+    ) -> TableLoads:
+        """One transaction: older rows out, new rows in, the ledger beside them."""
+        doomed = {item: _outdated(item, ledger.get(item.object_id, [])) for item in items}
+        entries = [self._entry(item, name, rows) for item in items for name, rows in loads.of(item)]
+        if not entries and not any(doomed.values()):
+            return loads
+        with self._catalog.transaction():
+            self._take_out([entry for gone in doomed.values() for entry in gone])
+            for name, parts in loads.tables.items():
+                changes = self._catalog.plan(
+                    name, want(parts), may_evolve=all(part.may_evolve for part in parts)
+                )
+                columns = self._catalog.apply(name, changes, parts[0].partition_by)
+                for part in parts:
+                    self._catalog.insert(name, part.source.select(columns))
+            self._catalog.enter(entries)
+        return loads
+
+    def _take_out(self, gone: Sequence[Loaded]) -> None:
+        tables: dict[TableName, set[tuple[int, int]]] = {}
+        for entry in gone:
+            tables.setdefault(entry.name, set()).add((entry.object_id, entry.version))
+        for name, versions in tables.items():
+            if self._catalog.columns(name):
+                self._catalog.delete(name, versions)
+        if gone:
+            self._catalog.forget({(e.object_id, e.version) for e in gone})
+
+    def _entry(self, item: Item, name: TableName, rows: int) -> dict[str, Any]:
+        obj, payload = item.work.obj, item.run.payload
+        return {
+            "object_id": item.object_id,
+            "version": item.version,
+            "root": obj.root,
+            "key": obj.key,
+            "tenant_id": item.run.tenant_id,
+            "dataset": obj.dataset.dataset,
+            "schema_name": name.schema,
+            "table_name": name.table,
+            "run_id": item.run.run_id,
+            "rows": rows,
+            "bytes": obj.size,
+            "sha256": payload["sha256"],
+            "modified_at": _naive(obj.modified_at),
+            "loaded_at": _naive(self._clock.now()),
+            "workflow_id": payload["workflow_id"],
+            "schedule": payload["schedule"],
+            "export_time": _naive(moment(payload["export_time"])) if payload["export_time"] else None,
+            "rules_hash": item.work.rules_hash,
+        }
+
+    def _settle(self, items: Sequence[Item]) -> None:
+        """Note in the state what the ledger has; safe to repeat."""
+        if not items:
+            return
+        self._objects.set_loaded([(item.object_id, item.version) for item in items])
+        self._objects.resolve([item.object_id for item in items], stages=["light", "heavy"])
+        self._objects.quarantine([entry for item in items for entry in item.findings])
+
+
+def _by_object(entries: Sequence[Loaded]) -> dict[int, list[Loaded]]:
+    found: dict[int, list[Loaded]] = {}
+    for entry in entries:
+        found.setdefault(entry.object_id, []).append(entry)
+    return found
+
+
+def _outdated(item: Item, ledger: Sequence[Loaded]) -> list[Loaded]:
+    """What of this object has to leave the lake as this run's rows come in."""
+    if item.dataset.on_new_version == "append":
+        return [entry for entry in ledger if entry.version == item.version]
+    return list(ledger)
+
+
+def _outcome(item: Item, loads: TableLoads) -> Outcome:
+    if item.skipped:
+        return Skipped(item.skipped)
+    return Done({"tables": {str(name): rows for name, rows in loads.of(item)}, "quality": item.notes})
+
+
+def _naive(at: datetime) -> datetime:
+    """UTC without zone, as the lake's TIMESTAMP columns hold it."""
+    return at.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,273 @@
+"""What the lake knows of raw files: objects, versions and quarantine, in the state file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from amci.clock import Clock, timestamp
+from amci.errors import DataError, MalformedFile, NotFound
+from amci.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A file that lies under a root, complete: its identity and its quick fingerprint."""
+
+    root: str
+    key: str
+    size: int
+    mtime_ns: int
+    has_odd_name: bool = False  #: the key shows a name that cannot be stored as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The newest version of an object, as recorded."""
+
+    object_id: int
+    version: int
+    size: int
+    mtime_ns: int
+    is_removed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """Why an object, a part of it, or some of its rows are not in the lake."""
+
+    object_id: int
+    version: int
+    stage: str
+    part: str = ""
+    reason: str
+    hint: str = ""
+    line: int | None = None
+    rows: int | None = None
+    path: str | None = None
+    run_id: int | None = None
+
+    @classmethod
+    def of(
+        cls, error: DataError, *, object_id: int, version: int, stage: str, run_id: int | None
+    ) -> Quarantined:
+        """The quarantine entry for a whole object that `error` was raised about."""
+        line = error.line if isinstance(error, MalformedFile) else None
+        return cls(
+            object_id=object_id,
+            version=version,
+            stage=stage,
+            reason=str(error),
+            hint=error.hint,
+            line=line,
+            run_id=run_id,
+        )
+
+
+class ObjectStore:
+    """Objects and their versions; every change is one transaction."""
+
+    def __init__(self, state: State, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+
+    def known(self, root: str, prefix: str = "") -> dict[str, Known]:
+        """The newest version of every object under `root` whose key starts with `prefix`, by key."""
+        rows = self._state.read(
+            "SELECT key, object_id, version, size, mtime_ns, removed_at FROM objects"
+            " WHERE root = :root AND key >= :prefix AND key < :end",
+            {"root": root, "prefix": prefix, "end": prefix + "\U0010ffff"},
+        )
+        return {
+            r["key"]: Known(
+                r["object_id"], r["version"], r["size"], r["mtime_ns"], r["removed_at"] is not None
+            )
+            for r in rows
+        }
+
+    def record(self, landed: Landed, dataset: str | None, tenant_id: str | None) -> tuple[int, int]:
+        """A new object, or a new version of a known one; returns its id and version."""
+        now = timestamp(self._clock.now())
+        with self._state.transaction() as db:
+            row = db.execute(
+                "INSERT INTO objects (root, key, dataset, tenant_id, version, size, mtime_ns, seen_at)"
+                " VALUES (:root, :key, :dataset, :tenant_id, 1, :size, :mtime_ns, :now)"
+                " ON CONFLICT (root, key) DO UPDATE SET dataset = excluded.dataset, tenant_id = excluded.tenant_id,"
+                "  version = version + 1, size = excluded.size, mtime_ns = excluded.mtime_ns,"
+                "  seen_at = excluded.seen_at, removed_at = NULL"
+                " RETURNING object_id, version",
+                {
+                    "root": landed.root,
+                    "key": landed.key,
+                    "dataset": dataset,
+                    "tenant_id": tenant_id,
+                    "size": landed.size,
+                    "mtime_ns": landed.mtime_ns,
+                    "now": now,
+                },
+            ).fetchone()
+            db.execute(
+                "INSERT INTO versions (object_id, version, size, mtime_ns, seen_at) VALUES (?, ?, ?, ?, ?)",
+                (row["object_id"], row["version"], landed.size, landed.mtime_ns, now),
+            )
+            if row["version"] > 1:
+                db.execute(
+                    "UPDATE quarantine SET resolved_at = ? WHERE object_id = ? AND resolved_at IS NULL",
+                    (now, row["object_id"]),
+                )
+        return row["object_id"], row["version"]
+
+    def set_route(self, object_id: int, dataset: str | None, tenant_id: str | None) -> None:
+        """Where an object belongs, after the configuration changed."""
+        with self._state.transaction() as db:
+            db.execute(
+                "UPDATE objects SET dataset = ?, tenant_id = ? WHERE object_id = ?",
+                (dataset, tenant_id, object_id),
+            )
+
+    def removed(self, object_ids: Iterable[int]) -> None:
+        """The raw files of these objects are gone."""
+        now = timestamp(self._clock.now())
+        with self._state.transaction() as db:
+            db.executemany(
+                "UPDATE objects SET removed_at = ? WHERE object_id = ?", [(now, i) for i in object_ids]
+            )
+
+    def returned(self, object_ids: Iterable[int]) -> None:
+        """The raw files of these objects are back, unchanged."""
+        with self._state.transaction() as db:
+            db.executemany(
+                "UPDATE objects SET removed_at = NULL WHERE object_id = ?", [(i,) for i in object_ids]
+            )
+
+    def set_hashes(self, hashes: Iterable[tuple[int, int, str]]) -> None:
+        """Content hashes of versions that were read: (object id, version, hex SHA-256)."""
+        with self._state.transaction() as db:
+            db.executemany(
+                "UPDATE versions SET sha256 = ?3 WHERE object_id = ?1 AND version = ?2",
+                [(o, v, h) for o, v, h in hashes],
+            )
+
+    def for_versions(self, pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], dict[str, Any]]:
+        """Object and version of each (object id, version), with the content hash that is in the lake.
+
+        `loaded_sha256` is NULL where no earlier version was loaded.
+        """
+        rows = self._state.read(
+            "SELECT v.object_id, v.version, v.size, v.mtime_ns, o.root, o.key, o.version AS newest,"
+            "  (SELECT p.sha256 FROM versions p WHERE p.object_id = v.object_id AND p.version < v.version"
+            "    AND p.loaded_at IS NOT NULL ORDER BY p.version DESC LIMIT 1) AS loaded_sha256"
+            " FROM json_each(:pairs) AS wanted"
+            " JOIN versions v ON v.object_id = wanted.value ->> 0 AND v.version = wanted.value ->> 1"
+            " JOIN objects o ON o.object_id = v.object_id",
+            {"pairs": json.dumps(list(pairs))},
+        )
+        return {(r["object_id"], r["version"]): dict(r) for r in rows}
+
+    def set_loaded(self, versions: Iterable[tuple[int, int]]) -> None:
+        """The rows of these (object id, version) pairs are in the lake; nothing of theirs is in quarantine."""
+        now = timestamp(self._clock.now())
+        with self._state.transaction() as db:
+            db.executemany(
+                "UPDATE versions SET loaded_at = ?1 WHERE object_id = ?2 AND version = ?3",
+                [(now, o, v) for o, v in versions],
+            )
+
+    def versions(self, object_id: int) -> list[sqlite3.Row]:
+        """All versions of an object, oldest first."""
+        return self._state.read("SELECT * FROM versions WHERE object_id = ? ORDER BY version", (object_id,))
+
+    def find(self, name: str) -> list[sqlite3.Row]:
+        """Objects by id, by key, or by the end of a key; NotFound where there is none."""
+        rows = self._state.read(
+            "SELECT * FROM objects WHERE key = :name OR CAST(object_id AS TEXT) = :name ORDER BY root, key",
+            {"name": name},
+        ) or self._state.read(
+            "SELECT * FROM objects WHERE substr(key, -length(:name)) = :name ORDER BY root, key LIMIT 100",
+            {"name": name},
+        )
+        if not rows:
+            raise NotFound(
+                f"no object '{name}'", hint='`amci query "SELECT key FROM amci.objects"` lists what is loaded'
+            )
+        return rows
+
+    def select(self, *, dataset: str | None = None, since: datetime | None = None) -> list[sqlite3.Row]:
+        """Routed objects, of one dataset or all, last seen at or after `since`; oldest first."""
+        return self._state.read(
+            "SELECT * FROM objects WHERE dataset IS NOT NULL AND dataset = coalesce(:dataset, dataset)"
+            " AND seen_at >= :since ORDER BY object_id",
+            {"dataset": dataset, "since": timestamp(since) if since else ""},
+        )
+
+    def unrouted(self) -> list[sqlite3.Row]:
+        """Objects no dataset takes, oldest first."""
+        return self._state.read("SELECT * FROM objects WHERE dataset IS NULL ORDER BY object_id")
+
+    def quarantine(self, entries: Sequence[Quarantined]) -> None:
+        """Note what could not be used; the same entry again replaces the earlier one."""
+        now = timestamp(self._clock.now())
+        with self._state.transaction() as db:
+            db.executemany(
+                "INSERT INTO quarantine (object_id, version, stage, part, reason, hint, line, rows, path, run_id, at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (object_id, version, stage, part) DO UPDATE SET reason = excluded.reason,"
+                "  hint = excluded.hint, line = excluded.line, rows = excluded.rows, path = excluded.path,"
+                "  run_id = excluded.run_id, at = excluded.at, resolved_at = NULL",
+                [
+                    (
+                        e.object_id,
+                        e.version,
+                        e.stage,
+                        e.part,
+                        e.reason,
+                        e.hint,
+                        e.line,
+                        e.rows,
+                        e.path,
+                        e.run_id,
+                        now,
+                    )
+                    for e in entries
+                ],
+            )
+
+    def is_quarantined(self, object_id: int, version: int) -> bool:
+        """Whether an open entry says why this version is not in the lake."""
+        return bool(
+            self._state.read(
+                "SELECT 1 FROM quarantine WHERE object_id = ? AND version = ? AND resolved_at IS NULL AND rows IS NULL",
+                (object_id, version),
+            )
+        )
+
+    def resolve(self, object_ids: Iterable[int], *, stages: Sequence[str]) -> None:
+        """Close the open quarantine entries of these objects from these stages."""
+        now = timestamp(self._clock.now())
+        marks = ",".join("?" * len(stages))
+        with self._state.transaction() as db:
+            db.executemany(
+                f"UPDATE quarantine SET resolved_at = ? WHERE object_id = ? AND resolved_at IS NULL AND stage IN ({marks})",
+                [(now, i, *stages) for i in object_ids],
+            )
+
+    def quarantined(self, *, is_open: bool = True) -> list[sqlite3.Row]:
+        """Quarantine entries with the key of their object, newest first; only open ones unless told otherwise."""
+        return self._state.read(
+            "SELECT q.*, o.root, o.key, o.dataset, o.tenant_id FROM quarantine q JOIN objects o USING (object_id)"
+            + (" WHERE q.resolved_at IS NULL" if is_open else "")
+            + " ORDER BY q.quarantine_id DESC"
+        )
+
+    def counts(self) -> dict[str, int]:
+        """How many objects there are, how many without their raw file, and open quarantine entries."""
+        row = self._state.read(
+            "SELECT (SELECT count(*) FROM objects) objects,"
+            " (SELECT count(*) FROM objects WHERE removed_at IS NOT NULL) removed,"
+            " (SELECT count(DISTINCT object_id) FROM quarantine WHERE resolved_at IS NULL) quarantined"
+        )[0]
+        return dict(row)

@@ -1,0 +1,116 @@
+"""Loading objects again: after the configuration changed, a transform did, or because somebody asks."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from amci.clock import Clock, timestamp
+from amci.errors import AmciError
+from amci.lake.ingest import light_run
+from amci.lake.landing import Root
+from amci.lake.objects import Landed, ObjectStore
+from amci.lake.router import Route
+from amci.lake.rules import Rules
+from amci.runs import NewRun, RunStore
+from amci.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What `reprocess` put in line."""
+
+    from_raw: int
+    from_pre_stage: int  #: the raw file is gone; its pre-stage rows are taken
+    impossible: tuple[
+        str, ...
+    ]  #: keys whose raw file and pre-stage are gone, or that no pattern takes any more
+
+
+class Reprocess:
+    """Puts objects in line once more."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        objects: ObjectStore,
+        runs: RunStore,
+        rules: Rules,
+        roots: Collection[Root],
+        clock: Clock,
+    ) -> None:
+        self._state = state
+        self._objects = objects
+        self._runs = runs
+        self._rules = rules
+        self._roots = {root.name: root for root in roots}
+        self._clock = clock
+
+    def select(
+        self,
+        *,
+        dataset: str | None,
+        since: datetime | None,
+        changed_only: bool,
+        loaded_hashes: dict[int, str],
+    ) -> list[sqlite3.Row]:
+        """Objects to load again; `loaded_hashes` says by which rules each object in the lake was loaded."""
+        rows = self._objects.select(dataset=dataset, since=since)
+        if not changed_only:
+            return rows
+        current = {name: self._rules.rules_hash(d) for name, d in self._rules.datasets.items()}
+        return [r for r in rows if loaded_hashes.get(r["object_id"]) != current.get(r["dataset"])]
+
+    def put_in_line(self, rows: Sequence[sqlite3.Row]) -> Again:
+        """Create a run for each object: all of them or, if this process dies, none."""
+        again = f"~{timestamp(self._clock.now())}"
+        new: list[NewRun] = []
+        staged = 0
+        impossible: list[str] = []
+        with self._state.transaction():
+            for row in rows:
+                try:
+                    route = self._rules.router.route(row["key"])
+                except AmciError:
+                    impossible.append(row["key"])
+                    continue
+                if self._is_there(row):
+                    new.append(self._light(row, route, again))
+                elif run := self._heavy(row, again):
+                    new.append(run)
+                    staged += 1
+                else:
+                    impossible.append(row["key"])
+            self._runs.create(new)
+        return Again(len(new) - staged, staged, tuple(impossible))
+
+    def _is_there(self, row: sqlite3.Row) -> bool:
+        root = self._roots.get(row["root"])
+        return root is not None and row["removed_at"] is None and (root.path / row["key"]).exists()
+
+    def _light(self, row: sqlite3.Row, route: Route, again: str) -> NewRun:
+        landed = Landed(row["root"], row["key"], row["size"], row["mtime_ns"])
+        return light_run(landed, route, row["object_id"], row["version"], again=again)
+
+    def _heavy(self, row: sqlite3.Row, again: str) -> NewRun | None:
+        """A run that loads the object's newest pre-stage rows, where there are any."""
+        found = self._state.read(
+            "SELECT run_id FROM runs WHERE idempotency_key >= :key AND idempotency_key < :key || char(0x10ffff)"
+            " ORDER BY run_id DESC LIMIT 1",
+            {"key": f"heavy:{row['root']}/{row['key']}@"},
+        )
+        if not found:
+            return None
+        payload: dict[str, Any] = {**self._runs.get(found[0]["run_id"]).payload, "again": again}
+        return NewRun(
+            idempotency_key=f"heavy:{row['root']}/{row['key']}@{payload['version']}{again}",
+            kind="heavy",
+            lock_key=f"object:{row['object_id']}",
+            batch_key=row["dataset"],
+            tenant_id=row["tenant_id"],
+            payload=payload,
+        )

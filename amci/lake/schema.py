@@ -1,0 +1,84 @@
+"""How a table's columns grow: a plan of changes, made before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from amci.errors import SchemaConflict
+from amci.lake.columns import Kind, is_in_place, join
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What has to happen to a table before rows of the wanted types go in."""
+
+    add: Mapping[str, str] = field(default_factory=dict)  #: column to SQL type, in order
+    widen: Mapping[str, str] = field(default_factory=dict)  #: in place, by ALTER
+    rewrite: Mapping[str, str] = field(default_factory=dict)  #: new types that need the table rewritten
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the table is ready as it stands."""
+        return not (self.add or self.widen or self.rewrite)
+
+
+def plan(
+    have: Mapping[str, str],
+    want: Mapping[str, str],
+    *,
+    may_evolve: bool,
+    holds_values: Callable[[str], bool],
+    survives: Callable[[str, Kind, Kind], bool],
+) -> Plan:
+    """Changes that let a table with columns `have` take rows with columns `want` (names to SQL types).
+
+    A wanted column of type `NOTHING` has no value yet: it takes any type, and is text where it is new.
+    `holds_values(column)` says whether a stored column has any value: one without may take any type.
+    `survives(column, have, want)` says whether every stored value outlives the widening; where not, the column
+    becomes text. Raises SchemaConflict where the schema is frozen.
+    """
+    add: dict[str, str] = {}
+    widen: dict[str, str] = {}
+    rewrite: dict[str, str] = {}
+    for column, sql_type in want.items():
+        if column not in have:
+            _may(may_evolve, column, "no such column", sql_type)
+            add[column] = Kind.VARCHAR.sql if sql_type == Kind.NOTHING else sql_type
+            continue
+        target = _meeting(column, have[column], sql_type, holds_values, survives)
+        if target == have[column]:
+            continue
+        _may(may_evolve, column, have[column], sql_type)
+        old, new = Kind.of_sql(have[column]), Kind.of_sql(target)
+        (widen if have[column] == old.sql and is_in_place(old, new) else rewrite)[column] = target
+    return Plan(add, widen, rewrite)
+
+
+def _may(may_evolve: bool, column: str, have: str, got: str) -> None:
+    if not may_evolve:
+        raise SchemaConflict(
+            column,
+            have,
+            got,
+            hint="the dataset says `schema: freeze`; set `schema: evolve`, or mend the file",
+        )
+
+
+def _meeting(
+    column: str,
+    have: str,
+    got: str,
+    holds_values: Callable[[str], bool],
+    survives: Callable[[str, Kind, Kind], bool],
+) -> str:
+    """The SQL type that a stored column of type `have` takes when rows of type `got` come."""
+    if got in (have, Kind.NOTHING):
+        return have
+    old, new = Kind.of_sql(have), Kind.of_sql(got)
+    target = join(old, new)
+    if target is Kind.VARCHAR and old is Kind.VARCHAR and not holds_values(column):
+        return got
+    if target is not old and not survives(column, old, target):
+        target = Kind.VARCHAR
+    return target.sql

@@ -1,0 +1,111 @@
+"""Running a transform on rows: plugin in, values out, its mistakes told as its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from amci import log
+from amci.errors import AmciError, TransformError
+from amci.lake.model import Placement, RawObject, Skip
+from amci.names import column_names, literal, quoted
+from amci.plugins import Transform
+
+
+@contextmanager
+def _blaming(transform: Transform) -> Iterator[None]:
+    """Whatever goes wrong inside is the plugin's; its traceback goes to the log."""
+    try:
+        yield
+    except AmciError:
+        raise
+    except Exception as error:
+        log.get(__name__).exception("transform failed", transform=transform.name)
+        said = str(error).splitlines()[0] if isinstance(error, duckdb.Error) else type(error).__name__
+        raise TransformError(
+            transform.name,
+            f"raised {said}",
+            hint=f"see the log for its traceback, mend {transform.origin}, then redrive",
+        ) from error
+
+
+def place(transform: Transform, obj: RawObject) -> Placement | Skip:
+    """Ask a transform that only wants the object where its rows belong.
+
+    Raises TransformError where it fails or answers something else; DataError as it raised it.
+    """
+    if transform.function is None:
+        raise TransformError(transform.name, "a .sql transform cannot place an object")
+    with _blaming(transform):
+        answer = transform.function(obj=obj)
+    if not isinstance(answer, Placement | Skip):
+        raise TransformError(transform.name, "should return a Placement or a Skip")
+    return answer
+
+
+def run(
+    transform: Transform, con: duckdb.DuckDBPyConnection, source: str, obj: RawObject, into: str
+) -> Skip | Placement | None:
+    """Run a transform on the rows of `source` (a table or view of `con`) and keep its rows as temp table `into`.
+
+    A Python transform gets `rows` (a DuckDB relation) and `obj`; it returns a relation, an Arrow table or reader,
+    a Polars frame, or a Skip (or, light transforms, a Placement: rows stay as they are, and there is no table).
+    A SQL transform is one SELECT from `rows`; `getvariable('key')`, `'tenant'`, `'dataset'` and the names of the
+    dataset's pattern are there. Column names of the result are sanitised. Raises TransformError.
+    """
+    with _blaming(transform):
+        if transform.function is None:
+            answer = _select(transform, con, source, obj)
+        else:
+            given = {"rows": con.table(source), "obj": obj}
+            wanted = transform.function.__code__.co_varnames[: transform.function.__code__.co_argcount]
+            answer = transform.function(**{name: given[name] for name in wanted})
+        if isinstance(answer, Skip | Placement):
+            return answer
+        relation = _relation(transform, con, answer)
+        names = column_names(relation.columns)
+        listed = ", ".join(
+            f"{quoted(old)} AS {quoted(new)}" for old, new in zip(relation.columns, names, strict=True)
+        )
+        relation.create_view("transformed", replace=True)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(into)} AS SELECT {listed} FROM transformed")
+        con.execute("DROP VIEW transformed")
+    return None
+
+
+def _relation(transform: Transform, con: duckdb.DuckDBPyConnection, answer: Any) -> duckdb.DuckDBPyRelation:
+    if isinstance(answer, duckdb.DuckDBPyRelation):
+        return answer
+    if isinstance(answer, pl.LazyFrame):
+        answer = answer.collect()
+    if isinstance(answer, pl.DataFrame):
+        answer = answer.to_arrow()
+    if isinstance(answer, pa.RecordBatch):
+        answer = pa.Table.from_batches([answer])
+    if isinstance(answer, pa.Table | pa.RecordBatchReader):
+        return con.from_arrow(answer)
+    raise TransformError(
+        transform.name,
+        f"returned {type(answer).__name__}; a relation, Arrow table, Polars frame or Skip was expected",
+    )
+
+
+def _select(
+    transform: Transform, con: duckdb.DuckDBPyConnection, source: str, obj: RawObject
+) -> duckdb.DuckDBPyRelation:
+    text = transform.sql or ""
+    statements = con.extract_statements(text)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise TransformError(transform.name, "should be one SELECT", hint=f"mend {transform.origin}")
+    variables = {**obj.fields, "key": obj.key, "dataset": obj.dataset.dataset}
+    if obj.tenant:
+        variables["tenant"] = obj.tenant.tenant
+    for name, value in variables.items():
+        con.execute(f"SET VARIABLE {quoted(name)} = {literal(value)}")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW rows AS SELECT * FROM {quoted(source)}")
+    return con.sql(statements[0].query)

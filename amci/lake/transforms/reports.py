@@ -1,0 +1,23 @@
+"""Light transform of Amazon Ads and Selling Partner reports."""
+
+from __future__ import annotations
+
+import re
+
+from amci.errors import Unroutable
+from amci.lake.model import Placement, RawObject
+from amci.names import table_name
+
+_REPORT = re.compile(r"(?P<stem>.+?)(?:\.json)?(?:\.gz|\.zst)?", re.IGNORECASE)
+
+
+def reports_light_transform(obj: RawObject) -> Placement:
+    """Place one report in the table its folder names (reference 3.6, without its fault K-28).
+
+    Raises Unroutable for a file that is neither `.json` nor compressed.
+    """
+    file = obj.fields["file"]
+    if not file.lower().endswith((".json", ".gz", ".zst")):
+        raise Unroutable("a report is a .json, .json.gz or .gz file")
+    match = _REPORT.fullmatch(file)
+    return Placement(table=table_name(obj.fields["table"]), stem=match["stem"] if match else file)

@@ -1,0 +1,240 @@
+"""Gives staged text its types: together for objects that need no more, alone where rows are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from amci.errors import QualityError
+from amci.files import replacing
+from amci.lake import quality, transforming
+from amci.lake.catalog import Catalog, TableName
+from amci.lake.columns import Kind, cast_sql, infer
+from amci.lake.loads import Item, Load, Source, StagedTable
+from amci.lake.model import OBJECT_ID, RESERVED, ROW, VERSION, Skip
+from amci.lake.objects import Quarantined
+from amci.layout import file_stem
+from amci.names import literal, quoted
+
+#: Beyond so many rows the types are guessed from the first of them and checked while they are loaded.
+_MANY = 500_000
+_SAMPLE = 100_000
+_OWN = {OBJECT_ID: "BIGINT", VERSION: "INTEGER"}
+#: Types that DuckLake or Parquet would store as another one.
+_STORED = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT", "FLOAT": "DOUBLE", "TIMESTAMP_NS": "TIMESTAMP"}
+
+
+class Typist:
+    """Prepares the loads of one batch; `clean_up` after each."""
+
+    def __init__(self, catalog: Catalog, quarantine: Path) -> None:
+        self._catalog = catalog
+        self._con = catalog.con
+        self._quarantine = quarantine
+        self._registered: list[str] = []
+        self._temporary: list[str] = []
+
+    def clean_up(self) -> None:
+        """Let go of everything the loads of a batch needed."""
+        for name in self._registered:
+            self._con.unregister(name)
+        for name in self._temporary:
+            self._con.execute(f"DROP TABLE IF EXISTS {quoted(name)}")
+        self._registered, self._temporary = [], []
+
+    def together(self, items: Sequence[Item], *, may_guess: bool) -> list[Load]:
+        """Loads for objects that only need types, one for each table and set of partitions.
+
+        With `may_guess` the types of very many rows are a guess that the load has to check.
+        """
+        groups: dict[tuple[object, ...], list[tuple[Item, StagedTable]]] = {}
+        for item in items:
+            for staged in item.tables:
+                key = (staged.name, item.partition_by, item.dataset.timestamp_column, *item.constants)
+                groups.setdefault(key, []).append((item, staged))
+        return [self._group(members, may_guess=may_guess) for members in groups.values()]
+
+    def _group(self, members: Sequence[tuple[Item, StagedTable]], *, may_guess: bool) -> Load:
+        first, table = members[0]
+        rows, typed = self._rows(members)
+        columns = _data_columns([file for _, staged in members for file in staged.files])
+        columns = [c for c in columns if c not in typed]
+        many = may_guess and sum(staged.rows for _, staged in members) > _MANY
+        text = infer(
+            self._con,
+            f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows,
+            columns,
+            quoted=frozenset().union(*(staged.quoted for _, staged in members)),
+            dates=first.dataset.types_dates,
+        )
+        return Load(
+            name=table.name,
+            source=Source(rows=rows, text=text, typed=typed, is_checked=many),
+            members={item.object_id: staged.rows for item, staged in members},
+            partition_by=first.partition_by,
+            may_evolve=first.dataset.schema_mode == "evolve",
+        )
+
+    def _rows(self, members: Sequence[tuple[Item, StagedTable]]) -> tuple[str, dict[str, str]]:
+        """The staged rows of these objects with their constant columns; and the types of those."""
+        files = sorted({str(file) for _, staged in members for file in staged.files})
+        listed = ", ".join(map(literal, files))
+        read = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+        first = members[0][0]
+        typed = dict.fromkeys(first.constants, "VARCHAR")
+        if first.dataset.timestamp_column:
+            typed[first.dataset.timestamp_column] = "TIMESTAMP"
+        typed |= _OWN
+        if len(members) == 1:
+            values = [f"{literal(value)} AS {quoted(name)}" for name, value in first.constants.items()]
+            if first.dataset.timestamp_column:
+                moment = f"{first.work.obj.modified_at:%Y-%m-%d %H:%M:%S}"
+                values.append(f"TIMESTAMP {literal(moment)} AS {quoted(first.dataset.timestamp_column)}")
+            listed = "".join(f", {value}" for value in values)
+            where = f"{OBJECT_ID} = {first.object_id} AND {VERSION} = {first.version}"
+            return f"(SELECT *{listed} FROM {read} WHERE {where})", typed
+        name = f"members_{len(self._registered)}"
+        self._con.register(name, _members([item for item, _ in members]))
+        self._registered.append(name)
+        return (
+            f"(SELECT r.*, m.* EXCLUDE (member_id, member_version) FROM {read} r JOIN {name} m"
+            f" ON r.{OBJECT_ID} = m.member_id AND r.{VERSION} = m.member_version)",
+            typed,
+        )
+
+    def alone(self, item: Item) -> list[Load] | Skip:
+        """Loads for one object whose rows a transform or a quality rule looks at.
+
+        Raises QualityError, TransformError and other DataErrors.
+        """
+        loads: list[Load] = []
+        skipped: Skip | None = None
+        for staged in item.tables:
+            load = self._alone(item, staged)
+            if isinstance(load, Skip):
+                skipped = load
+            else:
+                loads.append(load)
+        return skipped if skipped and not loads else loads
+
+    def _alone(self, item: Item, staged: StagedTable) -> Load | Skip:
+        rows, constants = self._rows([(item, staged)])
+        columns = [c for c in _data_columns(staged.files) if c not in constants]
+        kinds = infer(self._con, rows, columns, quoted=staged.quoted, dates=item.dataset.types_dates)
+        work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
+        self._temporary += [work, out]
+        casts = ", ".join(f"{cast_sql(kind, quoted(c))} AS {quoted(c)}" for c, kind in kinds.items())
+        self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(work)} AS SELECT {casts}, {ROW} FROM {rows}")
+        if item.work.heavy:
+            answer = transforming.run(item.work.heavy, self._con, work, item.work.obj, into=out)
+            if isinstance(answer, Skip):
+                return answer
+            kinds = {c: k for c, k in kinds.items() if k is Kind.NOTHING}
+        else:
+            self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(out)} AS SELECT * FROM {quoted(work)}")
+        self._number_rows(out)
+        self._judge(item, staged.name, out)
+        return self._load_of(item, staged, out, constants, kinds)
+
+    def _number_rows(self, table: str) -> None:
+        """Give the rows a number where the transform kept none, so that a rule can name them."""
+        if ROW not in self._con.table(table).columns:
+            self._con.execute(
+                f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS"
+                f" SELECT *, row_number() OVER () AS {ROW} FROM {quoted(table)}"
+            )
+
+    def _judge(self, item: Item, name: TableName, table: str) -> None:
+        """Hold the rows against the dataset's quality rules; rows that a rule keeps out go to quarantine."""
+        rules = item.dataset.quality
+        if not rules:
+            return
+        bad: list[tuple[quality.Finding, str]] = []
+        for finding in quality.check(self._con, table, quality.rules(rules), ROW):
+            if finding.on_fail == "fail":
+                raise QualityError(finding.rule, f"{finding.count} rows do not hold it")
+            item.notes.append({"rule": finding.rule, "on_fail": finding.on_fail, "rows": finding.count})
+            if finding.on_fail == "quarantine_rows" and finding.row_ids_sql:
+                bad.append((finding, finding.row_ids_sql))
+        kept_out = []
+        for finding, ids in bad:
+            path = (
+                self._quarantine
+                / name.schema
+                / name.table
+                / f"{item.object_id}v{item.version}.{file_stem(finding.rule)}.parquet"
+            )
+            with replacing(path) as part:
+                self._con.execute(
+                    f"COPY (SELECT * FROM {quoted(table)} WHERE {ROW} IN ({ids})) TO {literal(str(part))} (FORMAT parquet)"
+                )
+            item.findings.append(
+                Quarantined(
+                    object_id=item.object_id,
+                    version=item.version,
+                    stage="quality",
+                    part=f"{name}:{finding.rule}",
+                    reason=f"quality rule {finding.rule}",
+                    hint="mend the rule or the file, then run `amci lake reprocess`",
+                    rows=finding.count,
+                    path=f"{path.relative_to(self._quarantine.parent)}",
+                    run_id=item.run.run_id,
+                )
+            )
+            kept_out.append(f"SELECT * FROM ({ids})")
+        if kept_out:
+            self._con.execute(
+                f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS SELECT * FROM {quoted(table)}"
+                f" WHERE {ROW} NOT IN ({' UNION '.join(kept_out)})"
+            )
+
+    def _load_of(
+        self, item: Item, staged: StagedTable, table: str, constants: dict[str, str], kinds: dict[str, Kind]
+    ) -> Load:
+        described = self._con.execute(f"DESCRIBE {quoted(table)}").fetchall()
+        types = {c: _STORED.get(t, t) for c, t, *_ in described if c not in RESERVED and c not in constants}
+        want = {c: Kind.NOTHING.value if kinds.get(c) is Kind.NOTHING else t for c, t in types.items()}
+        listed = ", ".join(f"CAST({quoted(c)} AS {t}) AS {quoted(c)}" for c, t in types.items())
+        values = [f"{literal(value)} AS {quoted(name)}" for name, value in item.constants.items()]
+        if item.dataset.timestamp_column:
+            moment = f"{item.work.obj.modified_at:%Y-%m-%d %H:%M:%S}"
+            values.append(f"TIMESTAMP {literal(moment)} AS {quoted(item.dataset.timestamp_column)}")
+        values += [f"{item.object_id} AS {OBJECT_ID}", f"{item.version}::INTEGER AS {VERSION}"]
+        rows = self._con.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()[0][0]
+        return Load(
+            name=staged.name,
+            source=Source(
+                rows=f"(SELECT {', '.join([listed, *values])} FROM {quoted(table)})",
+                text={},
+                typed=want | constants,
+            ),
+            members={item.object_id: rows},
+            partition_by=item.partition_by,
+            may_evolve=item.dataset.schema_mode == "evolve",
+        )
+
+
+def _members(items: Sequence[Item]) -> pa.Table:
+    """The constant columns of each object version, to be joined to its rows."""
+    first = items[0]
+    columns = {
+        "member_id": pa.array([item.object_id for item in items], pa.int64()),
+        "member_version": pa.array([item.version for item in items], pa.int32()),
+    }
+    for name in first.constants:
+        columns[name] = pa.array([item.constants[name] for item in items], pa.string())
+    if first.dataset.timestamp_column:
+        moments = [item.work.obj.modified_at.replace(tzinfo=None) for item in items]
+        columns[first.dataset.timestamp_column] = pa.array(moments, pa.timestamp("us"))
+    return pa.table(columns)
+
+
+def _data_columns(files: Sequence[Path]) -> list[str]:
+    """The columns of staged files in order of appearance, without amci's own."""
+    names: dict[str, None] = {}
+    for file in dict.fromkeys(files):
+        names |= dict.fromkeys(pq.read_schema(file).names)
+    return [name for name in names if name not in RESERVED]

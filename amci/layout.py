@@ -1,0 +1,80 @@
+"""Names that carry meaning, each as a parse/format pair: AMC result files and pre-stage paths."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from amci.errors import Unroutable
+
+_RESULT = re.compile(
+    r"(?P<stamp>\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}\.\d{3}Z)?)-(?P<base>[^.]+)\.(?P<ending>csv(?:\.gz|\.zst)?)",
+    re.IGNORECASE,
+)
+_VERSION = re.compile(r"-ver(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ResultName:
+    """The name of an AMC result file: `2026-11-01-reach-ver1.csv`, `2026-11-01T06:00:00.000Z-reach.csv`.
+
+    The grammar is that of AMC's deliveries (amc-api 2.3) and of the AWS solution (3.5); what the solution
+    let through or cut off (month 13, the second digit of `-ver12`) is refused or kept whole here.
+    """
+
+    export_time: datetime  #: aware, UTC; midnight where the name has a date only
+    is_date_only: bool
+    base: str  #: without stamp and ending
+    ending: str  #: `csv`, `csv.gz` or `csv.zst`
+
+    @classmethod
+    def parse(cls, name: str) -> ResultName:
+        """Raises Unroutable with the reason where `name` is not an AMC result's."""
+        match = _RESULT.fullmatch(name)
+        if match is None:
+            raise Unroutable(
+                "not the name of an AMC result file",
+                hint="AMC writes YYYY-MM-DD-<name>.csv or YYYY-MM-DDTHH:MM:SS.mmmZ-<name>.csv",
+            )
+        try:
+            moment = datetime.fromisoformat(match["stamp"].upper())
+        except ValueError:
+            raise Unroutable(f"{match['stamp']} in the file name is not a date that exists") from None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return cls(moment, "T" not in match["stamp"].upper(), match["base"], match["ending"])
+
+    def __str__(self) -> str:
+        stamp = (
+            f"{self.export_time:%Y-%m-%d}"
+            if self.is_date_only
+            else f"{self.export_time:%Y-%m-%dT%H:%M:%S}.{self.export_time.microsecond // 1000:03}Z"
+        )
+        return f"{stamp}-{self.base}.{self.ending}"
+
+    @property
+    def stem(self) -> str:
+        """Name of the staged file: the stamp without colons and dots, then the base."""
+        stamp = str(self).removesuffix(f"-{self.base}.{self.ending}")
+        return f"{re.sub('[:.]', '-', stamp)}-{self.base}"
+
+    @property
+    def query_version(self) -> str | None:
+        """`ver12` where the base ends in or holds `-ver12`; the last one counts, with all its digits."""
+        found = _VERSION.findall(self.base)
+        return f"ver{found[-1]}" if found else None
+
+
+def hive_path(partition: tuple[tuple[str, str], ...]) -> str:
+    """`name=value/name=value`, with characters that have a meaning in paths as %XX."""
+    return "/".join(f"{name}={_escaped(value)}" for name, value in partition)
+
+
+def file_stem(text: str) -> str:
+    """A file name that is safe everywhere, at most 120 characters, from any text."""
+    return _escaped(text)[:120]
+
+
+def _escaped(value: str) -> str:
+    safe = re.sub(r"[^\w.\- ]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), value)
+    return safe if safe.strip(".") else safe.replace(".", "%2E")

@@ -1,0 +1,145 @@
+"""What commands print: text for people, or JSON with --json; results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, TextIO
+
+from amci.clock import timestamp
+from amci.errors import AmciError, ConfigError
+
+#: A column wider than this is cut in text output on a terminal; JSON is never cut.
+_WIDEST = 60
+
+
+class Output:
+    """One command's output."""
+
+    def __init__(
+        self, *, as_json: bool = False, stdout: TextIO | None = None, stderr: TextIO | None = None
+    ) -> None:
+        self.as_json = as_json
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+
+    def record(self, record: Mapping[str, Any], text: Iterable[str] | None = None) -> None:
+        """One thing: the mapping as JSON, or `text`, or `name: value` lines."""
+        if self.as_json:
+            self._json(record)
+            return
+        lines = text if text is not None else [f"{name}: {shown(value)}" for name, value in record.items()]
+        for line in lines:
+            self._print(line)
+
+    def rows(
+        self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str = "nothing"
+    ) -> None:
+        """Several things: a JSON array with all fields, or a table of `columns`."""
+        if self.as_json:
+            self._json(list(rows))
+        elif not rows:
+            self._print(empty)
+        else:
+            self.table(columns, [[row.get(c) for c in columns] for row in rows])
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """An aligned table; numbers to the right."""
+        values = [list(row) for row in rows]
+        cells = [[self._cell(value) for value in row] for row in values]
+        widths = [
+            max(len(c), *(len(row[i]) for row in cells)) if cells else len(c) for i, c in enumerate(columns)
+        ]
+        right = [
+            bool(values) and all(isinstance(row[i], int | float | Decimal | None) for row in values)
+            for i in range(len(columns))
+        ]
+
+        def line(parts: Sequence[str]) -> str:
+            padded = [p.rjust(w) if r else p.ljust(w) for p, w, r in zip(parts, widths, right, strict=True)]
+            return "  ".join(padded).rstrip()
+
+        self._print(line(list(columns)))
+        self._print(line(["-" * w for w in widths]))
+        for row in cells:
+            self._print(line(row))
+
+    def text(self, line: str) -> None:
+        """A line for people; not part of JSON output."""
+        if not self.as_json:
+            self._print(line)
+
+    def note(self, line: str) -> None:
+        """Something on the side, on stderr in both forms."""
+        print(line, file=self._stderr)
+
+    def error(self, error: AmciError) -> None:
+        """What went wrong and what to do, on stderr."""
+        if self.as_json:
+            document: dict[str, Any] = {
+                "error": type(error).__name__,
+                "message": str(error),
+                "hint": error.hint,
+            }
+            if isinstance(error, ConfigError):
+                document["problems"] = [
+                    {"file": p.file, "field": p.field, "says": p.says} for p in error.problems
+                ]
+            print(json.dumps(document, ensure_ascii=False), file=self._stderr)
+            return
+        print(f"amci: {error}", file=self._stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=self._stderr)
+
+    @contextmanager
+    def progress(self, doing: str) -> Iterator[Callable[[str], None]]:
+        """A line on the terminal that changes as work goes on; nothing where stderr is no terminal."""
+        if not self._stderr.isatty():
+            yield lambda _: None
+            return
+        from rich.console import Console
+
+        with Console(file=self._stderr).status(doing) as status:
+            yield lambda now: status.update(f"{doing}: {now}")
+
+    def _cell(self, value: Any) -> str:
+        text = "".join(c if c.isprintable() else "␤" if c == "\n" else "�" for c in shown(value))
+        return text if len(text) <= _WIDEST or not self._stdout.isatty() else text[: _WIDEST - 1] + "…"
+
+    def _json(self, value: Any) -> None:
+        self._print(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._stdout)
+
+
+def shown(value: Any) -> str:
+    """A value as people read it; NULL is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return timestamp(value)[:19] + "Z" if value.tzinfo else value.isoformat(sep=" ")
+    return str(value)
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON does not know, as one it does."""
+    if isinstance(value, datetime):
+        return timestamp(value) if value.tzinfo else value.isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)

@@ -1,0 +1,481 @@
+"""The run store: every piece of work is a row here before it starts, and moves only as `run_moves` allows."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from importlib import resources
+from typing import Any, Self
+
+from amci.clock import Clock, moment, timestamp
+from amci.errors import AmciError, IllegalMove, NotFound, UsageError
+from amci.state import State, named_queries
+
+#: A run whose lease expired this often is FAILED: it may be what kills the process.
+MOST_EXPIRIES = 5
+
+_SQL = named_queries((resources.files("amci") / "queries.sql").read_text(encoding="utf-8"))
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_CHUNK = 10_000
+_FOR_EVER = datetime.max.replace(tzinfo=UTC)
+_ABANDONED = "abandoned: its worker disappeared too often"
+_EXPIRED = "the lease expired: its worker disappeared"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. Never mixed with AMC's word for an execution."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    SKIPPED = "SKIPPED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether only a person moves it on from here."""
+        return self not in _MOVING
+
+
+_MOVING = {RunStatus.PENDING, RunStatus.RUNNING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """A run to be created; a successor inherits tenant and correlation id where it names none."""
+
+    idempotency_key: str  #: unique for ever; a second run with the same key is not created
+    kind: str
+    payload: Mapping[str, Any] = field(default_factory=dict)  #: JSON values only
+    tenant_id: str | None = None
+    priority: int = 0  #: higher goes first
+    pool: str = ""  #: whose slots it takes while RUNNING; empty means unbounded
+    lock_key: str | None = None  #: runs with the same one go one after another, in order of creation
+    batch_key: str = ""  #: runs of one kind and batch_key may be claimed together
+    correlation_id: str | None = None  #: of the fire or file it all began with; its own key where empty
+    run_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run as it stands in the store."""
+
+    run_id: int
+    idempotency_key: str
+    kind: str
+    status: RunStatus
+    payload: Mapping[str, Any]
+    result: Mapping[str, Any] | None
+    reason: str | None
+    tenant_id: str | None
+    priority: int
+    pool: str
+    lock_key: str | None
+    batch_key: str
+    correlation_id: str
+    parent_run_id: int | None
+    attempts: int  #: tries that failed; a snooze is none
+    claims: int  #: the fence: a worker may finish only its own claim
+    expiries: int  #: leases that ran out
+    worker: str | None
+    lease_until: datetime | None
+    run_after: datetime
+    created_at: datetime
+    changed_at: datetime
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> Self:
+        """A row of `runs`."""
+        values: dict[str, Any] = {name: row[name] for name in cls.__slots__}
+        values["status"] = RunStatus(values["status"])
+        values["payload"] = json.loads(values["payload"])
+        values["result"] = json.loads(values["result"]) if values["result"] else None
+        values["lease_until"] = moment(values["lease_until"]) if values["lease_until"] else None
+        for name in ("run_after", "created_at", "changed_at"):
+            values[name] = moment(values[name])
+        return cls(**values)
+
+
+Runs = list[Run]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It worked; `then` are the runs that follow from it."""
+
+    result: Mapping[str, Any] = field(default_factory=dict)  #: JSON values only
+    then: Sequence[NewRun] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """There was nothing to do."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Look again later; that is no failure."""
+
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It did not work; retried where the error says so."""
+
+    error: Exception
+
+
+Outcome = Done | Skipped | Snooze | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What `finish` did."""
+
+    runs: Runs  #: as they stand now
+    lost: Runs  #: as claimed; another worker or a person has taken them over, and nothing was changed
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One move of a run."""
+
+    event: str
+    reason: str | None
+    worker: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """When to try again, in the words of Step Functions, with full jitter."""
+
+    interval: timedelta = timedelta(seconds=5)
+    backoff_rate: float = 2.0
+    max_delay: timedelta = timedelta(minutes=15)
+    max_attempts: int = 5  #: tries in all
+
+    def delay(self, attempts: int, chance: Callable[[], float]) -> timedelta:
+        """How long to wait after `attempts` failed tries; `chance` gives numbers from 0 to 1."""
+        longest = self.max_delay.total_seconds()
+        # Beyond 2**32 intervals the longest delay has long been reached, and floats would overflow.
+        wished = self.interval.total_seconds() * self.backoff_rate ** min(attempts - 1, 32)
+        return timedelta(seconds=chance() * min(wished, longest))
+
+
+def reason_for(error: Exception) -> str:
+    """One line for people. The text of a foreign error may hold row values, so only its class is named."""
+    if isinstance(error, AmciError):
+        return " ".join(f"{error} ({error.hint})".split() if error.hint else str(error).split())
+    return f"unexpected {type(error).__name__}; the log says where"
+
+
+class RunStore:
+    """Creates, claims, finishes and shows runs. All methods raise StorageError where the disk refuses."""
+
+    def __init__(
+        self,
+        state: State,
+        clock: Clock,
+        *,
+        retry: Mapping[type[Exception], RetryPolicy] | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`retry`: policy by error class, the nearest class wins; `chance`: the jitter, from 0 to 1."""
+        self._state = state
+        self._clock = clock
+        self._retry = {Exception: RetryPolicy()} | dict(retry or {})
+        self._chance = chance
+
+    def create(self, runs: Iterable[NewRun]) -> int:
+        """Create the runs whose keys are new; returns how many those were."""
+        with self._state.transaction() as db:
+            return self._insert(db, runs, parent=None)
+
+    def claim(self, kinds: Iterable[str], worker: str, lease: timedelta, limit: int = 1) -> Runs:
+        """Take the next run of the first kind that has one, and up to `limit` - 1 that may go with it."""
+        moment_now = self._clock.now()
+        now, until = timestamp(moment_now), timestamp(moment_now + lease)
+        with self._state.transaction() as db:
+            for kind in kinds:
+                if db.execute(_SQL["is_due"], {"kind": kind, "now": now}).fetchone():
+                    db.execute(_SQL["promote"], {"kind": kind, "now": now})
+                head = db.execute(_SQL["claim_head"], {"kind": kind}).fetchone()
+                if head is None:
+                    continue
+                run_ids = [
+                    head["run_id"],
+                    *(_companions(db, head, limit - 1) if not head["expiries"] else ()),
+                ]
+                taken = _changed(db, "claim", run_ids, worker=worker, lease_until=until, now=now)
+                db.execute(_SQL["advance_time"], {name: head[name] for name in ("kind", "priority", "rank")})
+                return taken
+        return []
+
+    def finish(self, runs: Sequence[Run], outcomes: Mapping[int, Outcome]) -> Finished:
+        """Write down what became of claimed runs, with their successors, in one transaction.
+
+        `outcomes` has one for each run, by run_id. What cannot be written as JSON makes its run FAILED.
+        """
+        now = self._clock.now()
+        changes = [
+            (run, outcome, self._change(run, outcome, now)) for run, outcome in _checked(runs, outcomes)
+        ]
+        finished, lost = [], []
+        with self._state.transaction() as db:
+            for run, outcome, change in changes:
+                rows = db.execute(_SQL["finish"], change).fetchall()
+                if not rows:
+                    lost.append(run)
+                    continue
+                finished.append(Run.of(rows[0]))
+                if isinstance(outcome, Done) and outcome.then:
+                    self._insert(db, outcome.then, parent=run)
+        return Finished(finished, lost)
+
+    def extend(self, runs: Iterable[Run], lease: timedelta) -> None:
+        """Keep claimed runs for another `lease` from now; those lost meanwhile stay lost."""
+        until = timestamp(self._clock.now() + lease)
+        with self._state.transaction() as db:
+            db.executemany(_SQL["extend"], [(until, run.run_id, run.claims) for run in runs])
+
+    def recover(self, *, all_workers: bool = False) -> Runs:
+        """Give back runs whose lease expired; after the fifth time a run is FAILED.
+
+        `all_workers`: leases that still hold, too; only for one who knows that no other worker is alive.
+        """
+        now = timestamp(self._clock.now())
+        before = timestamp(_FOR_EVER) if all_workers else now
+        values = {
+            "now": now,
+            "before": before,
+            "most": MOST_EXPIRIES,
+            "abandoned": _ABANDONED,
+            "expired": _EXPIRED,
+        }
+        with self._state.transaction() as db:
+            rows = db.execute(_SQL["recover"], values).fetchall()
+        return sorted(map(Run.of, rows), key=lambda run: run.run_id)
+
+    def cancel(self, run_ids: Iterable[int]) -> Runs:
+        """Cancel runs that are not final; all of them or, with NotFound or IllegalMove, none."""
+        return self._move(run_ids, "cancel", "cancelled", "only a pending or running run can be cancelled")
+
+    def redrive(self, run_ids: Iterable[int]) -> Runs:
+        """Put failed or skipped runs back in line; all of them or, with NotFound or IllegalMove, none."""
+        return self._move(run_ids, "redrive", "redriven", "only a failed or skipped run can be redriven")
+
+    def set_pool(self, pool: str, size: int) -> None:
+        """Let at most `size` runs of this pool be RUNNING at once; 0 holds all of them back."""
+        if not pool or size < 0:
+            raise UsageError(
+                "a pool has a name and a size of at least 0", hint="leave the pool of the run empty"
+            )
+        with self._state.transaction() as db:
+            db.execute(_SQL["set_pool"], {"pool": pool, "size": size})
+
+    def get(self, run_id: int) -> Run:
+        """The run with this id; raises NotFound."""
+        rows = self._state.read(_SQL["get"], {"run_id": run_id})
+        if not rows:
+            raise _not_found(run_id)
+        return Run.of(rows[0])
+
+    def list(
+        self,
+        *,
+        status: RunStatus | None = None,
+        kind: str | None = None,
+        tenant: str | None = None,
+        correlation_id: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> Runs:
+        """The newest runs that fit, newest first; `before` is the run_id the page before ended with."""
+        asked = {
+            "status = :status": status,
+            "kind = :kind": kind,
+            "tenant_id = :tenant": tenant,
+            "correlation_id = :correlation_id": correlation_id,
+            "run_id < :before": before,
+        }
+        where = " AND ".join(
+            [condition for condition, value in asked.items() if value is not None] or ["TRUE"]
+        )
+        values = {condition.rpartition(":")[2]: value for condition, value in asked.items()} | {
+            "limit": limit
+        }
+        rows = self._state.read(f"SELECT * FROM runs WHERE {where} ORDER BY run_id DESC LIMIT :limit", values)
+        return [Run.of(row) for row in rows]
+
+    def story(self, run_id: int) -> Runs:
+        """All runs that began with the same fire or file as this one, in order; raises NotFound."""
+        rows = self._state.read(_SQL["story"], {"run_id": run_id})
+        if not rows:
+            raise _not_found(run_id)
+        return [Run.of(row) for row in rows]
+
+    def events(self, run_id: int) -> Sequence[Event]:
+        """The history of a run, oldest first; raises NotFound."""
+        self.get(run_id)
+        rows = self._state.read(_SQL["events"], {"run_id": run_id})
+        return [Event(row["event"], row["reason"], row["worker"], moment(row["at"])) for row in rows]
+
+    def counts(self) -> Mapping[str, Mapping[RunStatus, int]]:
+        """How many runs there are: kind → status → number."""
+        found: dict[str, dict[RunStatus, int]] = {}
+        for row in self._state.read(_SQL["counts"]):
+            found.setdefault(row["kind"], {})[RunStatus(row["status"])] = row["runs"]
+        return found
+
+    def count(self, kinds: Iterable[str], status: RunStatus) -> int:
+        """How many runs of these kinds have this status."""
+        asked = [{"kind": kind, "status": status} for kind in kinds]
+        return sum(self._state.read(_SQL["count_of"], values)[0]["runs"] for values in asked)
+
+    def next_due(self, kinds: Iterable[str], after: datetime) -> datetime | None:
+        """The first moment past `after` for which a run of these kinds waits; None where there is none."""
+        asked = [{"kind": kind, "after": timestamp(after)} for kind in kinds]
+        rows = [row for values in asked for row in self._state.read(_SQL["next_due"], values)]
+        return min((moment(row["run_after"]) for row in rows), default=None)
+
+    def _move(self, run_ids: Iterable[int], query: str, event: str, hint: str) -> Runs:
+        ids = sorted(set(run_ids))
+        with self._state.transaction() as db:
+            refused = db.execute(_SQL["refused"], {"run_ids": json.dumps(ids), "event": event}).fetchone()
+            if refused and refused["status"] is None:
+                raise _not_found(refused["run_id"])
+            if refused:
+                raise IllegalMove(
+                    f"run {refused['run_id']} is {refused['status']}: it cannot be {event}", hint=hint
+                )
+            return _changed(db, query, ids, now=timestamp(self._clock.now()))
+
+    def _insert(self, db: sqlite3.Connection, runs: Iterable[NewRun], *, parent: Run | None) -> int:
+        """Insert what is new; of two with one key, the first."""
+        now = timestamp(self._clock.now())
+        by_key: dict[str, NewRun] = {}
+        for run in runs:
+            by_key.setdefault(run.idempotency_key, run)
+        wanted = list(by_key.values())
+        ranks: Counter[tuple[str, int, str]] = Counter()
+        created = 0
+        for chunk in (wanted[i : i + _CHUNK] for i in range(0, len(wanted), _CHUNK)):
+            keys = json.dumps([run.idempotency_key for run in chunk])
+            known = {row["idempotency_key"] for row in db.execute(_SQL["known_keys"], {"keys": keys})}
+            new = [run for run in chunk if run.idempotency_key not in known]
+            created += (
+                db.executemany(_SQL["create_run"], _rows(db, new, parent, ranks, now)).rowcount if new else 0
+            )
+        db.executemany(_SQL["remember_rank"], [(*turn, rank) for turn, rank in ranks.items()])
+        return created
+
+    def _change(self, run: Run, outcome: Outcome, now: datetime) -> dict[str, Any]:
+        """The parameters of `finish`."""
+        change: dict[str, Any] = {"run_id": run.run_id, "claims": run.claims, "now": timestamp(now)}
+        change |= {"result": None, "reason": None, "failed_tries": 0, "run_after": None}
+        match outcome:
+            case Done(result=result):
+                return change | {"status": RunStatus.SUCCEEDED, "result": _json(result)}
+            case Skipped(reason=reason):
+                return change | {"status": RunStatus.SKIPPED, "reason": reason}
+            case Snooze(until=until, reason=reason):
+                return change | {"status": RunStatus.PENDING, "reason": reason, "run_after": timestamp(until)}
+            case Failed(error=error):
+                change |= {"reason": reason_for(error), "failed_tries": 1}
+                policy = next(self._retry[cls] for cls in type(error).__mro__ if cls in self._retry)
+                if not getattr(error, "retryable", False) or run.attempts + 1 >= policy.max_attempts:
+                    return change | {"status": RunStatus.FAILED}
+                again = now + policy.delay(run.attempts + 1, self._chance)
+                return change | {"status": RunStatus.PENDING, "run_after": timestamp(again)}
+
+
+def _rows(
+    db: sqlite3.Connection,
+    runs: Iterable[NewRun],
+    parent: Run | None,
+    ranks: Counter[tuple[str, int, str]],
+    now: str,
+) -> Iterator[tuple[Any, ...]]:
+    """The parameters of `create_run`; `ranks` keeps the last rank given to each kind, priority and tenant."""
+    for run in runs:
+        tenant_id = run.tenant_id if run.tenant_id is not None or parent is None else parent.tenant_id
+        turn = (run.kind, run.priority, tenant_id or "")
+        if turn not in ranks:
+            ranks[turn] = _last_turn(db, turn)
+        ranks[turn] += 1
+        after = max(timestamp(run.run_after), now) if run.run_after else now
+        began = run.correlation_id or (parent.correlation_id if parent else run.idempotency_key)
+        yield (
+            *(run.idempotency_key, run.kind, run.priority, ranks[turn], after == now),
+            *(run.pool, tenant_id, run.lock_key, run.batch_key, _json(run.payload), began),
+            *(parent.run_id if parent else None, after, now, now),
+        )
+
+
+def _last_turn(db: sqlite3.Connection, turn: tuple[str, int, str]) -> int:
+    values = dict(zip(("kind", "priority", "tenant_id"), turn, strict=True))
+    row = db.execute(_SQL["fair_turn"], values).fetchone()
+    return max(int(row["now"]), int(row["last"]))
+
+
+def _companions(db: sqlite3.Connection, head: sqlite3.Row, limit: int) -> Iterator[int]:
+    """Up to `limit` runs that may be claimed with the head, as far as their pools have room."""
+    room: dict[str, float] = {}
+
+    def takes(pool: str) -> bool:
+        if pool not in room:
+            row = db.execute(_SQL["pool_room"], {"pool": pool}).fetchone()
+            room[pool] = row["room"] if row else float("inf")
+        room[pool] -= 1
+        return room[pool] >= 0
+
+    takes(head["pool"])
+    if limit > 0:
+        values = {"kind": head["kind"], "batch_key": head["batch_key"], "head": head["run_id"]}
+        for row in db.execute(_SQL["claim_batch"], values):
+            if takes(row["pool"]):
+                yield row["run_id"]
+                limit -= 1
+            if not limit:
+                return
+
+
+def _changed(db: sqlite3.Connection, query: str, run_ids: Sequence[int], **values: object) -> Runs:
+    """Change these runs; they come back in the order given."""
+    rows = db.execute(_SQL[query], values | {"run_ids": json.dumps(run_ids)}).fetchall()
+    found = {row["run_id"]: Run.of(row) for row in rows}
+    return [found[run_id] for run_id in run_ids]
+
+
+def _checked(runs: Iterable[Run], outcomes: Mapping[int, Outcome]) -> Iterator[tuple[Run, Outcome]]:
+    """Each run with its outcome, or with Failed where what that carries is no JSON."""
+    for run in runs:
+        outcome = outcomes[run.run_id]
+        if isinstance(outcome, Done):
+            try:
+                _json(outcome.result)
+                for new in outcome.then:
+                    _json(new.payload)
+            except (TypeError, ValueError) as error:
+                outcome = Failed(error)
+        yield run, outcome
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return _ENCODER.encode(value)
+
+
+def _not_found(run_id: int) -> NotFound:
+    return NotFound(f"there is no run {run_id}", hint="`amci runs list` shows them")

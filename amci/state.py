@@ -1,0 +1,215 @@
+"""The one SQLite file that remembers everything: opening, migrating, transactions, reading."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+from amci.clock import Clock, timestamp
+from amci.errors import AmciError, StateError, StorageError, WorkspaceTooNew
+from amci.files import fault_point
+
+Params = Sequence[Any] | Mapping[str, Any]
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_BUSY_SECONDS = 10.0
+
+#: Names of SQLite's result codes, by their beginning (sqlite.org/rescode.html), with what to do about each.
+_STORAGE_HINTS = {
+    "SQLITE_FULL": "free some space, then run the same command again: work goes on where it stopped",
+    "SQLITE_READONLY": "give this user write permission there, or move the workspace to a writable disk",
+    "SQLITE_CANTOPEN": "check that the directory exists and that this user may write there",
+    "SQLITE_PERM": "give this user read and write permission there",
+    "SQLITE_BUSY": "another process is using the state file; try again when it has finished",
+    "SQLITE_LOCKED": "another process is using the state file; try again when it has finished",
+    "SQLITE_PROTOCOL": "another process is using the state file; try again when it has finished",
+    "SQLITE_IOERR": "check the disk; the run is tried again",
+}
+_DAMAGE_HINT = "restore the file from a backup; nothing was changed"
+
+
+def named_queries(text: str) -> dict[str, str]:
+    """Split a .sql file at its `-- name:` lines: name → statement."""
+    parts = _NAME.split(text)[1:]
+    return dict(zip(parts[::2], map(str.strip, parts[1::2]), strict=True))
+
+
+class State:
+    """One connection to the state file, shared by all threads of this process."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        db.row_factory = sqlite3.Row
+        self._db = db
+        self._lock = threading.RLock()
+        self._depth = 0
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock) -> Self:
+        """Open the state file, made and brought up to date where needed.
+
+        Raises WorkspaceTooNew where a newer amci wrote it, StorageError where the disk refuses, StateError
+        where the file is no state file.
+        """
+        with _translated():
+            state = cls(_connect(str(path)))
+            try:
+                state._db.execute("PRAGMA journal_mode = WAL")
+                state._db.execute("PRAGMA synchronous = NORMAL")
+                # Statements that fire triggers keep an undo journal, which is twice as fast in memory.
+                state._db.execute("PRAGMA temp_store = MEMORY")
+                state._migrate(clock)
+            except (sqlite3.Error, AmciError):
+                state.close()
+                raise
+            return state
+
+    @classmethod
+    def read_only(cls, path: Path) -> Self:
+        """Open the state file only to look, also while another process writes.
+
+        Raises WorkspaceTooNew or StateError where the file is of another amci, StorageError where there is no
+        file.
+        """
+        with _translated():
+            state = cls(_connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+            try:
+                behind = _migrations().keys() - state._applied()
+            except (sqlite3.Error, AmciError):
+                state.close()
+                raise
+            if behind:
+                state.close()
+                raise StateError(
+                    "the state file was written by an older amci", hint="run `amci up` or `amci drain` once"
+                )
+            return state
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the state cannot be used afterwards."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of the block or nothing; inside another transaction it joins that one by a savepoint.
+
+        Other threads wait. Raises StorageError where the disk refuses.
+        """
+        with self._lock, _translated():
+            depth, done = self._depth, False
+            self._db.execute(f"SAVEPOINT level_{depth}" if depth else "BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield self._db
+                if depth:
+                    self._db.execute(f"RELEASE level_{depth}")
+                else:
+                    fault_point("state.before_commit")
+                    self._db.execute("COMMIT")
+                done = True
+            finally:
+                self._depth -= 1
+                # SQLite may have rolled back by itself, for instance on a full disk.
+                if not done and self._db.in_transaction:
+                    self._undo(depth)
+            if not depth:
+                fault_point("state.after_commit")
+
+    def _undo(self, depth: int) -> None:
+        if depth:
+            self._db.execute(f"ROLLBACK TO level_{depth}")
+            self._db.execute(f"RELEASE level_{depth}")
+        else:
+            self._db.execute("ROLLBACK")
+
+    def read(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
+        """All rows of a query. Raises StorageError where the disk refuses."""
+        with self._lock, _translated():
+            return self._db.execute(sql, params).fetchall()
+
+    def _migrate(self, clock: Clock) -> None:
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migrations"
+            " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT"
+        )
+        for number, (name, script) in _migrations().items():
+            with self.transaction() as db:
+                if number in self._applied():
+                    continue
+                for statement in _statements(script):
+                    db.execute(statement)
+                db.execute(
+                    "INSERT INTO schema_migrations VALUES (?, ?, ?)", (number, name, timestamp(clock.now()))
+                )
+
+    def _applied(self) -> set[int]:
+        """Numbers of the migrations this file has had; raises WorkspaceTooNew for one nobody here knows."""
+        found = self._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").fetchone()
+        rows = self._db.execute("SELECT number, name FROM schema_migrations").fetchall() if found else []
+        if unknown := sorted(row["name"] for row in rows if row["number"] not in _migrations()):
+            raise WorkspaceTooNew(
+                f"this workspace was written by a newer amci (it has {unknown[-1]})",
+                hint="install that version of amci, or a newer one",
+            )
+        return {row["number"] for row in rows}
+
+
+def _connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        database, uri=uri, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
+    )
+    db.execute("PRAGMA foreign_keys = ON")
+    return db
+
+
+def _migrations() -> dict[int, tuple[str, str]]:
+    """The files `NNNN_name.sql` that come with amci, in order: number → (name, script)."""
+    folder = resources.files("amci") / "migrations"
+    files = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
+    )
+    return {
+        int(file.name[:4]): (file.name.removesuffix(".sql"), file.read_text(encoding="utf-8"))
+        for file in files
+    }
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one; `executescript` would commit before it begins."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    if pending.strip():
+        yield pending
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """SQLite's errors in our words; a broken constraint stays what it is, since it is a bug."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorname", "")
+        for beginning, hint in _STORAGE_HINTS.items():
+            if code.startswith(beginning):
+                raise StorageError(f"the state file: {error}", hint=hint) from error
+        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise StateError(f"the state file: {error}", hint=_DAMAGE_HINT) from error
+        if code == "SQLITE_CONSTRAINT_TRIGGER":
+            raise StateError(str(error)) from error
+        raise

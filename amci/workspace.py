@@ -1,0 +1,155 @@
+"""Where things lie in a workspace, how it is found, and who may write to it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from amci.clock import pause
+from amci.errors import NoWorkspace, WorkspaceBusy
+from amci.files import storage_errors
+
+#: The file that makes a directory a workspace.
+MARKER = "amci.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A directory with everything amci knows: configuration, raw files, stages, state."""
+
+    home: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """Settings of this workspace."""
+        return self.home / MARKER
+
+    @property
+    def config(self) -> Path:
+        """Tenants, datasets, workflows, schedules and transforms, as people write them."""
+        return self.home / "config"
+
+    @property
+    def raw(self) -> Path:
+        """Where files land."""
+        return self.home / "raw"
+
+    @property
+    def pre_stage(self) -> Path:
+        """Parquet in which every column is text, as landed."""
+        return self.home / "stage" / "pre-stage"
+
+    @property
+    def post_stage(self) -> Path:
+        """Typed Parquet; its files belong to the catalog."""
+        return self.home / "stage" / "post-stage"
+
+    @property
+    def quarantine(self) -> Path:
+        """Rows that a quality rule kept out of the lake."""
+        return self.home / "quarantine"
+
+    @property
+    def state(self) -> Path:
+        """The run store."""
+        return self.home / "state" / "amci.db"
+
+    @property
+    def catalog(self) -> Path:
+        """The DuckLake metadata."""
+        return self.home / "state" / "catalog.db"
+
+    @property
+    def log(self) -> Path:
+        """The structured log, JSON lines."""
+        return self.home / "logs" / "amci.jsonl"
+
+    @property
+    def spill(self) -> Path:
+        """Where DuckDB may put what does not fit into memory; empty between runs."""
+        return self.home / "state" / "spill"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that writes."""
+        return self.home / "state" / "lock"
+
+    @property
+    def published(self) -> Path:
+        """Plain DuckDB views over post-stage, for tools that know no DuckLake."""
+        return self.home / "catalog.duckdb"
+
+    def relative(self, path: Path) -> str:
+        """`path` as said in messages and state: relative to the workspace where it lies inside."""
+        return str(path.relative_to(self.home)) if path.is_relative_to(self.home) else str(path)
+
+    def writer(self) -> str | None:
+        """The id of the process that writes here, or None."""
+        if not self.lock.exists():
+            return None
+        handle = os.open(self.lock, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(handle)
+        finally:
+            os.close(handle)
+        return None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the one process that writes here; WorkspaceBusy where another already is.
+
+        The lock is the kernel's (flock): it ends with the process that holds it, however that ends.
+        """
+        with storage_errors("lock the workspace"):
+            self.lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not _locked(handle, fcntl.LOCK_EX):
+                raise WorkspaceBusy(
+                    f"another amci (process {_holder(handle)}) is writing to {self.home}",
+                    hint="queries and `amci status` work beside it; to write, stop that process first",
+                )
+            os.truncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _locked(handle: int, how: int) -> bool:
+    """Take the lock; somebody who only looks (`writer`) holds it for an instant, which is waited out."""
+    for _ in range(10):
+        try:
+            fcntl.flock(handle, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pause(0.01)
+        else:
+            return True
+    return False
+
+
+def _holder(handle: int) -> str:
+    return os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+
+
+def find(home: Path | None, environ: Mapping[str, str], cwd: Path) -> Workspace:
+    """The workspace meant by `--home`, `AMCI_HOME`, or the current directory and those above it.
+
+    Raises NoWorkspace where there is none.
+    """
+    named = home or (Path(environ["AMCI_HOME"]) if environ.get("AMCI_HOME") else None)
+    candidates = [named] if named else [cwd, *cwd.parents]
+    for candidate in candidates:
+        if (candidate / MARKER).is_file():
+            return Workspace(candidate.resolve())
+    where = str(named) if named else f"{cwd} or above it"
+    raise NoWorkspace(
+        f"no workspace at {where}",
+        hint="make one with `amci init DIR`, or name one with --home or AMCI_HOME",
+    )

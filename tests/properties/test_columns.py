@@ -1,0 +1,280 @@
+"""The type rules against a second, plain Python telling of the same rules."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from amci.lake.columns import (
+    UNFIT,
+    Kind,
+    cast_sql,
+    checked_cast_sql,
+    fits_sql,
+    infer,
+    join,
+    name_rule,
+    widen_sql,
+    widening_check_sql,
+)
+
+CON = duckdb.connect()
+NUMBERS = (Kind.BOOLEAN, Kind.BIGINT, Kind.DOUBLE)
+DATES = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
+TYPED = (*NUMBERS, *DATES)
+EXACT = 2**53
+
+
+# -- the rules once more, without SQL ------------------------------------------------------------------------
+
+
+def value(kind: Kind, text: str, *, special: bool = False) -> Any:
+    """What the text means as this kind; ValueError where it is not one."""
+    match kind:
+        case Kind.BOOLEAN:
+            return {"true": True, "false": False}[text.lower()] if text.isascii() else reject()
+        case Kind.BIGINT:
+            whole, _, zeros = text.partition(".")
+            number = int(whole)
+            canonical = str(number) == whole and ("." not in text or (zeros and set(zeros) == {"0"}))
+            return number if canonical and -(2**63) <= number < 2**63 else reject()
+        case Kind.DOUBLE:
+            return double(text, special=special)
+        case Kind.DATE:
+            return date.fromisoformat(text) if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else reject()
+        case Kind.TIMESTAMP:
+            if len(text) == 10:
+                return datetime.combine(value(Kind.DATE, text), datetime.min.time())
+            return clock_time(text.removesuffix("Z"))
+        case _:
+            parts = re.fullmatch(r"(.*)([-+])([0-9]{2})(?::([0-9]{2}))?", text) or reject()
+            hours, minutes = int(parts[3]), int(parts[4] or 0)
+            if hours > 15 or minutes > 59:
+                reject()
+            offset = timedelta(hours=hours, minutes=minutes) * (1 if parts[2] == "+" else -1)
+            return clock_time(parts[1]).replace(tzinfo=timezone(offset)).astimezone(UTC)
+
+
+def double(text: str, *, special: bool) -> float:
+    if special and re.fullmatch(r"(?i)nan|-?inf(inity)?", text):
+        return float(text)
+    if not re.fullmatch(r"-?((0|[1-9][0-9]*)|(0|[1-9][0-9]*)?\.[0-9]+)([eE][-+]?[0-9]+)?", text):
+        reject()
+    mantissa, _, exponent = text.lower().partition("e")
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    significant = (whole + fraction.rstrip("0")).lstrip("0")
+    number = float(text)
+    if not significant:
+        return number
+    if len(significant) > 17 or not 2.2250738585072014e-308 <= abs(number) < float("inf"):
+        reject()
+    if not exponent and abs(number) >= EXACT and abs(Decimal(text)) != EXACT:
+        reject()
+    return number
+
+
+def clock_time(text: str) -> datetime:
+    shape = r"(.{10})[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?"
+    parts = re.fullmatch(shape, text) or reject()
+    day = value(Kind.DATE, parts[1])
+    micros = int((parts[5] or "0").ljust(6, "0"))
+    return datetime(day.year, day.month, day.day, int(parts[2]), int(parts[3]), int(parts[4] or 0), micros)  # noqa: DTZ001
+
+
+def reject() -> Any:
+    raise ValueError
+
+
+def is_fit(kind: Kind, text: str, *, special: bool = False) -> bool:
+    if text == "" or kind is Kind.VARCHAR:
+        return True
+    if kind is Kind.NOTHING:
+        return False
+    try:
+        value(kind, text, special=special)
+    except (ValueError, KeyError, OverflowError):
+        return False
+    return True
+
+
+def narrowest(
+    texts: list[str | None], column: str = "v", *, is_quoted: bool = False, dates: bool = True
+) -> Kind:
+    rule = name_rule(column)
+    if rule is Kind.VARCHAR:
+        return rule
+    if rule is Kind.DOUBLE and not is_quoted:
+        ladder: tuple[Kind, ...] = (Kind.DOUBLE,)
+    else:
+        ladder = (Kind.NOTHING, *(() if is_quoted else NUMBERS), *(DATES if dates else ()))
+    special = rule is Kind.DOUBLE
+    return next((k for k in ladder if all(is_fit(k, t, special=special) for t in texts if t)), Kind.VARCHAR)
+
+
+# -- texts that look like something --------------------------------------------------------------------------
+
+edges = st.sampled_from([
+    "", "0", "-0", "-0.0", "1.0", "-3.00", "007", "007.5", "+1", " 1", "1 ", "1_000", "0x1F", "1.", ".5", "-.5", "1e3",
+    "9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809.0", "1.5E-3",
+    "9007199254740992", "9007199254740993", "9007199254740992.0", "9007199254740992.4", "9007199254740991.9",
+    "0.30000000000000004", "0.300000000000000041", "123456789012345678.5", "1e400", "1e-400", "4.9E-324", "0e999",
+    "1.7976931348623157e308", "2.2250738585072014E-308", "NaN", "nan", "Infinity", "-inf", "inf", "-nan",
+    "true", "TRUE", "False", "t", "yes", "2024-02-29", "2023-02-29", "1900-02-29", "2000-02-29", "0000-01-01",
+    "0001-01-01", "9999-12-31", "2024-1-1", "infinity", "epoch", "2024-01-01T24:00:00", "2024-01-01T23:59:60",
+    "2024-01-01T10:11Z", "2024-01-01 10:11:12.1234567", "2024-01-01T10:11:12.5+02", "2024-01-01T10:11-02:30",
+    "2024-01-01T10:11:12 UTC", "9999-12-31T23:59:59-00:01", "0001-01-01T00:00+00:01", "9999-12-31T23:59:59+00:00",
+    "2024-01-01T10:11:12+16", "2024-01-01T10:11:12+02:60", "2024-01-01T10:11:12z", "١٢", "1\n", "2024-01-01\n", "\x00",
+])  # fmt: skip
+naive = st.datetimes().map(lambda at: at.isoformat())
+aware = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-9, minutes=-30))]))
+texts = st.one_of(
+    edges,
+    st.text(max_size=6),
+    st.booleans().map(str),
+    st.integers(-(2**65), 2**65).map(str),
+    st.integers().map(lambda n: f"{n}.0"),
+    st.floats().map(repr),
+    st.floats().map(lambda number: f"{number:.14E}"),
+    st.decimals(allow_nan=False, allow_infinity=False, places=4).map(str),
+    st.from_regex(r"-?[0-9]{0,18}(\.[0-9]{0,20})?([eE][-+]?[0-9]{1,3})?", fullmatch=True, alphabet="-+.eE0123456789"),
+    st.dates().map(str),
+    naive,
+    naive.map(lambda text: text.replace("T", " ")[:16]),
+    naive.map(lambda text: f"{text}Z"),
+    aware.map(lambda at: at.isoformat()),
+    aware.map(lambda at: f"{at:%Y-%m-%dT%H:%M}{at.isoformat()[-6:]}"),
+)  # fmt: skip
+alike = st.one_of(
+    st.lists(st.one_of(st.none(), texts), max_size=12),
+    st.lists(st.integers(-(2**54), 2**54).map(str), max_size=5),
+    st.lists(st.one_of(st.floats(allow_nan=False).map(repr), st.integers(-9, 9).map(str)), max_size=5),
+    st.lists(st.one_of(naive, st.dates().map(str)), max_size=5),
+    st.lists(aware.map(lambda at: at.isoformat()), max_size=5),
+    st.lists(st.sampled_from(["", "true", "FALSE", None]), max_size=5),
+)
+
+
+def rows(values: list[str | None], column: str = "v") -> str:
+    CON.execute(f"CREATE OR REPLACE TEMP TABLE texts AS SELECT unnest(?::VARCHAR[]) AS {column}", [values])
+    return "texts"
+
+
+@given(st.lists(texts, min_size=20, max_size=60), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_sql_and_python_agree_on_what_fits(values: list[str], special: bool) -> None:
+    rows(values)
+    for kind in Kind:
+        found = CON.execute(f"SELECT v, {fits_sql(kind, 'v', special=special)} FROM texts").fetchall()
+        assert found == [(text, is_fit(kind, text, special=special)) for text in values], kind
+
+
+@given(st.lists(texts, min_size=20, max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_a_cast_never_loses_a_value(values: list[str]) -> None:
+    for kind in TYPED:
+        fitting = [text for text in values if is_fit(kind, text)]
+        rows(list(fitting))
+        casts = f"{cast_sql(kind, 'v')}, {checked_cast_sql(kind, 'v', 'v')}"
+        for text, got, checked in CON.execute(f"SELECT v, {casts} FROM texts").fetchall():
+            assert got == checked
+            if text == "":
+                assert got is None
+                continue
+            expected = value(kind, text)
+            assert type(got) is type(expected)
+            assert got == expected
+            if kind is Kind.DOUBLE and len(re.sub(r"[eE].*|[^0-9]", "", text)) <= 15:
+                assert Decimal(repr(got)) == Decimal(text)
+
+
+@given(texts)
+@settings(max_examples=150, deadline=None)
+def test_an_optimistic_cast_refuses_what_does_not_fit_and_does_not_repeat_it(text: str) -> None:
+    rows([None, "", text])
+    for kind in TYPED:
+        if is_fit(kind, text):
+            continue
+        with pytest.raises(duckdb.InvalidInputException) as refused:
+            CON.execute(f"SELECT {checked_cast_sql(kind, 'v', 'order total')} FROM texts").fetchall()
+        assert str(refused.value) == f"Invalid Input Error: {UNFIT}order total"
+
+
+def test_join_is_a_least_upper_bound() -> None:
+    for a, b, c in itertools.product(Kind, repeat=3):
+        assert join(a, b) is join(b, a)
+        assert join(join(a, b), c) is join(a, join(b, c))
+    for a in Kind:
+        assert join(a, a) is join(a, Kind.NOTHING) is a
+        assert join(a, Kind.VARCHAR) is Kind.VARCHAR
+
+
+@given(alike, st.sampled_from(["v", "cost", "order_id"]), st.booleans(), st.booleans(), st.randoms())
+@settings(max_examples=150, deadline=None)
+def test_infer_finds_the_narrowest_kind_in_any_order(
+    values: list[str | None], column: str, is_quoted: bool, dates: bool, random: Any
+) -> None:
+    expected = {column: narrowest(values, column, is_quoted=is_quoted, dates=dates)}
+    quoted = (column,) if is_quoted else ()
+    assert infer(CON, rows(values, column), [column], quoted=quoted, dates=dates) == expected
+    random.shuffle(values)
+    assert infer(CON, rows(values, column), [column], quoted=quoted, dates=dates) == expected
+
+
+@given(alike, alike)
+@settings(max_examples=100, deadline=None)
+def test_what_comes_after_the_first_rows_counts_as_much(
+    first: list[str | None], later: list[str | None]
+) -> None:
+    CON.execute("CREATE OR REPLACE TEMP TABLE first AS SELECT unnest(?::VARCHAR[]) AS v", [first or [None]])
+    CON.execute("CREATE OR REPLACE TEMP TABLE later AS SELECT unnest(?::VARCHAR[]) AS v", [later])
+    many = "(SELECT v, v AS w, v AS x_rate FROM (SELECT v FROM first, range(3000) UNION ALL FROM later))"
+    found = infer(CON, many, ["v", "w", "x_rate"], quoted={"w"})
+    assert found == {
+        "v": narrowest(first + later),
+        "w": narrowest(first + later, is_quoted=True),
+        "x_rate": narrowest(first + later, "x_rate"),
+    }
+
+
+@given(alike, alike)
+@settings(max_examples=150, deadline=None)
+def test_batches_joined_give_what_all_rows_give(a: list[str | None], b: list[str | None]) -> None:
+    kinds = []
+    for batch in (a, b):
+        kinds.append(infer(CON, rows(batch), ["v"])["v"])
+    together = join(*kinds)
+    for batch, kind in zip((a, b), kinds, strict=True):
+        check = widening_check_sql(kind, together, "v")
+        stored = f"(SELECT {cast_sql(kind, 'v')} AS v FROM {rows(batch)})"
+        if check and CON.execute(f"SELECT {check} FROM {stored}").fetchone() != (0,):
+            together = Kind.VARCHAR
+            break
+    assert infer(CON, rows(a + b), ["v"])["v"] is together
+
+
+@given(alike, st.sampled_from(Kind))
+@settings(max_examples=150, deadline=None)
+def test_widening_keeps_every_value(values: list[str | None], other: Kind) -> None:
+    have = infer(CON, rows(values), ["v"])["v"]
+    want = join(have, other)
+    CON.execute(f"CREATE OR REPLACE TEMP TABLE stored AS SELECT {cast_sql(have, 'v')} AS v FROM texts")
+    check = widening_check_sql(have, want, "v")
+    if check and CON.execute(f"SELECT {check} FROM stored").fetchone() != (0,):
+        want = Kind.VARCHAR
+    found = CON.execute(f"SELECT v, {widen_sql(have, want, 'v')} FROM stored").fetchall()
+    for before, after in found:
+        if before is None or have.sql == "VARCHAR":
+            assert after == (before if want.sql == "VARCHAR" else None)
+        elif want is Kind.VARCHAR:
+            assert (float(after) if have is Kind.DOUBLE else value(have, after)) == before
+        elif (have, want) == (Kind.DATE, Kind.TIMESTAMP):
+            assert after == datetime.combine(before, datetime.min.time())
+        else:
+            assert after == before
