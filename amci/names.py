@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 _OTHER = re.compile(r"[^A-Za-z0-9_]+")
 
@@ -23,6 +24,7 @@ def _without_accents(name: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFD", name) if unicodedata.category(c) != "Mn")
 
 
+@lru_cache(maxsize=10_000)
 def table_name(*parts: str) -> str:
     """The catalogue name of a table, its parts joined by `_`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,18 @@ class Output:
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
 
+    @property
+    def stdout(self) -> TextIO:
+        """Where results go, for what is written as it comes."""
+        return self._stdout
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal that results go to; None where they go elsewhere."""
+        if not self._stdout.isatty():
+            return None
+        return os.get_terminal_size(self._stdout.fileno()).columns or None
+
     def record(self, record: Mapping[str, Any], text: Iterable[str] | None = None) -> None:
         """One thing: the mapping as JSON, or `text`, or `name: value` lines."""
         if self.as_json:
@@ -49,24 +62,8 @@ class Output:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """An aligned table; numbers to the right."""
-        values = [list(row) for row in rows]
-        cells = [[self._cell(value) for value in row] for row in values]
-        widths = [
-            max(len(c), *(len(row[i]) for row in cells)) if cells else len(c) for i, c in enumerate(columns)
-        ]
-        right = [
-            bool(values) and all(isinstance(row[i], int | float | Decimal | None) for row in values)
-            for i in range(len(columns))
-        ]
-
-        def line(parts: Sequence[str]) -> str:
-            padded = [p.rjust(w) if r else p.ljust(w) for p, w, r in zip(parts, widths, right, strict=True)]
-            return "  ".join(padded).rstrip()
-
-        self._print(line(list(columns)))
-        self._print(line(["-" * w for w in widths]))
-        for row in cells:
-            self._print(line(row))
+        for line in aligned(columns, rows, widest=None if self.width is None else _WIDEST):
+            self._print(line)
 
     def text(self, line: str) -> None:
         """A line for people; not part of JSON output."""
@@ -106,15 +103,55 @@ class Output:
         with Console(file=self._stderr).status(doing) as status:
             yield lambda now: status.update(f"{doing}: {now}")
 
-    def _cell(self, value: Any) -> str:
-        text = "".join(c if c.isprintable() else "␤" if c == "\n" else "�" for c in shown(value))
-        return text if len(text) <= _WIDEST or not self._stdout.isatty() else text[: _WIDEST - 1] + "…"
-
     def _json(self, value: Any) -> None:
         self._print(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
 
     def _print(self, line: str) -> None:
         print(line, file=self._stdout)
+
+
+def aligned(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    widest: int | None,
+    show: Callable[[Any], str] | None = None,
+) -> Iterator[str]:
+    """The lines of a table; numbers to the right, cells wider than `widest` cut, `show` makes text of values."""
+    values = [list(row) for row in rows]
+    as_text = show or shown
+    cells = [[_cell(as_text(value), widest) for value in row] for row in values]
+    names = [_cell(name, widest) for name in columns]
+    widths = [max(map(cell_width, (name, *(row[i] for row in cells)))) for i, name in enumerate(names)]
+    right = [bool(values) and all(_is_number(row[i]) for row in values) for i in range(len(columns))]
+    for cells_of_line in (names, ["-" * width for width in widths], *cells):
+        padded = [
+            " " * (width - cell_width(cell)) + cell if r else cell + " " * (width - cell_width(cell))
+            for cell, width, r in zip(cells_of_line, widths, right, strict=True)
+        ]
+        yield "  ".join(padded).rstrip()
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
+
+
+def cell_width(text: str) -> int:
+    """Places `text` takes on a terminal; Chinese, Japanese and Korean signs take two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _cell(text: str, widest: int | None) -> str:
+    text = "".join(c if c.isprintable() else "␤" if c == "\n" else "�" for c in text)
+    if widest is None or cell_width(text) <= widest:
+        return text
+    while cell_width(text) >= widest:
+        text = text[: min(len(text) - 1, widest)]
+    return text + "…"
 
 
 def shown(value: Any) -> str:

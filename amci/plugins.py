@@ -30,11 +30,7 @@ class Transform:
     source_hash: str  #: SHA-256 of its source, 16 hex digits
     function: Callable[..., Any] | None = None
     sql: str | None = None
-
-    @property
-    def takes_rows(self) -> bool:
-        """Whether it wants the rows; one that only wants the object is asked before the file is read."""
-        return self.function is None or "rows" in inspect.signature(self.function).parameters
+    takes_rows: bool = True  #: one that only wants the object is asked before the file is read
 
 
 def find(
@@ -73,9 +69,7 @@ def _of_file(path: Path, shown: str, problems: list[Problem]) -> dict[str, Trans
     # The whole file is the source: a helper that changed makes its transforms stale too.
     source_hash = _hash(path.read_text(encoding="utf-8"))
     return {
-        name: Transform(
-            name=name, origin=f"transforms/{path.name}", source_hash=source_hash, function=function
-        )
+        name: _python(name, f"transforms/{path.name}", source_hash, function)
         for name, function in vars(module).items()
         if inspect.isfunction(function)
         and function.__module__ == module.__name__
@@ -91,8 +85,13 @@ def _is_transform(name: str, function: Callable[..., Any]) -> bool:
 def _of_function(function: Callable[..., Any], origin: str, name: str = "") -> Transform:
     module = inspect.getmodule(function)
     source = inspect.getsource(module) if module else inspect.getsource(function)
+    return _python(name or function.__name__, origin, _hash(source), function)
+
+
+def _python(name: str, origin: str, source_hash: str, function: Callable[..., Any]) -> Transform:
+    takes_rows = "rows" in inspect.signature(function).parameters
     return Transform(
-        name=name or function.__name__, origin=origin, source_hash=_hash(source), function=function
+        name=name, origin=origin, source_hash=source_hash, function=function, takes_rows=takes_rows
     )
 
 

@@ -1,7 +1,6 @@
 """Which type a column of text gets, and the SQL that converts it without losing or changing a value.
 
-DuckDB's own casts from text round, trim and guess ('1.5' becomes BIGINT 2, '00123' becomes 123), so every
-cast here is guarded by a test of the text itself.
+DuckDB's own casts from text round and guess ('1.5' becomes BIGINT 2), so a test of the text guards each cast.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ class Kind(StrEnum):
     def of_sql(cls, type_name: str) -> Kind:
         """The narrowest kind that holds every value of a DuckDB type (as `typeof` names it), else VARCHAR.
 
-        INTEGER is BIGINT, FLOAT is DOUBLE, DECIMAL(12,2) is DOUBLE (15 digits survive), DECIMAL(18,0) is
-        BIGINT; HUGEINT, UBIGINT, longer decimals and TIMESTAMP_NS are VARCHAR. Where `kind.sql` is not
-        `type_name` itself, the column has to be rewritten as `kind.sql` before values of that kind go in.
+        INTEGER is BIGINT, FLOAT and DECIMAL(15,2) are DOUBLE; HUGEINT, longer decimals and TIMESTAMP_NS are
+        VARCHAR. Where `kind.sql` is not `type_name` itself, the column has to be rewritten as `kind.sql`
+        before values of that kind go in.
         """
         if decimal := _DECIMAL.fullmatch(type_name):
             precision, scale = (int(part) for part in decimal.groups())
@@ -82,13 +81,10 @@ def join(a: Kind, b: Kind) -> Kind:
         return a
     if a is Kind.NOTHING:
         return b
-    return _WIDER.get(frozenset((a, b)), Kind.VARCHAR)
+    if {a, b} == {Kind.BIGINT, Kind.DOUBLE}:
+        return Kind.DOUBLE
+    return Kind.TIMESTAMP if {a, b} == {Kind.DATE, Kind.TIMESTAMP} else Kind.VARCHAR
 
-
-_WIDER = {
-    frozenset((Kind.BIGINT, Kind.DOUBLE)): Kind.DOUBLE,
-    frozenset((Kind.DATE, Kind.TIMESTAMP)): Kind.TIMESTAMP,
-}
 
 # Regular expressions, not casts: DuckDB evaluates them once per dictionary entry of a Parquet file, and RE2's
 # time depends on the text alone. So common spellings stand here in full, and rare ones get a second look.
@@ -117,13 +113,13 @@ _MOMENTS = "TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:
 def fits_sql(kind: Kind, expr: str, *, special: bool = False) -> str:
     """SQL that is TRUE where the text `expr` can be turned into `kind` without loss, otherwise FALSE.
 
-    NULL fits; the empty text fits as well, it becomes NULL wherever the kind is not text. Beyond that:
-    BOOLEAN takes true and false in any case. BIGINT takes canonical 64-bit integers and the same followed by
-    `.0`, `.00` …; not `007`, `+1`, `-0`. DOUBLE takes numbers as JSON writes them (also `.5`) of at most 17
-    significant digits that neither overflow nor underflow; without an exponent, up to 2^53 in size. With
-    `special`, NaN and Infinity too. DATE takes YYYY-MM-DD of the years 1 to 9999. TIMESTAMP takes a date, or
-    `YYYY-MM-DD[T ]HH:MM[:SS[.ffffff]]`, with or without `Z`: the `Z` is dropped, because AMC also prints
-    local times with it. TIMESTAMPTZ takes the same with an explicit offset `±HH[:MM]`.
+    NULL fits; the empty text fits too, it becomes NULL unless the kind is text. BOOLEAN takes true and false
+    in any case. BIGINT takes canonical 64-bit integers and the same followed by `.0`, `.00` …; not `007`,
+    `+1`, `-0`. DOUBLE takes numbers as JSON writes them (also `.5`) of at most 17 significant digits that
+    neither overflow nor underflow; without an exponent, up to 2^53 in size. With `special`, NaN and Infinity
+    too. DATE takes YYYY-MM-DD of the years 1 to 9999. TIMESTAMP takes a date, or `YYYY-MM-DD[T
+    ]HH:MM[:SS[.ffffff]]`, also with `Z`, which is dropped: AMC prints local times with it too. TIMESTAMPTZ
+    takes the same with an explicit offset `±HH[:MM]` instead.
     """
     if kind is Kind.VARCHAR:
         return "TRUE"
@@ -175,8 +171,8 @@ def _castable(kind: Kind, expr: str) -> str:
     if kind is Kind.TIMESTAMP:
         return f"CASE WHEN strlen({expr}) = 17 THEN left({expr}, 16) ELSE {expr} END"
     if kind is Kind.TIMESTAMPTZ:
-        cut = f"left({expr}, 16) || ':00' || substr({expr}, 17)"
-        return f"CASE WHEN substr({expr}, 17, 1) IN ('+', '-') THEN {cut} ELSE {expr} END"
+        whole = f"left({expr}, 16) || ':00' || substr({expr}, 17)"
+        return f"CASE WHEN substr({expr}, 17, 1) IN ('+', '-') THEN {whole} ELSE {expr} END"
     return expr
 
 
@@ -235,7 +231,7 @@ def widening_check_sql(have: Kind, want: Kind, column: str) -> str | None:
 
 
 def is_in_place(have: Kind, want: Kind) -> bool:
-    """Whether DuckLake's ALTER TABLE widens it without a rewrite. Tried on 1.5.5, for each pair of kinds."""
+    """Whether DuckLake's ALTER TABLE widens it without a rewrite (1.5.5)."""
     return (have, want) in {(Kind.BIGINT, Kind.DOUBLE), (Kind.DATE, Kind.TIMESTAMP)}
 
 
@@ -256,8 +252,8 @@ def infer(
     `dates=False` dates and times stay text. Name rules come first: an `_id` is text unseen; a cost is DOUBLE,
     or VARCHAR if a value does not fit, also where no value was seen.
 
-    The first rows suggest a kind, one scan over everything confirms it, and only columns that fail are
-    examined against every kind, in one more scan: the answer is the same as examining all.
+    The first rows suggest a kind, one scan of everything confirms it, and the columns that fail are examined
+    against every other kind in one more: the answer is the same as examining all.
     """
     found = dict.fromkeys(columns, Kind.VARCHAR)
     ladders = {column: _ladder(column, is_quoted=column in quoted, dates=dates) for column in columns}
@@ -266,13 +262,9 @@ def infer(
     if count < _SAMPLE:
         return found | guesses
     # what does not fit the first rows does not fit them all
-    open_ = {
-        column: ladders[column][ladders[column].index(kind) :]
-        for column, kind in guesses.items()
-        if kind is not Kind.VARCHAR
-    }
-    _, seen = _narrowest(con, rows_sql, {column: ladder[:1] for column, ladder in open_.items()})
-    rest = {column: ladder[1:] for column, ladder in open_.items() if seen[column] is not ladder[0]}
+    open_ = {c: ladder[ladder.index(guesses[c]) :] for c, ladder in ladders.items() if guesses[c] in ladder}
+    _, seen = _narrowest(con, rows_sql, {c: ladder[:1] for c, ladder in open_.items()})
+    rest = {c: ladder[1:] for c, ladder in open_.items() if seen[c] is not ladder[0]}
     return found | seen | _narrowest(con, rows_sql, rest)[1]
 
 
@@ -300,8 +292,7 @@ def _narrowest(
     if not tests:
         return 0, dict.fromkeys(ladders, Kind.VARCHAR)
     (count, *fits), *_ = con.execute(f"SELECT count(*), {', '.join(tests)} FROM {rows_sql}").fetchall()
-    answers = iter(fits)  # NULL where there was no row
-    kinds = {}
+    answers, kinds = iter(fits), {}  # an answer is NULL where there was no row
     for column, ladder in ladders.items():
         fitting = [kind for kind in ladder if next(answers) is not False]
         kinds[column] = fitting[0] if fitting else Kind.VARCHAR

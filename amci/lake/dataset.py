@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from amci.config import Size, Strict
 from amci.lake.formats import CsvOptions, JsonOptions, Limits
-from amci.lake.pii import PiiRule
+from amci.lake.pii import PiiRules
 from amci.lake.quality import QualityRule
 
 #: A pattern's placeholder: one path segment or a part of one.
@@ -92,7 +92,7 @@ class Dataset(Strict):
     """AMC workflows whose results are skipped."""
     timestamp_column: str | None = None
     """A column to add with the time the file was last modified (UTC)."""
-    pii: dict[str, PiiRule] = {}
+    pii: PiiRules = {}
     """Columns to hash or to drop before pre-stage is written."""
     quality: tuple[QualityRule, ...] = ()
     """Rules the typed rows should keep."""

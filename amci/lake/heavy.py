@@ -150,7 +150,10 @@ class HeavyHandler:
                 )
                 columns = self._catalog.apply(name, changes, parts[0].partition_by)
                 for part in parts:
-                    self._catalog.insert(name, part.source.select(columns))
+                    if part.own_file is None:
+                        self._catalog.insert(name, part.source.select(columns))
+                    else:
+                        self._catalog.insert_file(name, part.source.select(columns), part.own_file)
             self._catalog.enter(entries)
         return loads
 

@@ -131,7 +131,6 @@ class LightHandler:
                 raise FileNotFoundError
         if not isinstance(read, _Read):
             return read
-        self._objects.set_hashes([(work.object_id, obj.version, read.reading.sha256)])
         if work.is_repeat(read.reading.sha256):
             _drop(read.staged)
             return Skipped("the lake has this content already, from an earlier version")
@@ -216,6 +215,7 @@ class LightHandler:
 
     def _finish(self, reads: Sequence[_Read]) -> dict[int, Outcome]:
         """Write the small ones together, then say what each object's heavy run has to load."""
+        self._objects.set_hashes([(r.work.object_id, r.work.obj.version, r.reading.sha256) for r in reads])
         small = [(read, part, rows) for read in reads for part, rows in read.small]
         written = write_together(
             [

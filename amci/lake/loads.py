@@ -121,6 +121,8 @@ class Load:
     name: TableName
     source: Source
     members: Mapping[int, int]  #: object id to rows
+    #: The one partition all rows fall in, where they are so many that they get a file of their own.
+    own_file: Mapping[str, str] | None = None
     partition_by: tuple[str, ...]
     may_evolve: bool
 

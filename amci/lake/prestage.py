@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from amci.lake.model import OBJECT_ID, ROW, VERSION
 
 #: Rows of one row group; DuckDB's own size, so that its threads share a file evenly.
 ROW_GROUP = 122_880
+#: With more different values than this share of its rows, a column is written plain.
+_REPEATING = 0.4
 #: Batches that may wait for the writer: enough to keep both sides busy, little enough to bound memory.
 _WAITING = 4
 
@@ -67,24 +70,28 @@ def write_together(parts: Sequence[Rows]) -> list[Staged]:
     for (folder, _), positions in groups.items():
         members = [parts[i] for i in positions]
         path = folder / f"{_name(members)}.parquet"
+        rows = pa.concat_tables([with_origin(m.data, m.object_id, m.version, 1) for m in members])
         with replacing(path) as beside:
-            pq.write_table(
-                pa.concat_tables([with_origin(m.data, m.object_id, m.version, 1) for m in members]),
-                beside,
-                row_group_size=ROW_GROUP,
-                **_encoding(members[0].data.column_names),
-            )
+            pq.write_table(rows, beside, row_group_size=ROW_GROUP, **_encoding(rows))
         staged |= {i: Staged(path, parts[i].data.num_rows) for i in positions}
     return [staged[i] for i in range(len(parts))]
 
 
-def _encoding(text_columns: Sequence[str]) -> dict[str, Any]:
-    """How pre-stage is encoded: nobody prunes it by statistics, and row numbers only ever count up."""
+def _encoding(data: pa.Table) -> dict[str, Any]:
+    """How pre-stage is encoded: nobody prunes it by statistics, and row numbers only ever count up.
+
+    A column whose rows hardly repeat is not worth a dictionary: building one costs a third of the writing.
+    """
     return {
+        "compression": "lz4",
         "write_statistics": False,
-        "use_dictionary": [*text_columns, OBJECT_ID, VERSION],
+        "use_dictionary": [name for name in data.column_names if name != ROW and _repeats(data.column(name))],
         "column_encoding": {ROW: "DELTA_BINARY_PACKED"},
     }
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    return bool(pc.count_distinct(column).as_py() <= len(column) * _REPEATING)
 
 
 def _name(members: Sequence[Rows]) -> str:
@@ -138,41 +145,46 @@ class StreamWriter:
 
     def _run(self) -> None:
         try:
-            for schema, batches in self._groups():
-                self._write_group(schema, batches)
+            for batches in self._groups():
+                self._write_group(batches)
         except BaseException as error:  # noqa: BLE001 - carried to the thread that waits for it
             self._failure = error
             while self._queue.get() is not None:
                 pass
 
-    def _groups(self) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+    def _groups(self) -> Iterator[Iterator[pa.RecordBatch]]:
         """Runs of batches with the same columns."""
         self._ahead = self._queue.get()
         while self._ahead is not None:
-            yield self._ahead.schema, self._same(self._ahead.schema)
+            yield self._same(self._ahead.schema)
 
     def _same(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         while self._ahead is not None and self._ahead.schema == schema:
             yield self._ahead
             self._ahead = self._queue.get()
 
-    def _write_group(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+    def _write_group(self, batches: Iterator[pa.RecordBatch]) -> None:
         suffix = f".{len(self.staged) + 1}" if self.staged else ""
         path = self._folder / f"{self._name}{suffix}.parquet"
         part = self._files.enter_context(replacing(path))
-        full = schema.append(pa.field(OBJECT_ID, pa.int64())).append(pa.field(VERSION, pa.int32()))
-        full = full.append(pa.field(ROW, pa.int64()))
         before = self.rows
-        with pq.ParquetWriter(part, full, **_encoding(schema.names)) as writer:
-            pending: list[pa.Table] = []
-            waiting = 0
-            for batch in batches:
-                pending.append(with_origin(batch, self._object_id, self._version, self.rows + 1))
-                self.rows += batch.num_rows
-                waiting += batch.num_rows
-                if waiting >= ROW_GROUP:
-                    writer.write_table(pa.concat_tables(pending), row_group_size=waiting)
-                    pending, waiting = [], 0
-            if pending:
-                writer.write_table(pa.concat_tables(pending), row_group_size=waiting)
+        groups = self._row_groups(batches)
+        first = next(groups)
+        with pq.ParquetWriter(part, first.schema, **_encoding(first)) as writer:
+            for rows in chain([first], groups):
+                writer.write_table(rows, row_group_size=2 * ROW_GROUP)
         self.staged.append(Staged(path, self.rows - before))
+
+    def _row_groups(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+        """The batches put together to row groups, with their origin."""
+        pending: list[pa.Table] = []
+        waiting = 0
+        for batch in batches:
+            pending.append(with_origin(batch, self._object_id, self._version, self.rows + 1))
+            self.rows += batch.num_rows
+            waiting += batch.num_rows
+            if waiting >= ROW_GROUP:
+                yield pa.concat_tables(pending)
+                pending, waiting = [], 0
+        if pending:
+            yield pa.concat_tables(pending)

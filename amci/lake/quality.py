@@ -229,7 +229,8 @@ def check(con: duckdb.DuckDBPyConnection, rows: str, rules: Sequence[Rule], row_
     import duckdb
 
     described = con.execute(f"DESCRIBE {quoted(rows)}").fetchall()
-    have = {name.lower(): (name, sql_type) for name, sql_type, *_ in described}
+    have = {sanitized(name): (name, sql_type) for name, sql_type, *_ in described}
+    have |= {name.lower(): (name, sql_type) for name, sql_type, *_ in described}
     findings = []
     for rule in rules:
         types = dict(_found(rule, column, have) for column in rule.columns)

@@ -59,6 +59,7 @@ class Rules:
         self.pii_key = pii_key
         self._memory_limit = memory_limit
         self._threads = threads
+        self._hashes: dict[str, str] = {}
 
     def work(self, run: Run, row: Mapping[str, Any]) -> Work:
         """What a run is about; `row` is what `ObjectStore.for_versions` knows of its object.
@@ -99,6 +100,11 @@ class Rules:
 
     def rules_hash(self, dataset: Dataset) -> str:
         """Changes whenever the dataset's definition or the source of one of its transforms does."""
+        if dataset.dataset not in self._hashes:
+            self._hashes[dataset.dataset] = self._rules_hash(dataset)
+        return self._hashes[dataset.dataset]
+
+    def _rules_hash(self, dataset: Dataset) -> str:
         parts = [dataset.model_dump_json(by_alias=True)]
         parts += [t.source_hash for t in (self.transform(dataset.light), self.transform(dataset.heavy)) if t]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

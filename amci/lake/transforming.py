@@ -26,12 +26,18 @@ def _blaming(transform: Transform) -> Iterator[None]:
         raise
     except Exception as error:
         log.get(__name__).exception("transform failed", transform=transform.name)
-        said = str(error).splitlines()[0] if isinstance(error, duckdb.Error) else type(error).__name__
         raise TransformError(
             transform.name,
-            f"raised {said}",
+            f"raised {_said(error)}",
             hint=f"see the log for its traceback, mend {transform.origin}, then redrive",
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """DuckDB's words where they speak of names; else the class alone, for values may be in the text."""
+    if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
+        return str(error).splitlines()[0]
+    return type(error).__name__
 
 
 def place(transform: Transform, obj: RawObject) -> Placement | Skip:
@@ -51,16 +57,17 @@ def place(transform: Transform, obj: RawObject) -> Placement | Skip:
 def run(
     transform: Transform, con: duckdb.DuckDBPyConnection, source: str, obj: RawObject, into: str
 ) -> Skip | Placement | None:
-    """Run a transform on the rows of `source` (a table or view of `con`) and keep its rows as temp table `into`.
+    """Run a transform on the rows of `source`, a table or view of `con`; its rows become temp table `into`.
 
-    A Python transform gets `rows` (a DuckDB relation) and `obj`; it returns a relation, an Arrow table or reader,
-    a Polars frame, or a Skip (or, light transforms, a Placement: rows stay as they are, and there is no table).
-    A SQL transform is one SELECT from `rows`; `getvariable('key')`, `'tenant'`, `'dataset'` and the names of the
-    dataset's pattern are there. Column names of the result are sanitised. Raises TransformError.
+    A Python transform gets `rows` (a DuckDB relation) and `obj`. It returns a relation, an Arrow table or
+    reader, a Polars frame, or a Skip; a light one may return a Placement: the rows stay as they are, and
+    there is no table. A SQL transform is one SELECT from `rows`; `getvariable('key')`, `'tenant'`, `'dataset'` and
+    the names of the dataset's pattern are there. Column names of the result are sanitised. Raises
+    TransformError.
     """
-    with _blaming(transform):
+    with _blaming(transform), _variables(con, obj):
         if transform.function is None:
-            answer = _select(transform, con, source, obj)
+            answer = _select(transform, con, source)
         else:
             given = {"rows": con.table(source), "obj": obj}
             wanted = transform.function.__code__.co_varnames[: transform.function.__code__.co_argcount]
@@ -87,25 +94,37 @@ def _relation(transform: Transform, con: duckdb.DuckDBPyConnection, answer: Any)
         answer = answer.to_arrow()
     if isinstance(answer, pa.RecordBatch):
         answer = pa.Table.from_batches([answer])
-    if isinstance(answer, pa.Table | pa.RecordBatchReader):
+    if isinstance(answer, pa.RecordBatchReader):
+        # DuckDB reads a relation's source twice here, and a reader gives its rows only once.
+        answer = answer.read_all()
+    if isinstance(answer, pa.Table):
         return con.from_arrow(answer)
     raise TransformError(
         transform.name,
         f"returned {type(answer).__name__}; a relation, Arrow table, Polars frame or Skip was expected",
+        hint=f"mend {transform.origin}, then redrive",
     )
 
 
-def _select(
-    transform: Transform, con: duckdb.DuckDBPyConnection, source: str, obj: RawObject
-) -> duckdb.DuckDBPyRelation:
+@contextmanager
+def _variables(con: duckdb.DuckDBPyConnection, obj: RawObject) -> Iterator[None]:
+    """What SQL finds with `getvariable`; gone afterwards, so that no object sees another one's tenant."""
+    values = {**obj.fields, "key": obj.key, "dataset": obj.dataset.dataset}
+    if obj.tenant:
+        values["tenant"] = obj.tenant.tenant
+    for name, value in values.items():
+        con.execute(f"SET VARIABLE {quoted(name)} = {literal(value)}")
+    try:
+        yield
+    finally:
+        for name in values:
+            con.execute(f"RESET VARIABLE {quoted(name)}")
+
+
+def _select(transform: Transform, con: duckdb.DuckDBPyConnection, source: str) -> duckdb.DuckDBPyRelation:
     text = transform.sql or ""
     statements = con.extract_statements(text)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise TransformError(transform.name, "should be one SELECT", hint=f"mend {transform.origin}")
-    variables = {**obj.fields, "key": obj.key, "dataset": obj.dataset.dataset}
-    if obj.tenant:
-        variables["tenant"] = obj.tenant.tenant
-    for name, value in variables.items():
-        con.execute(f"SET VARIABLE {quoted(name)} = {literal(value)}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW rows AS SELECT * FROM {quoted(source)}")
     return con.sql(statements[0].query)

@@ -74,6 +74,7 @@ class Typist:
             name=table.name,
             source=Source(rows=rows, text=text, typed=typed, is_checked=many),
             members={item.object_id: staged.rows for item, staged in members},
+            own_file=_one_partition(first) if many and len(members) == 1 else None,
             partition_by=first.partition_by,
             may_evolve=first.dataset.schema_mode == "evolve",
         )
@@ -132,12 +133,11 @@ class Typist:
             answer = transforming.run(item.work.heavy, self._con, work, item.work.obj, into=out)
             if isinstance(answer, Skip):
                 return answer
-            kinds = {c: k for c, k in kinds.items() if k is Kind.NOTHING}
         else:
             self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(out)} AS SELECT * FROM {quoted(work)}")
         self._number_rows(out)
         self._judge(item, staged.name, out)
-        return self._load_of(item, staged, out, constants, kinds)
+        return self._load_of(item, staged, out, constants)
 
     def _number_rows(self, table: str) -> None:
         """Give the rows a number where the transform kept none, so that a rule can name them."""
@@ -191,12 +191,12 @@ class Typist:
                 f" WHERE {ROW} NOT IN ({' UNION '.join(kept_out)})"
             )
 
-    def _load_of(
-        self, item: Item, staged: StagedTable, table: str, constants: dict[str, str], kinds: dict[str, Kind]
-    ) -> Load:
+    def _load_of(self, item: Item, staged: StagedTable, table: str, constants: dict[str, str]) -> Load:
         described = self._con.execute(f"DESCRIBE {quoted(table)}").fetchall()
         types = {c: _STORED.get(t, t) for c, t, *_ in described if c not in RESERVED and c not in constants}
-        want = {c: Kind.NOTHING.value if kinds.get(c) is Kind.NOTHING else t for c, t in types.items()}
+        # Text without a value may become anything later; what a transform gave a type or a value keeps it.
+        filled = self._filled(table, [c for c, t in types.items() if t == "VARCHAR"])
+        want = {c: Kind.NOTHING.value if t == "VARCHAR" and c not in filled else t for c, t in types.items()}
         listed = ", ".join(f"CAST({quoted(c)} AS {t}) AS {quoted(c)}" for c, t in types.items())
         values = [f"{literal(value)} AS {quoted(name)}" for name, value in item.constants.items()]
         if item.dataset.timestamp_column:
@@ -215,6 +215,21 @@ class Typist:
             partition_by=item.partition_by,
             may_evolve=item.dataset.schema_mode == "evolve",
         )
+
+    def _filled(self, table: str, columns: Sequence[str]) -> set[str]:
+        """Which of these columns have a value in any row."""
+        if not columns:
+            return set()
+        counts = ", ".join(f"count({quoted(c)})" for c in columns)
+        found = self._con.execute(f"SELECT {counts} FROM {quoted(table)}").fetchall()[0]
+        return {c for c, n in zip(columns, found, strict=True) if n}
+
+
+def _one_partition(item: Item) -> dict[str, str] | None:
+    """The partition of an object whose key alone decides it; None where its rows do."""
+    if not all(name in item.constants for name in item.partition_by):
+        return None
+    return {name: item.constants[name] for name in item.partition_by}
 
 
 def _members(items: Sequence[Item]) -> pa.Table:

@@ -3,13 +3,18 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from amci import log
 from amci.errors import DataError, StorageError
+
+Lines = Callable[[], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,13 @@ class StillClock:
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "logs" / "amci.log"
     log.configure(None, "INFO", to_stderr=False)
 
 
 @pytest.fixture
-def lines(path):
+def lines(path: Path) -> Lines:
     log.configure(path, "INFO", to_stderr=False, clock=StillClock())
 
     def read() -> list[dict]:
@@ -43,7 +48,7 @@ def lines(path):
     return read
 
 
-def test_a_line_is_json_with_moment_level_logger_and_what_was_said(lines):
+def test_a_line_is_json_with_moment_level_logger_and_what_was_said(lines: Lines) -> None:
     log.get("lake").info("committed é", rows=3)
     assert lines() == [
         {
@@ -56,13 +61,13 @@ def test_a_line_is_json_with_moment_level_logger_and_what_was_said(lines):
     ]
 
 
-def test_lines_below_the_level_are_not_written(lines):
+def test_lines_below_the_level_are_not_written(lines: Lines) -> None:
     log.get("lake").debug("chatter")
     log.get("lake").warning("important")
     assert [line["event"] for line in lines()] == ["important"]
 
 
-def test_a_line_inside_a_run_says_which(lines):
+def test_a_line_inside_a_run_says_which(lines: Lines) -> None:
     logger = log.get("worker")
     with log.bound(SomeRun(7)):
         logger.info("one")
@@ -75,7 +80,7 @@ def test_a_line_inside_a_run_says_which(lines):
     assert "run_id" not in none
 
 
-def test_another_thread_has_no_part_in_the_run(lines):
+def test_another_thread_has_no_part_in_the_run(lines: Lines) -> None:
     with log.bound(SomeRun(7)):
         thread = threading.Thread(target=lambda: log.get("other").info("elsewhere"))
         thread.start()
@@ -85,17 +90,31 @@ def test_another_thread_has_no_part_in_the_run(lines):
 
 @pytest.mark.parametrize(
     "name",
-    ["token", "refresh_token", "accessToken", "client_secret", "Authorization", "password", "PASSWD", "private_key",
-     "api-key", "encryptionKey", "key_material", "credentials", "Set-Cookie", "passphrase"],
-)  # fmt: skip
-def test_what_is_named_like_a_secret_is_dropped_at_any_depth(lines, path, name):
+    [
+        "token",
+        "refresh_token",
+        "accessToken",
+        "client_secret",
+        "Authorization",
+        "password",
+        "PASSWD",
+        "passphrase",
+        "private_key",
+        "api-key",
+        "encryptionKey",
+        "key_material",
+        "credentials",
+        "Set-Cookie",
+    ],
+)
+def test_what_is_named_like_a_secret_is_dropped_at_any_depth(lines: Lines, path: Path, name: str) -> None:
     log.get("x").info("said", **{name: "hush"}, inner={"list": [{name: "hush", "kept": 1}]})
     assert "hush" not in path.read_text()
     assert lines()[0]["inner"] == {"list": [{"kept": 1}]}
 
 
 @pytest.mark.parametrize("name", ["key", "lock_key", "batch_key", "idempotency_key", "tenant_id", "author"])
-def test_ordinary_keys_are_kept(lines, name):
+def test_ordinary_keys_are_kept(lines: Lines, name: str) -> None:
     log.get("x").info("said", **{name: "value"})
     assert lines()[0][name] == "value"
 
@@ -104,7 +123,7 @@ def fail(error: Exception) -> None:
     raise error
 
 
-def test_a_foreign_error_shows_where_but_never_its_text(lines, path):
+def test_a_foreign_error_shows_where_but_never_its_text(lines: Lines, path: Path) -> None:
     try:
         int("12 Main Street")
     except ValueError as error:
@@ -115,7 +134,7 @@ def test_a_foreign_error_shows_where_but_never_its_text(lines, path):
     assert "Main Street" not in path.read_text()
 
 
-def test_an_error_of_ours_shows_its_sentence_and_its_cause(lines, path):
+def test_an_error_of_ours_shows_its_sentence_and_its_cause(lines: Lines, path: Path) -> None:
     try:
         try:
             fail(ValueError("12 Main Street"))
@@ -129,13 +148,13 @@ def test_an_error_of_ours_shows_its_sentence_and_its_cause(lines, path):
     assert "Main Street" not in path.read_text()
 
 
-def test_stderr_gets_the_same_line_where_asked(path, capsys):
+def test_stderr_gets_the_same_line_where_asked(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(path, "INFO", to_stderr=True, clock=StillClock())
     log.get("x").info("both")
     assert capsys.readouterr().err == path.read_text()
 
 
-def test_configuring_again_closes_what_was_open(path, tmp_path):
+def test_configuring_again_closes_what_was_open(path: Path, tmp_path: Path) -> None:
     log.configure(path, "INFO", to_stderr=False)
     log.configure(tmp_path / "second.log", "INFO", to_stderr=False)
     log.get("x").info("only here")
@@ -143,7 +162,7 @@ def test_configuring_again_closes_what_was_open(path, tmp_path):
     assert "only here" in (tmp_path / "second.log").read_text()
 
 
-def test_an_unconfigured_log_is_silent(path, capsys):
+def test_an_unconfigured_log_is_silent(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(None, "INFO", to_stderr=False)
     log.get("x").error("nobody listens")
     logging.getLogger("amci.y").error("nor here")
@@ -151,7 +170,7 @@ def test_an_unconfigured_log_is_silent(path, capsys):
     assert captured.out + captured.err == ""
 
 
-def test_a_log_that_cannot_be_opened_is_a_storage_error(tmp_path):
+def test_a_log_that_cannot_be_opened_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         log.configure(tmp_path / "file" / "amci.log", "INFO", to_stderr=False)

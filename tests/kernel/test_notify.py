@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,26 +14,26 @@ from amci.notify import LONGEST_SUBJECT, Notice, Notifier, NotifyTarget, TargetK
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def notice(event: str = "run.failed", tenant: str | None = "acme", **values) -> Notice:
+def notice(event: str = "run.failed", tenant: str | None = "acme", **values: Any) -> Notice:
     return Notice(**({"event": event, "subject": "it failed", "tenant_id": tenant, "at": AT} | values))
 
 
-def lines(path) -> list[dict]:
+def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_subject_has_the_words_of_the_aws_solution():
+def test_the_subject_has_the_words_of_the_aws_solution() -> None:
     assert (
         subject_line("acme", "executeWorkflow", "reach", "FAILED") == "acme executeWorkflow for reach FAILED"
     )
 
 
-def test_a_subject_is_one_line_of_at_most_a_hundred_characters():
+def test_a_subject_is_one_line_of_at_most_a_hundred_characters() -> None:
     assert notice(subject="a\r\nb\x1b[31m\tc").subject == "a b [31m c"
     assert len(notice(subject="é" * 500).subject) == LONGEST_SUBJECT == 100
 
 
-def test_the_console_gets_one_line():
+def test_the_console_gets_one_line() -> None:
     console = io.StringIO()
     Notifier([NotifyTarget(kind=TargetKind.CONSOLE)], console=console).send(
         notice(subject="two\nlines", body="long")
@@ -39,12 +41,12 @@ def test_the_console_gets_one_line():
     assert console.getvalue() == "run.failed: two lines\n"
 
 
-def test_without_a_console_stderr_is_the_console(capsys):
+def test_without_a_console_stderr_is_the_console(capsys: pytest.CaptureFixture[str]) -> None:
     Notifier([NotifyTarget(kind=TargetKind.CONSOLE)]).send(notice())
     assert capsys.readouterr().err == "run.failed: it failed\n"
 
 
-def test_a_file_gets_one_json_line_for_each_notice(tmp_path):
+def test_a_file_gets_one_json_line_for_each_notice(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "notices.jsonl"
     notifier = Notifier([NotifyTarget(kind=TargetKind.FILE, path=path)])
     notifier.send(notice(body="line\nbreak é", run_id=7, fields={"responseStatus": "FAILED", "since": AT}))
@@ -57,7 +59,7 @@ def test_a_file_gets_one_json_line_for_each_notice(tmp_path):
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_line_torn_by_a_crash_does_not_swallow_the_next_one(tmp_path):
+def test_a_line_torn_by_a_crash_does_not_swallow_the_next_one(tmp_path: Path) -> None:
     path = tmp_path / "notices.jsonl"
     path.write_bytes(b'{"event": "torn')
     Notifier([NotifyTarget(kind=TargetKind.FILE, path=path)]).send(notice())
@@ -76,7 +78,9 @@ def test_a_line_torn_by_a_crash_does_not_swallow_the_next_one(tmp_path):
         (("c",), (), []),
     ],
 )
-def test_a_target_hears_its_events_and_tenants_only(events, tenants, heard):
+def test_a_target_hears_its_events_and_tenants_only(
+    events: tuple[str, ...], tenants: tuple[str, ...], heard: list[str]
+) -> None:
     console = io.StringIO()
     target = NotifyTarget(kind=TargetKind.CONSOLE, events=frozenset(events), tenants=frozenset(tenants))
     notifier = Notifier([target], console=console)
@@ -85,7 +89,7 @@ def test_a_target_hears_its_events_and_tenants_only(events, tenants, heard):
     assert [line.split(": ")[1] for line in console.getvalue().splitlines()] == heard
 
 
-def test_a_target_that_fails_harms_neither_the_caller_nor_the_next_target(tmp_path):
+def test_a_target_that_fails_harms_neither_the_caller_nor_the_next_target(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     broken = NotifyTarget(kind=TargetKind.FILE, path=tmp_path / "file" / "notices.jsonl")
     good = NotifyTarget(kind=TargetKind.FILE, path=tmp_path / "good.jsonl")
@@ -98,7 +102,7 @@ def test_a_target_that_fails_harms_neither_the_caller_nor_the_next_target(tmp_pa
     assert isinstance(failure.error, StorageError)
 
 
-def test_a_closed_console_is_a_failure_one_can_see():
+def test_a_closed_console_is_a_failure_one_can_see() -> None:
     console = io.StringIO()
     console.close()
     notifier = Notifier([NotifyTarget(kind=TargetKind.CONSOLE)], console=console)
@@ -106,6 +110,6 @@ def test_a_closed_console_is_a_failure_one_can_see():
     assert [failure.target for failure in notifier.failures] == ["console"]
 
 
-def test_a_file_target_needs_a_path():
+def test_a_file_target_needs_a_path() -> None:
     with pytest.raises(ConfigError, match=r"notify\.path"):
         NotifyTarget(kind=TargetKind.FILE)

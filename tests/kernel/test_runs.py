@@ -3,7 +3,10 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +21,20 @@ from amci.errors import (
     StorageError,
     UsageError,
 )
-from amci.runs import Done, Failed, NewRun, RetryPolicy, RunStatus, RunStore, Skipped, Snooze, reason_for
+from amci.runs import (
+    Done,
+    Failed,
+    Finished,
+    NewRun,
+    Outcome,
+    RetryPolicy,
+    Run,
+    RunStatus,
+    RunStore,
+    Skipped,
+    Snooze,
+    reason_for,
+)
 from amci.state import State
 
 LEASE = timedelta(minutes=5)
@@ -49,38 +65,38 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def state(tmp_path, clock):
+def state(tmp_path: Path, clock: HandClock) -> Iterator[State]:
     with State.open(tmp_path / "amci.db", clock) as opened:
         yield opened
 
 
 @pytest.fixture
-def store(state, clock) -> RunStore:
+def store(state: State, clock: HandClock) -> RunStore:
     return RunStore(state, clock, chance=lambda: 1.0)
 
 
-def new(key: str, **values) -> NewRun:
+def new(key: str, **values: Any) -> NewRun:
     return NewRun(**({"idempotency_key": key, "kind": "light"} | values))
 
 
-def claim(store: RunStore, limit: int = 1, kinds=("light",)):
+def claim(store: RunStore, limit: int = 1, kinds: Iterable[str] = ("light",)) -> list[Run]:
     return store.claim(kinds, "w1", LEASE, limit)
 
 
-def keys(runs) -> list[str]:
+def keys(runs: Iterable[Run]) -> list[str]:
     return [run.idempotency_key for run in runs]
 
 
-def one(store: RunStore):
+def one(store: RunStore) -> Run:
     (run,) = claim(store)
     return run
 
 
-def finish(store: RunStore, run, outcome):
+def finish(store: RunStore, run: Run, outcome: Outcome) -> Finished:
     return store.finish([run], {run.run_id: outcome})
 
 
-def expire(store: RunStore, clock: HandClock):
+def expire(store: RunStore, clock: HandClock) -> list[Run]:
     clock.forward(minutes=6)
     return store.recover()
 
@@ -88,14 +104,14 @@ def expire(store: RunStore, clock: HandClock):
 # creating
 
 
-def test_a_key_makes_one_run_for_ever(store):
+def test_a_key_makes_one_run_for_ever(store: RunStore) -> None:
     assert store.create([new("a"), new("a", payload={"second": True}), new("b")]) == 2
     finish(store, one(store), Done())
     assert store.create([new("a"), new("c")]) == 1
     assert [(run.idempotency_key, run.payload) for run in store.list()] == [("c", {}), ("b", {}), ("a", {})]
 
 
-def test_a_new_run_says_all_it_was_given(store, clock):
+def test_a_new_run_says_all_it_was_given(store: RunStore, clock: HandClock) -> None:
     store.create([
         NewRun(
             idempotency_key="k", kind="light", payload={"n": [1, "é", None]}, tenant_id="acme", priority=3,
@@ -115,7 +131,7 @@ def test_a_new_run_says_all_it_was_given(store, clock):
     assert (run.attempts, run.claims, run.expiries, run.worker, run.lease_until) == (0, 0, 0, None, None)
 
 
-def test_a_payload_that_is_no_json_creates_nothing(store):
+def test_a_payload_that_is_no_json_creates_nothing(store: RunStore) -> None:
     with pytest.raises(TypeError):
         store.create([new("a"), new("b", payload={"x": object()})])
     with pytest.raises(ValueError, match="JSON"):
@@ -123,7 +139,7 @@ def test_a_payload_that_is_no_json_creates_nothing(store):
     assert store.list() == []
 
 
-def test_runs_are_never_deleted_whatever_the_code_path(store, state):
+def test_runs_are_never_deleted_whatever_the_code_path(store: RunStore, state: State) -> None:
     store.create([new("a")])
     with pytest.raises(AmciError, match="never deleted"), state.transaction() as db:
         db.execute("DELETE FROM runs")
@@ -133,11 +149,11 @@ def test_runs_are_never_deleted_whatever_the_code_path(store, state):
 # moves
 
 
-def allowed(state) -> set[tuple[str, str]]:
+def allowed(state: State) -> set[tuple[str, str]]:
     return {(row["old"], row["new"]) for row in state.read("SELECT old, new FROM run_moves")}
 
 
-def test_the_legal_moves_are_those_of_the_design(state):
+def test_the_legal_moves_are_those_of_the_design(state: State) -> None:
     assert allowed(state) == {
         ("", P), (P, R), (R, S), (R, K), (R, P), (R, F), (P, C), (R, C), (F, P), (K, P)
     }  # fmt: skip
@@ -145,7 +161,9 @@ def test_the_legal_moves_are_those_of_the_design(state):
 
 @pytest.mark.parametrize("goal", list(RunStatus))
 @pytest.mark.parametrize("start", list(RunStatus))
-def test_sqlite_itself_refuses_every_other_move(state, store, start, goal):
+def test_sqlite_itself_refuses_every_other_move(
+    state: State, store: RunStore, start: RunStatus, goal: RunStatus
+) -> None:
     store.create([new("a")])
     way = {P: [], R: [R], S: [R, S], K: [R, K], F: [R, F], C: [C]}[start]
     with state.transaction() as db:
@@ -166,7 +184,7 @@ def test_sqlite_itself_refuses_every_other_move(state, store, start, goal):
         assert (store.get(1).status, len(store.events(1))) == (start, before)
 
 
-def test_a_run_begins_as_pending_or_not_at_all(state, store):
+def test_a_run_begins_as_pending_or_not_at_all(state: State, store: RunStore) -> None:
     store.create([new("a")])
     columns = ", ".join(row["name"] for row in state.read("PRAGMA table_info(runs)"))
     values = (
@@ -178,7 +196,9 @@ def test_a_run_begins_as_pending_or_not_at_all(state, store):
     assert len(store.list()) == 1
 
 
-def test_the_history_tells_every_move_with_reason_worker_and_moment(store, clock):
+def test_the_history_tells_every_move_with_reason_worker_and_moment(
+    store: RunStore, clock: HandClock
+) -> None:
     store.create([new("a")])
     started = clock.now()
     finish(store, one(store), Snooze(clock.forward(minutes=1), "not there yet"))
@@ -203,33 +223,33 @@ def test_the_history_tells_every_move_with_reason_worker_and_moment(store, clock
 # claiming
 
 
-def test_a_claim_takes_a_lease_and_a_fence(store, clock):
+def test_a_claim_takes_a_lease_and_a_fence(store: RunStore, clock: HandClock) -> None:
     store.create([new("a")])
     run = one(store)
     assert (run.status, run.worker, run.lease_until, run.claims) == (R, "w1", clock.now() + LEASE, 1)
     assert claim(store) == []
 
 
-def test_the_first_kind_with_a_run_wins_and_others_are_left_alone(store):
+def test_the_first_kind_with_a_run_wins_and_others_are_left_alone(store: RunStore) -> None:
     store.create([new("a"), new("b", kind="heavy"), new("c", kind="other")])
     assert keys(claim(store, 10, ["none", "heavy", "light"])) == ["b"]
     assert keys(claim(store, 10, ["none", "heavy", "light"])) == ["a"]
     assert claim(store, 10, ["none", "heavy", "light"]) == []
 
 
-def test_higher_priority_goes_first(store):
+def test_higher_priority_goes_first(store: RunStore) -> None:
     store.create([new("low"), new("high", priority=5), new("low2"), new("high2", priority=5)])
     assert keys([one(store) for _ in range(4)]) == ["high", "high2", "low", "low2"]
 
 
-def test_ten_thousand_files_of_one_tenant_do_not_hold_up_anothers_one(store):
+def test_ten_thousand_files_of_one_tenant_do_not_hold_up_anothers_one(store: RunStore) -> None:
     store.create(new(f"big{i}", tenant_id="big", batch_key="big") for i in range(10_000))
     assert len(claim(store, 100)) == 100
     store.create([new("small", tenant_id="small", batch_key="small")])
     assert "small" in keys(claim(store, 100)) + keys(claim(store, 100))
 
 
-def test_two_tenants_with_much_work_take_turns(store):
+def test_two_tenants_with_much_work_take_turns(store: RunStore) -> None:
     store.create(new(f"a{i}", tenant_id="a") for i in range(50))
     store.create(new(f"b{i}", tenant_id="b") for i in range(50))
     served = [one(store).tenant_id for _ in range(40)]
@@ -237,7 +257,7 @@ def test_two_tenants_with_much_work_take_turns(store):
     assert all(set(served[i : i + 2]) == {"a", "b"} for i in range(0, 40, 2))
 
 
-def test_an_urgent_run_does_not_push_newcomers_behind_its_tenants_queue(store):
+def test_an_urgent_run_does_not_push_newcomers_behind_its_tenants_queue(store: RunStore) -> None:
     store.create(new(f"a{i}", tenant_id="a") for i in range(1000))
     store.create([new("urgent", tenant_id="a", priority=9)])
     assert keys(claim(store)) == ["urgent"]
@@ -245,7 +265,7 @@ def test_an_urgent_run_does_not_push_newcomers_behind_its_tenants_queue(store):
     assert "b" in keys([one(store) for _ in range(2)])
 
 
-def test_seeing_the_same_files_again_costs_their_tenant_no_turn(store):
+def test_seeing_the_same_files_again_costs_their_tenant_no_turn(store: RunStore) -> None:
     files = [new(f"a{i}", tenant_id="a") for i in range(100)]
     store.create(files)
     claimed = [one(store) for _ in range(100)]
@@ -256,7 +276,9 @@ def test_seeing_the_same_files_again_costs_their_tenant_no_turn(store):
     assert len(claimed) == 100
 
 
-def test_a_thousand_retries_of_one_tenant_do_not_go_before_everybody_else(store, clock):
+def test_a_thousand_retries_of_one_tenant_do_not_go_before_everybody_else(
+    store: RunStore, clock: HandClock
+) -> None:
     store.create(new(f"a{i}", tenant_id="a") for i in range(1000))
     for _ in range(10):
         store.finish(batch := claim(store, 100), {run.run_id: Failed(StorageError("full")) for run in batch})
@@ -265,14 +287,16 @@ def test_a_thousand_retries_of_one_tenant_do_not_go_before_everybody_else(store,
     assert "b" in keys([one(store) for _ in range(2)])
 
 
-def test_a_snoozed_run_keeps_its_place_before_its_tenants_later_runs(store, clock):
+def test_a_snoozed_run_keeps_its_place_before_its_tenants_later_runs(
+    store: RunStore, clock: HandClock
+) -> None:
     store.create(new(f"a{i}", tenant_id="a") for i in range(100))
     finish(store, one(store), Snooze(clock.now() + timedelta(seconds=5), "poll"))
     clock.forward(seconds=5)
     assert "a0" in keys([one(store) for _ in range(2)])
 
 
-def test_a_run_is_not_claimed_before_its_moment(store, clock):
+def test_a_run_is_not_claimed_before_its_moment(store: RunStore, clock: HandClock) -> None:
     store.create([new("later", run_after=clock.now() + timedelta(hours=1)), new("now")])
     assert store.next_due(["light"], clock.now()) == clock.now() + timedelta(hours=1)
     assert keys(claim(store, 10)) == ["now"]
@@ -283,7 +307,7 @@ def test_a_run_is_not_claimed_before_its_moment(store, clock):
     assert store.next_due(["light"], due - timedelta(hours=2)) is None
 
 
-def test_next_due_looks_at_the_kinds_and_moments_asked_for(store, clock):
+def test_next_due_looks_at_the_kinds_and_moments_asked_for(store: RunStore, clock: HandClock) -> None:
     at = [clock.now() + timedelta(minutes=m) for m in range(4)]
     store.create(
         [new("a", run_after=at[1]), new("b", run_after=at[3]), new("c", kind="heavy", run_after=at[2])]
@@ -294,7 +318,9 @@ def test_next_due_looks_at_the_kinds_and_moments_asked_for(store, clock):
     assert store.next_due([], at[0]) is None
 
 
-def test_runs_with_one_lock_go_one_after_another_snoozed_ones_included(store, clock):
+def test_runs_with_one_lock_go_one_after_another_snoozed_ones_included(
+    store: RunStore, clock: HandClock
+) -> None:
     store.create([new("1", lock_key="x"), new("2", lock_key="x", kind="heavy"), new("free")])
     first = one(store)
     assert keys(claim(store, 10, ["heavy"])) == []
@@ -306,19 +332,19 @@ def test_runs_with_one_lock_go_one_after_another_snoozed_ones_included(store, cl
     assert keys(claim(store, 10, ["heavy"])) == ["2"]
 
 
-def test_a_batch_never_has_two_runs_with_one_lock(store):
+def test_a_batch_never_has_two_runs_with_one_lock(store: RunStore) -> None:
     store.create([new("1", lock_key="x"), new("2", lock_key="x"), new("3", lock_key="y"), new("4"), new("5")])
     assert keys(claim(store, 10)) == ["1", "3", "4", "5"]
 
 
-def test_sqlite_refuses_two_running_runs_with_one_lock(store, state):
+def test_sqlite_refuses_two_running_runs_with_one_lock(store: RunStore, state: State) -> None:
     store.create([new("1", lock_key="x"), new("2", lock_key="x"), new("3"), new("4")])
     with pytest.raises(sqlite3.IntegrityError, match="lock_key"), state.transaction() as db:
         db.execute("UPDATE runs SET status = 'RUNNING'")
     assert store.count(["light"], P) == 4
 
 
-def test_a_batch_holds_one_kind_and_one_batch_key_and_no_more_than_asked(store):
+def test_a_batch_holds_one_kind_and_one_batch_key_and_no_more_than_asked(store: RunStore) -> None:
     store.create(new(f"{key}{i}", batch_key=key) for i in range(5) for key in "ab")
     store.create([new("other", kind="heavy", batch_key="a")])
     assert keys(claim(store, 3)) == ["a0", "a1", "a2"]
@@ -326,7 +352,7 @@ def test_a_batch_holds_one_kind_and_one_batch_key_and_no_more_than_asked(store):
     assert keys(claim(store, 9)) == ["a3", "a4"]
 
 
-def test_a_pool_never_has_more_running_than_its_size(store):
+def test_a_pool_never_has_more_running_than_its_size(store: RunStore) -> None:
     store.set_pool("acme", 3)
     store.create(new(f"p{i}", pool="acme") for i in range(9))
     store.create([new("free")])
@@ -338,7 +364,7 @@ def test_a_pool_never_has_more_running_than_its_size(store):
     assert keys(claim(store, 9)) == ["p3", "p4"]
 
 
-def test_a_pool_can_grow_shrink_and_be_closed(store):
+def test_a_pool_can_grow_shrink_and_be_closed(store: RunStore) -> None:
     store.create(new(f"p{i}", pool="acme") for i in range(9))
     store.set_pool("acme", 0)
     assert claim(store, 9) == []
@@ -349,12 +375,12 @@ def test_a_pool_can_grow_shrink_and_be_closed(store):
 
 
 @pytest.mark.parametrize(("pool", "size"), [("", 3), ("acme", -1)])
-def test_a_pool_needs_a_name_and_a_size(store, pool, size):
+def test_a_pool_needs_a_name_and_a_size(store: RunStore, pool: str, size: int) -> None:
     with pytest.raises(UsageError):
         store.set_pool(pool, size)
 
 
-def test_a_run_that_outlived_its_lease_is_claimed_alone(store, clock):
+def test_a_run_that_outlived_its_lease_is_claimed_alone(store: RunStore, clock: HandClock) -> None:
     store.create(new(f"r{i}") for i in range(4))
     assert len(claim(store, 2)) == 2
     assert keys(expire(store, clock)) == ["r0", "r1"]
@@ -365,7 +391,7 @@ def test_a_run_that_outlived_its_lease_is_claimed_alone(store, clock):
 # finishing
 
 
-def test_done_writes_its_result(store):
+def test_done_writes_its_result(store: RunStore) -> None:
     store.create([new("a")])
     done = finish(store, one(store), Done({"rows": 7}))
     assert [(run.status, run.result, run.worker, run.lease_until) for run in done.runs] == [
@@ -375,13 +401,13 @@ def test_done_writes_its_result(store):
     assert store.get(1) == done.runs[0]
 
 
-def test_skipped_gives_its_reason(store):
+def test_skipped_gives_its_reason(store: RunStore) -> None:
     store.create([new("a")])
     finish(store, one(store), Skipped("no data rows"))
     assert (store.get(1).status, store.get(1).reason) == (K, "no data rows")
 
 
-def test_a_snooze_is_no_failure(store, clock):
+def test_a_snooze_is_no_failure(store: RunStore, clock: HandClock) -> None:
     store.create([new("a")])
     for _ in range(20):
         finish(store, one(store), Snooze(clock.forward(seconds=1), "poll"))
@@ -389,7 +415,7 @@ def test_a_snooze_is_no_failure(store, clock):
     assert (run.status, run.attempts, run.claims, run.reason) == (P, 0, 20, "poll")
 
 
-def test_successors_inherit_and_are_created_with_the_end_of_their_predecessor(store):
+def test_successors_inherit_and_are_created_with_the_end_of_their_predecessor(store: RunStore) -> None:
     store.create([new("a", tenant_id="acme", correlation_id="fire:9")])
     then = [new("b", kind="heavy"), new("c", kind="heavy", tenant_id="other", correlation_id="own")]
     finish(store, one(store), Done(then=then))
@@ -398,7 +424,7 @@ def test_successors_inherit_and_are_created_with_the_end_of_their_predecessor(st
     assert (c.parent_run_id, c.tenant_id, c.correlation_id) == (1, "other", "own")
 
 
-def test_a_run_that_begins_a_story_gives_it_its_own_key(store):
+def test_a_run_that_begins_a_story_gives_it_its_own_key(store: RunStore) -> None:
     store.create([new("a")])
     finish(store, one(store), Done(then=[new("b", kind="heavy")]))
     finish(store, one_of(store, "heavy"), Done(then=[new("c", kind="post")]))
@@ -407,12 +433,12 @@ def test_a_run_that_begins_a_story_gives_it_its_own_key(store):
     assert {run.correlation_id for run in store.story(1)} == {"a"}
 
 
-def one_of(store: RunStore, kind: str):
+def one_of(store: RunStore, kind: str) -> Run:
     (run,) = store.claim([kind], "w", LEASE)
     return run
 
 
-def test_a_lost_claim_changes_nothing_and_makes_no_successor(store, clock):
+def test_a_lost_claim_changes_nothing_and_makes_no_successor(store: RunStore, clock: HandClock) -> None:
     store.create([new("a"), new("b")])
     a, b = claim(store, 2)
     expire(store, clock)
@@ -426,7 +452,7 @@ def test_a_lost_claim_changes_nothing_and_makes_no_successor(store, clock):
     assert finish(store, again, Done()).lost == []
 
 
-def test_a_batch_with_one_lost_run_finishes_the_others(store):
+def test_a_batch_with_one_lost_run_finishes_the_others(store: RunStore) -> None:
     store.create([new("a"), new("b")])
     a, b = claim(store, 2)
     store.cancel([a.run_id])
@@ -435,7 +461,9 @@ def test_a_batch_with_one_lost_run_finishes_the_others(store):
     assert store.get(a.run_id).status is C
 
 
-def test_a_retryable_error_is_tried_again_with_growing_pauses_until_the_tries_are_used_up(state, clock):
+def test_a_retryable_error_is_tried_again_with_growing_pauses_until_the_tries_are_used_up(
+    state: State, clock: HandClock
+) -> None:
     policy = RetryPolicy(interval=timedelta(seconds=10), max_attempts=3, max_delay=timedelta(seconds=15))
     store = RunStore(state, clock, retry={StorageError: policy}, chance=lambda: 1.0)
     store.create([new("a")])
@@ -449,7 +477,7 @@ def test_a_retryable_error_is_tried_again_with_growing_pauses_until_the_tries_ar
     assert (store.get(1).status, store.get(1).attempts) == (F, 3)
 
 
-def test_the_nearest_error_class_chooses_the_policy(state, clock):
+def test_the_nearest_error_class_chooses_the_policy(state: State, clock: HandClock) -> None:
     class Slow(StorageError):
         pass
 
@@ -462,13 +490,13 @@ def test_the_nearest_error_class_chooses_the_policy(state, clock):
 
 
 @pytest.mark.parametrize("error", [DataError("bad"), ValueError("12 Main Street")])
-def test_any_other_error_fails_at_once(store, error):
+def test_any_other_error_fails_at_once(store: RunStore, error: Exception) -> None:
     store.create([new("a")])
     finish(store, one(store), Failed(error))
     assert (store.get(1).status, store.get(1).attempts) == (F, 1)
 
 
-def test_a_reason_is_one_line_and_never_the_text_of_a_foreign_error():
+def test_a_reason_is_one_line_and_never_the_text_of_a_foreign_error() -> None:
     problems = [Problem("a.yaml", "x", "is wrong"), Problem("b.yaml", "y", "is\nwrong")]
     assert (
         reason_for(ConfigError(problems, hint="mend it"))
@@ -481,7 +509,9 @@ def test_a_reason_is_one_line_and_never_the_text_of_a_foreign_error():
     "outcome",
     [Done({"x": object()}), Done({"x": float("inf")}), Done(then=[new("b", payload={"x": {1, 2}})])],
 )
-def test_an_outcome_that_is_no_json_fails_its_run_and_spares_the_batch(store, outcome):
+def test_an_outcome_that_is_no_json_fails_its_run_and_spares_the_batch(
+    store: RunStore, outcome: Outcome
+) -> None:
     store.create([new("a"), new("z")])
     a, z = claim(store, 2)
     store.finish([a, z], {a.run_id: outcome, z.run_id: Done()})
@@ -492,7 +522,7 @@ def test_an_outcome_that_is_no_json_fails_its_run_and_spares_the_batch(store, ou
 # leases
 
 
-def test_an_extended_lease_holds(store, clock):
+def test_an_extended_lease_holds(store: RunStore, clock: HandClock) -> None:
     store.create([new("a"), new("b")])
     a, b = claim(store, 2)
     clock.forward(minutes=4)
@@ -503,7 +533,7 @@ def test_an_extended_lease_holds(store, clock):
     assert store.get(b.run_id).reason == "the lease expired: its worker disappeared"
 
 
-def test_a_lost_run_cannot_be_extended(store, clock):
+def test_a_lost_run_cannot_be_extended(store: RunStore, clock: HandClock) -> None:
     store.create([new("a")])
     old = one(store)
     expire(store, clock)
@@ -512,7 +542,7 @@ def test_a_lost_run_cannot_be_extended(store, clock):
     assert store.get(1).lease_until == new_claim.lease_until
 
 
-def test_a_lease_that_still_holds_is_left_unless_nobody_else_is_alive(store):
+def test_a_lease_that_still_holds_is_left_unless_nobody_else_is_alive(store: RunStore) -> None:
     store.create([new("a")])
     one(store)
     assert store.recover() == []
@@ -520,7 +550,9 @@ def test_a_lease_that_still_holds_is_left_unless_nobody_else_is_alive(store):
     assert one(store).expiries == 1
 
 
-def test_the_fifth_expired_lease_abandons_a_run_and_a_redrive_begins_anew(store, clock):
+def test_the_fifth_expired_lease_abandons_a_run_and_a_redrive_begins_anew(
+    store: RunStore, clock: HandClock
+) -> None:
     store.create([new("a")])
     for expiries in range(1, 6):
         one(store)
@@ -546,7 +578,9 @@ def test_the_fifth_expired_lease_abandons_a_run_and_a_redrive_begins_anew(store,
         (["cancel"], False, False),
     ],
 )
-def test_a_person_may_make_the_legal_moves_only(store, way, cancelled, redriven):
+def test_a_person_may_make_the_legal_moves_only(
+    store: RunStore, way: list[Any], cancelled: bool, redriven: bool
+) -> None:
     store.create([new("a"), new("bystander")])
     for step in way:
         if step == "claim":
@@ -569,12 +603,12 @@ def test_a_person_may_make_the_legal_moves_only(store, way, cancelled, redriven)
 
 
 @pytest.mark.parametrize("method", ["get", "story", "events", "cancel", "redrive"])
-def test_an_unknown_run_is_not_found(store, method):
+def test_an_unknown_run_is_not_found(store: RunStore, method: str) -> None:
     with pytest.raises(NotFound, match="no run 77"):
         getattr(store, method)([77] if method in {"cancel", "redrive"} else 77)
 
 
-def test_a_cancelled_run_gives_its_lock_and_slot_free(store):
+def test_a_cancelled_run_gives_its_lock_and_slot_free(store: RunStore) -> None:
     store.set_pool("p", 1)
     store.create([new("a", lock_key="x", pool="p"), new("b", lock_key="x", pool="p")])
     one(store)
@@ -582,7 +616,7 @@ def test_a_cancelled_run_gives_its_lock_and_slot_free(store):
     assert keys(claim(store)) == ["b"]
 
 
-def test_runs_are_listed_newest_first_by_what_one_asks_for(store):
+def test_runs_are_listed_newest_first_by_what_one_asks_for(store: RunStore) -> None:
     store.create(new(f"r{i}", tenant_id="ab"[i % 2], kind=["light", "heavy"][i % 3 == 0]) for i in range(6))
     store.create([new("r6", correlation_id="story", tenant_id="a")])
     store.cancel([2])
@@ -593,7 +627,7 @@ def test_runs_are_listed_newest_first_by_what_one_asks_for(store):
     assert keys(store.list(correlation_id="story")) == ["r6"]
 
 
-def test_counts_are_by_kind_and_status(store):
+def test_counts_are_by_kind_and_status(store: RunStore) -> None:
     assert store.counts() == {}
     store.create([new("a"), new("b"), new("c", kind="heavy")])
     one(store)
@@ -604,23 +638,41 @@ def test_counts_are_by_kind_and_status(store):
 # retry policy
 
 
-def test_the_jitter_is_full_and_the_delay_bounded():
+def test_the_jitter_is_full_and_the_delay_bounded() -> None:
     policy = RetryPolicy(interval=timedelta(seconds=2), backoff_rate=3, max_delay=timedelta(minutes=1))
     assert [policy.delay(n, lambda: 1.0).total_seconds() for n in (1, 2, 3, 4, 5000)] == [2, 6, 18, 54, 60]
     assert policy.delay(3, lambda: 0.0) == timedelta()
     assert policy.delay(2, lambda: 0.5) == timedelta(seconds=3)
 
 
-def test_final_means_that_only_a_person_moves_it():
+def test_final_means_that_only_a_person_moves_it() -> None:
     assert [status for status in RunStatus if status.is_final] == [S, K, F, C]
 
 
 # plans
 
 
-@pytest.mark.parametrize("query", ["claim_head", "claim_batch", "is_due", "next_due", "claim", "finish", "extend",
-                                   "recover", "pool_room", "story", "count_of", "get", "events"])  # fmt: skip
-def test_no_query_of_a_working_store_scans_runs_or_sorts(store, state, query):
+@pytest.mark.parametrize(
+    "query",
+    [
+        "claim_head",
+        "claim_batch",
+        "is_due",
+        "next_due",
+        "claim",
+        "finish",
+        "extend",
+        "recover",
+        "pool_room",
+        "story",
+        "count_of",
+        "get",
+        "events",
+        "cancel",
+        "redrive",
+    ],
+)
+def test_no_query_of_a_working_store_scans_runs_or_sorts(store: RunStore, state: State, query: str) -> None:
     store.create(new(f"r{i}", lock_key=f"l{i}", pool="p", tenant_id="t") for i in range(50))
     sql = runs_module._SQL[query]
     values = dict.fromkeys(re.findall(r":(\w+)", sql), "1")
@@ -632,7 +684,7 @@ def test_no_query_of_a_working_store_scans_runs_or_sorts(store, state, query):
     assert [step for step in plan if step.startswith("SCAN") and "json_each" not in step] == []
 
 
-def test_promoting_reaches_runs_by_an_index(state):
+def test_promoting_reaches_runs_by_an_index(state: State) -> None:
     sql = runs_module._SQL["promote"]
     plan = [row["detail"] for row in state.read(f"EXPLAIN QUERY PLAN {sql}", {"kind": "k", "now": "n"})]
     assert any("waiting USING INDEX runs_waiting (kind=? AND run_after<?)" in step for step in plan)

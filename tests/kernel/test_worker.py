@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
@@ -57,6 +59,10 @@ def each(outcome: Outcome) -> Callable[[Sequence[Run]], Mapping[int, Outcome]]:
     return lambda runs: {run.run_id: outcome for run in runs}
 
 
+Act = Callable[[Sequence[Run]], Any]
+Told = list[tuple[str, RunStatus, Outcome]]
+Working = Callable[..., Worker]
+
 done = each(Done())
 
 
@@ -66,13 +72,13 @@ def clock() -> SteppingClock:
 
 
 @pytest.fixture
-def state(tmp_path, clock):
+def state(tmp_path: Path, clock: SteppingClock) -> Iterator[State]:
     with State.open(tmp_path / "amci.db", clock) as opened:
         yield opened
 
 
 @pytest.fixture
-def store(state, clock) -> RunStore:
+def store(state: State, clock: SteppingClock) -> RunStore:
     return RunStore(
         state, clock, retry={StorageError: RetryPolicy(interval=SOON, max_attempts=3)}, chance=lambda: 0.5
     )
@@ -84,7 +90,7 @@ def told() -> list[tuple[str, RunStatus, Outcome]]:
 
 
 @pytest.fixture
-def working(store, clock, told):
+def working(store: RunStore, clock: SteppingClock, told: Told) -> Working:
     def make(*handlers: Acts, lease: timedelta = LONG) -> Worker:
         def note(run: Run, outcome: Outcome) -> None:
             told.append((run.idempotency_key, run.status, outcome))
@@ -94,12 +100,21 @@ def working(store, clock, told):
     return make
 
 
-def new(key: str, **values) -> NewRun:
+def new(key: str, **values: Any) -> NewRun:
     return NewRun(**({"idempotency_key": key, "kind": "light"} | values))
 
 
 def drain(worker: Worker, patience: timedelta = NOW) -> Tally:
     return worker.drain(threading.Event(), patience)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Give the other threads time until this holds."""
+    for _ in range(LIMIT * 200):
+        if holds():
+            return
+        threading.Event().wait(0.005)
+    pytest.fail("it never came to hold")
 
 
 def tally(**values: int) -> Tally:
@@ -111,13 +126,15 @@ def statuses(store: RunStore) -> dict[str, RunStatus]:
     return {run.idempotency_key: run.status for run in store.list(limit=1000)}
 
 
-def test_nothing_to_do_is_done_at_once(working):
+def test_nothing_to_do_is_done_at_once(working: Working) -> None:
     assert drain(working(Acts(done))) == tally()
     assert drain(working()) == tally()
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_drain_finishes_every_run_and_all_that_follows(store, working, told, threads):
+def test_a_drain_finishes_every_run_and_all_that_follows(
+    store: RunStore, working: Working, told: Told, threads: int
+) -> None:
     store.create(new(f"a{i}", lock_key=f"l{i % 5}", batch_key=f"b{i % 3}") for i in range(60))
     light = Acts(
         lambda runs: {r.run_id: Done({}, [new(f"then-{r.idempotency_key}", kind="heavy")]) for r in runs},
@@ -131,11 +148,16 @@ def test_a_drain_finishes_every_run_and_all_that_follows(store, working, told, t
     assert max(map(len, light.given)) <= 7
 
 
-def test_each_outcome_is_counted_and_told_after_it_is_written(store, working, clock):
+def test_each_outcome_is_counted_and_told_after_it_is_written(
+    store: RunStore, working: Working, clock: SteppingClock
+) -> None:
     seen: dict[str, RunStatus] = {}
-    acts = {
-        "done": Done(), "skip": Skipped("nothing"), "bad": Failed(DataError("bad")), "later": Snooze(clock.now() + LONG, "poll")
-    }  # fmt: skip
+    acts: dict[str, Outcome] = {
+        "done": Done(),
+        "skip": Skipped("nothing"),
+        "bad": Failed(DataError("bad")),
+        "later": Snooze(clock.now() + LONG, "poll"),
+    }
     store.create(new(key) for key in acts)
     handler = Acts(lambda runs: {r.run_id: acts[r.idempotency_key] for r in runs}, batch=10)
 
@@ -149,7 +171,9 @@ def test_each_outcome_is_counted_and_told_after_it_is_written(store, working, cl
     assert seen == statuses(store)
 
 
-def test_one_bad_run_in_a_batch_ends_up_alone_and_the_others_are_done_once(store, working):
+def test_one_bad_run_in_a_batch_ends_up_alone_and_the_others_are_done_once(
+    store: RunStore, working: Working
+) -> None:
     store.create(new(f"r{i}") for i in range(50))
     ended: list[str] = []
 
@@ -171,12 +195,14 @@ def test_one_bad_run_in_a_batch_ends_up_alone_and_the_others_are_done_once(store
 @pytest.mark.parametrize(
     "act", [lambda _: {}, lambda _: None, lambda runs: {run.run_id: "fine" for run in runs}]
 )
-def test_a_handler_that_forgets_its_outcomes_fails_its_runs_and_not_the_worker(store, working, act):
+def test_a_handler_that_forgets_its_outcomes_fails_its_runs_and_not_the_worker(
+    store: RunStore, working: Working, act: Act
+) -> None:
     store.create([new("a"), new("b"), new("other", kind="heavy")])
     assert drain(working(Acts(act, batch=2), Acts(done, kind="heavy"))) == tally(failed=2, succeeded=1)
 
 
-def test_a_retryable_error_is_tried_again_within_the_patience(store, working):
+def test_a_retryable_error_is_tried_again_within_the_patience(store: RunStore, working: Working) -> None:
     store.create([new("a")])
     tries: list[int] = []
 
@@ -190,13 +216,15 @@ def test_a_retryable_error_is_tried_again_within_the_patience(store, working):
     assert tries == [0, 1, 2]
 
 
-def test_retries_come_to_an_end(store, working, told):
+def test_retries_come_to_an_end(store: RunStore, working: Working, told: Told) -> None:
     store.create([new("a")])
     assert drain(working(Acts(each(Failed(StorageError("full"))))), LONG) == tally(failed=1, returned=2)
     assert [status for _, status, _ in told] == [RunStatus.PENDING, RunStatus.PENDING, RunStatus.FAILED]
 
 
-def test_a_snoozed_run_is_waited_for_within_the_patience_and_left_beyond_it(store, working, clock):
+def test_a_snoozed_run_is_waited_for_within_the_patience_and_left_beyond_it(
+    store: RunStore, working: Working, clock: SteppingClock
+) -> None:
     store.create([new("soon"), new("late")])
 
     def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
@@ -209,12 +237,16 @@ def test_a_snoozed_run_is_waited_for_within_the_patience_and_left_beyond_it(stor
     assert statuses(store) == {"soon": RunStatus.SUCCEEDED, "late": RunStatus.PENDING}
 
 
-def test_a_run_that_waits_is_worked_on_when_its_moment_comes(store, working, clock):
+def test_a_run_that_waits_is_worked_on_when_its_moment_comes(
+    store: RunStore, working: Working, clock: SteppingClock
+) -> None:
     store.create([new("soon", run_after=clock.now() + SOON)])
     assert drain(working(Acts(done)), LONG) == tally(succeeded=1)
 
 
-def test_runs_that_can_never_start_now_do_not_hang_a_drain(store, working, clock):
+def test_runs_that_can_never_start_now_do_not_hang_a_drain(
+    store: RunStore, working: Working, clock: SteppingClock
+) -> None:
     store.set_pool("closed", 0)
     store.create(
         [
@@ -227,16 +259,16 @@ def test_runs_that_can_never_start_now_do_not_hang_a_drain(store, working, clock
     assert drain(working(Acts(done))) == tally(left=3)
 
 
-def test_a_pool_is_never_overrun_by_many_threads(store, working):
+def test_a_pool_is_never_overrun_by_many_threads(store: RunStore, working: Working) -> None:
     store.set_pool("two", 2)
     store.create(new(f"r{i}", pool="two") for i in range(30))
-    now, most, guard = [0], [0], threading.Lock()
+    now, most, guard, pair = [0], [0], threading.Lock(), threading.Barrier(2)
 
     def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
         with guard:
             now[0] += len(runs)
             most[0] = max(most[0], now[0])
-        threading.Event().wait(0.001)
+        pair.wait(LIMIT)
         with guard:
             now[0] -= len(runs)
         return done(runs)
@@ -245,39 +277,28 @@ def test_a_pool_is_never_overrun_by_many_threads(store, working):
     assert most == [2]
 
 
-def test_a_stop_lets_running_handlers_finish_and_starts_nothing_new(store, working):
+def test_a_stop_lets_running_handlers_finish_and_starts_nothing_new(
+    store: RunStore, working: Working
+) -> None:
     store.create(new(f"r{i}") for i in range(10))
     stop = threading.Event()
 
     def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
         stop.set()
-        worker_closing.wait(LIMIT)
+        until(lambda: worker._is_closing)
         return done(runs)
 
-    handler = Acts(act)
-    worker = working(handler)
-    worker_closing = Closing(worker)
+    worker = working(Acts(act))
     assert worker.run(stop) == tally(succeeded=1, left=9)
 
 
-class Closing:
-    """Waits, without polling the clock, until a worker has noticed that it shall stop."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-
-    def wait(self, seconds: float) -> None:
-        with self._worker._news:
-            assert self._worker._news.wait_for(lambda: self._worker._is_closing, seconds)
-
-
-def test_a_stop_returns_what_was_claimed_but_not_started(store, working):
+def test_a_stop_returns_what_was_claimed_but_not_started(store: RunStore, working: Working) -> None:
     store.create(new(f"r{i}") for i in range(8))
     stop = threading.Event()
 
     def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
         stop.set()
-        Closing(worker).wait(LIMIT)
+        until(lambda: worker._is_closing)
         raise ValueError
 
     worker = working(Acts(act, batch=8))
@@ -287,39 +308,18 @@ def test_a_stop_returns_what_was_claimed_but_not_started(store, working):
     assert drain(working(Acts(done, batch=8))) == tally(succeeded=8)
 
 
-def test_a_waiting_worker_takes_new_runs_when_woken(store, working):
-    stop, finished = threading.Event(), threading.Event()
-
-    def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
-        finished.set()
-        return done(runs)
-
-    worker = working(Acts(act))
-    with Running(worker, stop) as running:
-        with worker._news:
-            assert (
-                worker._news.wait_for(lambda: worker._resting or running.is_over, LIMIT) or worker._is_quiet()
-            )
-        store.create([new("late")])
-        worker.wake()
-        assert finished.wait(LIMIT)
-    assert running.tally == tally(succeeded=1)
-
-
 class Running:
     """A worker in a thread of its own, stopped at the end of the block."""
 
     def __init__(self, worker: Worker, stop: threading.Event) -> None:
         self._worker, self._stop = worker, stop
-        self.is_over = False
         self.tally: Tally | None = None
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         self.tally = self._worker.run(self._stop)
-        self.is_over = True
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -328,7 +328,25 @@ class Running:
         self._thread.join(LIMIT)
 
 
-def test_a_run_that_takes_longer_than_its_lease_keeps_it(store, working, clock):
+def test_a_waiting_worker_takes_new_runs_when_woken(store: RunStore, working: Working) -> None:
+    stop, finished = threading.Event(), threading.Event()
+
+    def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        finished.set()
+        return done(runs)
+
+    worker = working(Acts(act))
+    with Running(worker, stop) as running:
+        until(worker._is_quiet)
+        store.create([new("late")])
+        worker.wake()
+        assert finished.wait(LIMIT)
+    assert running.tally == tally(succeeded=1)
+
+
+def test_a_run_that_takes_longer_than_its_lease_keeps_it(
+    store: RunStore, working: Working, clock: SteppingClock
+) -> None:
     store.create([new("slow")])
     lease = timedelta(seconds=30)
 
@@ -336,8 +354,7 @@ def test_a_run_that_takes_longer_than_its_lease_keeps_it(store, working, clock):
         for _ in range(4):
             clock.forward(lease / 2)
             beat = store.get(1).lease_until
-            while store.get(1).lease_until == beat:
-                threading.Event().wait(0.005)
+            until(lambda beat=beat: store.get(1).lease_until != beat)
         return done(runs)
 
     assert drain(working(Acts(act), lease=lease)) == tally(succeeded=1)
@@ -345,21 +362,24 @@ def test_a_run_that_takes_longer_than_its_lease_keeps_it(store, working, clock):
     assert store.get(1).expiries == 0
 
 
-def test_a_laptop_that_slept_past_the_lease_loses_nothing(store, working, clock):
+def test_a_laptop_that_slept_past_the_lease_loses_nothing(
+    store: RunStore, working: Working, clock: SteppingClock
+) -> None:
     store.create([new("slept")])
 
     def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
         before = store.get(1).lease_until
         clock.forward(timedelta(days=1))
-        while store.get(1).lease_until == before:
-            threading.Event().wait(0.005)
+        until(lambda: store.get(1).lease_until != before)
         return done(runs)
 
     assert drain(working(Acts(act))) == tally(succeeded=1)
     assert (store.get(1).claims, store.get(1).expiries) == (1, 0)
 
 
-def test_a_worker_takes_over_what_a_dead_one_left_and_tells_of_what_is_abandoned(store, working, clock, told):
+def test_a_worker_takes_over_what_a_dead_one_left_and_tells_of_what_is_abandoned(
+    store: RunStore, working: Working, clock: SteppingClock, told: Told
+) -> None:
     store.create([new("left"), new("killer")])
     for _ in range(4):
         store.claim(["light"], "dead", timedelta(seconds=1))
@@ -376,7 +396,9 @@ def test_a_worker_takes_over_what_a_dead_one_left_and_tells_of_what_is_abandoned
     assert isinstance(abandoned.error, LeaseLost)
 
 
-def test_a_run_cancelled_while_it_is_handled_stays_cancelled(store, working, told):
+def test_a_run_cancelled_while_it_is_handled_stays_cancelled(
+    store: RunStore, working: Working, told: Told
+) -> None:
     store.create([new("a")])
 
     def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
@@ -388,7 +410,9 @@ def test_a_run_cancelled_while_it_is_handled_stays_cancelled(store, working, tol
     assert told == []
 
 
-def test_a_drain_ends_with_the_error_when_the_state_file_cannot_be_written(store, state, working):
+def test_a_drain_ends_with_the_error_when_the_state_file_cannot_be_written(
+    store: RunStore, state: State, working: Working
+) -> None:
     store.create([new("a", payload={"pad": "x" * 1000})])
 
     def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
@@ -405,7 +429,9 @@ def full(state: State) -> None:
     state.read(f"PRAGMA max_page_count = {pages}")
 
 
-def test_a_worker_that_runs_outlives_a_full_disk(store, state, working, clock):
+def test_a_worker_that_runs_outlives_a_full_disk(
+    store: RunStore, state: State, working: Working, clock: SteppingClock
+) -> None:
     store.create([new("a")])
     stop, tried = threading.Event(), threading.Semaphore(0)
 
@@ -420,15 +446,14 @@ def test_a_worker_that_runs_outlives_a_full_disk(store, state, working, clock):
     worker = working(Acts(act), lease=timedelta(milliseconds=300))
     with Running(worker, stop) as running:
         assert tried.acquire(timeout=LIMIT)
-        with worker._news:
-            assert worker._news.wait_for(lambda: not worker._held, LIMIT)
+        until(lambda: not worker._held)
         state.read("PRAGMA max_page_count = 1000000")
         assert tried.acquire(timeout=LIMIT)
     assert running.tally == tally(succeeded=1)
     assert store.get(1).expiries == 1
 
 
-def test_a_callback_that_raises_is_a_bug_one_hears_of(store, clock):
+def test_a_callback_that_raises_is_a_bug_one_hears_of(store: RunStore, clock: SteppingClock) -> None:
     def broken(_run: Run, _outcome: Outcome) -> None:
         raise ZeroDivisionError
 
@@ -438,7 +463,7 @@ def test_a_callback_that_raises_is_a_bug_one_hears_of(store, clock):
         drain(worker)
 
 
-def test_two_drains_of_one_worker_count_apart(store, working):
+def test_two_drains_of_one_worker_count_apart(store: RunStore, working: Working) -> None:
     worker = working(Acts(done))
     store.create([new("a")])
     assert drain(worker) == tally(succeeded=1)

@@ -72,15 +72,23 @@ class RunsMachine(RuleBasedStateMachine):
 
     @rule(
         keys=st.lists(st.integers(0, 60), min_size=1, max_size=6),
-        kind=st.sampled_from(KINDS),
-        tenant=st.sampled_from([None, "a", "b"]),
-        priority=st.integers(0, 2),
-        lock=st.sampled_from([None, None, "x", "y"]),
-        pool=st.sampled_from(["", "", *POOLS]),
-        batch=st.sampled_from(["", "p", "q"]),
+        place=st.tuples(st.sampled_from(KINDS), st.sampled_from([None, "a", "b"]), st.integers(0, 2)),
+        bounds=st.tuples(
+            st.sampled_from([None, None, "x", "y"]),
+            st.sampled_from(["", "", *POOLS]),
+            st.sampled_from(["", "p", "q"]),
+        ),
         delay=st.sampled_from([0, 0, 60, 600]),
     )
-    def create(self, keys, kind, tenant, priority, lock, pool, batch, delay) -> None:
+    def create(
+        self,
+        keys: list[int],
+        place: tuple[str, str | None, int],
+        bounds: tuple[str | None, str, str],
+        delay: int,
+    ) -> None:
+        kind, tenant, priority = place
+        lock, pool, batch = bounds
         after = self.clock.at + timedelta(seconds=delay)
         new = [
             NewRun(
@@ -102,7 +110,7 @@ class RunsMachine(RuleBasedStateMachine):
             self.model[len(self.model) + 1] = Expected(kind, priority, lock, pool, batch, after)
 
     @rule(kinds=st.permutations(KINDS), limit=st.integers(1, 4))
-    def claim(self, kinds, limit) -> None:
+    def claim(self, kinds: tuple[str, ...], limit: int) -> None:
         able = [(kind, self.able(kind)) for kind in kinds]
         kind, candidates = next(((kind, ids) for kind, ids in able if ids), (None, set()))
         taken = self.store.claim(kinds, "w", LEASE, limit)
@@ -129,7 +137,7 @@ class RunsMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.claimed)
     @rule(data=st.data(), what=st.sampled_from(["done", "skipped", "snooze", "bad", "again"]))
-    def finish(self, data, what) -> None:
+    def finish(self, data: st.DataObject, what: str) -> None:
         run = data.draw(st.sampled_from(self.claimed))
         until = self.clock.at + timedelta(seconds=60)
         outcome = {
@@ -160,11 +168,11 @@ class RunsMachine(RuleBasedStateMachine):
         assert known.after >= self.clock.at or known.status.is_final
 
     @rule(seconds=st.sampled_from([1, 61, 301]))
-    def time_passes(self, seconds) -> None:
+    def time_passes(self, seconds: int) -> None:
         self.clock.at += timedelta(seconds=seconds)
 
     @rule(everyone=st.booleans())
-    def recover(self, everyone) -> None:
+    def recover(self, everyone: bool) -> None:
         running = {i: known for i, known in self.model.items() if known.status is RunStatus.RUNNING}
         expired = [i for i, known in running.items() if everyone or known.lease < self.clock.at]
         assert [run.run_id for run in self.store.recover(all_workers=everyone)] == expired
@@ -177,7 +185,7 @@ class RunsMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model)
     @rule(data=st.data(), event=st.sampled_from(["cancelled", "redriven", "redriven"]))
-    def person(self, data, event) -> None:
+    def person(self, data: st.DataObject, event: str) -> None:
         run_id = data.draw(st.sampled_from(sorted(self.model)))
         known = self.model[run_id]
         legal = {
@@ -253,5 +261,5 @@ class RunsMachine(RuleBasedStateMachine):
 
 TestRunsMachine = RunsMachine.TestCase
 TestRunsMachine.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -153,18 +153,6 @@ class ChunkFile:
         with self._lock:
             self.closed = True
 
-    def readable(self) -> bool:
-        """It can be read."""
-        return True
-
-    def writable(self) -> bool:
-        """It cannot be written."""
-        return False
-
-    def seekable(self) -> bool:
-        """It goes only forward."""
-        return False
-
 
 def at_least(chunks: Iterator[bytes], size: int, start: bytes = b"") -> bytes:
     """`start` and as many chunks as make it `size` bytes long; less only when the chunks end."""

@@ -1,0 +1,23 @@
+-- The queries of `amci demo`: a line that asks, then the SQL.
+
+-- ask: Impressions and cost by tenant and month, from the AMC results of all three tenants:
+SELECT customer_hash AS tenant, export_year || '-' || export_month AS month,
+       CAST(sum(impressions) AS BIGINT) AS impressions, round(sum(total_cost), 2) AS cost,
+       round(1000 * sum(total_cost) / sum(impressions), 2) AS cost_per_thousand
+  FROM (FROM adtech_amc.northwind_outdoor_reach_frequency_daily_ver1
+        UNION ALL BY NAME FROM adtech_amc.blue_kettle_reach_frequency_daily_ver1
+        UNION ALL BY NAME FROM adtech_amc.atlas_pets_reach_frequency_daily_ver1)
+ GROUP BY ALL ORDER BY ALL;
+
+-- ask: The keywords that sell most for what they cost, from two Amazon Ads reports:
+SELECT matchtype, keyword, CAST(sum(clicks) AS BIGINT) AS clicks, sum(cost) AS cost, sum(sales14d) AS sales,
+       round(sum(sales14d) / nullif(sum(cost), 0), 1) AS sales_per_cost
+  FROM (FROM adtech_ads_report.sponsored_products_keywords
+        UNION ALL BY NAME FROM adtech_ads_report.sponsored_brands_keywords)
+ GROUP BY ALL HAVING sum(cost) > 1000 ORDER BY sales_per_cost DESC, keyword LIMIT 5;
+
+-- ask: The largest shop orders, and the file and version each row came from:
+SELECT r.order_id, r.sku, r.amount, r.customer_email[:12] || '…' AS email_hash, o.key, o.version
+  FROM shop_shop_orders.orders r
+  JOIN amci.objects o ON o.object_id = r._object_id AND o.version = r._version
+ ORDER BY r.amount DESC, r.order_id, r.line LIMIT 3;

@@ -1,0 +1,332 @@
+"""Keeping the lake small and open: merging, forgetting, deleting, and publishing it for other tools."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from amci.clock import Clock
+from amci.errors import UsageError
+from amci.files import fsync, replacing, storage_errors
+from amci.lake.catalog import LAKE, LEDGER, Catalog, TableName
+from amci.lake.check import METADATA, files_below, known_files, scheduled_files
+from amci.lake.duck import duck_errors
+from amci.lake.show import table_named
+from amci.names import literal, quoted
+from amci.state import State
+from amci.workspace import Workspace
+
+#: Files are deleted when nothing has needed them for this long, so that queries under way keep theirs.
+GRACE = timedelta(hours=1)
+
+Report = dict[str, Any]
+
+#: Files that one merging pass makes at most; DuckLake holds what it merges in one pass.
+_PASS = 10
+#: Snapshots forgotten in one transaction.
+_CHUNK = 1000
+#: The name `files.replacing` gives to what is not complete yet.
+_PART = re.compile(r"\..+\.\d+-\d+\.part")
+_LEDGER = TableName("amci", "objects")
+
+#: Pre-stage files that may be read again: by runs that have not ended well, by `reprocess` (which takes the
+#: newest heavy run of an object), and those the newest loaded version came from.
+_NEEDED = """
+    WITH heavy AS (
+        SELECT run_id, status, payload, payload ->> 'object_id' AS object_id, payload ->> 'version' AS version
+          FROM runs WHERE kind = 'heavy'),
+    loaded AS (
+        SELECT object_id, max(version) AS version FROM versions WHERE loaded_at IS NOT NULL GROUP BY object_id)
+    SELECT DISTINCT file.value AS path
+      FROM heavy, json_each(heavy.payload, '$.tables') AS listed, json_each(listed.value, '$.files') AS file
+     WHERE heavy.status IN ('PENDING', 'RUNNING', 'FAILED')
+        OR heavy.run_id IN (SELECT max(run_id) FROM heavy GROUP BY object_id)
+        OR heavy.run_id IN (SELECT max(run_id) FROM heavy JOIN loaded USING (object_id, version) GROUP BY object_id)
+"""
+
+
+class Maintenance:
+    """Upkeep of one workspace's lake, by the one process that writes to it; readers may be at work meanwhile."""
+
+    def __init__(
+        self, workspace: Workspace, catalog: Catalog, state: State, clock: Clock, tell: Callable[[str], None]
+    ) -> None:
+        """`tell` hears what is being done, in a few words."""
+        self._workspace = workspace
+        self._catalog = catalog
+        self._con = catalog.con
+        self._state = state
+        self._clock = clock
+        self._tell = tell
+
+    def compact(self, table: str | None) -> Report:
+        """Rewrite files with deleted rows and merge small ones, table by table.
+
+        The old files stay for snapshots and queries until `expire` and `vacuum`. Raises NotFound.
+        """
+        there = self._tables()
+        names = [table_named(table, there)] if table else there
+        before = self._file_count(names)
+        for name in names:
+            self._tell(str(name))
+            with duck_errors(f"compact {name}"):
+                if name == _LEDGER:
+                    self._con.execute(
+                        f"CALL ducklake_flush_inlined_data('{LAKE}', schema_name => 'amci', table_name => 'objects')"
+                    )
+                self._rewrite(name)
+                while self._merged(name):
+                    pass
+        self._publish_again()
+        return {"tables": len(names), "files_before": before, "files_after": self._file_count(names)}
+
+    def expire(self, age: timedelta, *, dry_run: bool) -> Report:
+        """Forget snapshots older than `age`, never the newest; `vacuum` frees their files after the grace time."""
+        # DuckLake's own `older_than` compares times as text where the metadata is SQLite, and so takes
+        # everything of the same day; hence the numbers are chosen here.
+        rows = self._con.execute(
+            f"SELECT snapshot_id FROM ducklake_snapshots('{LAKE}') WHERE snapshot_time < ? AND snapshot_id <"
+            f" (SELECT max(snapshot_id) FROM ducklake_snapshots('{LAKE}')) ORDER BY snapshot_id",
+            [self._clock.now() - age],
+        ).fetchall()
+        numbers = [number for (number,) in rows]
+        if numbers and not dry_run:
+            for first in range(0, len(numbers), _CHUNK):
+                self._tell(f"{first:,} of {len(numbers):,} snapshots")
+                with duck_errors("expire snapshots"):
+                    self._con.execute(
+                        f"CALL ducklake_expire_snapshots('{LAKE}', versions => ?)",
+                        [numbers[first : first + _CHUNK]],
+                    )
+            self._publish_again()
+        return {"snapshots": len(numbers), "dry_run": dry_run}
+
+    def vacuum(self, *, dry_run: bool) -> Report:
+        """Delete what nothing has needed for the grace time.
+
+        In post-stage: files no snapshot refers to. In pre-stage: files no run may read again. Anywhere: what
+        writers that died left unfinished.
+        """
+        cutoff = self._clock.now() - GRACE
+        post_stage = self._workspace.post_stage
+        known = known_files(self._con, post_stage)
+        scheduled = scheduled_files(self._con, post_stage)
+        due = [path for path, at in scheduled.items() if at < cutoff and path not in known]
+        orphans = [
+            path
+            for path in _older(files_below(post_stage), cutoff)
+            if path not in known and path not in scheduled
+        ]
+        needed = {self._workspace.pre_stage / row["path"] for row in self._state.read(_NEEDED)}
+        staged = [
+            path
+            for path in _older(files_below(self._workspace.pre_stage), cutoff)
+            if path not in needed and not _PART.fullmatch(path.name)
+        ]
+        parts = [path for path in _older(self._unfinished(), cutoff) if not path.is_relative_to(post_stage)]
+        doomed = [*due, *orphans, *staged, *parts]
+        report = {
+            "post_stage_files": len(due) + len(orphans),
+            "pre_stage_files": len(staged),
+            "unfinished_files": len(parts),
+            "bytes": sum(path.stat().st_size for path in doomed if path.exists()),
+            "dry_run": dry_run,
+        }
+        if doomed and not dry_run:
+            self._publish_again()
+            self._delete(doomed)
+            self._forget_schedule(due)
+        return report
+
+    def publish(self) -> Report:
+        """Write catalog.duckdb: a plain DuckDB file with a view for each table and the ledger as a table.
+
+        The views name their Parquet files by absolute paths, since DuckDB resolves relative ones against the
+        directory of whoever asks. Columns are matched by Parquet field ids, as DuckLake does, so files written
+        before a column was added or widened read right.
+        """
+        names = [name for name in self._tables() if name != _LEDGER]
+        ledger = self._con.execute(f"SELECT * FROM {LEDGER} ORDER BY object_id, version").to_arrow_table()
+        with replacing(self._workspace.published) as part, duckdb.connect(str(part)) as plain:
+            _copy_ledger(plain, ledger)
+            for name in names:
+                self._tell(str(name))
+                with duck_errors(f"publish {name}"):
+                    self._rewrite(name)
+                    plain.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name.schema)}")
+                    plain.execute(
+                        f"CREATE VIEW {quoted(name.schema, name.table)} AS {self._plain_select(name)}"
+                    )
+            plain.close()
+        return {"file": self._workspace.relative(self._workspace.published), "tables": len(names)}
+
+    def export_parquet(self, folder: Path) -> Report:
+        """Copy every table into the new `folder` as schema/table/…, hive-partitioned as the table is.
+
+        The folder appears when all of it is there. Raises UsageError where it exists and is not empty.
+        """
+        target = folder.absolute()
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise UsageError(f"{folder} exists already and is not empty", hint="name a new folder")
+        part = target.with_name(f".{target.name[:120]}.{os.getpid()}-0.part")
+        names = self._tables()
+        with storage_errors(f"export to {folder}"):
+            try:
+                for name in names:
+                    self._tell(str(name))
+                    self._export(name, part / name.schema / name.table)
+                files = list(files_below(part))
+                for path in {*files, *(file.parent for file in files)}:
+                    fsync(path)
+                part.replace(target)
+                fsync(target.parent)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+        return {"folder": str(folder), "tables": len(names), "files": len(files)}
+
+    def _export(self, name: TableName, into: Path) -> None:
+        into.mkdir(parents=True)
+        by = ", ".join(map(quoted, self._partition_by(name)))
+        # The columns stay in the files too, as in post-stage: a reader that guesses types from the names of
+        # folders would take '09' for a number.
+        how = f", PARTITION_BY ({by}), WRITE_PARTITION_COLUMNS true" if by else ""
+        to = into if by else into / "data.parquet"
+        with duck_errors(f"export {name}"):
+            self._con.execute(f"COPY (FROM {name.sql}) TO {literal(str(to))} (FORMAT parquet{how})")
+
+    def _tables(self) -> list[TableName]:
+        rows = self._con.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? ORDER BY ALL", [LAKE]
+        ).fetchall()
+        return [TableName(*row) for row in rows]
+
+    def _rewrite(self, name: TableName) -> None:
+        """Write files that carry deletes anew, without the deleted rows."""
+        self._con.execute(
+            f"CALL ducklake_rewrite_data_files('{LAKE}', ?, schema => ?, delete_threshold => 0)",
+            [name.table, name.schema],
+        )
+
+    def _merged(self, name: TableName) -> bool:
+        """Merge some of a table's small files; whether that made them fewer."""
+        rows = self._con.execute(
+            f"CALL ducklake_merge_adjacent_files('{LAKE}', ?, schema => ?, max_compacted_files => {_PASS})",
+            [name.table, name.schema],
+        ).fetchall()
+        return any(processed > created for *_, processed, created in rows)
+
+    def _file_count(self, names: Collection[TableName]) -> int:
+        rows = self._con.execute(
+            f"SELECT schema_name, i.table_name, file_count FROM ducklake_table_info('{LAKE}') i"
+            f" JOIN {METADATA}.ducklake_schema s USING (schema_id) WHERE s.end_snapshot IS NULL"
+        ).fetchall()
+        return sum(count for schema, table, count in rows if TableName(schema, table) in names)
+
+    def _of_table(self, name: TableName, select: str) -> list[tuple[Any, ...]]:
+        """A query of the metadata in which `t` is the table as it stands."""
+        return self._con.execute(
+            f"WITH t AS (SELECT table_id FROM {METADATA}.ducklake_table x JOIN {METADATA}.ducklake_schema s"
+            "  USING (schema_id) WHERE x.end_snapshot IS NULL AND s.end_snapshot IS NULL"
+            f"  AND s.schema_name = ? AND x.table_name = ?) {select}",
+            [name.schema, name.table],
+        ).fetchall()
+
+    def _partition_by(self, name: TableName) -> list[str]:
+        rows = self._of_table(
+            name,
+            f"SELECT c.column_name FROM t JOIN {METADATA}.ducklake_partition_info i USING (table_id)"
+            f" JOIN {METADATA}.ducklake_partition_column p USING (partition_id)"
+            f" JOIN {METADATA}.ducklake_column c ON c.table_id = t.table_id AND c.column_id = p.column_id"
+            " WHERE i.end_snapshot IS NULL AND c.end_snapshot IS NULL ORDER BY p.partition_key_index",
+        )
+        return [column for (column,) in rows]
+
+    def _plain_select(self, name: TableName) -> str:
+        """SQL without DuckLake that gives a table's rows."""
+        types = self._catalog.columns(name)
+        files = self._con.execute(
+            f"SELECT data_file FROM ducklake_list_files('{LAKE}', ?, schema => ?)", [name.table, name.schema]
+        ).fetchall()
+        if not files:
+            return f"SELECT {', '.join(f'NULL::{t} AS {quoted(c)}' for c, t in types.items())} WHERE false"
+        ids = self._of_table(
+            name,
+            f"SELECT c.column_id, c.column_name FROM t JOIN {METADATA}.ducklake_column c USING (table_id)"
+            " WHERE c.end_snapshot IS NULL AND c.parent_column IS NULL ORDER BY c.column_order",
+        )
+        fields = ", ".join(
+            f"{number}: {{'name': {literal(c)}, 'type': {literal(types[c])}, 'default_value': NULL}}"
+            for number, c in ids
+        )
+        listed = ", ".join(literal(path) for (path,) in files)
+        return (
+            f"SELECT * FROM read_parquet([{listed}], schema => MAP {{{fields}}}, hive_partitioning = false)"
+        )
+
+    def _publish_again(self) -> None:
+        """Where the lake was published: anew, before files go that the published views name."""
+        if self._workspace.published.exists():
+            self.publish()
+
+    def _unfinished(self) -> Iterable[Path]:
+        places = (self._workspace.raw, self._workspace.pre_stage, self._workspace.quarantine)
+        below = [path for place in places for path in files_below(place)]
+        return [
+            path for path in (*below, *self._workspace.home.glob(".*.part")) if _PART.fullmatch(path.name)
+        ]
+
+    def _delete(self, paths: Sequence[Path]) -> None:
+        stages = (self._workspace.pre_stage, self._workspace.post_stage)
+        with storage_errors("delete files nothing refers to"):
+            for number, path in enumerate(paths):
+                self._tell(f"{number + 1:,} of {len(paths):,} files")
+                path.unlink(missing_ok=True)
+            for folder in {path.parent for path in paths}:
+                _prune(folder, stages)
+
+    def _forget_schedule(self, paths: Sequence[Path]) -> None:
+        """Tell the catalog that these files are gone; after a crash before this, the next vacuum says it."""
+        gone = [str(path.relative_to(self._workspace.post_stage)) for path in paths]
+        gone += [str(path) for path in paths]
+        with duck_errors("note what was deleted"), self._catalog.showing("gone", pa.table({"path": gone})):
+            self._con.execute(
+                f"DELETE FROM {METADATA}.ducklake_files_scheduled_for_deletion WHERE path IN (SELECT path FROM gone)"
+            )
+
+
+def _copy_ledger(plain: duckdb.DuckDBPyConnection, ledger: pa.Table) -> None:
+    plain.execute("CREATE SCHEMA amci")
+    plain.register("ledger", ledger)
+    plain.execute("CREATE TABLE amci.objects AS FROM ledger")
+    plain.unregister("ledger")
+
+
+def _older(paths: Iterable[Path], cutoff: datetime) -> list[Path]:
+    """Those last modified before `cutoff`; one that vanishes meanwhile is none."""
+    found = []
+    for path in paths:
+        try:
+            modified = path.lstat().st_mtime
+        except FileNotFoundError:
+            continue
+        if modified < cutoff.timestamp():
+            found.append(path)
+    return found
+
+
+def _prune(folder: Path, stages: Sequence[Path]) -> None:
+    """Remove `folder` and those above it inside a stage as long as they are empty."""
+    while any(stage in folder.parents for stage in stages):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent

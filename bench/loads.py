@@ -1,0 +1,169 @@
+"""Loading: one big file in one partition and in thirty, and ten thousand small files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from amci.samples import many_small, one_big
+from bench.process import AMCI, Cost, Pair, cost, pairs, python
+
+_BIG_KEY = "blue-kettle/workflow=big/schedule=adhoc/2026-11-01T06:00:00.000Z-big.csv"
+_DATASET = "dataset: big\npartition_by: [event_date]\n"
+
+
+def _workspace(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """A new workspace with raw files laid in; nothing is loaded yet."""
+    home = folder / "workspace"
+    shutil.rmtree(home, ignore_errors=True)
+    cost([*AMCI, "init", str(home)], folder)
+    fill(home)
+    return home
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.hardlink_to(source)
+
+
+def _drained(home: Path, table: str) -> Cost:
+    """Raw to queryable: drain, then a first query, as two commands a person would type."""
+    loading = cost([*AMCI, "drain", "--home", str(home)], home)
+    asking = cost([*AMCI, "query", f"SELECT count(*) FROM {table}", "--home", str(home)], home)
+    return Cost(
+        loading.seconds + asking.seconds, loading.cpu + asking.cpu, max(loading.memory, asking.memory)
+    )
+
+
+def _copy(folder: Path, source: str, partition: str) -> Cost:
+    shutil.rmtree(folder / "copy", ignore_errors=True)
+    return python(
+        f"import duckdb; duckdb.execute(\"COPY ({source}) TO '{folder}/copy' (FORMAT parquet, PARTITION_BY ({partition}))\")",
+        folder,
+    )
+
+
+def _polars(folder: Path, big: Path, key: str) -> Cost:
+    shutil.rmtree(folder / "polars", ignore_errors=True)
+    constants = "" if key == "event_date" else f".with_columns(pl.lit('x').alias('{key}'))"
+    return python(
+        f"import polars as pl; pl.scan_csv('{big}'){constants}"
+        f".sink_parquet(pl.PartitionBy('{folder}/polars', key='{key}'), mkdir=True)",
+        folder,
+    )
+
+
+def _report(name: str, pair: Pair, target: float) -> dict[str, Any]:
+    return {
+        "bench": name,
+        "ours_s": median(c.seconds for c in pair.ours),
+        "theirs_s": median(c.seconds for c in pair.theirs),
+        "ratio": pair.ratio,
+        "target": target,
+        "cpu_ratio": pair.cpu_ratio,
+        "ours_mib": max(c.memory for c in pair.ours) / 2**20,
+        "theirs_mib": max(c.memory for c in pair.theirs) / 2**20,
+    }
+
+
+def one_partition(folder: Path, *, rows: int, repeat: int) -> list[dict[str, Any]]:
+    """One CSV that falls into one partition, against DuckDB's single COPY and Polars' partitioned sink."""
+    big = _big(folder, rows)
+    constant = (
+        f"SELECT *, 'x' AS customer_hash, '2026' AS export_year, '11' AS export_month FROM read_csv('{big}')"
+    )
+
+    def ours() -> Cost:
+        home = _workspace(folder, lambda h: _link(big, h / "raw" / _BIG_KEY))
+        return _drained(home, "adtech_amc.blue_kettle_big_adhoc")
+
+    keys = "customer_hash, export_year, export_month"
+    return [
+        _report(
+            "one_partition vs DuckDB COPY", pairs(ours, lambda: _copy(folder, constant, keys), repeat), 1.4
+        ),
+        _report(
+            "one_partition vs Polars sink",
+            pairs(ours, lambda: _polars(folder, big, "customer_hash"), repeat),
+            1.4,
+        ),
+    ]
+
+
+def thirty_dates(folder: Path, *, rows: int, repeat: int) -> list[dict[str, Any]]:
+    """The same CSV in a table partitioned by its thirty dates."""
+    big = _big(folder, rows)
+
+    def fill(home: Path) -> None:
+        datasets = home / "config" / "datasets"
+        datasets.mkdir(parents=True, exist_ok=True)
+        (datasets / "big.yaml").write_text(_DATASET)
+        _link(big, home / "raw" / "adtech" / "big" / "events" / "big.csv")
+
+    def ours() -> Cost:
+        return _drained(_workspace(folder, fill), "adtech_big.events")
+
+    source = f"SELECT * FROM read_csv('{big}')"
+    return [
+        _report(
+            "thirty_dates vs DuckDB COPY",
+            pairs(ours, lambda: _copy(folder, source, "event_date"), repeat),
+            1.0,
+        ),
+        _report(
+            "thirty_dates vs Polars sink",
+            pairs(ours, lambda: _polars(folder, big, "event_date"), repeat),
+            1.0,
+        ),
+    ]
+
+
+def small_files(folder: Path, *, files: int, repeat: int) -> list[dict[str, Any]]:
+    """Many files of 200 rows, against a loop of one DuckDB COPY per file (a tenth of them, scaled)."""
+    source = folder / "small"
+    if not source.exists():
+        many_small(source, files, 200)
+    loop = (
+        "import duckdb, pathlib, sys\n"
+        f"out = pathlib.Path('{folder}/loop'); out.mkdir(exist_ok=True)\n"
+        f"for i, p in enumerate(sorted(pathlib.Path('{source}').rglob('*.csv'))[: {files // 10}]):\n"
+        "    duckdb.execute(f\"COPY (SELECT * FROM read_csv('{p}')) TO '{out}/{i}' (FORMAT parquet, PER_THREAD_OUTPUT false)\")\n"
+    )
+
+    def ours() -> Cost:
+        home = _workspace(folder, lambda h: _copy_tree(source, h / "raw"))
+        return _drained(home, "adtech_amc.blue_kettle_daily_delivery_adhoc")
+
+    def theirs() -> Cost:
+        shutil.rmtree(folder / "loop", ignore_errors=True)
+        return python(loop, folder)
+
+    pair = pairs(ours, theirs, repeat)
+    per_second = median(files / c.seconds for c in pair.ours)
+    their_rate = median(files / 10 / c.seconds for c in pair.theirs)
+    return [
+        {
+            "bench": f"{files} files of 200 rows vs one COPY each",
+            "ours_files_per_s": per_second,
+            "theirs_files_per_s": their_rate,
+            "ratio": per_second / their_rate,
+            "target": 8.0,
+            "target_files_per_s": 1000,
+            "ours_mib": max(c.memory for c in pair.ours) / 2**20,
+        }
+    ]
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    subprocess.run(["cp", "-al", f"{source}/.", str(target)], check=True)
+
+
+def _big(folder: Path, rows: int) -> Path:
+    path = folder / f"big-{rows}.csv"
+    if not path.exists():
+        one_big(path, rows)
+    return path

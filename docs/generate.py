@@ -1,0 +1,210 @@
+"""Rewrites the generated blocks of the documents from the code; `--check` only says which are stale."""  # noqa: INP001
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from amci import errors
+from amci.cli import app
+from amci.config import NotifySettings, RootSettings, Settings, Size
+from amci.lake.dataset import CsvSettings, Dataset, JsonSettings, LimitSettings
+from amci.lake.pii import PiiHash
+from amci.lake.quality import AcceptedValues, QualityRule, Range, RowCount
+from amci.tenants.model import Tenant
+from amci.workspace import Workspace
+
+DOCS = Path(__file__).parent
+_BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+#: By this a size is told from other whole numbers.
+_IS_SIZE = Size.__metadata__[0]
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 1 where `--check` is asked for and a document is stale."""
+    is_check = arguments == ["--check"]
+    stale = []
+    for path in sorted(DOCS.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        fresh = renewed(text)
+        if fresh != text:
+            stale.append(path.name)
+            if not is_check:
+                path.write_text(fresh, encoding="utf-8")
+    if is_check and stale:
+        sys.stderr.write(f"stale: {', '.join(stale)}; run `make docs`\n")
+        return 1
+    return 0
+
+
+def renewed(text: str) -> str:
+    """The document with every generated block made anew; KeyError for a block nobody makes."""
+    return _BLOCK.sub(lambda m: f"{m[1]}{BLOCKS[m['name']]().rstrip()}\n{m[3]}", text)
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+# ---- configuration
+
+
+def _fields(model: type[BaseModel]) -> Callable[[], str]:
+    def table() -> str:
+        rows = [
+            [f"`{field.alias or name}`", _type(field), _default(field), " ".join(_about(field).split())]
+            for name, field in model.model_fields.items()
+        ]
+        return _table(["key", "type", "default", "meaning"], rows)
+
+    return table
+
+
+def _about(field: FieldInfo) -> str:
+    if not field.description:
+        raise ValueError(f"field {field} has no description")
+    return field.description
+
+
+def _type(field: FieldInfo) -> str:
+    return "size" if _IS_SIZE in field.metadata else _named(field.annotation)
+
+
+def _named(annotation: Any) -> str:
+    """A type as somebody who writes YAML would say it."""
+    arguments = [a for a in get_args(annotation) if a is not type(None) and a is not Ellipsis]
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin is tuple:
+        return f"list of {_named(arguments[0])}"
+    if origin is dict:
+        return f"mapping of {_named(arguments[0])} to {_named(arguments[1])}"
+    if arguments:
+        return " or ".join(dict.fromkeys(_named(a) for a in arguments))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    plain = {str: "text", bool: "`true`, `false`", int: "number", float: "number", timedelta: "duration"}
+    return plain.get(annotation, getattr(annotation, "__name__", "value"))
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if field.is_required():
+        return "required"
+    if value in (None, "", (), {}) or isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(f"`{one}`" for one in value if isinstance(one, str))
+    if isinstance(value, timedelta):
+        return f"`{_duration(value)}`"
+    if _IS_SIZE in field.metadata:
+        return f"`{_size(value)}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _duration(value: timedelta) -> str:
+    seconds = value.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    return f"{seconds / 60:g}m" if seconds % 60 == 0 else f"{seconds:g}s"
+
+
+def _size(value: int) -> str:
+    for unit, factor in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        if value % factor == 0:
+            return f"{value // factor}{unit}"
+    return str(value)
+
+
+# ---- command line
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    """Every command, as the words behind `amci`."""
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        yield from ((name, sub) for sub in inner) if inner else ((name,),)
+
+
+def help_of(words: tuple[str, ...]) -> str:
+    """What `amci … --help` prints."""
+    result = CliRunner().invoke(app, [*words, "--help"], prog_name="amci", env={"TERMINAL_WIDTH": "100"})
+    return "\n".join(line.rstrip() for line in result.output.strip().splitlines())
+
+
+def _cli() -> str:
+    parts = [f"## amci {' '.join(words)}\n\n```text\n{help_of(words)}\n```\n" for words in commands()]
+    return "\n" + "\n".join(parts)
+
+
+# ---- design
+
+
+def _run_moves() -> str:
+    migration = resources.files("amci.migrations") / "0001_runs.sql"
+    with sqlite3.connect(":memory:") as db:
+        db.executescript(migration.read_text(encoding="utf-8"))
+        rows = db.execute("SELECT old, new, event, why FROM run_moves ORDER BY old, new").fetchall()
+    db.close()
+    return _table(
+        ["from", "to", "event", "why"], [[old or "–", new, event, why] for old, new, event, why in rows]
+    )
+
+
+def _modules() -> str:
+    root = DOCS.parent / "amci"
+    rows = []
+    for path in sorted(root.rglob("*.py"), key=lambda p: (p.parent != root, str(p))):
+        said = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+        rows.append([f"`{path.relative_to(root.parent).as_posix()}`", " ".join(said.split())])
+    return _table(["module", "for"], rows)
+
+
+def _layout() -> str:
+    home = Path("/w")
+    rows = []
+    for name, member in vars(Workspace).items():
+        if isinstance(member, property) and member.fget:
+            place = getattr(Workspace(home), name).relative_to(home)
+            slash = "" if place.suffix or name == "lock" else "/"
+            rows.append([f"`{place}{slash}`", (inspect.getdoc(member.fget) or "").replace("\n", " ")])
+    return _table(["place in the workspace", "what lies there"], rows)
+
+
+def _errors() -> str:
+    tree = (inspect.getdoc(errors) or "").split("\n\n")[1]
+    return f"```text\n{tree}\n```"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    **{
+        f"fields of {model.__name__}": _fields(model)
+        for model in (
+            *(Settings, RootSettings, NotifySettings, Tenant, Dataset, CsvSettings, JsonSettings),
+            *(LimitSettings, PiiHash, QualityRule, Range, AcceptedValues, RowCount),
+        )
+    },
+    "commands": _cli,
+    "run moves": _run_moves,
+    "modules": _modules,
+    "layout": _layout,
+    "errors": _errors,
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,174 @@
+"""What all tests share: a workspace with verbs, a clock to turn, and no AMCI_* in the environment."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from amci.clock import SystemClock
+from amci.engine import Drained, Engine, open_engine
+from amci.lake import duck
+from amci.lake.objects import ObjectStore
+from amci.runs import Run, RunStore
+from amci.state import State
+from amci.workspace import Workspace
+
+SETTINGS = "name: test\nthreads: 1\nsettle: 50ms\nretry_interval: 5ms\nretry_max_delay: 10ms\nnotify: []\n"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--crash-all", action="store_true", help="kill at every fault point, not at a spread")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AMCI_")]:
+        monkeypatch.delenv(name)
+
+
+def not_yet() -> threading.Event:
+    """A stop that nobody has asked for."""
+    return threading.Event()
+
+
+def drained(engine: Engine) -> Drained:
+    return engine.drain(not_yet())
+
+
+@functools.cache
+def reader() -> duckdb.DuckDBPyConnection:
+    """One connection for all looks at lakes: loading the extensions takes longer than most looks."""
+    return duck.connect(memory_limit=2**28, threads=1)
+
+
+class TurnableClock(SystemClock):
+    """The real clock, until it is turned forward."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def now(self) -> Any:
+        return super().now() + self._ahead
+
+    def turn(self, by: timedelta) -> None:
+        self._ahead += by
+
+
+class Site:
+    """A workspace with the verbs tests need. Files put there have landed long ago."""
+
+    def __init__(self, home: Path) -> None:
+        self.workspace = Workspace(home.resolve())
+        self.clock = TurnableClock()
+        self.raw = self.workspace.raw
+        self._ticks = itertools.count(1)
+        if not self.workspace.settings_file.exists():
+            self.raw.mkdir(parents=True)
+            self.settings("")
+            self.configure("tenants/acme.yaml", "tenant: acme\n")
+
+    def configure(self, path: str, text: str) -> None:
+        file = self.workspace.config / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    def settings(self, text: str) -> None:
+        """Further lines of amci.yaml."""
+        self.workspace.settings_file.write_text(SETTINGS + text, encoding="utf-8")
+
+    def dataset(self, name: str, **more: str) -> None:
+        """A dataset `adtech/<name>/<table>/<file>` with further fields as YAML text."""
+        fields = "".join(f"{field}: {text}\n" for field, text in more.items())
+        self.configure(f"datasets/{name}.yaml", f"dataset: {name}\n{fields}")
+
+    def transform(self, file: str, source: str) -> None:
+        self.configure(f"transforms/{file}", source)
+
+    def put(self, key: str, content: str | bytes, *, root: Path | None = None) -> Path:
+        """A file at `key`, whole, with an mtime of its own in the past."""
+        path = (root or self.raw) / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{len(path.name)}.part")
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.replace(path)
+        self.age(path)
+        return path
+
+    def age(self, path: Path) -> None:
+        """Give a file a fresh mtime an hour ago."""
+        at = self.clock.now().timestamp() - 3600 + next(self._ticks)
+        os.utime(path, (at, at))
+
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        with open_engine(self.workspace, self.clock, {}) as engine:
+            yield engine
+
+    def drain(self) -> Drained:
+        with self.engine() as engine:
+            return drained(engine)
+
+    def reprocess(self, *, changed_only: bool = False, dry_run: bool = False) -> dict[str, Any]:
+        with self.engine() as engine:
+            report = engine.load_again(changed_only=changed_only, dataset=None, since=None, dry_run=dry_run)
+            engine.work(not_yet())
+            return report
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query whose tables are named `schema.table`."""
+        con = reader()
+        duck.attach(con, self.workspace.catalog, self.workspace.post_stage, read_only=True)
+        try:
+            con.execute("USE lake")
+            return con.execute(sql).fetchall()
+        finally:
+            con.execute("USE memory")
+            con.execute("DETACH lake")
+
+    def tables(self) -> list[str]:
+        """Tables with data, `schema.table`."""
+        rows = self.query(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+            " WHERE database_name = 'lake' AND schema_name <> 'amci' ORDER BY 1"
+        )
+        return [name for (name,) in rows]
+
+    def ledger(self) -> list[tuple[str, int, int]]:
+        """(key, version, rows) of what is in the lake."""
+        return self.query("SELECT key, version, rows FROM amci.objects ORDER BY ALL")  # type: ignore[return-value]
+
+    def quarantined(self, *, is_open: bool = True) -> dict[str, str]:
+        """Open quarantine: key to reason."""
+        with State.read_only(self.workspace.state) as state:
+            rows = ObjectStore(state, self.clock).quarantined(is_open=is_open)
+            return {row["key"]: row["reason"] for row in rows}
+
+    def runs(self, **asked: Any) -> list[Run]:
+        """Runs, oldest first."""
+        with State.read_only(self.workspace.state) as state:
+            return RunStore(state, self.clock).list(limit=-1, **asked)[::-1]
+
+    def state(self, sql: str) -> list[tuple[Any, ...]]:
+        with State.read_only(self.workspace.state) as state:
+            return [tuple(row) for row in state.read(sql)]
+
+
+@pytest.fixture(scope="session")
+def site_of() -> type[Site]:
+    """Makes the workspace at a directory, or takes the one that is there."""
+    return Site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path / "workspace")

@@ -1,0 +1,160 @@
+"""Killed at any fault point and started again, the lake is the one of a process that was never killed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.crash
+
+AMC = "acme/workflow=reach/schedule=daily/2026-09-"
+#: Beside the first, the last and the first of each name, so many points of a scenario are tried in the short form.
+SPREAD = 6
+
+
+def first_delivery(site: Any) -> None:
+    """Results, a header without rows, a ragged file, JSON of two tables, rows a rule keeps out, no dataset."""
+    site.dataset("orders", quality="[{not_null: [id], on_fail: quarantine_rows}]", light="doubled")
+    site.transform("doubled.sql", "SELECT *, id || id AS twice FROM rows")
+    site.put(f"{AMC}21-reach-ver1.csv", "user,cost\nu1,1\nu2,2\n")
+    site.put(f"{AMC}22-reach-ver1.csv", "user,cost\nu3,3\n")
+    site.put(f"{AMC}23-reach-ver1.csv", "user,cost\nu4,4\nu5\n")
+    site.put(f"{AMC}24-reach-ver1.csv", "user,cost\n")
+    site.put(f"{AMC}25-reach-ver1.csv", "user,cost\nu6,6\n")
+    site.put("adtech/sp_report/sales/r1.json", json.dumps({"byDate": [{"n": 1}], "byAsin": [{"m": "x"}]}))
+    site.put("adtech/orders/lines/a.csv", "id,amount\n1,10\n,20\n3,30\n")
+    site.put("nobody/knows.csv", "a\n1\n")
+
+
+def second_delivery(site: Any) -> None:
+    """Versions that replace, empty, spoil and mend; a column that has to be rewritten; a file that is gone."""
+    site.put(f"{AMC}21-reach-ver1.csv", "user,cost\nu1,1.5\nu2,2\nu9,9\n")
+    site.put(f"{AMC}22-reach-ver1.csv", "user,cost\nu3,3\nu4\n")
+    site.put(f"{AMC}23-reach-ver1.csv", "user,cost\nu4,4\nu5,5\n")
+    site.put(f"{AMC}25-reach-ver1.csv", "user,cost\n")
+    site.put(f"{AMC}26-reach-ver1.csv", "user,cost,more\nu7,n/a,2026-01-01\n")
+    site.put("adtech/sp_report/sales/r1.json", json.dumps({"byDate": [{"n": 1}, {"n": 2, "k": True}]}))
+    (site.raw / "adtech/orders/lines/a.csv").unlink()
+
+
+@dataclass(frozen=True)
+class Lake:
+    """What a drain leaves, without what may differ from one process to another: ids of runs and times."""
+
+    tables: dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]]
+    ledger: list[tuple[Any, ...]]
+    objects: list[tuple[Any, ...]]
+    quarantine: list[tuple[Any, ...]]
+    runs: dict[str, str]
+
+
+def lake(site: Any) -> Lake:
+    tables = {}
+    for name in site.tables():
+        columns = site.query(f"SELECT column_name, data_type FROM (DESCRIBE {name})")
+        rows = site.query(
+            f"SELECT o.key, t.* EXCLUDE (_object_id) FROM {name} t"
+            " JOIN (SELECT DISTINCT object_id, key FROM amci.objects) o ON o.object_id = t._object_id ORDER BY ALL"
+        )
+        assert len(rows) == site.query(f"SELECT count(*) FROM {name}")[0][0], "rows of no object"
+        tables[name] = (columns, rows)
+    return Lake(
+        tables=tables,
+        ledger=site.query(
+            "SELECT * EXCLUDE (object_id, run_id, loaded_at, modified_at) FROM amci.objects ORDER BY ALL"
+        ),
+        objects=site.state(
+            "SELECT key, o.version, o.dataset, o.removed_at IS NULL, v.version, v.sha256, v.loaded_at IS NULL"
+            " FROM objects o JOIN versions v USING (object_id) ORDER BY key, v.version"
+        ),
+        quarantine=site.state(
+            "SELECT key, q.version, stage, part, reason, line, rows, resolved_at IS NULL"
+            " FROM quarantine q JOIN objects USING (object_id) ORDER BY 1, 2, 3, 4"
+        ),
+        runs=dict(site.state("SELECT idempotency_key, status FROM runs")),
+    )
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A workspace before the drain that is killed, and the lake it ends in."""
+
+    before: Path
+    points: list[str]
+    after: Lake
+
+
+def copied(site_of: Callable[[Path], Any], source: Path, to: Path) -> Any:
+    shutil.copytree(source, to, symlinks=True)
+    return site_of(to)
+
+
+@pytest.fixture(scope="session", params=["first", "second"])
+def scenario(
+    request: pytest.FixtureRequest,
+    server: Any,
+    site_of: Callable[[Path], Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Scenario:
+    folder = tmp_path_factory.mktemp(request.param)
+    site = site_of(folder / "before")
+    first_delivery(site)
+    if request.param == "second":
+        assert server.run("drain", "--home", str(site.workspace.home))[0] == 3
+        second_delivery(site)
+    counted = copied(site_of, site.workspace.home, folder / "counted")
+    names = folder / "points"
+    assert server.run("drain", "--home", str(counted.workspace.home), fault=f"count:{names}")[0] == 3
+    return Scenario(site.workspace.home, names.read_text(encoding="utf-8").split(), lake(counted))
+
+
+def chosen(points: list[str], *, all_of_them: bool) -> list[int]:
+    """Numbers of the fault points to try, counted from 1."""
+    if all_of_them:
+        return list(range(1, len(points) + 1))
+    firsts = {points.index(name) + 1 for name in points}
+    spread = {1 + round(i * (len(points) - 1) / (SPREAD - 1)) for i in range(SPREAD)}
+    return sorted(firsts | spread)
+
+
+def assert_whole(site: Any) -> None:
+    """Every file the catalog names is there, whole; every object is in the lake, in quarantine or skipped."""
+    for name in site.tables():
+        schema, table = name.split(".")
+        for file, size in site.query(
+            f"SELECT data_file, data_file_size_bytes FROM ducklake_list_files('lake', '{table}', schema => '{schema}')"
+        ):
+            assert Path(file).stat().st_size == size
+    statuses = Counter(status for (status,) in site.state("SELECT status FROM runs"))
+    assert not statuses["PENDING"] + statuses["RUNNING"]
+
+
+@pytest.mark.parametrize("share", range(2))
+def test_a_killed_drain_is_taken_up_where_it_died(
+    scenario: Scenario,
+    share: int,
+    server: Any,
+    site_of: Callable[[Path], Any],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    points = chosen(scenario.points, all_of_them=request.config.getoption("--crash-all"))
+    assert {"state.before_commit", "files.before_rename", "catalog.before_commit"} <= set(scenario.points)
+    for number in points[share::2]:
+        site = copied(site_of, scenario.before, tmp_path / f"{number}")
+        home = str(site.workspace.home)
+        code, said = server.run("drain", "--home", home, fault=f"kill:{number}")
+        assert code == -signal.SIGKILL, f"point {number}: {said}"
+        code, said = server.run("drain", "--home", home)
+        assert code in (0, 3), f"point {number} ({scenario.points[number - 1]}): {said}"
+        assert lake(site) == scenario.after, f"after point {number} ({scenario.points[number - 1]})"
+        assert_whole(site)
+        shutil.rmtree(site.workspace.home)

@@ -1,0 +1,189 @@
+"""What the JSON reader takes, what it refuses, and with which line."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amci.errors import MalformedFile
+from amci.lake.formats import FileFormat, JsonOptions, Limits, open_reading
+
+CHUNKS = [1, 3, 1 << 20]
+Row = dict[str, str | None]
+EXPLODE = JsonOptions(explode=True)
+
+
+def read(
+    tmp_path: Path, content: bytes, chunk_bytes: int = 1 << 20, **options: Any
+) -> tuple[list[tuple[str, list[Row]]], frozenset[tuple[str, str]]]:
+    path = tmp_path / "raw.json"
+    path.write_bytes(content)
+    with open_reading(path, FileFormat.JSON, chunk_bytes=chunk_bytes, **options) as reading:
+        batches = [(batch.part, batch.data.to_pylist()) for batch in reading.batches()]
+    assert reading.bytes == len(content)
+    return batches, reading.quoted
+
+
+def rows(tmp_path: Path, content: bytes, chunk_bytes: int = 1 << 20, **options: Any) -> list[Row]:
+    return [row for _, batch in read(tmp_path, content, chunk_bytes, **options)[0] for row in batch]
+
+
+@pytest.mark.parametrize("chunk_bytes", CHUNKS)
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param(b'[{"a":1.10},{"a":1e400}]', [{"a": "1.10"}, {"a": "1e400"}], id="array"),
+        pytest.param(
+            b'{"a":-0}\n\r\n{"a":12345678901234567890123}',
+            [{"a": "-0"}, {"a": "12345678901234567890123"}],
+            id="lines",
+        ),
+        pytest.param(
+            b' {"a":true,"b":false,"c":null,"d":""} ',
+            [{"a": "true", "b": "false", "c": None, "d": ""}],
+            id="object",
+        ),
+        pytest.param(
+            b'{"a":{"b":{"c":1}},"d":[1.50, {"e":"x \\u00e9"},null,true]}',
+            [{"a_b_c": "1", "d": '[1.50,{"e":"x é"},null,true]'}],
+            id="nested",
+        ),
+        pytest.param(
+            b'[{"a":1},{"b":2},{}]',
+            [{"a": "1", "b": None}, {"a": None, "b": "2"}, {"a": None, "b": None}],
+            id="missing",
+        ),
+        pytest.param(b'{"a":1,"a":2}', [{"a": "2"}], id="last of two keys"),
+        pytest.param(
+            b'[{"a_b":1,"a":{"b":2},"A B":3}]',
+            [{"a_b": "1", "a_b_2": "2", "a_b_3": "3"}],
+            id="names that meet",
+        ),
+        pytest.param(b'\xef\xbb\xbf{"a":"\xc3\xa9"}', [{"a": "é"}], id="UTF-8 with BOM"),
+        pytest.param('{"a":"é"}'.encode("utf-16"), [{"a": "é"}], id="UTF-16"),
+        pytest.param(gzip.compress(b'[{"a":1}]'), [{"a": "1"}], id="gzip"),
+    ],
+)
+def test_reads_what_was_written(tmp_path: Path, content: bytes, expected: Any, chunk_bytes: int) -> None:
+    assert rows(tmp_path, content, chunk_bytes) == expected
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"[]", b"{}", b"[ ]\n"])
+def test_a_file_without_rows_gives_no_batch(tmp_path: Path, content: bytes) -> None:
+    assert read(tmp_path, content) == ([], frozenset())
+
+
+def test_columns_whose_values_were_strings_are_told(tmp_path: Path) -> None:
+    content = b'[{"a":1,"b":"1","c":{"d":"x"},"e":["x"]},{"a":"2","b":null}]'
+    assert read(tmp_path, content)[1] == {("", "a"), ("", "b"), ("", "c_d")}
+
+
+@pytest.mark.parametrize("chunk_bytes", CHUNKS)
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        (b'[{"a":1},\n2]', 2, "not an object"),
+        (b'[{"a":1},\n[2]]', 2, "not an object"),
+        (b"x", 1, "not an object"),
+        (b'[{"a":1}\n,{"a":', 2, "ends early"),
+        (b'[{"a":1},\n{"a":"x', 2, "ends early"),
+        (b'[{"a":1}\n', 2, "ends early"),
+        (b'{"a":1}\n{"a"', 2, "ends early"),
+        (b'[{"a":1}\n{"a":2}]', 2, "not valid"),
+        (b'{"a":1,\n\n"b":x}', 3, "not valid"),
+        (b'{"a":01}', 1, "not valid"),
+        (b'[{"a":1}]\n]', 2, "after the end"),
+        (b'\n{"a":NaN}', 2, "NaN"),
+        (b'{"a":-Infinity}', 1, "NaN"),
+        (b'{"a":1}\n{"a":"\xff"}', 2, "not utf-8"),
+        (b'{"a":1}\n{"a":"\\ud800"}', 2, "not Unicode"),
+        (b'{"a":' + b"[" * 100_000, 1, "nested too deeply"),
+    ],
+)
+def test_a_fault_is_refused_with_its_line(
+    tmp_path: Path, content: bytes, line: int, says: str, chunk_bytes: int
+) -> None:
+    if chunk_bytes < 100 < len(content):
+        chunk_bytes = 1000
+    with pytest.raises(MalformedFile, match=says) as refused:
+        read(tmp_path, content, chunk_bytes)
+    assert refused.value.line == line
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("chunk_bytes", CHUNKS)
+def test_each_array_of_an_exploded_object_is_a_part(tmp_path: Path, chunk_bytes: int) -> None:
+    content = json.dumps(
+        {
+            "salesByDate": [{"date": "2026-01-01", "sales": {"amount": 1.5, "currency": "EUR"}}],
+            "reportSpecification": {"reportType": "X", "options": [1]},
+            "empty": [],
+            "salesByAsin": [{"asin": "B0"}, {"asin": "B1"}],
+        }
+    ).encode()
+    batches, quoted = read(tmp_path, content, chunk_bytes, json=EXPLODE)
+    assert batches == [
+        ("salesByDate", [{"date": "2026-01-01", "sales_amount": "1.5", "sales_currency": "EUR"}]),
+        ("salesByAsin", [{"asin": "B0"}, {"asin": "B1"}]),
+    ]
+    assert quoted == {("salesByDate", "date"), ("salesByDate", "sales_currency"), ("salesByAsin", "asin")}
+
+
+@pytest.mark.parametrize("chunk_bytes", CHUNKS)
+@pytest.mark.parametrize("dropped", [b"12345", b'"x"', b'{"y":[1]}', b"null"])
+def test_a_dropped_field_may_hold_anything(tmp_path: Path, dropped: bytes, chunk_bytes: int) -> None:
+    options = JsonOptions(explode=True, drop=frozenset({"meta"}))
+    content = b'{"meta":' + dropped + b',"A":[{"x":1}]}'
+    assert read(tmp_path, content, chunk_bytes, json=options)[0] == [("A", [{"x": "1"}])]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"A":1}',
+        b'[{"a":1}]',
+        b'{"A":[1]}',
+        b'{"A":[],"A":[]}',
+        b'{"A":[{"x":1}]',
+        b'{"A":[]} {}',
+        b"{A:[]}",
+        b'{"A"}',
+    ],
+)
+def test_what_cannot_be_exploded_is_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(MalformedFile) as refused:
+        read(tmp_path, content, json=EXPLODE)
+    assert refused.value.line == 1
+
+
+def test_columns_only_grow_from_batch_to_batch(tmp_path: Path) -> None:
+    content = b"".join(b'{"a":%d}\n' % i for i in range(25_000)) + b'{"b":"x"}'
+    path = tmp_path / "raw.jsonl"
+    path.write_bytes(content)
+    with open_reading(path, FileFormat.JSON, chunk_bytes=5000) as reading:
+        batches = [batch.data for batch in reading.batches()]
+    assert [batch.schema.names for batch in batches] == [["a"], ["a", "b"]]
+    assert [value.as_py() for batch in batches for value in batch["a"]] == [*map(str, range(25_000)), None]
+    assert reading.quoted == {("", "b")}
+
+
+@pytest.mark.parametrize("chunk_bytes", [64, 1 << 20])
+@pytest.mark.parametrize("tail", [b'"}]', b""])
+def test_absurd_rows_are_refused(tmp_path: Path, tail: bytes, chunk_bytes: int) -> None:
+    content = b'[{"a":1},\n{"a":"' + b"x" * 5000 + tail
+    with pytest.raises(MalformedFile, match="longer than 1000") as refused:
+        read(tmp_path, content, chunk_bytes, limits=Limits(max_line_bytes=1000))
+    assert refused.value.line == 2
+
+
+def test_absurdly_many_columns_are_refused(tmp_path: Path) -> None:
+    content = b"[{" + b",".join(b'"c%d":1' % i for i in range(11)) + b"}]"
+    with pytest.raises(MalformedFile, match="more than 10 columns"):
+        read(tmp_path, content, limits=Limits(max_columns=10))
+
+
+def test_a_plain_json_row_of_five_thousand_digits_keeps_them(tmp_path: Path) -> None:
+    digits = "1" * 5000
+    assert rows(tmp_path, b'{"a":%s}' % digits.encode()) == [{"a": digits}]

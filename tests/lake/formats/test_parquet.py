@@ -1,0 +1,114 @@
+"""What the Parquet reader makes of each type, and what it refuses."""
+
+import datetime as dt
+import hashlib
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from amci.errors import MalformedFile
+from amci.lake.formats import FileFormat, Limits, open_reading
+
+MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=dt.UTC)
+
+
+def read(path: Path, **options: Any) -> tuple[list[pa.RecordBatch], frozenset[tuple[str, str]]]:
+    with open_reading(path, FileFormat.PARQUET, **options) as reading:
+        batches = [batch.data for batch in reading.batches()]
+    assert reading.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert reading.bytes == path.stat().st_size
+    assert all(kind == pa.string() for batch in batches for kind in batch.schema.types)
+    return batches, reading.quoted
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "text"),
+    [
+        ([2**63 - 1, -1, None], pa.int64(), ["9223372036854775807", "-1", None]),
+        ([2**64 - 1], pa.uint64(), ["18446744073709551615"]),
+        ([True, False], pa.bool_(), ["true", "false"]),
+        ([0.1, 1.0, -2.0, 1e300, float("nan")], pa.float64(), ["0.1", "1.0", "-2.0", "1e+300", "nan"]),
+        ([0.1], pa.float32(), ["0.1"]),
+        ([Decimal("1.10"), Decimal("-0.01")], pa.decimal128(38, 2), ["1.10", "-0.01"]),
+        ([MOMENT], pa.timestamp("us", "Europe/Berlin"), ["2026-01-02 03:04:05.123456+00:00"]),
+        ([MOMENT.replace(tzinfo=None)], pa.timestamp("us"), ["2026-01-02 03:04:05.123456"]),
+        ([dt.date(2026, 1, 2)], pa.date32(), ["2026-01-02"]),
+        ([dt.time(1, 2, 3)], pa.time64("us"), ["01:02:03.000000"]),
+        (["", "x\n", None], pa.string(), ["", "x\n", None]),
+        ([b"x\xc3\xa9"], pa.binary(), ["xé"]),
+        ([[1, None], None], pa.list_(pa.int64()), ["[1,null]", None]),
+        (
+            [{"a": 1.5, "b": dt.date(2026, 1, 1)}],
+            pa.struct({"a": pa.float64(), "b": pa.date32()}),
+            ['{"a":1.5,"b":"2026-01-01"}'],
+        ),
+        ([[Decimal("1.10")]], pa.list_(pa.decimal128(5, 2)), ["[1.10]"]),
+        ([[MOMENT]], pa.list_(pa.timestamp("us", "UTC")), ['["2026-01-02 03:04:05.123456+00:00"]']),
+        ([None], pa.null(), [None]),
+    ],
+)
+def test_every_type_becomes_text_without_loss(
+    tmp_path: Path, values: list[Any], kind: pa.DataType, text: list[str | None]
+) -> None:
+    path = tmp_path / "raw.parquet"
+    pq.write_table(pa.table({"a": pa.array(values, kind)}), path)
+    batches, _ = read(path)
+    assert [value for batch in batches for value in batch["a"].to_pylist()] == text
+
+
+def test_names_are_catalogue_names_and_strings_count_as_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "raw.parquet"
+    pq.write_table(
+        pa.table({"Total Sales": [1], "asin": ["007"], "run": pa.array(["x"]).dictionary_encode()}), path
+    )
+    batches, quoted = read(path, reserved=frozenset({"run"}))
+    assert batches[0].to_pylist() == [{"total_sales": "1", "asin": "007", "run_2": "x"}]
+    assert quoted == {("", "asin"), ("", "run_2")}
+
+
+def test_a_file_without_rows_gives_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "raw.parquet"
+    pq.write_table(pa.table({"a": pa.array([], pa.int64())}), path)
+    batches, _ = read(path)
+    assert [(batch.schema.names, batch.num_rows) for batch in batches] == [(["a"], 0)]
+
+
+def test_a_file_without_bytes_gives_no_batch(tmp_path: Path) -> None:
+    path = tmp_path / "raw.parquet"
+    path.touch()
+    assert read(path) == ([], frozenset())
+
+
+def test_a_file_that_is_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "raw.parquet"
+    pq.write_table(pa.table({"a": list(range(1000))}), path)
+    content = path.read_bytes()
+    for length in range(1, len(content), 97):
+        path.write_bytes(content[:length])
+        with pytest.raises(MalformedFile, match="not valid Parquet"):
+            read(path)
+
+
+def test_binary_that_is_no_text_is_refused_by_column(tmp_path: Path) -> None:
+    path = tmp_path / "raw.parquet"
+    for values in ([b"\xff"], [[b"\xff"]]):
+        pq.write_table(pa.table({"a": [1], "bin": values}), path)
+        with pytest.raises(MalformedFile, match="column bin"):
+            read(path)
+
+
+def test_limits_hold(tmp_path: Path) -> None:
+    path = tmp_path / "raw.parquet"
+    pq.write_table(pa.table({"a": [0] * 1_000_000, "b": list(range(1_000_000))}), path, use_dictionary=False)
+    for limits, says in (
+        (Limits(max_columns=1), "columns"),
+        (Limits(max_expanded_bytes=1 << 20), "1048576 bytes"),
+        (Limits(max_ratio=1, ratio_after_bytes=1 << 20), "1 times"),
+    ):
+        with pytest.raises(MalformedFile, match=says):
+            read(path, limits=limits)
+    assert sum(batch.num_rows for batch in read(path)[0]) == 1_000_000
