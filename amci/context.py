@@ -50,14 +50,11 @@ class Context:
 
     def engine(self) -> AbstractContextManager[Engine]:
         """The workspace opened for writing; raises WorkspaceBusy."""
-        from amci import log
         from amci.clock import SystemClock
         from amci.config import environment
         from amci.engine import open_engine
 
-        workspace, clock = self.workspace, SystemClock()
-        log.configure(workspace.log, "info", False, clock=clock)
-        return open_engine(workspace, clock, environment())
+        return open_engine(self.workspace, SystemClock(), environment())
 
     def state(self) -> State:
         """The run store, to look at only, also while another process writes; raises NotFound before the first run."""

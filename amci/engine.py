@@ -99,6 +99,7 @@ class Engine:
             state=state, objects=self.objects, runs=self.runs, rules=self.rules, roots=self.roots, clock=clock
         )
         self._notifier = Notifier(_targets(workspace, project))
+        self._events = {event for target in settings.notify for event in target.events}
         self._progress: Callable[[Run], None] = lambda run: None
         self._worker = Worker(
             self.runs,
@@ -128,7 +129,7 @@ class Engine:
         )
         for run in self.runs.recover(all_workers=True):
             if run.status is RunStatus.FAILED:
-                self._note_failure(run, run.reason or "abandoned", "")
+                self._note_failure(run)
 
     def drain(self, stop: threading.Event, progress: Callable[[Run], None] | None = None) -> Drained:
         """Process everything that is present, then return.
@@ -242,35 +243,44 @@ class Engine:
             self._worker.wake()
 
     def _finished(self, run: Run, outcome: Outcome) -> None:
+        error = outcome.error if isinstance(outcome, Failed) else None
         if run.status is RunStatus.FAILED:
-            hint = (
-                outcome.error.hint
-                if isinstance(outcome, Failed) and isinstance(outcome.error, AmciError)
-                else ""
-            )
-            self._note_failure(run, run.reason or "failed", hint)
+            self._note_failure(run, error.hint if isinstance(error, AmciError) else "")
+        elif run.status.is_final:
+            self._tell(run.status.lower(), run, run.reason or "")
+        if run.result and run.result.get("quality"):
+            broken = ", ".join(f"{note['rule']} ({note['rows']} rows)" for note in run.result["quality"])
+            self._tell("quality", run, f"quality rules that did not hold: {broken}")
         self._progress(run)
 
-    def _note_failure(self, run: Run, reason: str, hint: str) -> None:
+    def _note_failure(self, run: Run, hint: str = "") -> None:
         """A failed run's object is in quarantine, whatever made it fail, and somebody hears of it."""
-        payload = run.payload
-        if "object_id" in payload and not self.objects.is_quarantined(
-            payload["object_id"], payload["version"]
+        object_id, version = run.payload.get("object_id"), run.payload.get("version")
+        if (
+            object_id is not None
+            and version is not None
+            and not self.objects.is_quarantined(object_id, version)
         ):
             entry = Quarantined(
-                object_id=payload["object_id"],
-                version=payload["version"],
+                object_id=object_id,
+                version=version,
                 stage=run.kind,
-                reason=reason,
+                reason=run.reason or "failed",
                 hint=hint or "see `amci runs show`, then `amci redrive`",
                 run_id=run.run_id,
             )
             self.objects.quarantine([entry])
+        self._tell("failed", run, run.reason or "")
+
+    def _tell(self, event: str, run: Run, body: str) -> None:
+        """Tell those who want to know of this event."""
+        if event not in self._events:
+            return
         self._notifier.send(
             Notice(
-                event="failed",
-                subject=f"{self.project.settings.name}: run {run.run_id} ({run.kind}) failed",
-                body=reason,
+                event=event,
+                subject=f"{self.project.settings.name}: run {run.run_id} ({run.kind}) {event}",
+                body=body,
                 run_id=run.run_id,
                 tenant_id=run.tenant_id,
                 at=self.clock.now(),
@@ -284,6 +294,7 @@ def open_engine(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) 
     """The engine of a workspace; raises WorkspaceBusy while another process has it."""
     project = load(workspace, environ)
     settings = project.settings
+    log.configure(workspace.log, settings.log_level, False, clock=clock)
     with workspace.writing(), State.open(workspace.state, clock) as state:
         catalog = Catalog(workspace, memory_limit=settings.memory_limit, threads=settings.threads)
         try:

@@ -124,12 +124,13 @@ class Worker:
         self._is_closing = False
         self._resting.clear()
         self._tally.clear()
+        began = self._clock.now()  # before the first claim, which takes all that is due by then
         with ThreadPoolExecutor(max(self._threads, 1), thread_name_prefix=self._name) as pool:
             threads = [pool.submit(self._serve, h) for h in self._handlers for _ in range(h.threads)]
             for thread in threads:
                 thread.add_done_callback(lambda _: self._tick.set())
             try:
-                self._watch(threads, stop, patience)
+                self._watch(threads, stop, patience, began)
             finally:
                 self._close()
         for thread in threads:
@@ -138,10 +139,13 @@ class Worker:
         return Tally(**counted, left=self._store.count(self._kinds, RunStatus.PENDING))
 
     def _watch(
-        self, threads: Sequence[Future[None]], stop: threading.Event, patience: timedelta | None
+        self,
+        threads: Sequence[Future[None]],
+        stop: threading.Event,
+        patience: timedelta | None,
+        woken: datetime,
     ) -> None:
         """Keep leases, wake the threads when a moment has come, and close when it is time."""
-        woken = self._clock.now()
         beat = woken + self._lease / _BEATS_PER_LEASE
         due: datetime | None = None
         self._tick.set()
@@ -159,9 +163,8 @@ class Worker:
                 self.wake()
             if self._tick.is_set():
                 self._tick.clear()
-                is_quiet = (
-                    self._is_quiet()
-                )  # asked first: what a thread did before it rested is then seen below
+                # Asked first: what a thread did before it rested is then seen below.
+                is_quiet = self._is_quiet()
                 with self._storage_trouble():
                     due = self._store.next_due(self._kinds, woken)
                     if is_quiet and patience is not None and (due is None or due > now + patience):

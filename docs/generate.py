@@ -30,7 +30,7 @@ from amci.workspace import Workspace
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: By this a size is told from other whole numbers.
-_IS_SIZE = Size.__metadata__[0]
+_IS_SIZE = get_args(Size)[1]
 
 
 def main(arguments: list[str]) -> int:

@@ -244,9 +244,13 @@ class Catalog:
         """
         folder = self._post_stage / name.schema / self._folder(name)
         path = folder / hive_path(tuple(partition.items())) / f"amci-{new_id()}.parquet"
-        kept = f"SELECT * EXCLUDE ({', '.join(map(quoted, partition))}) FROM ({select})" if partition else select
+        kept = (
+            f"SELECT * EXCLUDE ({', '.join(map(quoted, partition))}) FROM ({select})" if partition else select
+        )
         with replacing(path) as beside:
-            self.con.execute(f"COPY ({kept}) TO {literal(str(beside))} (FORMAT parquet, WRITE_BLOOM_FILTER false)")
+            self.con.execute(
+                f"COPY ({kept}) TO {literal(str(beside))} (FORMAT parquet, WRITE_BLOOM_FILTER false)"
+            )
         self._written.append(path)
         self.con.execute(
             f"CALL ducklake_add_data_files({literal(LAKE)}, {literal(name.table)}, {literal(str(path))},"

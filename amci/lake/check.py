@@ -184,7 +184,7 @@ def _is_entered(session: Session, name: TableName) -> bool:
 
 
 def what_keeps_it_closed(workspace: Workspace, *, memory_limit: int) -> str:
-    """Why the catalog cannot be opened for reading, in one sentence; empty where it can (`memory_limit` in bytes)."""
+    """Why the catalog cannot be opened for reading, empty where it can; `memory_limit` is in bytes."""
     try:
         with session(workspace, memory_limit=memory_limit, timeout=timedelta(minutes=1)) as opened:
             opened.con.execute(f"SELECT count(*) FROM {LEDGER}").fetchall()

@@ -116,6 +116,8 @@ class HeavyHandler:
                     own = []
                 loads.add(own)
                 ready.append(item)
+            # Before the commit: a process that dies right after it must not forget which rows were kept out.
+            self._objects.quarantine([entry for item in ready for entry in item.findings])
             loads = self._commit_guessing(ready, loads, ledger)
         finally:
             self._typist.clean_up()
@@ -195,8 +197,7 @@ class HeavyHandler:
         if not items:
             return
         self._objects.set_loaded([(item.object_id, item.version) for item in items])
-        self._objects.resolve([item.object_id for item in items], stages=["light", "heavy"])
-        self._objects.quarantine([entry for item in items for entry in item.findings])
+        self._objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
 
 
 def _by_object(entries: Sequence[Loaded]) -> dict[int, list[Loaded]]:

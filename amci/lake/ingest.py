@@ -109,7 +109,7 @@ class Ingest:
                 except Unroutable:
                     continue
                 self._objects.set_route(row["object_id"], route.dataset.dataset, _tenant_id(route))
-                self._objects.resolve([row["object_id"]], stages=["route"])
+                self._objects.resolve_routed(row["object_id"])
                 landed = Landed(row["root"], row["key"], row["size"], row["mtime_ns"])
                 routed += self._runs.create([light_run(landed, route, row["object_id"], row["version"])])
         return routed

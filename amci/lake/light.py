@@ -127,8 +127,9 @@ class LightHandler:
             with storage_errors(f"read {obj.key}"):
                 after = os.stat(path)
             if _identity(before) != _identity(after):
-                # Leaving by an exception keeps what was streamed from taking its name.
-                raise FileNotFoundError
+                if isinstance(read, _Read):
+                    _drop(read.staged)
+                return Skipped("the file changed while it was read; its next version follows")
         if not isinstance(read, _Read):
             return read
         if work.is_repeat(read.reading.sha256):

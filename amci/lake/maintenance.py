@@ -19,7 +19,7 @@ from amci.files import fsync, replacing, storage_errors
 from amci.lake.catalog import LAKE, LEDGER, Catalog, TableName
 from amci.lake.check import METADATA, files_below, known_files, scheduled_files
 from amci.lake.duck import duck_errors
-from amci.lake.show import table_named
+from amci.lake.show import partition_by, table_named
 from amci.names import literal, quoted
 from amci.state import State
 from amci.workspace import Workspace
@@ -44,17 +44,20 @@ _NEEDED = """
         SELECT run_id, status, payload, payload ->> 'object_id' AS object_id, payload ->> 'version' AS version
           FROM runs WHERE kind = 'heavy'),
     loaded AS (
-        SELECT object_id, max(version) AS version FROM versions WHERE loaded_at IS NOT NULL GROUP BY object_id)
+        SELECT object_id, max(version) AS version FROM versions
+         WHERE loaded_at IS NOT NULL GROUP BY object_id),
+    newest AS (
+        SELECT max(run_id) FROM heavy GROUP BY object_id
+         UNION ALL
+        SELECT max(run_id) FROM heavy JOIN loaded USING (object_id, version) GROUP BY object_id)
     SELECT DISTINCT file.value AS path
       FROM heavy, json_each(heavy.payload, '$.tables') AS listed, json_each(listed.value, '$.files') AS file
-     WHERE heavy.status IN ('PENDING', 'RUNNING', 'FAILED')
-        OR heavy.run_id IN (SELECT max(run_id) FROM heavy GROUP BY object_id)
-        OR heavy.run_id IN (SELECT max(run_id) FROM heavy JOIN loaded USING (object_id, version) GROUP BY object_id)
+     WHERE heavy.status IN ('PENDING', 'RUNNING', 'FAILED') OR heavy.run_id IN newest
 """
 
 
 class Maintenance:
-    """Upkeep of one workspace's lake, by the one process that writes to it; readers may be at work meanwhile."""
+    """Upkeep of one lake, by the one process that writes to it; readers may be at work meanwhile."""
 
     def __init__(
         self, workspace: Workspace, catalog: Catalog, state: State, clock: Clock, tell: Callable[[str], None]
@@ -79,9 +82,7 @@ class Maintenance:
             self._tell(str(name))
             with duck_errors(f"compact {name}"):
                 if name == _LEDGER:
-                    self._con.execute(
-                        f"CALL ducklake_flush_inlined_data('{LAKE}', schema_name => 'amci', table_name => 'objects')"
-                    )
+                    self._con.execute(f"CALL ducklake_flush_inlined_data('{LAKE}', schema_name => 'amci')")
                 self._rewrite(name)
                 while self._merged(name):
                     pass
@@ -89,7 +90,7 @@ class Maintenance:
         return {"tables": len(names), "files_before": before, "files_after": self._file_count(names)}
 
     def expire(self, age: timedelta, *, dry_run: bool) -> Report:
-        """Forget snapshots older than `age`, never the newest; `vacuum` frees their files after the grace time."""
+        """Forget snapshots older than `age`, never the newest; `vacuum` frees their files an hour later."""
         # DuckLake's own `older_than` compares times as text where the metadata is SQLite, and so takes
         # everything of the same day; hence the numbers are chosen here.
         rows = self._con.execute(
@@ -150,8 +151,8 @@ class Maintenance:
         """Write catalog.duckdb: a plain DuckDB file with a view for each table and the ledger as a table.
 
         The views name their Parquet files by absolute paths, since DuckDB resolves relative ones against the
-        directory of whoever asks. Columns are matched by Parquet field ids, as DuckLake does, so files written
-        before a column was added or widened read right.
+        directory of whoever asks. Columns are matched by Parquet field ids, as DuckLake does, so files
+        written before a column was added or widened read right.
         """
         names = [name for name in self._tables() if name != _LEDGER]
         ledger = self._con.execute(f"SELECT * FROM {LEDGER} ORDER BY object_id, version").to_arrow_table()
@@ -194,7 +195,7 @@ class Maintenance:
 
     def _export(self, name: TableName, into: Path) -> None:
         into.mkdir(parents=True)
-        by = ", ".join(map(quoted, self._partition_by(name)))
+        by = ", ".join(map(quoted, partition_by(self._con, name)))
         # The columns stay in the files too, as in post-stage: a reader that guesses types from the names of
         # folders would take '09' for a number.
         how = f", PARTITION_BY ({by}), WRITE_PARTITION_COLUMNS true" if by else ""
@@ -230,25 +231,6 @@ class Maintenance:
         ).fetchall()
         return sum(count for schema, table, count in rows if TableName(schema, table) in names)
 
-    def _of_table(self, name: TableName, select: str) -> list[tuple[Any, ...]]:
-        """A query of the metadata in which `t` is the table as it stands."""
-        return self._con.execute(
-            f"WITH t AS (SELECT table_id FROM {METADATA}.ducklake_table x JOIN {METADATA}.ducklake_schema s"
-            "  USING (schema_id) WHERE x.end_snapshot IS NULL AND s.end_snapshot IS NULL"
-            f"  AND s.schema_name = ? AND x.table_name = ?) {select}",
-            [name.schema, name.table],
-        ).fetchall()
-
-    def _partition_by(self, name: TableName) -> list[str]:
-        rows = self._of_table(
-            name,
-            f"SELECT c.column_name FROM t JOIN {METADATA}.ducklake_partition_info i USING (table_id)"
-            f" JOIN {METADATA}.ducklake_partition_column p USING (partition_id)"
-            f" JOIN {METADATA}.ducklake_column c ON c.table_id = t.table_id AND c.column_id = p.column_id"
-            " WHERE i.end_snapshot IS NULL AND c.end_snapshot IS NULL ORDER BY p.partition_key_index",
-        )
-        return [column for (column,) in rows]
-
     def _plain_select(self, name: TableName) -> str:
         """SQL without DuckLake that gives a table's rows."""
         types = self._catalog.columns(name)
@@ -257,11 +239,14 @@ class Maintenance:
         ).fetchall()
         if not files:
             return f"SELECT {', '.join(f'NULL::{t} AS {quoted(c)}' for c, t in types.items())} WHERE false"
-        ids = self._of_table(
-            name,
-            f"SELECT c.column_id, c.column_name FROM t JOIN {METADATA}.ducklake_column c USING (table_id)"
-            " WHERE c.end_snapshot IS NULL AND c.parent_column IS NULL ORDER BY c.column_order",
-        )
+        ids = self._con.execute(
+            f"SELECT c.column_id, c.column_name FROM {METADATA}.ducklake_column c"
+            f" JOIN {METADATA}.ducklake_table t USING (table_id)"
+            f" JOIN {METADATA}.ducklake_schema s USING (schema_id)"
+            " WHERE c.end_snapshot IS NULL AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
+            "   AND c.parent_column IS NULL AND s.schema_name = ? AND t.table_name = ? ORDER BY c.column_order",
+            [name.schema, name.table],
+        ).fetchall()
         fields = ", ".join(
             f"{number}: {{'name': {literal(c)}, 'type': {literal(types[c])}, 'default_value': NULL}}"
             for number, c in ids
@@ -298,7 +283,8 @@ class Maintenance:
         gone += [str(path) for path in paths]
         with duck_errors("note what was deleted"), self._catalog.showing("gone", pa.table({"path": gone})):
             self._con.execute(
-                f"DELETE FROM {METADATA}.ducklake_files_scheduled_for_deletion WHERE path IN (SELECT path FROM gone)"
+                f"DELETE FROM {METADATA}.ducklake_files_scheduled_for_deletion"
+                " WHERE path IN (SELECT path FROM gone)"
             )
 
 

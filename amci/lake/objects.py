@@ -245,14 +245,25 @@ class ObjectStore:
             )
         )
 
-    def resolve(self, object_ids: Iterable[int], *, stages: Sequence[str]) -> None:
-        """Close the open quarantine entries of these objects from these stages."""
+    def resolve_routed(self, object_id: int) -> None:
+        """A dataset takes this object now."""
+        with self._state.transaction() as db:
+            db.execute(
+                "UPDATE quarantine SET resolved_at = ? WHERE object_id = ? AND stage = 'route' AND resolved_at IS NULL",
+                (timestamp(self._clock.now()), object_id),
+            )
+
+    def resolve_loaded(self, loaded: Iterable[tuple[int, int]]) -> None:
+        """These objects are in the lake: close their entries, but for rows that the loading run itself kept out.
+
+        `loaded` are pairs of object id and run id.
+        """
         now = timestamp(self._clock.now())
-        marks = ",".join("?" * len(stages))
         with self._state.transaction() as db:
             db.executemany(
-                f"UPDATE quarantine SET resolved_at = ? WHERE object_id = ? AND resolved_at IS NULL AND stage IN ({marks})",
-                [(now, i, *stages) for i in object_ids],
+                "UPDATE quarantine SET resolved_at = ?1 WHERE object_id = ?2 AND resolved_at IS NULL"
+                " AND NOT (stage = 'quality' AND run_id = ?3)",
+                [(now, object_id, run_id) for object_id, run_id in loaded],
             )
 
     def quarantined(self, *, is_open: bool = True) -> list[sqlite3.Row]:

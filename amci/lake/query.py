@@ -311,7 +311,9 @@ def _search_everywhere(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
 def _lock(con: duckdb.DuckDBPyConnection, workspace: Workspace) -> None:
     """No files but the lake's, no settings, no extensions, no variables of this program."""
     # SQLite keeps its journal beside the metadata.
-    catalog: list[Path | str] = [f"{workspace.catalog}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
+    catalog: list[Path | str] = [
+        f"{workspace.catalog}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")
+    ]
     con.execute(f"SET allowed_directories = [{literal(f'{workspace.post_stage}/')}]")
     con.execute(f"SET allowed_paths = [{', '.join(literal(str(path)) for path in catalog)}]")
     con.execute("SET python_enable_replacements = false")

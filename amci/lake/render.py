@@ -7,16 +7,16 @@ import io
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
-from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from amci.errors import UsageError
@@ -37,7 +37,7 @@ def render(session: Session, sql: str, format: str, output: Path | None, out: Ou
       is NULL, and a text that reads NULL stands in quotes. On a terminal long values and the columns that do not
       fit are left out, and the last line says so.
     - `csv`: RFC 4180, UTF-8, a header; NULL is empty and an empty text is `""`; times are ISO 8601; lists and
-      structs are JSON; binary is hexadecimal.
+      structs are JSON; binary is hexadecimal; intervals are ISO 8601 periods, as in all formats for programs.
     - `json`: an array of objects; decimals with all their digits; NaN and infinities, which JSON does not have,
       are null; of columns with the same name the second gets `_2`.
     - `parquet`: Arrow's types; column names as in JSON.
@@ -54,7 +54,7 @@ def render(session: Session, sql: str, format: str, output: Path | None, out: Ou
         with _binary(output, out) as sink:
             _write_parquet(result, sink)
         return
-    with _text(output, out) as target:
+    with _opened(output, out) as target:
         if format == "csv":
             write_csv(result, target)
         elif format == "json":
@@ -64,7 +64,7 @@ def render(session: Session, sql: str, format: str, output: Path | None, out: Ou
 
 
 @contextmanager
-def _text(output: Path | None, out: Output) -> Iterator[IO[str]]:
+def _opened(output: Path | None, out: Output) -> Iterator[IO[str]]:
     if output is None:
         yield out.stdout
         return
@@ -136,51 +136,70 @@ def write_csv(result: Result, target: IO[str]) -> None:
     import polars as pl
 
     schema, batches = result.arrow()
-    _line(target, result.columns)
-    plainer = [_plainer(field.type) for field in schema]
+    csv.writer(target, lineterminator="\r\n").writerow(result.columns)
     for batch in batches:
-        columns = [
-            column if change is None else change(column)
-            for column, change in zip(batch.columns, plainer, strict=True)
-        ]
-        frame = pl.from_arrow(pa.Table.from_arrays(columns, names=[str(n) for n in range(len(columns))]))
-        if isinstance(frame, pl.DataFrame):
-            target.write(frame.write_csv(include_header=False, line_terminator="\r\n"))
-
-
-def _line(target: IO[str], names: Sequence[str]) -> None:
-    csv.writer(target, lineterminator="\r\n").writerow(names)
-
-
-def _plainer(kind: pa.DataType) -> Callable[[pa.Array], pa.Array] | None:
-    """How to make text of a column that the CSV writer would spell in its own way; None where it need not be."""
-    simple = (
-        *(pa.types.is_integer, pa.types.is_decimal, pa.types.is_boolean),
-        *(pa.types.is_string, pa.types.is_large_string, pa.types.is_floating, pa.types.is_null),
-    )
-    if any(check(kind) for check in simple):
-        return None
-    return lambda column: pa.array([_as_text(value) for value in column.to_pylist()], pa.string())
-
-
-def _as_text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json_text if (json_text := as_json(value))[:1] != '"' else json.loads(json_text)
+        columns = [texts(column) for column in batch.columns]
+        frame = pl.DataFrame([pl.Series(str(n), column) for n, column in enumerate(columns)])
+        target.write(frame.write_csv(include_header=False, line_terminator="\r\n") if schema.names else "")
 
 
 def write_json(result: Result, target: IO[str]) -> None:
     """All rows as an array of objects, one object a line."""
+    schema, batches = result.arrow()
     names = [json.dumps(name, ensure_ascii=False) for name in _unique(result.columns)]
+    spell = [str if _is_nested(field.type) else as_json for field in schema]
     between = "["
-    for batch in result.batches():
+    for batch in batches:
+        columns = [
+            [as_json(None) if value is None else say(value) for value in texts(column).to_pylist()]
+            for column, say in zip(batch.columns, spell, strict=True)
+        ]
         piece = io.StringIO()
-        for row in batch:
-            fields = ", ".join(f"{n}: {as_json(v)}" for n, v in zip(names, row, strict=True))
+        for row in zip(*columns, strict=True):
+            fields = ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True))
             piece.write(f"{between}\n{{{fields}}}")
             between = ","
         target.write(piece.getvalue())
     target.write("\n]\n" if between == "," else "[]\n")
+
+
+def texts(column: pa.Array) -> pa.Array:
+    """The column itself where it holds numbers, truths or text; else the text each of its values has in a file."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return texts(column.storage)
+    if pa.types.is_dictionary(kind):
+        return column.cast(kind.value_type)
+    if pa.types.is_timestamp(kind):
+        zone = "Z" if kind.tz else ""
+        spelt = column.cast(pa.timestamp(kind.unit)).cast(pa.string())
+        spelt = pc.replace_substring(pc.replace_substring_regex(spelt, r"\.0+$", ""), " ", "T")
+        return pc.binary_join_element_wise(spelt, zone, "")
+    if pa.types.is_time(kind):
+        return pc.replace_substring_regex(column.cast(pa.string()), r"\.0+$", "")
+    if pa.types.is_date(kind):
+        return column.cast(pa.string())
+    if _is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_interval(kind):
+        return pa.array([v if v is None else _text(v) for v in column.to_pylist()], pa.string())
+    return column
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_nested(kind))
+
+
+def _is_interval(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_interval(kind) or pa.types.is_duration(kind))
+
+
+def _text(value: Any) -> str:
+    return (
+        as_json(value) if isinstance(value, list | dict | tuple) and not _is_period(value) else _plain(value)
+    )
+
+
+def _is_period(value: Any) -> bool:
+    return isinstance(value, pa.MonthDayNano)
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -198,50 +217,47 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 def as_json(value: Any) -> str:
     """A value of a row as JSON text."""
-    match value:
-        case None | bool() | int() | str():
-            return json.dumps(value, ensure_ascii=False)
-        case float():
-            return repr(value) if math.isfinite(value) else "null"
-        case Decimal():
-            return f"{value:f}" if value.is_finite() else "null"
-        case dict():
-            fields = (f"{as_json(_key(k))}: {as_json(v)}" for k, v in value.items())
-            return f"{{{', '.join(fields)}}}"
-        case list() | tuple():
-            return f"[{', '.join(map(as_json, value))}]"
-        case _:
-            return json.dumps(_plain(value), ensure_ascii=False)
+    if value is None or isinstance(value, bool | int | str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else "null"
+    if isinstance(value, Decimal):
+        return f"{value:f}" if value.is_finite() else "null"
+    if isinstance(value, dict):
+        fields = (f"{json.dumps(_key(k), ensure_ascii=False)}: {as_json(v)}" for k, v in value.items())
+        return f"{{{', '.join(fields)}}}"
+    if isinstance(value, list | tuple) and not _is_period(value):
+        return f"[{', '.join(map(as_json, value))}]"
+    return json.dumps(_plain(value), ensure_ascii=False)
 
 
 def _key(value: Any) -> str:
-    return value if isinstance(value, str) else _as_text(value) or "null"
+    return value if isinstance(value, str) else as_json(value)
 
 
 def _plain(value: Any) -> str:
-    match value:
-        case datetime():
-            return value.isoformat().replace("+00:00", "Z")
-        case date() | time():
-            return value.isoformat()
-        case timedelta():
-            return f"P{value.days}DT{value.seconds + value.microseconds / 1e6:g}S"
-        case bytes():
-            return value.hex()
-        case UUID():
-            return str(value)
-        case _:
-            return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return _period(0, value.days, (value.seconds * 1_000_000 + value.microseconds) * 1_000)
+    if isinstance(value, pa.MonthDayNano):
+        return _period(value.months, value.days, value.nanoseconds)
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _period(months: int, days: int, nanoseconds: int) -> str:
+    """An ISO 8601 period: P1M2DT3.5S."""
+    return f"P{months}M{days}DT{Decimal(nanoseconds) / 10**9:f}S"
 
 
 def _write_parquet(result: Result, sink: IO[bytes]) -> None:
     schema, batches = result.arrow()
-    schema = pa.schema(
-        [
-            field.with_name(name)
-            for field, name in zip(schema, _unique(schema.names), strict=True)
-        ]
-    )
+    # Parquet has no type for intervals.
+    kinds = [pa.string() if _is_interval(field.type) else field.type for field in schema]
+    schema = pa.schema(list(zip(_unique(schema.names), kinds, strict=True)))
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for batch in batches:
-            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+            columns = [texts(c) if _is_interval(c.type) else c for c in batch.columns]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import duckdb
+
 from amci.errors import NotFound
 from amci.lake.catalog import LAKE, LEDGER, TableName
 from amci.lake.check import METADATA
@@ -77,14 +79,15 @@ def table(session: Session, name: str) -> Row:
     return {
         "table": str(found),
         "rows": rows,
-        "partition_by": _partition_by(session, found),
+        "partition_by": partition_by(session.con, found),
         "columns": [
             {"column": c["column_name"], "type": c["data_type"], "nulls": rows - n}
             for c, n in zip(columns, filled, strict=True)
         ],
         "objects": session.rows(
             f"SELECT object_id, version, rows, key, tenant_id, run_id, loaded_at FROM {LEDGER}"
-            f" WHERE schema_name = ? AND table_name = ? ORDER BY loaded_at DESC, object_id DESC LIMIT {_NEWEST}",
+            " WHERE schema_name = ? AND table_name = ?"
+            f" ORDER BY loaded_at DESC, object_id DESC LIMIT {_NEWEST}",
             [found.schema, found.table],
         ),
     }
@@ -96,7 +99,7 @@ def partitions(session: Session, name: str) -> tuple[list[str], list[Row]]:
     Both are empty where the table is not partitioned. Raises NotFound with near matches.
     """
     found = _table_named(session, name)
-    columns = _partition_by(session, found)
+    columns = partition_by(session.con, found)
     if not columns:
         return [], []
     by = ", ".join(map(quoted, columns))
@@ -112,7 +115,8 @@ def snapshots(session: Session, limit: int) -> list[Row]:
         str(row["table_id"]): row["name"]
         for row in session.rows(
             "SELECT t.table_id, arg_max(s.schema_name || '.' || t.table_name, t.begin_snapshot) AS name"
-            f" FROM {METADATA}.ducklake_table t JOIN {METADATA}.ducklake_schema s USING (schema_id) GROUP BY ALL"
+            f" FROM {METADATA}.ducklake_table t JOIN {METADATA}.ducklake_schema s USING (schema_id)"
+            " GROUP BY ALL"
         )
     }
     rows = session.rows(
@@ -150,7 +154,7 @@ def history(objects: ObjectStore, state: State, name: str) -> list[Row]:
 
 
 def _runs(state: State, object_id: int, path: str) -> list[Row]:
-    """The runs of an object; found by their keys, which are indexed, and told apart from longer keys by its id."""
+    """The runs of an object: found by their keys, which are indexed; its id tells them from longer keys."""
     rows = state.read(
         "SELECT run_id, kind, status, created_at, changed_at, reason FROM runs"
         " WHERE ((idempotency_key >= :light AND idempotency_key < :light || char(0x10ffff))"
@@ -162,7 +166,7 @@ def _runs(state: State, object_id: int, path: str) -> list[Row]:
 
 
 def table_named(name: str, there: Sequence[TableName]) -> TableName:
-    """The table meant by `schema.table` or a bare name; NotFound with near matches, or where several have it."""
+    """The table meant by `schema.table` or a bare name; NotFound with near matches, or where many have it."""
     meant = [t for t in there if name in (str(t), t.table)]
     if len(meant) == 1:
         return meant[0]
@@ -183,9 +187,10 @@ def _table_named(session: Session, name: str) -> TableName:
     return table_named(name, [TableName(*row) for row in rows])
 
 
-def _partition_by(session: Session, name: TableName) -> list[str]:
-    rows = session.rows(
-        f"SELECT c.column_name AS name FROM {METADATA}.ducklake_partition_info i"
+def partition_by(con: duckdb.DuckDBPyConnection, name: TableName) -> list[str]:
+    """The columns a table is partitioned by, in their order."""
+    rows = con.execute(
+        f"SELECT c.column_name FROM {METADATA}.ducklake_partition_info i"
         f" JOIN {METADATA}.ducklake_partition_column p USING (partition_id)"
         f" JOIN {METADATA}.ducklake_column c ON c.table_id = p.table_id AND c.column_id = p.column_id"
         f" JOIN {METADATA}.ducklake_table t ON t.table_id = i.table_id"
@@ -194,12 +199,12 @@ def _partition_by(session: Session, name: TableName) -> list[str]:
         "   AND s.end_snapshot IS NULL AND s.schema_name = ? AND t.table_name = ?"
         " ORDER BY p.partition_key_index",
         [name.schema, name.table],
-    )
-    return [row["name"] for row in rows]
+    ).fetchall()
+    return [column for (column,) in rows]
 
 
 def _in_words(changes: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> str:
-    """`created a.b; inserted into a.b, a.c`; the ledger, which every load touches, only where it stands alone."""
+    """`created a.b; inserted into a.b, a.c`; the ledger, which every load touches, only where alone."""
     said: dict[str, list[str]] = {}
     for change in [*_CHANGES, *(c for c in changes if c not in _CHANGES)]:
         if change in changes:

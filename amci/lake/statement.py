@@ -187,7 +187,8 @@ def _check_function(schema: str, name: str, scope: Scope) -> None:
         if scope.tenant:
             raise scope.refused
         raise QueryError(
-            f"{name.lower()}() is not allowed here: a query reads the lake and nothing else", hint=_TABLES_HINT
+            f"{name.lower()}() is not allowed here: a query reads the lake and nothing else",
+            hint=_TABLES_HINT,
         )
 
 

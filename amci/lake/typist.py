@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amci.errors import QualityError
+from amci.errors import MalformedFile, QualityError
 from amci.files import replacing
 from amci.lake import quality, transforming
 from amci.lake.catalog import Catalog, TableName
@@ -62,6 +62,7 @@ class Typist:
         rows, typed = self._rows(members)
         columns = _data_columns([file for _, staged in members for file in staged.files])
         columns = [c for c in columns if c not in typed]
+        _check_partition(first, {*columns, *typed})
         many = may_guess and sum(staged.rows for _, staged in members) > _MANY
         text = infer(
             self._con,
@@ -193,6 +194,7 @@ class Typist:
 
     def _load_of(self, item: Item, staged: StagedTable, table: str, constants: dict[str, str]) -> Load:
         described = self._con.execute(f"DESCRIBE {quoted(table)}").fetchall()
+        _check_partition(item, {*(c for c, *_ in described), *constants})
         types = {c: _STORED.get(t, t) for c, t, *_ in described if c not in RESERVED and c not in constants}
         # Text without a value may become anything later; what a transform gave a type or a value keeps it.
         filled = self._filled(table, [c for c, t in types.items() if t == "VARCHAR"])
@@ -223,6 +225,16 @@ class Typist:
         counts = ", ".join(f"count({quoted(c)})" for c in columns)
         found = self._con.execute(f"SELECT {counts} FROM {quoted(table)}").fetchall()[0]
         return {c for c, n in zip(columns, found, strict=True) if n}
+
+
+def _check_partition(item: Item, columns: Collection[str]) -> None:
+    """A table is partitioned once, when it is made; a file without the column would undo that."""
+    for name in item.partition_by:
+        if name not in columns:
+            raise MalformedFile(
+                f"no column {name}, by which the table is partitioned",
+                hint="mend partition_by in the dataset's configuration, or the file",
+            )
 
 
 def _one_partition(item: Item) -> dict[str, str] | None:

@@ -265,6 +265,24 @@ def test_an_urgent_run_does_not_push_newcomers_behind_its_tenants_queue(store: R
     assert "b" in keys([one(store) for _ in range(2)])
 
 
+def test_a_long_queue_does_not_hold_back_its_tenants_urgent_run(store: RunStore) -> None:
+    store.create(new(f"a{i}", tenant_id="a") for i in range(100))
+    store.create(new(f"b{i}", tenant_id="b", priority=9) for i in range(50))
+    store.create([new("a-urgent", tenant_id="a", priority=9)])
+    assert "a-urgent" in keys([one(store) for _ in range(2)])
+
+
+def test_an_old_run_set_free_does_not_turn_back_the_time_for_newcomers(store: RunStore) -> None:
+    store.set_pool("shut", 0)
+    store.create([new("old", tenant_id="a", pool="shut")])
+    store.create(new(f"b{i}", tenant_id="b") for i in range(60))
+    assert {one(store).tenant_id for _ in range(50)} == {"b"}
+    store.set_pool("shut", 1)
+    assert keys(claim(store)) == ["old"]
+    store.create(new(f"c{i}", tenant_id="c") for i in range(60))
+    assert sorted(str(one(store).tenant_id) for _ in range(6)) == ["b", "b", "b", "c", "c", "c"]
+
+
 def test_seeing_the_same_files_again_costs_their_tenant_no_turn(store: RunStore) -> None:
     files = [new(f"a{i}", tenant_id="a") for i in range(100)]
     store.create(files)
@@ -378,6 +396,14 @@ def test_a_pool_can_grow_shrink_and_be_closed(store: RunStore) -> None:
 def test_a_pool_needs_a_name_and_a_size(store: RunStore, pool: str, size: int) -> None:
     with pytest.raises(UsageError):
         store.set_pool(pool, size)
+
+
+def test_a_run_that_outlived_its_lease_is_no_companion(store: RunStore, clock: HandClock) -> None:
+    store.create([new("suspect")])
+    one(store)
+    expire(store, clock)
+    store.create([new("a", priority=1), new("b")])
+    assert [keys(claim(store, 10)) for _ in range(2)] == [["a", "b"], ["suspect"]]
 
 
 def test_a_run_that_outlived_its_lease_is_claimed_alone(store: RunStore, clock: HandClock) -> None:
