@@ -162,9 +162,11 @@ def status(ctx: Context) -> None:
 @command(app, "doctor", epilog="Example: amci doctor")
 def doctor(ctx: Context) -> None:
     """What is wrong, and what to do about it."""
+    from amci.clock import SystemClock
+    from amci.config import environment
     from amci.doctor import examine
 
-    found = examine(ctx.workspace)
+    found = examine(ctx.workspace, SystemClock(), environment())
     ctx.out.rows([f.as_row() for f in found], ["severity", "what", "do"], empty="nothing is wrong")
     if any(f.severity == "error" for f in found):
         raise typer.Exit(1)

@@ -73,7 +73,7 @@ def show(out: Output, directory: Path | None) -> None:
         out.record(_document(workspace, deliveries, answers))
     else:
         _print(out, workspace, deliveries, answers)
-    _insist([file for delivery in deliveries for file in delivery])
+    insist([file for delivery in deliveries for file in delivery])
 
 
 def questions() -> list[Question]:
@@ -216,7 +216,8 @@ def _document(
     }
 
 
-def _insist(files: Sequence[Became]) -> None:
+def insist(files: Sequence[Became]) -> None:
+    """Raise AmciError where an outcome is not the expected one."""
     wrong = [f"{f.key}: {f.outcome}, expected {f.expected}" for f in files if f.outcome != f.expected]
     if wrong:
         raise AmciError(

@@ -11,6 +11,7 @@ AmciError                                exit 1
 │   ├── IllegalMove
 │   └── LeaseLost
 ├── StorageError                              the disk is at fault: full, read-only, unreadable; retried
+├── MemoryLimit                               more was needed than memory_limit allows
 ├── QueryError                                2
 ├── DataError                                 the file is at fault: quarantine, never retry
 │   ├── Unroutable
@@ -111,6 +112,10 @@ class StorageError(AmciError):
     """The disk refused to read or write."""
 
     retryable = True
+
+
+class MemoryLimit(AmciError):
+    """The work needs more memory than it may use."""
 
 
 class QueryError(AmciError):

@@ -117,7 +117,7 @@ def aligned(
     widest: int | None,
     show: Callable[[Any], str] | None = None,
 ) -> Iterator[str]:
-    """The lines of a table; numbers to the right, cells wider than `widest` cut, `show` makes text of values."""
+    """The lines of a table; numbers to the right, cells wider than `widest` cut, values as `show` has them."""
     values = [list(row) for row in rows]
     as_text = show or shown
     cells = [[_cell(as_text(value), widest) for value in row] for row in values]
@@ -167,8 +167,8 @@ def shown(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """A value that JSON does not know, as one it does."""
-    if isinstance(value, datetime):
-        return timestamp(value) if value.tzinfo else value.isoformat()
+    if isinstance(value, datetime) and value.tzinfo:
+        return timestamp(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, timedelta):

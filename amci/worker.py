@@ -224,6 +224,9 @@ class Worker:
             try:
                 outcomes = handler.handle(part)
                 return {run.run_id: _outcome(handler, outcomes.get(run.run_id)) for run in part}
+            except StorageError as error:
+                # The disk is at fault, not one of the runs: each will be tried again.
+                return {run.run_id: Failed(error) for run in part}
             except Exception as error:  # noqa: BLE001 - a handler may raise anything; its run is then Failed
                 if len(part) == 1:
                     return {part[0].run_id: Failed(error)}

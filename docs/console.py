@@ -44,10 +44,8 @@ class _Shell:
         self._environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
     def session(self, console: str) -> str:
-        lines = []
-        for command in _commands(console):
-            lines.append("\n> ".join(f"$ {command}".split("\n")) + "\n" + self._run(command))
-        return "\n".join(lines)
+        steps = [(command.replace("\n", "\n> "), self._run(command)) for command in _commands(console)]
+        return "\n".join(f"$ {shown}\n{output}" for shown, output in steps)
 
     def _run(self, command: str) -> str:
         if command.startswith("cd "):

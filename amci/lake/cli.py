@@ -95,7 +95,8 @@ def ingest(
     from amci.errors import WorkspaceBusy
     from amci.lake.deliver import deliver
 
-    keys = deliver(paths, ctx.workspace, under, link=link)
+    raw = ctx.workspace.home / ctx.project().settings.roots[0].path
+    keys = deliver(paths, raw, under, link=link)
     ctx.out.text(f"{len(keys)} files are in raw/")
     try:
         report_drain(ctx)

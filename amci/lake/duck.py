@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from amci.errors import AmciError, StorageError
+from amci.errors import AmciError, MemoryLimit, StorageError
 from amci.names import literal
 
 #: Extension name and the package whose wheel carries its binary; versions equal DuckDB's own.
@@ -87,7 +87,7 @@ def duck_errors(doing: str) -> Iterator[None]:
                 f"{doing}: the disk refused to write", hint="give this user read and write permission there"
             ) from error
         if isinstance(error, duckdb.OutOfMemoryException):
-            raise StorageError(
+            raise MemoryLimit(
                 f"{doing}: more memory was needed than memory_limit allows",
                 hint="raise memory_limit in amci.yaml, or lower threads",
             ) from error

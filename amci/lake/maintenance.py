@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from amci.clock import Clock
-from amci.errors import UsageError
-from amci.files import fsync, replacing, storage_errors
-from amci.lake.catalog import LAKE, LEDGER, Catalog, TableName
+from amci.files import storage_errors
+from amci.lake import publishing
+from amci.lake.catalog import LAKE, Catalog, TableName
 from amci.lake.check import METADATA, files_below, known_files, scheduled_files
 from amci.lake.duck import duck_errors
-from amci.lake.show import partition_by, table_named
-from amci.names import literal, quoted
+from amci.lake.show import table_named
 from amci.state import State
 from amci.workspace import Workspace
 
@@ -29,13 +25,14 @@ GRACE = timedelta(hours=1)
 
 Report = dict[str, Any]
 
-#: Files that one merging pass makes at most; DuckLake holds what it merges in one pass.
-_PASS = 10
+#: Files merged into one at first; DuckLake opens all of them at once, and each takes memory beyond its limit.
+_TOGETHER = 100
+#: DuckLake's own size of a full file, bytes.
+_FULL = 512 * 1000**2
 #: Snapshots forgotten in one transaction.
 _CHUNK = 1000
 #: The name `files.replacing` gives to what is not complete yet.
 _PART = re.compile(r"\..+\.\d+-\d+\.part")
-_LEDGER = TableName("amci", "objects")
 
 #: Pre-stage files that may be read again: by runs that have not ended well, by `reprocess` (which takes the
 #: newest heavy run of an object), and those the newest loaded version came from.
@@ -70,22 +67,29 @@ class Maintenance:
         self._clock = clock
         self._tell = tell
 
+    def publish(self) -> Report:
+        """Write catalog.duckdb, the lake as views for tools that know no DuckLake."""
+        return publishing.publish(self._catalog, self._workspace.published, self._tell)
+
+    def export_parquet(self, folder: Path) -> Report:
+        """Copy every table into the new `folder`. Raises UsageError where it exists and is not empty."""
+        return publishing.export_parquet(self._catalog, folder, self._tell)
+
     def compact(self, table: str | None) -> Report:
         """Rewrite files with deleted rows and merge small ones, table by table.
 
         The old files stay for snapshots and queries until `expire` and `vacuum`. Raises NotFound.
         """
-        there = self._tables()
+        there = publishing.tables(self._con)
         names = [table_named(table, there)] if table else there
         before = self._file_count(names)
         for name in names:
             self._tell(str(name))
             with duck_errors(f"compact {name}"):
-                if name == _LEDGER:
+                if name == publishing.OBJECTS:
                     self._con.execute(f"CALL ducklake_flush_inlined_data('{LAKE}', schema_name => 'amci')")
-                self._rewrite(name)
-                while self._merged(name):
-                    pass
+                publishing.rewrite(self._con, name)
+                self._merge(name)
         self._publish_again()
         return {"tables": len(names), "files_before": before, "files_after": self._file_count(names)}
 
@@ -147,82 +151,36 @@ class Maintenance:
             self._forget_schedule(due)
         return report
 
-    def publish(self) -> Report:
-        """Write catalog.duckdb: a plain DuckDB file with a view for each table and the ledger as a table.
-
-        The views name their Parquet files by absolute paths, since DuckDB resolves relative ones against the
-        directory of whoever asks. Columns are matched by Parquet field ids, as DuckLake does, so files
-        written before a column was added or widened read right.
-        """
-        names = [name for name in self._tables() if name != _LEDGER]
-        ledger = self._con.execute(f"SELECT * FROM {LEDGER} ORDER BY object_id, version").to_arrow_table()
-        with replacing(self._workspace.published) as part, duckdb.connect(str(part)) as plain:
-            _copy_ledger(plain, ledger)
-            for name in names:
-                self._tell(str(name))
-                with duck_errors(f"publish {name}"):
-                    self._rewrite(name)
-                    plain.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name.schema)}")
-                    plain.execute(
-                        f"CREATE VIEW {quoted(name.schema, name.table)} AS {self._plain_select(name)}"
-                    )
-            plain.close()
-        return {"file": self._workspace.relative(self._workspace.published), "tables": len(names)}
-
-    def export_parquet(self, folder: Path) -> Report:
-        """Copy every table into the new `folder` as schema/table/…, hive-partitioned as the table is.
-
-        The folder appears when all of it is there. Raises UsageError where it exists and is not empty.
-        """
-        target = folder.absolute()
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UsageError(f"{folder} exists already and is not empty", hint="name a new folder")
-        part = target.with_name(f".{target.name[:120]}.{os.getpid()}-0.part")
-        names = self._tables()
-        with storage_errors(f"export to {folder}"):
+    def _merge(self, name: TableName) -> None:
+        """Merge a table's small files; very many of them in groups first."""
+        count, typical = self._con.execute(
+            f"SELECT count(*), coalesce(median(data_file_size_bytes), 0)::BIGINT"
+            f" FROM ducklake_list_files('{LAKE}', ?, schema => ?)",
+            [name.table, name.schema],
+        ).fetchall()[0]
+        if count > _TOGETHER and typical * _TOGETHER < _FULL:
+            self._set_full_size(name, typical * _TOGETHER)
             try:
-                for name in names:
-                    self._tell(str(name))
-                    self._export(name, part / name.schema / name.table)
-                files = list(files_below(part))
-                for path in {*files, *(file.parent for file in files)}:
-                    fsync(path)
-                part.replace(target)
-                fsync(target.parent)
+                self._merge_until_done(name)
             finally:
-                shutil.rmtree(part, ignore_errors=True)
-        return {"folder": str(folder), "tables": len(names), "files": len(files)}
+                self._set_full_size(name, _FULL)
+        self._merge_until_done(name)
 
-    def _export(self, name: TableName, into: Path) -> None:
-        into.mkdir(parents=True)
-        by = ", ".join(map(quoted, partition_by(self._con, name)))
-        # The columns stay in the files too, as in post-stage: a reader that guesses types from the names of
-        # folders would take '09' for a number.
-        how = f", PARTITION_BY ({by}), WRITE_PARTITION_COLUMNS true" if by else ""
-        to = into if by else into / "data.parquet"
-        with duck_errors(f"export {name}"):
-            self._con.execute(f"COPY (FROM {name.sql}) TO {literal(str(to))} (FORMAT parquet{how})")
+    def _merge_until_done(self, name: TableName) -> None:
+        """Make one full file after another, as long as that makes the files fewer."""
+        is_less = True
+        while is_less:
+            rows = self._con.execute(
+                f"CALL ducklake_merge_adjacent_files('{LAKE}', ?, schema => ?, max_compacted_files => 1)",
+                [name.table, name.schema],
+            ).fetchall()
+            is_less = any(processed > created for *_, processed, created in rows)
 
-    def _tables(self) -> list[TableName]:
-        rows = self._con.execute(
-            "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? ORDER BY ALL", [LAKE]
-        ).fetchall()
-        return [TableName(*row) for row in rows]
-
-    def _rewrite(self, name: TableName) -> None:
-        """Write files that carry deletes anew, without the deleted rows."""
+    def _set_full_size(self, name: TableName, size: int) -> None:
         self._con.execute(
-            f"CALL ducklake_rewrite_data_files('{LAKE}', ?, schema => ?, delete_threshold => 0)",
-            [name.table, name.schema],
+            f"CALL {LAKE}.set_option('target_file_size', ?, schema => ?, table_name => ?)",
+            [f"{max(size // 1000, 1)}KB", name.schema, name.table],
         )
-
-    def _merged(self, name: TableName) -> bool:
-        """Merge some of a table's small files; whether that made them fewer."""
-        rows = self._con.execute(
-            f"CALL ducklake_merge_adjacent_files('{LAKE}', ?, schema => ?, max_compacted_files => {_PASS})",
-            [name.table, name.schema],
-        ).fetchall()
-        return any(processed > created for *_, processed, created in rows)
 
     def _file_count(self, names: Collection[TableName]) -> int:
         rows = self._con.execute(
@@ -230,31 +188,6 @@ class Maintenance:
             f" JOIN {METADATA}.ducklake_schema s USING (schema_id) WHERE s.end_snapshot IS NULL"
         ).fetchall()
         return sum(count for schema, table, count in rows if TableName(schema, table) in names)
-
-    def _plain_select(self, name: TableName) -> str:
-        """SQL without DuckLake that gives a table's rows."""
-        types = self._catalog.columns(name)
-        files = self._con.execute(
-            f"SELECT data_file FROM ducklake_list_files('{LAKE}', ?, schema => ?)", [name.table, name.schema]
-        ).fetchall()
-        if not files:
-            return f"SELECT {', '.join(f'NULL::{t} AS {quoted(c)}' for c, t in types.items())} WHERE false"
-        ids = self._con.execute(
-            f"SELECT c.column_id, c.column_name FROM {METADATA}.ducklake_column c"
-            f" JOIN {METADATA}.ducklake_table t USING (table_id)"
-            f" JOIN {METADATA}.ducklake_schema s USING (schema_id)"
-            " WHERE c.end_snapshot IS NULL AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
-            "   AND c.parent_column IS NULL AND s.schema_name = ? AND t.table_name = ? ORDER BY c.column_order",
-            [name.schema, name.table],
-        ).fetchall()
-        fields = ", ".join(
-            f"{number}: {{'name': {literal(c)}, 'type': {literal(types[c])}, 'default_value': NULL}}"
-            for number, c in ids
-        )
-        listed = ", ".join(literal(path) for (path,) in files)
-        return (
-            f"SELECT * FROM read_parquet([{listed}], schema => MAP {{{fields}}}, hive_partitioning = false)"
-        )
 
     def _publish_again(self) -> None:
         """Where the lake was published: anew, before files go that the published views name."""
@@ -286,13 +219,6 @@ class Maintenance:
                 f"DELETE FROM {METADATA}.ducklake_files_scheduled_for_deletion"
                 " WHERE path IN (SELECT path FROM gone)"
             )
-
-
-def _copy_ledger(plain: duckdb.DuckDBPyConnection, ledger: pa.Table) -> None:
-    plain.execute("CREATE SCHEMA amci")
-    plain.register("ledger", ledger)
-    plain.execute("CREATE TABLE amci.objects AS FROM ledger")
-    plain.unregister("ledger")
 
 
 def _older(paths: Iterable[Path], cutoff: datetime) -> list[Path]:

@@ -60,6 +60,7 @@ def _distinct(rules: dict[str, PiiRule]) -> dict[str, PiiRule]:
 #: `pii:` of a dataset: column to rule; columns are compared by their catalogue names.
 PiiRules = Annotated[dict[str, PiiRule], AfterValidator(_distinct)]
 
+_NUMBERED = re.compile(r"_\d+$")
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _ZIP_PLUS_4 = re.compile(r"([0-9]{5})-[0-9]{4}")
 _LETTERS = str.maketrans({"ß": "ss", "ä": "ae", "ö": "oe", "ü": "ue", "ø": "o", "æ": "ae"})
@@ -112,8 +113,8 @@ def hashed(text: str, rule: PiiHash, key: bytes | None) -> str | None:
 def protect(batch: pa.RecordBatch, rules: Mapping[str, PiiRule], key: bytes | None) -> pa.RecordBatch:
     """The batch without the columns to drop and with hashes in the columns to hash; NULL stays NULL.
 
-    Columns are text and are matched by their catalogue names; a rule for a column the batch lacks does
-    nothing. Raises ConfigError if a rule is keyed and there is no key.
+    Columns are text and are matched by their catalogue names, with or without a number behind; a rule for a
+    column the batch lacks does nothing. Raises ConfigError if a rule is keyed and there is no key.
     """
     import pyarrow as pa
 
@@ -125,7 +126,9 @@ def protect(batch: pa.RecordBatch, rules: Mapping[str, PiiRule], key: bytes | No
     by_name = {sanitized(column): rule for column, rule in rules.items()}
     fields, arrays = [], []
     for field, array in zip(batch.schema, batch.columns, strict=True):
-        rule = by_name.get(sanitized(field.name))
+        name = sanitized(field.name)
+        # A header that names a column twice makes `email_2` of the second; it is no less personal.
+        rule = by_name.get(name) or by_name.get(_NUMBERED.sub("", name))
         if rule == "drop":
             continue
         fields.append(field)

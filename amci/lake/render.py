@@ -1,4 +1,4 @@
-"""A query's answer as a table for people, or as CSV, JSON or Parquet for programs, written as the rows come."""
+"""A query's answer: a table for people, or CSV, JSON or Parquet for programs, written as the rows come."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,37 +19,42 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from amci.errors import UsageError
+from amci.errors import QueryError, UsageError
 from amci.files import replacing
-from amci.lake.query import Result, Session
+from amci.lake.query import Session
+from amci.lake.result import Result
 from amci.output import Output, aligned, cell_width, shown
 
 #: Rows of a table for people, and how far the others are counted.
 SHOWN_ROWS, COUNTED_ROWS = 100, 100_000
 _WIDEST = 60
+_DATE_BITS = 32
+_PLAN = ("explain_key", "explain_value")
 FORMATS = ("table", "csv", "json", "parquet")
 
 
 def render(session: Session, sql: str, format: str, output: Path | None, out: Output) -> None:  # noqa: A002
     """Run `sql` and write its answer to `output`, complete or not at all, or to standard output.
 
-    - `table`: aligned; the first 100 rows and a line that says how many there are (counted up to 100,000). NULL
-      is NULL, and a text that reads NULL stands in quotes. On a terminal long values and the columns that do not
-      fit are left out, and the last line says so.
-    - `csv`: RFC 4180, UTF-8, a header; NULL is empty and an empty text is `""`; times are ISO 8601; lists and
-      structs are JSON; binary is hexadecimal; intervals are ISO 8601 periods, as in all formats for programs.
-    - `json`: an array of objects; decimals with all their digits; NaN and infinities, which JSON does not have,
-      are null; of columns with the same name the second gets `_2`.
-    - `parquet`: Arrow's types; column names as in JSON.
+    - `table`: aligned; the first 100 rows and a line that says how many there are (counted up to 100,000).
+      NULL is NULL, and a text that reads NULL stands in quotes. On a terminal long values are cut and the
+      columns that do not fit are left out; the last line says so. A plan of EXPLAIN is shown as it is.
+    - `csv`: RFC 4180, UTF-8, with a header; NULL is empty and an empty text is `""`; lists, structs and maps
+      are JSON.
+    - `json`: an array of objects; decimals with all their digits; NaN and infinities, which JSON does not
+      have, are null; of columns with the same name the second gets `_2`.
+    - `parquet`: Arrow's types, intervals as text; column names as in JSON.
 
-    Raises UsageError for another format or Parquet on a terminal, QueryError where the query fails, StorageError
-    where the disk refuses.
+    In text, times are ISO 8601 (UTC with Z), intervals ISO 8601 periods, binary is hexadecimal.
+    Raises UsageError for another format or Parquet on a terminal, QueryError where the query fails,
+    StorageError where the disk refuses.
     """
     if format not in FORMATS:
         raise UsageError(f"there is no format '{format}'", hint=f"one of {', '.join(FORMATS)}")
     if format == "parquet" and output is None and out.stdout.isatty():
         raise UsageError("Parquet is not for a terminal", hint="name a file with --output")
     result = session.run(sql)
+    _refuse_unwritable(result, format)
     if format == "parquet":
         with _binary(output, out) as sink:
             _write_parquet(result, sink)
@@ -61,6 +66,14 @@ def render(session: Session, sql: str, format: str, output: Path | None, out: Ou
             write_json(result, target)
         else:
             write_table(result, target, None if output else out.width)
+
+
+def _refuse_unwritable(result: Result, format: str) -> None:  # noqa: A002
+    """Arrow has no place for these types, and what it makes of them is another value."""
+    unwritable = ("BIT", "TIME WITH TIME ZONE", *(("UNION",) if format == "parquet" else ()))
+    for name, kind in zip(result.columns, result.types, strict=True):
+        if any(re.search(rf"\b{word}\b", kind) for word in unwritable):
+            raise QueryError(f"column {name} has a type that cannot be written", hint="CAST it to VARCHAR")
 
 
 @contextmanager
@@ -84,20 +97,25 @@ def _binary(output: Path | None, out: Output) -> Iterator[IO[bytes]]:
 
 def write_table(result: Result, target: IO[str], width: int | None) -> None:
     """The first rows, aligned; `width` is the terminal's, None for no terminal."""
-    rows = (row for batch in result.batches(1_000) for row in batch)
-    first = list(islice(rows, SHOWN_ROWS))
-    total = len(first) + sum(1 for _ in islice(rows, COUNTED_ROWS + 1 - len(first)))
-    fitting = len(result.columns) if width is None else _fitting(result.columns, first, width)
+    rows: list[tuple[Any, ...]] = []
+    total = 0
+    for batch in result.arrow()[1]:
+        wanted = batch.slice(0, SHOWN_ROWS - len(rows))
+        rows += zip(*(texts(column).to_pylist() for column in wanted.columns), strict=True)
+        total += batch.num_rows
+        if total > COUNTED_ROWS:
+            break
+    if result.columns == _PLAN:
+        target.writelines(f"{plan}\n" for _, plan in rows)
+        return
+    fitting = len(result.columns) if width is None else _fitting(result.columns, rows, width)
     lines = aligned(
         result.columns[:fitting],
-        [row[:fitting] for row in first],
+        [row[:fitting] for row in rows],
         widest=None if width is None else _WIDEST,
         show=_shown,
     )
-    for line in lines:
-        target.write(f"{line}\n")
-    for line in _remarks(total, len(result.columns) - fitting):
-        target.write(f"{line}\n")
+    target.writelines(f"{line}\n" for line in (*lines, *_remarks(total, len(result.columns) - fitting)))
 
 
 def _fitting(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> int:
@@ -114,7 +132,7 @@ def _fitting(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int) 
 def _remarks(total: int, hidden: int) -> Iterator[str]:
     if total > SHOWN_ROWS:
         many = f"more than {COUNTED_ROWS:,}" if total > COUNTED_ROWS else f"{total:,}"
-        yield f"({SHOWN_ROWS} of {many} rows; csv, json and parquet have all: --format, or .mode in the shell)"
+        yield f"({SHOWN_ROWS} of {many} rows; --format csv, json or parquet gives all, in the shell .mode)"
     else:
         yield f"({total} row{'' if total == 1 else 's'})"
     if hidden:
@@ -122,13 +140,9 @@ def _remarks(total: int, hidden: int) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "NULL"
     if isinstance(value, str):
         return f"'{value}'" if value == "NULL" else value
-    if isinstance(value, list | dict | tuple | bytes):
-        return as_json(value)
-    return shown(value)
+    return "NULL" if value is None else shown(value)
 
 
 def write_csv(result: Result, target: IO[str]) -> None:
@@ -164,24 +178,33 @@ def write_json(result: Result, target: IO[str]) -> None:
 
 
 def texts(column: pa.Array) -> pa.Array:
-    """The column itself where it holds numbers, truths or text; else the text each of its values has in a file."""
+    """The column itself where it holds numbers, truths or text; else its values as text in a file."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return texts(column.storage)
     if pa.types.is_dictionary(kind):
         return column.cast(kind.value_type)
-    if pa.types.is_timestamp(kind):
-        zone = "Z" if kind.tz else ""
-        spelt = column.cast(pa.timestamp(kind.unit)).cast(pa.string())
-        spelt = pc.replace_substring(pc.replace_substring_regex(spelt, r"\.0+$", ""), " ", "T")
-        return pc.binary_join_element_wise(spelt, zone, "")
-    if pa.types.is_time(kind):
-        return pc.replace_substring_regex(column.cast(pa.string()), r"\.0+$", "")
-    if pa.types.is_date(kind):
-        return column.cast(pa.string())
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind):
+        return _moments(column)
     if _is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_interval(kind):
-        return pa.array([v if v is None else _text(v) for v in column.to_pylist()], pa.string())
+        values = column.to_pylist(maps_as_pydicts="strict")
+        return pa.array([value if value is None else _text(value) for value in values], pa.string())
     return column
+
+
+def _moments(column: pa.Array) -> pa.Array:
+    """ISO 8601; DuckDB's infinite dates and times are the largest and the smallest number there is."""
+    kind = column.type
+    zone = "Z" if pa.types.is_timestamp(kind) and kind.tz else ""
+    plain = column.cast(pa.timestamp(kind.unit)) if zone else column
+    spelt = pc.replace_substring(pc.replace_substring_regex(plain.cast(pa.string()), r"\.0+$", ""), " ", "T")
+    spelt = pc.binary_join_element_wise(spelt, zone, "")
+    numbers = pc.abs(column.view(pa.int32() if kind.bit_width == _DATE_BITS else pa.int64()))
+    is_infinite = pc.equal(numbers, 2 ** (kind.bit_width - 1) - 1)
+    if not pc.any(is_infinite).as_py():
+        return spelt
+    is_past = pc.less(column.view(pa.int32() if kind.bit_width == _DATE_BITS else pa.int64()), 0)
+    return pc.if_else(is_infinite, pc.if_else(is_past, "-infinity", "infinity"), spelt)
 
 
 def _is_nested(kind: pa.DataType) -> bool:

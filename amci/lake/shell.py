@@ -1,4 +1,4 @@
-"""The SQL shell: on a terminal a conversation with completion and history, else a script from standard input."""
+"""The SQL shell: a conversation with completion and history, or a script from standard input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HELP = """SQL statements end in ; and may take several lines.
 def converse(session: Session, out: Output, history_file: Path) -> None:
     """Answer statements until there are no more.
 
-    On a terminal: errors are shown and the shell goes on; what was typed is kept in `history_file` (mode 0600).
+    On a terminal: errors are shown and the shell goes on; what was typed stays in `history_file`, mode 0600.
     Elsewhere: the statements of standard input, one after another; the first error ends it and is raised.
     """
     shell = Shell(session, out)
@@ -133,7 +133,6 @@ def _talk(shell: Shell, history_file: Path) -> None:
     from prompt_toolkit.history import FileHistory
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
     from prompt_toolkit.lexers import PygmentsLexer
-    from pygments.lexers.sql import SqlLexer
 
     with storage_errors("keep the shell's history"):
         history_file.parent.mkdir(parents=True, exist_ok=True)
@@ -152,8 +151,8 @@ def _talk(shell: Shell, history_file: Path) -> None:
 
     prompt: PromptSession[str] = PromptSession(
         history=FileHistory(str(history_file)),
-        completer=WordCompleter(words(shell), ignore_case=True, WORD=True, match_middle=False),
-        lexer=PygmentsLexer(SqlLexer),
+        completer=WordCompleter(words(shell), ignore_case=True, WORD=True),
+        lexer=PygmentsLexer.from_filename("statement.sql"),
         multiline=True,
         key_bindings=keys,
         prompt_continuation=_MORE,

@@ -20,7 +20,7 @@ from amci.state import State
 Row = dict[str, Any]
 
 #: A change that touches more tables than this is told by their number.
-_NAMED = 4
+_NAMED = 2
 #: Objects shown with a table.
 _NEWEST = 20
 
@@ -175,7 +175,8 @@ def table_named(name: str, there: Sequence[TableName]) -> TableName:
             f"several tables are called '{name}'", hint=f"say one of {', '.join(sorted(map(str, meant)))}"
         )
     known = {t.table: str(t) for t in there} | {str(t): str(t) for t in there}
-    near = list(dict.fromkeys(known[n] for n in difflib.get_close_matches(name, known, n=5)))[:3]
+    close = [known[n] for n in difflib.get_close_matches(name, known, n=5)]
+    near = list(dict.fromkeys([*close, *(str(t) for t in there if name in str(t))]))[:3]
     hint = f"did you mean {' or '.join(near)}?" if near else "`amci lake tables` lists the tables"
     raise NotFound(f"no table '{name}'", hint=hint)
 

@@ -1,4 +1,4 @@
-"""Whether a statement only reads, and only what its session shows: judged on the tree of DuckDB's own parser."""
+"""Whether a statement only reads, and only what its session shows, judged on DuckDB's own parse tree."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def is_complete(text: str) -> bool:
 def checked(con: duckdb.DuckDBPyConnection, sql: str, scope: Scope) -> str:
     """The one reading statement in `sql`.
 
-    Raises UnknownTable for a table that is not in `scope`, QueryError for anything that is wrong, writes, changes
-    settings, reads files, or looks behind the catalog or, in a session for one tenant, behind its views.
+    Raises UnknownTable for a table that is not in `scope`, QueryError for anything that is wrong, writes,
+    changes settings, reads files, or looks behind the catalog or behind the views of one tenant.
     """
     statements = split(sql)
     if not statements:
@@ -151,7 +151,7 @@ def _check_tree(tree: Any, scope: Scope) -> None:
 
 
 def _check_table(parts: list[str], scope: Scope) -> None:
-    """A table is known by name, so that DuckDB never takes the name for that of a file or of another catalog."""
+    """A table is known by name, so that DuckDB never takes the name for a file's or another catalog's."""
     catalog, schema, table = (part.lower() for part in parts)
     shown = ".".join(part for part in parts if part)
     if "__ducklake" in shown.lower():
@@ -197,22 +197,24 @@ def _forbidden(scope: Scope) -> frozenset[str]:
 
 
 def _check_words(con: duckdb.DuckDBPyConnection, text: str, scope: Scope) -> None:
-    """The same rules for a PIVOT without IN, whose tree DuckDB does not give: on its words, and more strictly."""
+    """The same rules, more strictly, on the words of a PIVOT without IN, for its tree is not to be had."""
     functions = con.execute(
-        "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE function_type IN ('table', 'table_macro')"
+        "SELECT DISTINCT lower(function_name) FROM duckdb_functions()"
+        " WHERE function_type IN ('table', 'table_macro')"
     ).fetchall()
     refused = ({name for (name,) in functions} - scope.functions) | _forbidden(scope)
     hidden = {view for _, view in scope.built_in} | {"lake", *_BUILT_IN_CATALOGS} if scope.tenant else set()
+    tables = {table for _, table in scope.tables}
     words = list(_words(text))
     for before, word, following in zip([";", *words], words, [*words[1:], ";"], strict=False):
         name = word.strip("\"'").lower()
         calls = following == "(" and (name in refused or before == ".")
-        is_file = (
+        is_file = name not in tables and (
             re.search(r"[/\\]|^\$|\.(?:" + "|".join(_FILES) + r")$", name) is not None
             or (before == "." and name in _FILES)
             or (word.lower() in ("e", "x", "b", "u") and following.startswith(("'", "&")))
         )
-        if calls or (is_file and word != "/") or "__ducklake" in name or name in hidden:
+        if calls or (is_file and word.strip("/")) or "__ducklake" in name or name in hidden:
             raise QueryError(
                 f"this PIVOT cannot be checked because of {name}", hint="give the values: PIVOT … ON … IN (…)"
             )

@@ -59,7 +59,7 @@ class Lake:
 def lake(site: Any) -> Lake:
     tables = {}
     for name in site.tables():
-        columns = site.query(f"SELECT column_name, data_type FROM (DESCRIBE {name})")
+        columns = site.query(f"SELECT column_name, column_type FROM (DESCRIBE {name})")
         rows = site.query(
             f"SELECT o.key, t.* EXCLUDE (_object_id) FROM {name} t"
             " JOIN (SELECT DISTINCT object_id, key FROM amci.objects) o ON o.object_id = t._object_id ORDER BY ALL"
@@ -100,7 +100,7 @@ def copied(site_of: Callable[[Path], Any], source: Path, to: Path) -> Any:
 @pytest.fixture(scope="session", params=["first", "second"])
 def scenario(
     request: pytest.FixtureRequest,
-    server: Any,
+    amci: Any,
     site_of: Callable[[Path], Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Scenario:
@@ -108,11 +108,11 @@ def scenario(
     site = site_of(folder / "before")
     first_delivery(site)
     if request.param == "second":
-        assert server.run("drain", "--home", str(site.workspace.home))[0] == 3
+        assert amci("drain", "--home", str(site.workspace.home))[0] == 3
         second_delivery(site)
     counted = copied(site_of, site.workspace.home, folder / "counted")
     names = folder / "points"
-    assert server.run("drain", "--home", str(counted.workspace.home), fault=f"count:{names}")[0] == 3
+    assert amci("drain", "--home", str(counted.workspace.home), fault=f"count:{names}")[0] == 3
     return Scenario(site.workspace.home, names.read_text(encoding="utf-8").split(), lake(counted))
 
 
@@ -141,7 +141,7 @@ def assert_whole(site: Any) -> None:
 def test_a_killed_drain_is_taken_up_where_it_died(
     scenario: Scenario,
     share: int,
-    server: Any,
+    amci: Any,
     site_of: Callable[[Path], Any],
     tmp_path: Path,
     request: pytest.FixtureRequest,
@@ -151,9 +151,9 @@ def test_a_killed_drain_is_taken_up_where_it_died(
     for number in points[share::2]:
         site = copied(site_of, scenario.before, tmp_path / f"{number}")
         home = str(site.workspace.home)
-        code, said = server.run("drain", "--home", home, fault=f"kill:{number}")
+        code, said = amci("drain", "--home", home, fault=f"kill:{number}")
         assert code == -signal.SIGKILL, f"point {number}: {said}"
-        code, said = server.run("drain", "--home", home)
+        code, said = amci("drain", "--home", home)
         assert code in (0, 3), f"point {number} ({scenario.points[number - 1]}): {said}"
         assert lake(site) == scenario.after, f"after point {number} ({scenario.points[number - 1]})"
         assert_whole(site)

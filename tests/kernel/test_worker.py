@@ -396,6 +396,32 @@ def test_a_worker_takes_over_what_a_dead_one_left_and_tells_of_what_is_abandoned
     assert isinstance(abandoned.error, LeaseLost)
 
 
+def test_a_due_run_nobody_has_time_for_does_not_make_the_worker_spin(
+    store: RunStore, clock: SteppingClock
+) -> None:
+    class CountingClock(SteppingClock):
+        def wait(self, event: threading.Event, pause: timedelta) -> bool:
+            pauses.append(pause)
+            return super().wait(event, min(pause, SOON / 4))
+
+    pauses: list[timedelta] = []
+    counting = CountingClock()
+    store.create([new("busy"), new("due", run_after=clock.now() + LONG / 10)])
+
+    def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        if runs[0].idempotency_key == "busy":
+            until(lambda: len(pauses) > 5)
+            counting.forward(LONG / 9)
+            del pauses[:]
+            until(lambda: len(pauses) > 20)
+            assert sum(not pause for pause in pauses) < 5
+        return done(runs)
+
+    store = RunStore(store._state, counting)
+    worker = Worker(store, [Acts(act)], counting, name="w", lease=LONG, on_finished=lambda *_: None)
+    assert drain(worker, LONG) == tally(succeeded=2)
+
+
 def test_a_run_cancelled_while_it_is_handled_stays_cancelled(
     store: RunStore, working: Working, told: Told
 ) -> None:

@@ -109,3 +109,10 @@ def test_a_keyed_column_without_a_key_is_a_mistake_in_the_configuration(key: byt
 def test_mistaken_rules_are_refused(given: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         rules(**given)
+
+
+def test_a_column_named_twice_is_protected_twice() -> None:
+    batch = pa.RecordBatch.from_pydict({"email": ["a@b.c"], "email_2": ["a@b.c"]})
+    rules = {"email": PiiHash(hash="email")}
+    protected = protect(batch, rules, None).to_pydict()
+    assert protected["email"] == protected["email_2"] == [hashed("a@b.c", rules["email"], None)]

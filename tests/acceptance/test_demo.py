@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amci import demo, samples
+from amci.errors import AmciError, UsageError
+from amci.output import Output
+
+AMCI = Path(sys.executable).parent / "amci"
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The demo, once, by the command line."""
+    home = tmp_path_factory.mktemp("with space") / "demo here"
+    done = subprocess.run([AMCI, "demo", home, "--json"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return home, json.loads(done.stdout)
+
+
+def test_every_file_became_what_was_expected(shown: tuple[Path, dict[str, Any]]) -> None:
+    first, second = shown[1]["deliveries"]
+    delivered = [samples.first_delivery(), samples.second_delivery()]
+    for files, wanted in zip((first, second), delivered, strict=True):
+        assert [(f["key"], f["outcome"]) for f in files] == [(s.key, s.expect) for s in wanted]
+
+
+def test_what_is_in_the_lake_has_rows_and_what_is_not_has_a_reason(
+    shown: tuple[Path, dict[str, Any]],
+) -> None:
+    for file in (f for files in shown[1]["deliveries"] for f in files):
+        is_in = file["outcome"] in ("loaded", "replaced")
+        assert (file["rows"] > 0) is is_in
+        assert is_in or file["reason"]
+
+
+def test_rows_that_a_rule_kept_out_are_told(shown: tuple[Path, dict[str, Any]]) -> None:
+    first, second = shown[1]["deliveries"]
+    key = "blue-kettle/shop/orders/orders-2026-10-02.csv"
+    (spoilt,), (mended,) = ([f for f in files if f["key"] == key] for files in (first, second))
+    assert "2 in quarantine: quality rule range_quantity" in spoilt["reason"]
+    assert "1 in quarantine: quality rule unique_order_id_line" in spoilt["reason"]
+    assert mended["reason"] == ""
+    assert mended["rows"] == spoilt["rows"] + 2
+
+
+def test_the_example_dataset_keeps_personal_data_out(shown: tuple[Path, dict[str, Any]]) -> None:
+    home = shown[0]
+    names = [b"@Example.com", b"@example.com", b"+1 555 01", b"Castillo"]
+    raw = (home / "raw/blue-kettle/shop/orders/orders-2026-10-02.csv").read_bytes()
+    assert b"@Example.com" in raw
+    written = [p for part in ("stage", "state", "logs", "quarantine") for p in (home / part).rglob("*")]
+    for path in (p for p in written if p.is_file()):
+        found = [name for name in names if name in path.read_bytes()]
+        assert not found, path
+
+
+def test_the_questions_have_answers(shown: tuple[Path, dict[str, Any]]) -> None:
+    costs, keywords, orders = (answer["rows"] for answer in shown[1]["answers"])
+    assert {row["tenant"] for row in costs} == {"northwind-outdoor", "blue-kettle", "atlas_pets"}
+    assert {row["month"] for row in costs} == {"2026-09", "2026-10"}
+    assert len(keywords) == 5
+    assert all(len(row["email_hash"]) == 13 and row["key"].endswith(".csv") for row in orders)
+
+
+def test_the_commands_to_go_on_with_work(shown: tuple[Path, dict[str, Any]]) -> None:
+    commands = [c for c in shown[1]["next"] if " up " not in c and " sql " not in c]
+    assert len(commands) == 4
+    for command in commands:
+        done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+def test_without_a_directory_it_says_where_it_is_and_what_became_of_each_file(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [AMCI, "demo"],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (home,) = tmp_path.glob("amci-demo-*")
+    assert f"The workspace is {home}. Go on with:" in done.stdout
+    lines = done.stdout.splitlines()
+    for sample in samples.first_delivery() + samples.second_delivery():
+        told = [ln for ln in lines if ln.startswith(sample.expect) and ln.endswith(f"  {sample.key}")]
+        assert [line for line in told if sample.about in line], sample.key
+
+
+def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("")
+    with pytest.raises(UsageError, match="is not empty"):
+        demo.show(Output(), tmp_path)
+
+
+def test_an_outcome_that_is_not_the_expected_one_is_an_error_that_names_the_file() -> None:
+    fine = demo.Became(key="a", about="", expected="skipped", outcome="skipped", rows=0, reason="")
+    demo.insist([fine])
+    wrong = demo.Became(key="b", about="", expected="skipped", outcome="loaded", rows=3, reason="")
+    with pytest.raises(AmciError, match=r"1 files .*\nb: loaded, expected skipped") as told:
+        demo.insist([fine, wrong])
+    assert told.value.exit_code == 1

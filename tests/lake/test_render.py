@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import resource
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from amci.errors import QueryError, UsageError
+from amci.lake.catalog import Catalog
+from amci.lake.query import Session, session
+from amci.lake.render import render
+from amci.output import Output
+from amci.workspace import Workspace
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    workspace = Workspace(tmp_path_factory.mktemp("lake"))
+    Catalog(workspace, memory_limit=256 * MIB, threads=1).close()
+    with session(workspace, memory_limit=256 * MIB, timeout=timedelta(seconds=60), threads=1) as found:
+        yield found
+
+
+def printed(lake: Session, sql: str, form: str) -> str:
+    stdout = io.StringIO()
+    render(lake, sql, form, None, Output(stdout=stdout))
+    return stdout.getvalue()
+
+
+ODD = (
+    "SELECT NULL AS nothing, '' AS empty, 'NULL' AS word, 'a\"b,c' AS quoted, e'x\\ny' AS lines,"
+    " 12345678901234567.89::DECIMAL(38, 2) AS amount, sum(x) AS total, 'nan'::DOUBLE AS nan, true AS yes,"
+    " TIMESTAMP '2026-11-01 06:00:00' AS at, TIMESTAMPTZ '2026-11-01 06:00:00.5+01' AS zoned,"
+    " DATE '2026-11-01' AS day, TIME '06:00:00' AS hour, [1, NULL] AS list, {'a': 1.50} AS struct,"
+    " MAP {'k': 1} AS map, '\\xAA'::BLOB AS bytes, INTERVAL '1 month 2 days' AS period,"
+    " TIMESTAMP_NS '2026-11-01 00:00:00.000000001' AS nanos, DATE 'infinity' AS never"
+    " FROM (VALUES (9007199254740993), (1)) v(x)"
+)
+
+
+def test_csv_is_rfc_4180_with_null_told_from_empty(lake: Session) -> None:
+    text = printed(lake, ODD, "csv")
+    assert text.endswith("\r\n")
+    assert '\r\n,"",NULL,"a""b,c","x\ny",12345678901234567.89,9007199254740994,NaN,true,' in text
+    header, row = csv.reader(io.StringIO(text, newline=""))
+    assert dict(zip(header, row, strict=True)) | {"nan": ""} == {
+        "nothing": "",
+        "empty": "",
+        "word": "NULL",
+        "quoted": 'a"b,c',
+        "lines": "x\ny",
+        "amount": "12345678901234567.89",
+        "total": "9007199254740994",
+        "nan": "",
+        "yes": "true",
+        "at": "2026-11-01T06:00:00",
+        "zoned": "2026-11-01T05:00:00.500000Z",
+        "day": "2026-11-01",
+        "hour": "06:00:00",
+        "list": "[1, null]",
+        "struct": '{"a": 1.50}',
+        "map": '{"k": 1}',
+        "bytes": "aa",
+        "period": "P1M2DT0S",
+        "nanos": "2026-11-01T00:00:00.000000001",
+        "never": "infinity",
+    }
+
+
+def test_json_keeps_every_digit_and_type(lake: Session) -> None:
+    (row,) = json.loads(printed(lake, ODD, "json"), parse_float=Decimal)
+    assert row["amount"] == Decimal("12345678901234567.89")
+    assert row["total"] == 9007199254740994
+    assert (row["nothing"], row["nan"], row["empty"], row["word"]) == (None, None, "", "NULL")
+    assert (row["list"], row["struct"], row["map"]) == ([1, None], {"a": Decimal("1.50")}, {"k": 1})
+    assert (row["at"], row["zoned"]) == ("2026-11-01T06:00:00", "2026-11-01T05:00:00.500000Z")
+    assert (row["period"], row["bytes"], row["yes"]) == ("P1M2DT0S", "aa", True)
+
+
+def test_json_of_no_rows_and_of_many_is_an_array(lake: Session) -> None:
+    assert json.loads(printed(lake, "FROM amci.objects", "json")) == []
+    numbers = json.loads(printed(lake, "SELECT range AS n FROM range(120000) ORDER BY 1", "json"))
+    assert [row["n"] for row in numbers] == list(range(120_000))
+
+
+def test_columns_of_one_name_are_all_kept(lake: Session, tmp_path: Path) -> None:
+    sql = "SELECT 1 AS a, 2 AS a, 3 AS a_2"
+    assert json.loads(printed(lake, sql, "json")) == [{"a": 1, "a_3": 2, "a_2": 3}]
+    assert printed(lake, sql, "csv") == "a,a,a_2\r\n1,2,3\r\n"
+    render(lake, sql, "parquet", tmp_path / "a.parquet", Output())
+    assert pq.read_table(tmp_path / "a.parquet").to_pylist() == [{"a": 1, "a_3": 2, "a_2": 3}]
+
+
+def test_parquet_has_the_rows_with_their_types(lake: Session, tmp_path: Path) -> None:
+    render(lake, ODD, "parquet", tmp_path / "odd.parquet", Output())
+    (row,) = pq.read_table(
+        tmp_path / "odd.parquet", columns=["amount", "total", "at", "period", "list"]
+    ).to_pylist()
+    assert row["amount"] == Decimal("12345678901234567.89")
+    assert row["total"] == 9007199254740994
+    assert (row["at"].isoformat(), row["period"], row["list"]) == (
+        "2026-11-01T06:00:00",
+        "P1M2DT0S",
+        [1, None],
+    )
+
+
+def test_a_table_is_aligned_and_tells_null_from_the_word(lake: Session) -> None:
+    sql = (
+        "SELECT * FROM (VALUES (1, 'a', NULL), (200, '猫', 'NULL'), (NULL, '', 'x')) v(n, s, t) ORDER BY ALL"
+    )
+    assert printed(lake, sql, "table").splitlines() == [
+        "   n  s   t",
+        "----  --  ------",
+        "   1  a   NULL",
+        " 200  猫  'NULL'",
+        "NULL      x",
+        "(3 rows)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"), [(100, "(100 rows)"), (101, "(100 of 101 rows;"), (300_000, "more than 100,000 rows")]
+)
+def test_a_table_shows_a_hundred_rows_and_says_how_many_there_are(
+    lake: Session, rows: int, says: str
+) -> None:
+    lines = printed(lake, f"FROM range({rows})", "table").splitlines()
+    assert len(lines) == 103
+    assert says in lines[-1]
+
+
+def test_a_plan_is_shown_as_it_is(lake: Session) -> None:
+    plan = printed(lake, "EXPLAIN SELECT count(*) FROM amci.objects", "table")
+    assert "␤" not in plan
+    assert len(plan.splitlines()) > 5
+
+
+def test_on_a_terminal_long_values_are_cut_and_columns_that_do_not_fit_left_out(lake: Session) -> None:
+    leader, follower = pty.openpty()
+    with os.fdopen(follower, "w") as terminal, os.fdopen(leader, "rb", buffering=0) as screen:
+        import termios
+
+        termios.tcsetwinsize(follower, (24, 80))
+        sql = "SELECT repeat('x', 90) AS long, 1 AS one, repeat('y', 20) AS more, 2 AS last"
+        render(lake, sql, "table", None, Output(stdout=terminal))
+        terminal.flush()
+        seen = screen.read(4096).decode()
+        with pytest.raises(UsageError, match="terminal"):
+            render(lake, sql, "parquet", None, Output(stdout=terminal))
+    assert "x" * 59 + "…" in seen
+    assert "one" in seen
+    assert "yyy" not in seen
+    assert "(2 more columns" in seen
+    assert "x" * 90 in printed(lake, sql, "table")
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
+def test_an_output_file_is_complete_or_absent(lake: Session, tmp_path: Path, form: str) -> None:
+    wanted, failed = tmp_path / "new" / "wanted", tmp_path / "failed"
+    stdout = io.StringIO()
+    render(lake, "SELECT range AS n FROM range(3)", form, wanted, Output(stdout=stdout))
+    assert wanted.stat().st_size > 0
+    assert stdout.getvalue() == ""
+    late = "SELECT CASE WHEN range < 200000 THEN range ELSE error('late') END FROM range(200001)"
+    with pytest.raises(QueryError, match="late"):
+        render(lake, late if form != "table" else "SELECT error('late')", form, failed, Output(stdout=stdout))
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "json"])
+def test_a_large_answer_is_written_as_it_comes(lake: Session, tmp_path: Path, form: str) -> None:
+    sql = "SELECT range AS n, repeat('x', 400) || range AS t FROM range({})"
+    render(lake, sql.format(100_000), form, tmp_path / "small", Output())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    render(lake, sql.format(700_000), form, tmp_path / "large", Output())
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    # The rows alone are 280 MB.
+    assert grown_kib < 120_000
+
+
+@pytest.mark.parametrize("kind", ["TIMETZ '06:00:00+02'", "'101'::BIT", "['101'::BIT]"])
+def test_a_type_that_would_change_its_value_is_refused(lake: Session, kind: str) -> None:
+    with pytest.raises(QueryError, match="column v"):
+        printed(lake, f"SELECT {kind} AS v", "csv")
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(lake: Session) -> None:
+    with pytest.raises(UsageError, match="xlsx") as refused:
+        printed(lake, "SELECT 1", "xlsx")
+    assert refused.value.hint == "one of table, csv, json, parquet"

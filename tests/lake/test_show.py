@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from amci.clock import SystemClock
+from amci.engine import open_engine
+from amci.errors import NotFound
+from amci.lake import show
+from amci.lake.objects import ObjectStore
+from amci.lake.query import Session, session
+from amci.state import State
+from amci.workspace import Workspace
+
+REACH = "blue-kettle/workflow=reach/schedule=daily/2026-10-{}-reach-ver1.csv"
+OTHER = "atlas_pets/workflow=reach/schedule=daily/2026-10-01-reach-ver1.csv"
+TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"
+
+
+def write(workspace: Workspace, key: str, text: str) -> None:
+    path = workspace.raw / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    # Long landed, so that nothing has to settle; the size tells versions apart.
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def drain(workspace: Workspace) -> None:
+    with open_engine(workspace, SystemClock(), {}) as engine:
+        engine.drain(threading.Event())
+
+
+@contextmanager
+def reading(workspace: Workspace) -> Iterator[Session]:
+    with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = Workspace(tmp_path_factory.mktemp("show"))
+    workspace.settings_file.write_text("notify: []\n")
+    for tenant in ("blue-kettle", "atlas_pets"):
+        path = workspace.config / "tenants" / f"{tenant}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"tenant: {tenant}\n")
+    write(workspace, REACH.format("01"), "campaign,users\nA,1\nB,\nC,3\n")
+    write(workspace, REACH.format("02"), "campaign,users\nA,4\n")
+    write(workspace, OTHER, "campaign,users\nZ,9\n")
+    write(workspace, "nobody/knows.me", "x")
+    drain(workspace)
+    write(workspace, REACH.format("02"), "campaign,users\nA,4\nB,5\n")
+    drain(workspace)
+    return workspace
+
+
+def test_tables_counts_rows_objects_tenants_and_files(workspace: Workspace) -> None:
+    with reading(workspace) as opened:
+        by_name = {row["table"]: row for row in show.tables(opened)}
+        assert set(by_name) == {TABLE, "adtech_amc.atlas_pets_reach_daily_ver1"}
+        row = by_name[TABLE]
+        truth = opened.rows(f"SELECT count(*) AS n FROM {TABLE}")[0]["n"]
+    assert (row["rows"], row["objects"], row["tenants"]) == (5, 2, 1)
+    assert row["rows"] == truth
+    assert row["files"] >= 1
+    assert row["bytes"] > 0
+    assert row["loaded_at"] is not None
+
+
+def test_tables_of_one_tenant_leaves_the_others_out(workspace: Workspace) -> None:
+    with reading(workspace) as opened:
+        assert [row["table"] for row in show.tables(opened, "atlas_pets")] == [
+            "adtech_amc.atlas_pets_reach_daily_ver1"
+        ]
+        assert show.tables(opened, "nobody") == []
+
+
+@pytest.mark.parametrize("name", [TABLE, "blue_kettle_reach_daily_ver1"])
+def test_a_table_is_shown_by_its_full_and_its_bare_name(workspace: Workspace, name: str) -> None:
+    with reading(workspace) as opened:
+        found = show.table(opened, name)
+    assert found["table"] == TABLE
+    assert found["rows"] == 5
+    assert found["partition_by"] == ["customer_hash", "export_year", "export_month"]
+    assert {"column": "users", "type": "BIGINT", "nulls": 1} in found["columns"]
+    assert {(o["key"], o["version"], o["rows"]) for o in found["objects"]} == {
+        (REACH.format("01"), 1, 3),
+        (REACH.format("02"), 2, 2),
+    }
+
+
+@pytest.mark.parametrize("name", ["blue_kettle_reach_daily_ver2", "adtech_amc.blue_kettle_reach", "kettle"])
+def test_an_unknown_table_is_not_found_with_near_matches(workspace: Workspace, name: str) -> None:
+    with reading(workspace) as opened, pytest.raises(NotFound) as missing:
+        show.table(opened, name)
+    assert TABLE in missing.value.hint
+
+
+def test_partitions_have_their_rows_and_objects(workspace: Workspace) -> None:
+    with reading(workspace) as opened:
+        columns, rows = show.partitions(opened, TABLE)
+        assert show.partitions(opened, "amci.objects") == ([], [])
+    assert columns == ["customer_hash", "export_year", "export_month"]
+    assert rows == [
+        {
+            "customer_hash": "blue-kettle",
+            "export_year": "2026",
+            "export_month": "10",
+            "rows": 5,
+            "objects": 2,
+        }
+    ]
+
+
+def test_snapshots_say_what_changed_newest_first(workspace: Workspace) -> None:
+    with reading(workspace) as opened:
+        found = show.snapshots(opened, 3)
+        every = show.snapshots(opened, 1000)
+    assert [row["snapshot"] for row in found] == sorted((row["snapshot"] for row in every), reverse=True)[:3]
+    assert found[0]["changes"] == f"inserted into {TABLE}; deleted from {TABLE}"
+    assert any(f"created adtech_amc.atlas_pets_reach_daily_ver1, {TABLE}" in row["changes"] for row in every)
+
+
+def test_history_tells_versions_runs_and_quarantine(workspace: Workspace) -> None:
+    with State.read_only(workspace.state) as state:
+        objects = ObjectStore(state, SystemClock())
+        (entry,) = show.history(objects, state, "2026-10-02-reach-ver1.csv")
+        (lost,) = show.history(objects, state, "knows.me")
+        with pytest.raises(NotFound):
+            show.history(objects, state, "never-seen.csv")
+    assert (entry["root"], entry["key"], entry["tenant_id"]) == ("raw", REACH.format("02"), "blue-kettle")
+    assert [v["version"] for v in entry["versions"]] == [1, 2]
+    assert [(r["kind"], r["status"]) for r in entry["runs"]] == [
+        ("light", "SUCCEEDED"),
+        ("heavy", "SUCCEEDED"),
+        ("light", "SUCCEEDED"),
+        ("heavy", "SUCCEEDED"),
+    ]
+    assert entry["quarantine"] == []
+    assert lost["runs"] == []
+    assert [q["stage"] for q in lost["quarantine"]] == ["route"]

@@ -1,0 +1,438 @@
+"""What becomes of files in a workspace, whatever happens to them: the engine end to end, in this process."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amci.errors import IllegalMove, NotFound, WorkspaceBusy
+from amci.runs import RunStatus
+from amci.workspace import Workspace
+
+KEY = "adtech/d/t/a.csv"
+AMC = "acme/workflow=reach/schedule=daily/2026-09-21-reach-ver1.csv"
+
+
+def rows(site: Any, columns: str = "v", table: str = "adtech_d.t") -> list[Any]:
+    found = site.query(f"SELECT {columns} FROM {table} ORDER BY ALL")
+    return [row[0] for row in found] if "," not in columns else found
+
+
+@pytest.fixture
+def d(site: Any) -> Any:
+    """A workspace with a plain dataset `d`."""
+    site.dataset("d")
+    return site
+
+
+def test_a_file_delivered_a_hundred_times_is_there_once(d: Any) -> None:
+    with d.engine() as engine:
+        for _ in range(100):
+            d.put(KEY, "v\n1\n2\n")
+            engine.ingest.look_everywhere()
+        engine.work(threading.Event())
+        d.put(KEY, "v\n1\n2\n")
+        engine.drain(threading.Event())
+    assert rows(d) == [1, 2]
+    assert len(d.ledger()) == 1
+    assert d.state("SELECT version FROM objects") == [(101,)]
+
+
+def test_the_same_content_under_another_name_is_another_object(d: Any) -> None:
+    d.put(KEY, "v\n1\n")
+    d.put("adtech/d/t/b.csv", "v\n1\n")
+    d.drain()
+    assert rows(d) == [1, 1]
+    assert [key for key, _, _ in d.ledger()] == [KEY, "adtech/d/t/b.csv"]
+
+
+def test_content_may_go_back_to_what_it_was(d: Any) -> None:
+    for content in ("v\n1\n", "v\n2\n", "v\n1\n"):
+        d.put(KEY, content)
+        d.drain()
+    assert rows(d) == [1]
+    assert d.ledger() == [(KEY, 3, 1)]
+
+
+def test_content_that_goes_back_while_its_older_version_waits_is_not_taken_for_a_repeat(d: Any) -> None:
+    d.put(KEY, "v\n1\n")
+    d.drain()
+    # The light run itself brings the next version, so that its run stands in line before the heavy one.
+    d.dataset("d", light="meanwhile")
+    d.transform(
+        "meanwhile.py",
+        "def meanwhile(rows, obj):\n"
+        "    for act in hooks:\n        act()\n    hooks.clear()\n    return rows\n"
+        "hooks = []\n",
+    )
+    d.put(KEY, "v\n2\n")
+    with d.engine() as engine:
+        finish = engine.runs.finish
+
+        def late(runs: Any, outcomes: Any) -> Any:
+            if runs[0].kind == "light" and runs[0].payload["version"] == 2:
+                d.put(KEY, "v\n1\n")
+                engine.ingest.look_everywhere()
+            return finish(runs, outcomes)
+
+        engine.runs.finish = late
+        engine.drain(threading.Event())
+    assert rows(d) == [1]
+
+
+def test_a_newer_version_that_is_ragged_leaves_the_old_rows_and_is_in_quarantine(d: Any) -> None:
+    d.put(KEY, "v,w\n1,1\n")
+    d.drain()
+    d.put(KEY, "v,w\n2,2\n3\n")
+    d.drain()
+    assert rows(d) == [1]
+    assert "line 3" in d.quarantined()[KEY]
+
+
+def test_a_newer_version_without_rows_takes_the_old_ones_out(d: Any) -> None:
+    d.put(KEY, "v\n1\n")
+    d.put("adtech/d/t/b.csv", "v\n5\n")
+    d.drain()
+    d.put(KEY, "v\n")
+    d.drain()
+    assert rows(d) == [5]
+    d.put(KEY, "v\n1\n")
+    d.drain()
+    assert rows(d) == [1, 5]
+
+
+def test_a_mended_file_resolves_its_quarantine(d: Any) -> None:
+    d.put(KEY, "v,w\n1,1\n2\n")
+    d.drain()
+    assert list(d.quarantined()) == [KEY]
+    d.put(KEY, "v,w\n1,1\n2,2\n")
+    d.drain()
+    assert d.quarantined() == {}
+    assert list(d.quarantined(is_open=False)) == [KEY]
+    assert rows(d) == [1, 2]
+
+
+def test_append_keeps_the_rows_of_older_versions(d: Any) -> None:
+    d.dataset("d", on_new_version="append")
+    d.put(KEY, "v\n1\n")
+    d.drain()
+    d.put(KEY, "v\n2\n")
+    d.drain()
+    assert rows(d) == [1, 2]
+
+
+def test_a_second_writer_is_told_who_the_first_is(d: Any) -> None:
+    import os
+
+    with d.engine(), pytest.raises(WorkspaceBusy, match=rf"process {os.getpid()}\)") as busy, d.engine():
+        pass
+    assert busy.value.exit_code == 11
+
+
+def test_a_reader_in_the_middle_of_a_load_keeps_its_snapshot(d: Any) -> None:
+    d.put(KEY, "v\n1\n")
+    d.drain()
+    from amci.lake import duck
+
+    reader = duck.connect(memory_limit=2**28, threads=1)
+    duck.attach(reader, d.workspace.catalog, d.workspace.post_stage, read_only=True)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM lake.adtech_d.t")
+    d.put(KEY, "v\n1\n2\n3\n")
+    assert d.drain().tally.failed == 0
+    assert reader.execute("SELECT count(*) FROM lake.adtech_d.t").fetchall() == [(1,)]
+    reader.execute("COMMIT")
+    assert reader.execute("SELECT count(*) FROM lake.adtech_d.t").fetchall() == [(3,)]
+    reader.close()
+
+
+def test_rows_stay_when_the_raw_file_is_gone_and_that_is_recorded(d: Any) -> None:
+    path = d.put(KEY, "v\n1\n")
+    d.drain()
+    path.unlink()
+    assert d.drain().found.removed == 1
+    assert rows(d) == [1]
+    assert d.state("SELECT removed_at IS NOT NULL FROM objects") == [(1,)]
+    assert d.drain().found.removed == 0
+
+
+def test_a_root_that_is_missing_removes_nothing(d: Any) -> None:
+    d.put(KEY, "v\n1\n")
+    elsewhere = d.workspace.home.parent / "disk"
+    d.settings(f"roots: [{{name: disk, path: {elsewhere}}}]\n")
+    d.put(KEY, "v\n7\n", root=elsewhere)
+    d.drain()
+    elsewhere.rename(elsewhere.with_name("unmounted"))
+    assert d.drain().found.removed == 0
+    elsewhere.with_name("unmounted").rename(elsewhere)
+    assert d.drain().found.new == 0
+    assert rows(d) == [7]
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_loaded_when_it_comes_back_unchanged(d: Any) -> None:
+    path = d.put(KEY, "v\n1\n")
+    with d.engine() as engine:
+        engine.ingest.look_everywhere()
+        away = path.rename(d.workspace.home / "away")
+        engine.work(threading.Event())
+        assert [run.status for run in engine.runs.list()] == [RunStatus.SKIPPED]
+        away.rename(path)
+        engine.drain(threading.Event())
+    assert rows(d) == [1]
+
+
+def _replacing_transform(d: Any, path: Path, how: str) -> None:
+    """A light transform that does something to the raw file while it is read, once."""
+    d.dataset("d", light="meddling")
+    d.transform(
+        "meddling.py",
+        "import os\nfrom pathlib import Path\n"
+        f"path, done = Path({str(path)!r}), []\n"
+        "def meddling(rows, obj):\n"
+        "    if not done:\n        done.append(1)\n"
+        f"        {how}\n"
+        "    return rows\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("other = path.with_name('.o'); other.write_text('v\\n9\\n'); other.replace(path)", id="replaced"),
+        pytest.param("path.write_text('v\\n9\\n')", id="rewritten"),
+        pytest.param(
+            "was = path.stat(); other = path.with_name('.o'); other.write_text('v\\n9\\n');"
+            " os.utime(other, ns=(was.st_atime_ns, was.st_mtime_ns)); other.replace(path)",
+            id="replaced with the same size and mtime",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_changed_while_it_is_read_is_never_half_loaded(d: Any, how: str) -> None:
+    path = d.put(KEY, "v\n1\n")
+    _replacing_transform(d, path, how)
+    with d.engine() as engine:
+        engine.drain(threading.Event())
+        engine.clock.turn(timedelta(hours=1))
+        engine.drain(threading.Event())
+    assert rows(d) == [9]
+    assert len(d.ledger()) == 1
+
+
+def test_a_file_truncated_while_it_is_read_leaves_what_it_became(d: Any) -> None:
+    path = d.put(KEY, "v\n1\n2\n")
+    _replacing_transform(d, path, "os.truncate(path, 4)")
+    with d.engine() as engine:
+        engine.drain(threading.Event())
+        engine.clock.turn(timedelta(hours=1))
+        engine.drain(threading.Event())
+    assert rows(d) == [1]
+
+
+def test_a_growing_file_is_not_taken_until_it_stands_still(d: Any) -> None:
+    d.settings("settle: 1h\n".replace("settle", "scan_every"))
+    path = d.put(KEY, "v\n1\n")
+    with d.engine() as engine:
+        now = engine.clock.now().timestamp()
+        import os
+
+        for n in range(2, 5):
+            path.write_text("v\n" + "".join(f"{i}\n" for i in range(1, n + 1)), encoding="utf-8")
+            os.utime(path, (now + n * 1000, now + n * 1000))  # its writer's clock runs ahead
+            assert engine.ingest.look_everywhere().new == 0
+        engine.clock.turn(timedelta(seconds=1))
+        assert engine.ingest.look_everywhere().new == 1
+        engine.work(threading.Event())
+    assert rows(d) == [1, 2, 3, 4]
+
+
+def test_what_no_dataset_takes_is_loaded_after_the_configuration_changed(site: Any) -> None:
+    site.put("adtech/later/t/a.csv", "v\n1\n")
+    assert site.drain().found.unroutable == 1
+    assert "no dataset" in site.quarantined()["adtech/later/t/a.csv"]
+    site.dataset("later")
+    assert site.reprocess()["routed"] == 1
+    assert site.quarantined() == {}
+    assert rows(site, table="adtech_later.t") == [1]
+
+
+def test_reprocess_changed_loads_what_an_edited_transform_made(d: Any) -> None:
+    d.dataset("d", heavy="scaled")
+    d.dataset("other")
+    d.transform("scaled.sql", "SELECT v * 2 AS v FROM rows")
+    d.put(KEY, "v\n1\n")
+    d.put("adtech/other/t/a.csv", "v\n1\n")
+    d.drain()
+    assert d.reprocess(changed_only=True)["from_raw"] == 0
+    d.transform("scaled.sql", "SELECT v * 3 AS v FROM rows")
+    assert d.reprocess(changed_only=True, dry_run=True)["objects"] == 1
+    assert d.reprocess(changed_only=True)["from_raw"] == 1
+    assert rows(d) == [3]
+    assert d.reprocess(changed_only=True)["from_raw"] == 0
+
+
+def test_reprocess_takes_pre_stage_where_the_raw_file_is_gone(d: Any) -> None:
+    d.dataset("d", heavy="scaled")
+    d.transform("scaled.sql", "SELECT v * 2 AS v FROM rows")
+    path = d.put(KEY, "v\n1\n")
+    d.drain()
+    path.unlink()
+    d.transform("scaled.sql", "SELECT v * 5 AS v FROM rows")
+    report = d.reprocess(changed_only=True)
+    assert (report["from_raw"], report["from_pre_stage"]) == (0, 1)
+    assert rows(d) == [5]
+
+
+def test_reprocess_takes_no_other_objects_pre_stage(d: Any) -> None:
+    """`a` and `a@1.csv` are keys of which one begins like the other's runs."""
+    d.dataset("d", format="csv")
+    gone = d.put("adtech/d/t/a", "v\n1\n")
+    d.put("adtech/d/t/a@1.csv", "v\n2\n")
+    d.drain()
+    gone.unlink()
+    assert d.reprocess()["from_pre_stage"] == 1
+    assert rows(d) == [1, 2]
+
+
+def test_reprocess_says_what_it_cannot_do(d: Any) -> None:
+    path = d.put(KEY, "v\n1\n")
+    d.drain()
+    path.unlink()
+    for staged in d.workspace.pre_stage.rglob("*.parquet"):
+        staged.unlink()
+    assert d.reprocess()["impossible"] == (KEY,)
+    assert rows(d) == [1]
+
+
+def test_a_failed_run_is_redriven_after_its_transform_was_mended(d: Any) -> None:
+    d.dataset("d", heavy="faulty")
+    d.transform("faulty.py", "def faulty(rows):\n    raise ValueError('row value 4711')\n")
+    d.put(KEY, "v\n1\n")
+    assert d.drain().tally.failed == 1
+    assert "faulty" in d.quarantined()[KEY]
+    assert "4711" not in d.quarantined()[KEY]
+    d.transform("faulty.py", "def faulty(rows):\n    return rows\n")
+    with d.engine() as engine:
+        assert len(engine.redrive([], all_failed=True)) == 1
+        engine.work(threading.Event())
+    assert rows(d) == [1]
+    assert d.quarantined() == {}
+
+
+def test_a_cancelled_run_is_not_done(d: Any) -> None:
+    d.put(KEY, "v\n1\n")
+    with d.engine() as engine:
+        engine.ingest.look_everywhere()
+        (run,) = engine.runs.list()
+        engine.runs.cancel([run.run_id])
+        assert engine.drain(threading.Event()).tally.succeeded == 0
+        with pytest.raises(IllegalMove):
+            engine.redrive([run.run_id])
+        with pytest.raises(NotFound):
+            engine.redrive([999])
+    assert d.ledger() == []
+
+
+def test_one_bad_file_in_a_batch_does_not_keep_the_others_out(d: Any) -> None:
+    for n in range(12):
+        d.put(f"adtech/d/t/{n:02}.csv", f"v,w\n{n},{n}\n" if n != 7 else "v,w\n1\n")
+    assert d.drain().tally.failed == 1
+    assert rows(d) == [n for n in range(12) if n != 7]
+
+
+def test_an_object_that_only_fails_in_loading_stands_alone_in_quarantine(d: Any) -> None:
+    d.dataset("d", schema="freeze")
+    d.put("adtech/d/t/00.csv", "v\n0\n")
+    d.drain()
+    for n in range(1, 8):
+        d.put(f"adtech/d/t/{n:02}.csv", f"v\n{n}\n" if n != 5 else "v,extra\n5,5\n")
+    d.drain()
+    assert rows(d) == [0, 1, 2, 3, 4, 6, 7]
+    assert list(d.quarantined()) == ["adtech/d/t/05.csv"]
+
+
+@pytest.mark.parametrize("home", ["with 'quotes' \"", "[a-z]*?", "Zoë {x} $HOME ; --", "new\nline"])
+def test_a_workspace_may_lie_anywhere(site_of: Any, tmp_path: Path, home: str) -> None:
+    site = site_of(tmp_path / home)
+    site.dataset("d", light="same")
+    site.transform("same.sql", "SELECT * FROM rows")
+    for n in range(2):
+        site.put(f"adtech/d/t/{n}.csv", f"v\n{n}\n")
+    site.drain()
+    site.put("adtech/d/t/1.csv", "v\nx\n")
+    site.drain()
+    assert rows(site) == ["0", "x"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["o'brien; DROP TABLE x --", 'say "hi"', "日本語のワークフロー", "Ünïcødé", "a b\tc".replace("\t", " "), "%41{x}$(y)", "x" * 200, "日" * 60],
+)  # fmt: skip
+def test_names_may_be_anything(site: Any, name: str) -> None:
+    import json
+
+    tenant = name[:60]
+    site.configure("tenants/odd.yaml", json.dumps({"tenant": tenant}))
+    site.dataset("d", pattern="'{tenant}/{table}/{file}'", partition_by="[tenant]")
+    header = json.dumps(name).replace('\\"', '""') if '"' in name else f'"{name}"'
+    site.put(f"{tenant}/workflow={name}/schedule=daily/2026-09-21-reach.csv", f"{header},b\n1,2\n")
+    site.put(f"{tenant}/{name}/{name[:60]}.csv", f"{header},b\n3,4\n")
+    site.drain()
+    assert site.quarantined() == {}
+    tables = site.tables()
+    assert len(tables) == 2
+    assert sorted(site.query(f'SELECT b FROM "{t.split(".")[0]}"."{t.split(".")[1]}"')[0][0] for t in tables) == [2, 4]
+    site.put(f"{tenant}/{name}/{name[:60]}.csv", f"{header},b\n3,5\n")
+    site.drain()
+    assert site.ledger()[-1][1] in (1, 2)
+    assert len(site.ledger()) == 2
+
+
+def test_up_loads_what_lands_and_stops_when_asked(d: Any) -> None:
+    stop, loaded = threading.Event(), threading.Event()
+
+    def see(run: Any) -> None:
+        if run.kind == "heavy" and run.status is RunStatus.SUCCEEDED:
+            loaded.set()
+
+    with d.engine() as engine:
+        at_work = threading.Thread(target=engine.up, args=(stop, see))
+        at_work.start()
+        d.put(KEY, "v\n1\n")
+        assert loaded.wait(20)
+        stop.set()
+        engine._worker.wake()
+        at_work.join(20)
+        assert not at_work.is_alive()
+    assert rows(d) == [1]
+
+
+def test_up_outlives_folders_whose_names_cannot_be_stored(d: Any) -> None:
+    import os
+
+    d.settings("scan_every: 30s\n")
+    stop, loaded = threading.Event(), threading.Event()
+    with d.engine() as engine:
+        at_work = threading.Thread(
+            target=engine.up, args=(stop, lambda run: loaded.set() if run.kind == "heavy" else None)
+        )
+        at_work.start()
+        odd = os.fsencode(d.raw) + b"/adtech/\xff\n/t"
+        os.makedirs(odd)
+        with open(odd + b"/a.csv", "wb") as file:  # noqa: PTH123 - the name is bytes
+            file.write(b"v\n1\n")
+        d.put(KEY, "v\n1\n")
+        assert loaded.wait(20)
+        stop.set()
+        engine._worker.wake()
+        at_work.join(20)
+    assert rows(d) == [1]
+
+
+def test_a_workspace_is_free_again_after_its_writer(d: Any) -> None:
+    with d.engine():
+        assert Workspace(d.workspace.home).writer()
+    assert Workspace(d.workspace.home).writer() is None
