@@ -18,6 +18,7 @@ from amci.clock import Clock
 from amci.config import Settings, read_settings
 from amci.errors import AmciError, ConfigError
 from amci.files import storage_error
+from amci.lake import duck
 from amci.lake.check import what_keeps_it_closed
 from amci.lake.landing import Root, scan
 from amci.lake.objects import ObjectStore
@@ -30,6 +31,8 @@ Severity = Literal["error", "warning", "info"]
 
 _PYTHON = (3, 11)
 _LEAST_FREE = 1024**3
+#: Memory for a connection that only tries whether the extensions load, bytes.
+_LITTLE = 64 * 1024**2
 #: A file that has not stood still for this long is worth a word.
 _LONG_SETTLING = timedelta(minutes=5)
 #: Clocks of two machines may differ by this much without anything being wrong.
@@ -121,6 +124,8 @@ def _packages() -> Findings:
                 f"package {name} is {versions[name]}, duckdb is {duckdb}: the two have to be equal",
                 f"install {name}=={duckdb}",
             )
+    # Raises where an extension does not load, which is then the finding.
+    duck.connect(memory_limit=_LITTLE, threads=1).close()
 
 
 def _configuration(workspace: Workspace, environ: Mapping[str, str]) -> Findings:

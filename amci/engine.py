@@ -96,7 +96,13 @@ class Engine:
             settling=Settling(settings.settle),
         )
         self.reprocess = Reprocess(
-            state=state, objects=self.objects, runs=self.runs, rules=self.rules, roots=self.roots, clock=clock
+            state=state,
+            objects=self.objects,
+            runs=self.runs,
+            rules=self.rules,
+            roots=self.roots,
+            pre_stage=workspace.pre_stage,
+            clock=clock,
         )
         self._notifier = Notifier(_targets(workspace, project))
         self._events = {event for target in settings.notify for event in target.events}

@@ -71,8 +71,8 @@ def hive_path(partition: tuple[tuple[str, str], ...]) -> str:
 
 
 def file_stem(text: str) -> str:
-    """A file name that is safe everywhere, at most 120 characters, from any text."""
-    return _escaped(text)[:120]
+    """A file name that is safe everywhere, at most 120 bytes of UTF-8, from any text."""
+    return _escaped(text).encode()[:120].decode(errors="ignore")
 
 
 def _escaped(value: str) -> str:

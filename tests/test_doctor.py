@@ -24,7 +24,7 @@ def workspace(tmp_path: Path) -> Workspace:
     tenant = workspace.config / "tenants" / "blue-kettle.yaml"
     tenant.parent.mkdir(parents=True)
     tenant.write_text("tenant: blue-kettle\n")
-    workspace.settings_file.write_text("notify: []\n")
+    workspace.settings_file.write_text("notify: []\nthreads: 1\n")
     workspace.raw.mkdir()
     return workspace
 
@@ -85,7 +85,7 @@ def test_runs_whose_process_is_gone_are_found_and_others_are_not(workspace: Work
     write(workspace, KEY, "campaign,users\nA,1\n")
     with open_engine(workspace, SystemClock(), NOBODY) as engine:
         engine.ingest.look_everywhere()
-        assert len(engine.runs.claim("light", "w", engine.project.settings.lease)) == 1
+        assert len(engine.runs.claim(["light"], "w", engine.project.settings.lease)) == 1
         assert said(workspace, "under way") == []
     assert said(workspace, "under way") == ["warning"]
 
@@ -100,7 +100,7 @@ def test_a_damaged_page_of_the_state_file_is_an_error(workspace: Workspace) -> N
     write(workspace, KEY, "campaign,users\nA,1\n")
     drain(workspace)
     content = bytearray(workspace.state.read_bytes())
-    content[3 * 4096 : 6 * 4096] = os.urandom(0) + b"\x55" * (3 * 4096)
+    content[3 * 4096 : 6 * 4096] = b"\x55" * (3 * 4096)
     workspace.state.write_bytes(content)
     assert "error" in said(workspace, "state file")
 

@@ -270,7 +270,8 @@ class Catalog:
     def delete(self, name: TableName, versions: Collection[tuple[int, int]]) -> None:
         """Take the rows of these (object id, version) pairs out of a table."""
         self._delete(
-            f"DELETE FROM {name.sql} USING doomed WHERE {quoted(OBJECT_ID)} = o AND {quoted(VERSION)} = v",
+            f"DELETE FROM {name.sql} AS rows USING doomed"
+            f" WHERE rows.{quoted(OBJECT_ID)} = doomed.o AND rows.{quoted(VERSION)} = doomed.v",
             versions,
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from amci.clock import Clock, new_id
 from amci.errors import Unroutable
 from amci.files import storage_errors
-from amci.lake.landing import Root, Settling, scan
+from amci.lake.landing import Root, Settling, nameable, scan
 from amci.lake.objects import Known, Landed, ObjectStore, Quarantined
 from amci.lake.router import Route, Router
 from amci.runs import NewRun, RunStore
@@ -65,6 +65,7 @@ class Ingest:
         Safe to repeat at any time: what is noted already is passed over.
         """
         root = self._roots[root_name]
+        under = nameable(under)
         known = self._objects.known(root_name, f"{under}/" if under else "")
         landed: list[Landed] = []
         back: list[int] = []

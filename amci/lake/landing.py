@@ -35,25 +35,30 @@ def is_taken(name: str) -> bool:
     return not (name.startswith((".", "_")) or name.lower().endswith(_UNFINISHED))
 
 
+def nameable(folder: str) -> str:
+    """`folder`, or the innermost folder above it whose name can be stored, so that known keys begin with it."""
+    odd = _ODD.search(folder)
+    return folder[: odd.start()].rpartition("/")[0] if odd else folder
+
+
 def scan(root: Root, under: str = "") -> Iterator[Landed]:
     """Every regular file below `root` (or below the folder `under` of it) that may be taken, landed or not.
 
     Symbolic links are followed only to files inside the root; FIFOs, sockets and devices are passed over, and
-    so is what vanishes or cannot be read meanwhile. Raises OSError where the root itself cannot be read.
+    so is what vanishes or cannot be read meanwhile. Raises OSError where the root itself cannot be read; a folder
+    `under` it that is gone has no files.
     """
     pending = [root.path / under if under else root.path]
     real = os.path.realpath(root.path)
     base = len(str(root.path)) + 1
-    is_first = True
     while pending:
         folder = pending.pop()
         try:
             entries = os.scandir(folder)
         except OSError:
-            if is_first:
+            if folder == root.path:
                 raise
             continue
-        is_first = False
         with entries:
             for entry in entries:
                 if not is_taken(entry.name):

@@ -92,6 +92,7 @@ class LightHandler:
         try:
             return self._read(self._rules.work(run, row))
         except FileNotFoundError:
+            self._objects.unsee(row["object_id"], row["version"])
             return Skipped("the file was gone before it was read")
         except DataError as error:
             self._objects.quarantine(
@@ -121,6 +122,7 @@ class LightHandler:
         with storage_errors(f"read {obj.key}"):
             before = os.stat(path)
         if (before.st_size, before.st_mtime_ns) != (work.size, work.mtime_ns):
+            self._objects.unsee(work.object_id, obj.version)
             return Skipped("the file changed before it was read; its next version follows")
         with ExitStack() as streams:
             read = self._stage(work, place, light, path, streams)
@@ -129,6 +131,7 @@ class LightHandler:
             if _identity(before) != _identity(after):
                 if isinstance(read, _Read):
                     _drop(read.staged)
+                self._objects.unsee(work.object_id, obj.version)
                 return Skipped("the file changed while it was read; its next version follows")
         if not isinstance(read, _Read):
             return read

@@ -152,15 +152,25 @@ class ObjectStore:
                 [(o, v, h) for o, v, h in hashes],
             )
 
+    def unsee(self, object_id: int, version: int) -> None:
+        """Forget the fingerprint of this version, which was never read: the file counts as new when it is seen again."""
+        with self._state.transaction() as db:
+            db.execute(
+                "UPDATE objects SET size = -1, mtime_ns = -1 WHERE object_id = ? AND version = ?",
+                (object_id, version),
+            )
+
     def for_versions(self, pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], dict[str, Any]]:
         """Object and version of each (object id, version), with the content hash that is in the lake.
 
-        `loaded_sha256` is NULL where no earlier version was loaded.
+        `loaded_sha256` is NULL where no earlier version was loaded, or one is still on its way and may change that.
         """
         rows = self._state.read(
             "SELECT v.object_id, v.version, v.size, v.mtime_ns, o.root, o.key, o.version AS newest,"
             "  (SELECT p.sha256 FROM versions p WHERE p.object_id = v.object_id AND p.version < v.version"
-            "    AND p.loaded_at IS NOT NULL ORDER BY p.version DESC LIMIT 1) AS loaded_sha256"
+            "    AND p.loaded_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs"
+            "     WHERE lock_key = 'object:' || v.object_id AND status = 'PENDING' AND kind = 'heavy')"
+            "   ORDER BY p.version DESC LIMIT 1) AS loaded_sha256"
             " FROM json_each(:pairs) AS wanted"
             " JOIN versions v ON v.object_id = wanted.value ->> 0 AND v.version = wanted.value ->> 1"
             " JOIN objects o ON o.object_id = v.object_id",

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from amci.clock import Clock, timestamp
@@ -41,6 +42,7 @@ class Reprocess:
         runs: RunStore,
         rules: Rules,
         roots: Collection[Root],
+        pre_stage: Path,
         clock: Clock,
     ) -> None:
         self._state = state
@@ -48,6 +50,7 @@ class Reprocess:
         self._runs = runs
         self._rules = rules
         self._roots = {root.name: root for root in roots}
+        self._pre_stage = pre_stage
         self._clock = clock
 
     def select(
@@ -100,12 +103,14 @@ class Reprocess:
         """A run that loads the object's newest pre-stage rows, where there are any."""
         found = self._state.read(
             "SELECT run_id FROM runs WHERE idempotency_key >= :key AND idempotency_key < :key || char(0x10ffff)"
-            " ORDER BY run_id DESC LIMIT 1",
-            {"key": f"heavy:{row['root']}/{row['key']}@"},
+            " AND payload ->> 'object_id' = :object_id ORDER BY run_id DESC LIMIT 1",
+            {"key": f"heavy:{row['root']}/{row['key']}@", "object_id": row["object_id"]},
         )
         if not found:
             return None
         payload: dict[str, Any] = {**self._runs.get(found[0]["run_id"]).payload, "again": again}
+        if not all((self._pre_stage / file).exists() for table in payload["tables"] for file in table["files"]):
+            return None
         return NewRun(
             idempotency_key=f"heavy:{row['root']}/{row['key']}@{payload['version']}{again}",
             kind="heavy",

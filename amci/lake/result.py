@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -17,6 +18,9 @@ from amci.lake.statement import said
 
 Value = TypeVar("Value")
 
+#: Seconds between two interruptions.
+_BETWEEN = 0.02
+
 
 class Budget:
     """How long DuckDB may work on one query; the time a reader takes between two fetches does not count."""
@@ -25,30 +29,36 @@ class Budget:
         self._con = con
         self._timeout = timeout
         self._left = timeout.total_seconds()
-        self._is_over = threading.Event()
+        self._is_over = False
         self._hide_values = hide_values
 
     def spend(self, work: Callable[[], Value]) -> Value:
-        """What `work` gives; QueryError where DuckDB fails or the time is over."""
-        timer = threading.Timer(max(self._left, 0), self._stop)
-        timer.daemon = True
+        """What `work` gives; QueryError where DuckDB fails or the time is over.
+
+        DuckDB works in a thread of its own, for while it does, nothing here would hear of Ctrl-C.
+        """
+        done: Future[Value] = Future()
+        thread = threading.Thread(target=_finish, args=(done, work), daemon=True)
         began = stopwatch()
-        timer.start()
+        thread.start()
         try:
-            return work()
+            thread.join(max(self._left, 0))
+            if thread.is_alive():
+                self._is_over = True
+        finally:
+            # Once is not enough: DuckDB forgets an interruption that comes before it has begun.
+            while thread.is_alive():
+                self._con.interrupt()
+                thread.join(_BETWEEN)
+            self._left -= stopwatch() - began
+        try:
+            return done.result()
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             raise self._translated(error) from None
-        finally:
-            timer.cancel()
-            self._left -= stopwatch() - began
-
-    def _stop(self) -> None:
-        self._is_over.set()
-        self._con.interrupt()
 
     def _translated(self, error: Exception) -> QueryError | StorageError:
         text = str(error)
-        if self._is_over.is_set():
+        if self._is_over:
             return QueryError(
                 f"the query ran longer than {self._timeout.total_seconds():g} s",
                 hint="narrow it, or raise query_timeout in amci.yaml",
@@ -74,6 +84,13 @@ class Budget:
         )
 
 
+def _finish(done: Future[Value], work: Callable[[], Value]) -> None:
+    try:
+        done.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+        done.set_exception(error)
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a query answers, fetched piece by piece; DuckDB makes the rows while they are asked for."""
@@ -92,7 +109,7 @@ class Result:
         """All rows."""
         return self._budget.spend(self._con.fetchall)
 
-    def arrow(self, size: int = 50_000) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    def arrow(self, size: int = 10_000) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The schema, and the rows in record batches of about `size`."""
         reader = self._budget.spend(lambda: self._con.to_arrow_reader(size))
 

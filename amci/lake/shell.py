@@ -81,7 +81,6 @@ class Shell:
         except AmciError as error:
             self.out.error(error)
         except KeyboardInterrupt:
-            self.session.con.interrupt()
             self.out.note("interrupted")
         if not text.startswith("."):
             self.out.note(f"{stopwatch() - began:.3f} s")

@@ -36,7 +36,7 @@ def first_delivery(site: Any) -> None:
 
 def second_delivery(site: Any) -> None:
     """Versions that replace, empty, spoil and mend; a column that has to be rewritten; a file that is gone."""
-    site.put(f"{AMC}21-reach-ver1.csv", "user,cost\nu1,1.5\nu2,2\nu9,9\n")
+    site.put(f"{AMC}21-reach-ver1.csv", "user,cost\nu1,1.5\nu2,2.5\nu9,9.25\n")
     site.put(f"{AMC}22-reach-ver1.csv", "user,cost\nu3,3\nu4\n")
     site.put(f"{AMC}23-reach-ver1.csv", "user,cost\nu4,4\nu5,5\n")
     site.put(f"{AMC}25-reach-ver1.csv", "user,cost\n")

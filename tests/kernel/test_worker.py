@@ -216,6 +216,20 @@ def test_a_retryable_error_is_tried_again_within_the_patience(store: RunStore, w
     assert tries == [0, 1, 2]
 
 
+def test_a_disk_at_fault_is_not_searched_for_the_run_at_fault(store: RunStore, working: Working) -> None:
+    store.create(new(f"a{i}") for i in range(8))
+    sizes: list[int] = []
+
+    def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        sizes.append(len(runs))
+        if len(sizes) == 1:
+            raise StorageError("full")
+        return done(runs)
+
+    assert drain(working(Acts(act, batch=8)), LONG) == tally(succeeded=8, returned=8)
+    assert sizes == [8, 8]
+
+
 def test_retries_come_to_an_end(store: RunStore, working: Working, told: Told) -> None:
     store.create([new("a")])
     assert drain(working(Acts(each(Failed(StorageError("full"))))), LONG) == tally(failed=1, returned=2)

@@ -40,7 +40,7 @@ def drain(workspace: Workspace) -> None:
 
 @contextmanager
 def reading(workspace: Workspace) -> Iterator[Session]:
-    with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30)) as opened:
+    with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30), threads=1) as opened:
         yield opened
 
 
@@ -56,7 +56,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("loaded"))
     tenant = workspace.config / "tenants" / "blue-kettle.yaml"
     tenant.parent.mkdir(parents=True)
-    workspace.settings_file.write_text("notify: []\n")
+    workspace.settings_file.write_text("notify: []\nthreads: 1\n")
     tenant.write_text("tenant: blue-kettle\n")
     write(workspace, REACH.format("09-01"), "campaign,users\nA,1\nB,\nC,3\n")
     write(workspace, REACH.format("10-01"), "campaign,users\nA,4\n")

@@ -37,14 +37,14 @@ def drain(workspace: Workspace) -> None:
 
 @contextmanager
 def reading(workspace: Workspace) -> Iterator[Session]:
-    with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30)) as opened:
+    with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30), threads=1) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("show"))
-    workspace.settings_file.write_text("notify: []\n")
+    workspace.settings_file.write_text("notify: []\nthreads: 1\n")
     for tenant in ("blue-kettle", "atlas_pets"):
         path = workspace.config / "tenants" / f"{tenant}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+CSV = "a,b,discount\n1,x,\n2,y,\n3,y,\n"
+PYTHON = """
+import polars as pl
+import pyarrow as pa
+
+
+def relation(rows):
+    return rows.filter("a > 1")
+
+
+def table(rows):
+    return rows.filter("a > 1").to_arrow_table()
+
+
+def reader(rows):
+    return rows.filter("a > 1").to_arrow_reader(1)
+
+
+def batch(rows):
+    return rows.filter("a > 1").to_arrow_table().combine_chunks().to_batches()[0]
+
+
+def frame(rows):
+    return rows.pl().filter(pl.col("a") > 1)
+
+
+def lazy(rows, obj):
+    return rows.pl().lazy().filter(pl.col("a") > obj.version)
+"""
+
+
+@pytest.mark.parametrize("heavy", ["relation", "table", "reader", "batch", "frame", "lazy"])
+def test_a_heavy_transform_may_answer_with_any_kind_of_rows(site: Any, heavy: str) -> None:
+    site.transform("own.py", PYTHON)
+    site.dataset("own", heavy=heavy)
+    site.put("adtech/own/t/f.csv", CSV)
+    site.drain()
+    assert site.query("SELECT a, b FROM adtech_own.t ORDER BY a") == [(2, "y"), (3, "y")]
+    assert site.ledger() == [("adtech/own/t/f.csv", 1, 2)]
+
+
+def test_a_value_that_a_transform_fills_in_keeps_its_type(site: Any) -> None:
+    site.transform("filled.sql", "SELECT a, coalesce(CAST(discount AS DOUBLE), 1.5) AS discount FROM rows")
+    site.dataset("own", heavy="filled")
+    site.put("adtech/own/t/1.csv", CSV)
+    site.drain()
+    assert site.query("SELECT DISTINCT discount, typeof(discount) FROM adtech_own.t") == [(1.5, "DOUBLE")]
+
+
+def test_a_value_filled_in_is_not_cut_to_the_type_of_an_older_table(site: Any) -> None:
+    site.dataset("own")
+    site.put("adtech/own/t/1.csv", "a,discount\n1,4\n")
+    site.drain()
+    site.transform("filled.sql", "SELECT a, coalesce(CAST(discount AS DOUBLE), 1.5) AS discount FROM rows")
+    site.dataset("own", heavy="filled")
+    site.put("adtech/own/t/2.csv", "a,discount\n2,\n")
+    site.drain()
+    assert site.query("SELECT a, discount FROM adtech_own.t ORDER BY a") == [(1, 4.0), (2, 1.5)]
+
+
+def test_a_column_without_values_takes_the_type_of_those_that_come(site: Any) -> None:
+    site.transform("same.sql", "SELECT * FROM rows")
+    site.dataset("own", heavy="same")
+    site.put("adtech/own/t/1.csv", "a,day\n1,\n")
+    site.drain()
+    site.put("adtech/own/t/2.csv", "a,day\n2,2026-11-01\n")
+    site.drain()
+    assert site.query("SELECT a, CAST(day AS VARCHAR), typeof(day) FROM adtech_own.t ORDER BY a") == [
+        (1, None, "DATE"),
+        (2, "2026-11-01", "DATE"),
+    ]
+
+
+def test_what_a_transform_casts_keeps_its_type_without_any_value(site: Any) -> None:
+    site.transform("cast.sql", "SELECT a, CAST(day AS TIMESTAMP) AS day FROM rows")
+    site.dataset("own", heavy="cast")
+    site.put("adtech/own/t/1.csv", "a,day\n1,\n")
+    site.drain()
+    assert site.query("SELECT typeof(day) FROM adtech_own.t") == [("TIMESTAMP",)]
+
+
+def test_a_sql_transform_sees_its_own_object_and_no_other_ones_names(site: Any) -> None:
+    site.transform("who.sql", "SELECT a, getvariable('tenant') AS t, getvariable('kind') AS k FROM rows")
+    site.dataset("mine", pattern='"{tenant}/mine/{kind}/{file}"', heavy="who", table="t")
+    site.dataset("nobody", pattern='"nobodys/{file}"', heavy="who", table="t")
+    site.put("acme/mine/first/1.csv", "a\n1\n")
+    site.put("acme/mine/second/1.csv", "a\n2\n")
+    site.drain()
+    site.put("nobodys/1.csv", "a\n3\n")
+    site.put("acme/mine/third/1.csv", "a\n4\n")
+    site.drain()
+    mine = site.query("SELECT a, t, k FROM adtech_mine.t ORDER BY a")
+    assert mine == [(1, "acme", "first"), (2, "acme", "second"), (4, "acme", "third")]
+    assert site.query("SELECT a, t, k FROM adtech_nobody.t") == [(3, None, None)]
+
+
+def test_an_object_of_nobody_in_one_batch_with_a_tenants_sees_no_tenant(site: Any) -> None:
+    site.transform("who.sql", "SELECT a, getvariable('tenant') AS t FROM rows")
+    site.dataset("own", pattern='"{tenant}/own/{file}"', heavy="who", table="t")
+    site.dataset("nobody", pattern='"nobodys/{file}"', heavy="who", table="t")
+    with site.engine() as engine:
+        # One connection for both, as in `amci up`.
+        for key in ("acme/own/1.csv", "nobodys/1.csv"):
+            site.put(key, "a\n1\n")
+            engine.ingest.look_everywhere()
+            engine.work(threading.Event())
+    assert site.query("SELECT t FROM adtech_own.t") == [("acme",)]
+    assert site.query("SELECT t FROM adtech_nobody.t") == [(None,)]
+
+
+def test_a_transforms_failure_tells_names_and_no_values(site: Any) -> None:
+    site.transform("cast.sql", "SELECT CAST(b AS INTEGER) AS b FROM rows")
+    site.transform("missing.sql", "SELECT nowhere FROM rows")
+    site.dataset("values", heavy="cast")
+    site.dataset("names", heavy="missing")
+    site.put("adtech/values/t/f.csv", "b\nsecret-value\nother\n")
+    site.put("adtech/names/t/f.csv", "b\nsecret-value\n")
+    site.drain()
+    told = site.quarantined()
+    assert "ConversionException" in told["adtech/values/t/f.csv"]
+    assert "nowhere" in told["adtech/names/t/f.csv"]
+    for path in site.workspace.state.parent.glob("amci.db*"):
+        assert b"secret-value" not in path.read_bytes()
