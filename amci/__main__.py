@@ -17,7 +17,6 @@ def main() -> NoReturn:
     try:
         from amci.cli import app
 
-        _arm()
         sys.exit(app(standalone_mode=True) or 0)
     except AmciError as error:
         out.error(error)
@@ -47,17 +46,6 @@ def _bug(error: Exception) -> AmciError:
         f"a bug in amci: {type(error).__name__} at {where}",
         hint="please report it; logs/amci.jsonl has the traceback",
     )
-
-
-def _arm() -> None:
-    """Let a crash test count or hit fault points; see `amci.testing`."""
-    from amci.config import environment
-
-    plan = environment().get("AMCI_FAULT")
-    if plan:
-        from amci.testing import arm
-
-        arm(plan)
 
 
 if __name__ == "__main__":

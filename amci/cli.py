@@ -13,7 +13,7 @@ from amci.lake.cli import lake_app, query_command, sql_command
 
 if TYPE_CHECKING:
     from amci.engine import Engine
-    from amci.runs import Run
+    from amci.run import Run
 
 #: Some runs failed; what succeeded is there.
 SOME_FAILED = 3
@@ -261,7 +261,7 @@ def runs_cancel(ctx: Context, run_ids: RunIds) -> None:
 
 def _status(name: str | None) -> Any:
     from amci.errors import UsageError
-    from amci.runs import RunStatus
+    from amci.run import RunStatus
 
     if name is None:
         return None

@@ -57,7 +57,7 @@ class Context:
         return open_engine(self.workspace, SystemClock(), environment())
 
     def state(self) -> State:
-        """The run store, to look at only, also while another process writes; raises NotFound before the first run."""
+        """The run store, to look at only, also beside a writing process; NotFound before the first run."""
         from amci.errors import NotFound
         from amci.state import State
 

@@ -20,7 +20,7 @@ from amci.engine import Engine, open_engine
 from amci.errors import AmciError
 from amci.lake.query import Session, session
 from amci.output import Output
-from amci.runs import RunStatus
+from amci.run import RunStatus
 from amci.samples import Sample
 from amci.scaffold import make
 from amci.workspace import Workspace

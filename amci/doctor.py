@@ -23,7 +23,8 @@ from amci.lake.check import what_keeps_it_closed
 from amci.lake.landing import Root, scan
 from amci.lake.objects import ObjectStore
 from amci.project import load
-from amci.runs import RunStatus, RunStore
+from amci.run import RunStatus
+from amci.runs import RunStore
 from amci.state import State
 from amci.workspace import Workspace
 

@@ -25,8 +25,10 @@ from amci.lake.rules import Rules
 from amci.lake.watch import Hints, as_root, watching
 from amci.notify import Notice, Notifier, NotifyTarget, TargetKind
 from amci.project import Project, load
-from amci.runs import Failed, Outcome, RetryPolicy, Run, RunStatus, RunStore
+from amci.run import Failed, Outcome, RetryPolicy, Run, RunStatus
+from amci.runs import RunStore
 from amci.state import State
+from amci.testing import arm
 from amci.worker import Tally, Worker
 from amci.workspace import Workspace
 
@@ -297,7 +299,12 @@ class Engine:
 
 @contextmanager
 def open_engine(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) -> Iterator[Engine]:
-    """The engine of a workspace; raises WorkspaceBusy while another process has it."""
+    """The engine of a workspace; raises WorkspaceBusy while another process has it.
+
+    `AMCI_FAULT` in `environ` arms the fault points of crash tests; see `amci.testing`.
+    """
+    if plan := environ.get("AMCI_FAULT"):
+        arm(plan)
     project = load(workspace, environ)
     settings = project.settings
     log.configure(workspace.log, settings.log_level, False, clock=clock)

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
+_LONGEST = 200
 _OTHER = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -29,11 +30,13 @@ def table_name(*parts: str) -> str:
     """The catalogue name of a table, its parts joined by `_`.
 
     Where `sanitized` would drop letters (any script but Latin), six hex digits of the full name's SHA-256 are
-    added, so that two workflows never share a table because of their alphabet.
+    added, so that two workflows never share a table because of their alphabet. The same goes for a name of more
+    than 200 characters, which is cut: a table is a folder too, and its name has at most 255 bytes.
     """
     full = "_".join(part for part in parts if part)
-    lost = any(c.isalnum() and not c.isascii() for c in _without_accents(full))
-    return sanitized(full) + (f"_{hashlib.sha256(full.encode()).hexdigest()[:6]}" if lost else "")
+    name = sanitized(full)
+    lost = any(c.isalnum() and not c.isascii() for c in _without_accents(full)) or len(name) > _LONGEST
+    return name[:_LONGEST] + (f"_{hashlib.sha256(full.encode()).hexdigest()[:6]}" if lost else "")
 
 
 def column_names(header: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:

@@ -117,7 +117,7 @@ def aligned(
     widest: int | None,
     show: Callable[[Any], str] | None = None,
 ) -> Iterator[str]:
-    """The lines of a table; numbers to the right, cells wider than `widest` cut, values as `show` has them."""
+    """The lines of a table: numbers to the right, cells wider than `widest` cut, values as `show` says."""
     values = [list(row) for row in rows]
     as_text = show or shown
     cells = [[_cell(as_text(value), widest) for value in row] for row in values]
@@ -177,6 +177,4 @@ def plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, set | frozenset | tuple):
-        return list(value)
-    return str(value)
+    return list(value) if isinstance(value, set | frozenset) else str(value)

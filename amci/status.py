@@ -6,7 +6,8 @@ from typing import Any
 
 from amci.clock import SystemClock
 from amci.lake.objects import ObjectStore
-from amci.runs import RunStatus, RunStore
+from amci.run import RunStatus
+from amci.runs import RunStore
 from amci.state import State
 from amci.workspace import Workspace
 

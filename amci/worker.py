@@ -14,7 +14,8 @@ from typing import Protocol
 from amci import log
 from amci.clock import Clock
 from amci.errors import LeaseLost, StateError, StorageError
-from amci.runs import Failed, Outcome, Run, RunStatus, RunStore, Snooze
+from amci.run import Failed, Outcome, Run, RunStatus, Snooze
+from amci.runs import RunStore
 
 #: How soon a stop that was asked for from a signal handler is noticed; such a handler may take no lock.
 _LOOK_UP = timedelta(milliseconds=250)

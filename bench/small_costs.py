@@ -14,7 +14,8 @@ from statistics import median, quantiles
 from typing import Any
 
 from amci.clock import SystemClock
-from amci.runs import NewRun, RunStore
+from amci.run import NewRun
+from amci.runs import RunStore
 from amci.samples import many_small
 from amci.state import State
 from bench.process import AMCI, cost, pairs, python

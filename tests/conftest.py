@@ -19,7 +19,8 @@ from amci.clock import SystemClock
 from amci.engine import Drained, Engine, open_engine
 from amci.lake import duck
 from amci.lake.objects import ObjectStore
-from amci.runs import Run, RunStore
+from amci.run import Run
+from amci.runs import RunStore
 from amci.state import State
 from amci.workspace import Workspace
 

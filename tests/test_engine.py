@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from amci.errors import IllegalMove, NotFound, WorkspaceBusy
-from amci.runs import RunStatus
+from amci.run import RunStatus
 from amci.workspace import Workspace
 
 KEY = "adtech/d/t/a.csv"
@@ -233,7 +233,6 @@ def test_a_file_truncated_while_it_is_read_leaves_what_it_became(d: Any) -> None
 
 
 def test_a_growing_file_is_not_taken_until_it_stands_still(d: Any) -> None:
-    d.settings("settle: 1h\n".replace("settle", "scan_every"))
     path = d.put(KEY, "v\n1\n")
     with d.engine() as engine:
         now = engine.clock.now().timestamp()
@@ -369,12 +368,12 @@ def test_a_workspace_may_lie_anywhere(site_of: Any, tmp_path: Path, home: str) -
 
 @pytest.mark.parametrize(
     "name",
-    ["o'brien; DROP TABLE x --", 'say "hi"', "日本語のワークフロー", "Ünïcødé", "a b\tc".replace("\t", " "), "%41{x}$(y)", "x" * 200, "日" * 60],
+    ["o'brien; DROP TABLE x --", 'say "hi"', "日本語のワークフロー", "Ünïcødé", "a b", "%41{x}$(y)", "x" * 200, "日" * 60],
 )  # fmt: skip
 def test_names_may_be_anything(site: Any, name: str) -> None:
     import json
 
-    tenant = name[:60]
+    tenant = name[:20]
     site.configure("tenants/odd.yaml", json.dumps({"tenant": tenant}))
     site.dataset("d", pattern="'{tenant}/{table}/{file}'", partition_by="[tenant]")
     header = json.dumps(name).replace('\\"', '""') if '"' in name else f'"{name}"'

@@ -308,6 +308,7 @@ def widened(column: str, have: str, want: str) -> str:
     if have == want:
         return quoted(column)
     old, new = Kind.of_sql(have), Kind.of_sql(want)
-    if have == old.sql:
+    # Text becomes something else only where it has no value (schema.plan), and then any cast will do.
+    if have == old.sql and old is not Kind.VARCHAR:
         return widen_sql(old, new, column)
     return f"CAST({quoted(column)} AS {want})"

@@ -18,7 +18,7 @@ from amci.lake.model import Skip
 from amci.lake.objects import ObjectStore, Quarantined
 from amci.lake.rules import Rules
 from amci.lake.typist import Typist
-from amci.runs import Done, Failed, Outcome, Run, Skipped
+from amci.run import Done, Failed, Outcome, Run, Skipped
 
 
 class HeavyHandler:

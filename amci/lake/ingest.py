@@ -11,7 +11,8 @@ from amci.files import storage_errors
 from amci.lake.landing import Root, Settling, nameable, scan
 from amci.lake.objects import Known, Landed, ObjectStore, Quarantined
 from amci.lake.router import Route, Router
-from amci.runs import NewRun, RunStore
+from amci.run import NewRun
+from amci.runs import RunStore
 from amci.state import State
 
 #: Objects noted in one transaction: large enough to be quick, small enough to leave room for others.

@@ -13,7 +13,7 @@ from amci.lake.dataset import Dataset
 from amci.lake.objects import Quarantined
 from amci.lake.rules import Work
 from amci.names import quoted
-from amci.runs import Run
+from amci.run import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from amci.lake.landing import Root
 from amci.lake.objects import Landed, ObjectStore
 from amci.lake.router import Route
 from amci.lake.rules import Rules
-from amci.runs import NewRun, RunStore
+from amci.run import NewRun
+from amci.runs import RunStore
 from amci.state import State
 
 

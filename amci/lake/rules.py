@@ -18,7 +18,7 @@ from amci.lake.dataset import Dataset
 from amci.lake.model import RawObject
 from amci.lake.router import Router
 from amci.plugins import Transform
-from amci.runs import Run
+from amci.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

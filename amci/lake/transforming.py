@@ -56,14 +56,13 @@ def place(transform: Transform, obj: RawObject) -> Placement | Skip:
 
 def run(
     transform: Transform, con: duckdb.DuckDBPyConnection, source: str, obj: RawObject, into: str
-) -> Skip | Placement | None:
+) -> Skip | None:
     """Run a transform on the rows of `source`, a table or view of `con`; its rows become temp table `into`.
 
-    A Python transform gets `rows` (a DuckDB relation) and `obj`. It returns a relation, an Arrow table or
-    reader, a Polars frame, or a Skip; a light one may return a Placement: the rows stay as they are, and
-    there is no table. A SQL transform is one SELECT from `rows`; `getvariable('key')`, `'tenant'`, `'dataset'` and
-    the names of the dataset's pattern are there. Column names of the result are sanitised. Raises
-    TransformError.
+    A Python transform gets `rows` (a DuckDB relation) and `obj`. It returns a relation, an Arrow table, batch
+    or reader, a Polars frame, or a Skip; then there is no table. A SQL transform is one SELECT from `rows`;
+    `getvariable('key')`, `'tenant'`, `'dataset'` and the names of the dataset's pattern are there.
+    Column names of the result are sanitised. Raises TransformError.
     """
     with _blaming(transform), _variables(con, obj):
         if transform.function is None:
@@ -72,7 +71,7 @@ def run(
             given = {"rows": con.table(source), "obj": obj}
             wanted = transform.function.__code__.co_varnames[: transform.function.__code__.co_argcount]
             answer = transform.function(**{name: given[name] for name in wanted})
-        if isinstance(answer, Skip | Placement):
+        if isinstance(answer, Skip):
             return answer
         relation = _relation(transform, con, answer)
         names = column_names(relation.columns)

@@ -5,14 +5,18 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from amci import demo, samples
+from amci.clock import SystemClock
+from amci.engine import open_engine
 from amci.errors import AmciError, UsageError
 from amci.output import Output
+from amci.scaffold import make
 
 AMCI = Path(sys.executable).parent / "amci"
 
@@ -110,3 +114,19 @@ def test_an_outcome_that_is_not_the_expected_one_is_an_error_that_names_the_file
     with pytest.raises(AmciError, match=r"1 files .*\nb: loaded, expected skipped") as told:
         demo.insist([fine, wrong])
     assert told.value.exit_code == 1
+
+
+def test_the_example_dataset_takes_a_day_on_which_nothing_was_shipped(tmp_path: Path) -> None:
+    workspace = make(tmp_path / "w")
+    text = next(s.content for s in samples.first_delivery() if "/shop/" in s.key).decode()
+    header, first, *_ = (line.split(";") for line in text.splitlines())
+    first[header.index("Shipped At")] = ""
+    key = "blue-kettle/shop/orders/orders-2026-12-24.csv"
+    content = "\n".join(";".join(line) for line in (header, first)).encode()
+    samples.write(workspace.raw, [samples.Sample(key, content, "", "loaded")])
+    with open_engine(workspace, SystemClock(), {}) as engine:
+        engine.drain(threading.Event())
+        rows = engine.catalog.con.execute(
+            "SELECT shipped_at, typeof(shipped_at), order_month FROM lake.shop_shop_orders.orders"
+        ).fetchall()
+    assert rows == [(None, "TIMESTAMP", "2026-10")]

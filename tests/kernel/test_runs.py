@@ -21,7 +21,7 @@ from amci.errors import (
     StorageError,
     UsageError,
 )
-from amci.runs import (
+from amci.run import (
     Done,
     Failed,
     Finished,
@@ -30,11 +30,11 @@ from amci.runs import (
     RetryPolicy,
     Run,
     RunStatus,
-    RunStore,
     Skipped,
     Snooze,
     reason_for,
 )
+from amci.runs import RunStore
 from amci.state import State
 
 LEASE = timedelta(minutes=5)

@@ -10,7 +10,8 @@ import pytest
 
 from amci.clock import SystemClock
 from amci.errors import DataError, LeaseLost, StorageError
-from amci.runs import Done, Failed, NewRun, Outcome, RetryPolicy, Run, RunStatus, RunStore, Skipped, Snooze
+from amci.run import Done, Failed, NewRun, Outcome, RetryPolicy, Run, RunStatus, Skipped, Snooze
+from amci.runs import RunStore
 from amci.state import State
 from amci.worker import Tally, Worker
 

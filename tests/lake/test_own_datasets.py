@@ -128,3 +128,15 @@ def test_a_transforms_failure_tells_names_and_no_values(site: Any) -> None:
     assert "nowhere" in told["adtech/names/t/f.csv"]
     for path in site.workspace.state.parent.glob("amci.db*"):
         assert b"secret-value" not in path.read_bytes()
+
+
+def test_a_column_without_values_takes_a_type_also_where_nothing_is_transformed(site: Any) -> None:
+    site.dataset("own")
+    site.put("adtech/own/t/1.csv", "a,day,n\n1,,\n")
+    site.drain()
+    site.put("adtech/own/t/2.csv", "a,day,n\n2,2026-11-01,7\n")
+    site.drain()
+    assert site.query("SELECT a, CAST(day AS VARCHAR), n, typeof(n) FROM adtech_own.t ORDER BY a") == [
+        (1, None, None, "BIGINT"),
+        (2, "2026-11-01", 7, "BIGINT"),
+    ]

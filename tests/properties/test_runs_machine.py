@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from amci.errors import DataError, IllegalMove, StorageError
-from amci.runs import Done, Failed, NewRun, Run, RunStatus, RunStore, Skipped, Snooze
+from amci.run import Done, Failed, NewRun, Run, RunStatus, Skipped, Snooze
+from amci.runs import RunStore
 from amci.state import State
 
 LEASE = timedelta(minutes=5)

@@ -14,12 +14,6 @@ from amci.samples import Sample
 
 FIRST = samples.first_delivery()
 SECOND = samples.second_delivery()
-BY_KEY = {sample.key: sample for sample in FIRST}
-TENANTS = {"northwind-outdoor", "blue-kettle", "atlas_pets"}
-AMC_KEY = re.compile(
-    r"(northwind-outdoor|blue-kettle|atlas_pets)/workflow=([^/]+)/schedule=(daily|weekly|adhoc)/"
-    r"(\d{4}-\d\d-\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)-([^/.]+)\.csv(\.gz)?"
-)
 
 
 def text(sample: Sample) -> str:

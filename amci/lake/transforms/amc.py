@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from amci.errors import Unroutable
-from amci.layout import ResultName
 from amci.lake.model import Placement, RawObject, Skip
+from amci.layout import ResultName
 from amci.names import table_name
 
 # AMC's console runs each query under a throw-away workflow of this name (reference 3.5).
