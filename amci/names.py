@@ -30,7 +30,7 @@ def table_name(*parts: str) -> str:
     """The catalogue name of a table, its parts joined by `_`.
 
     Where `sanitized` would drop letters (any script but Latin), six hex digits of the full name's SHA-256 are
-    added, so that two workflows never share a table because of their alphabet. The same goes for a name of more
+    added, so that two workflows never share a table because of their alphabet. So they are to a name of more
     than 200 characters, which is cut: a table is a folder too, and its name has at most 255 bytes.
     """
     full = "_".join(part for part in parts if part)

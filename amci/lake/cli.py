@@ -59,9 +59,10 @@ def query_command(app: typer.Typer) -> None:
     ) -> None:
         """Ask the lake in DuckDB SQL."""
         from amci.lake.render import render
+        from amci.signals import stopping
 
         text = typer.get_text_stream("stdin").read() if sql == "-" else sql
-        with open_session(ctx, tenant=tenant, as_of=as_of) as session:
+        with open_session(ctx, tenant=tenant, as_of=as_of) as session, stopping() as session.stop:
             render(session, text, "json" if ctx.out.as_json else format_, output, ctx.out)
 
 

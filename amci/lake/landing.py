@@ -45,8 +45,8 @@ def scan(root: Root, under: str = "") -> Iterator[Landed]:
     """Every regular file below `root` (or below the folder `under` of it) that may be taken, landed or not.
 
     Symbolic links are followed only to files inside the root; FIFOs, sockets and devices are passed over, and
-    so is what vanishes or cannot be read meanwhile. Raises OSError where the root itself cannot be read; a folder
-    `under` it that is gone has no files.
+    so is what vanishes or cannot be read meanwhile. A folder `under` the root that is gone has no files; raises
+    OSError where the root itself cannot be read.
     """
     pending = [root.path / under if under else root.path]
     real = os.path.realpath(root.path)

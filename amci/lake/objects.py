@@ -153,7 +153,7 @@ class ObjectStore:
             )
 
     def unsee(self, object_id: int, version: int) -> None:
-        """Forget the fingerprint of this version, which was never read: the file counts as new when it is seen again."""
+        """Forget the fingerprint of this version, which was not read: the file is new when it is seen again."""
         with self._state.transaction() as db:
             db.execute(
                 "UPDATE objects SET size = -1, mtime_ns = -1 WHERE object_id = ? AND version = ?",
@@ -163,7 +163,7 @@ class ObjectStore:
     def for_versions(self, pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], dict[str, Any]]:
         """Object and version of each (object id, version), with the content hash that is in the lake.
 
-        `loaded_sha256` is NULL where no earlier version was loaded, or one is still on its way and may change that.
+        `loaded_sha256` is NULL where no earlier version was loaded, or one is still on its way.
         """
         rows = self._state.read(
             "SELECT v.object_id, v.version, v.size, v.mtime_ns, o.root, o.key, o.version AS newest,"

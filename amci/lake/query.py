@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -45,6 +46,9 @@ class Session:
         self, con: duckdb.DuckDBPyConnection, tenant: str | None, timeout: timedelta, *, is_pinned: bool
     ) -> None:
         self.con = con
+        #: Set it, and the running query ends with a KeyboardInterrupt. A signal handler that raises is no way
+        #: to do that: where DuckDB is in between, it takes the exception for its own and goes on.
+        self.stop = threading.Event()
         self._tenant = tenant
         self._timeout = timeout
         self._is_in_transaction = False
@@ -64,7 +68,7 @@ class Session:
             # A PIVOT collects its values first; both steps have to see one state.
             self.con.begin()
             self._is_in_transaction = True
-        budget = Budget(self.con, self._timeout, hide_values=self._tenant is not None)
+        budget = Budget(self.con, self._timeout, hide_values=self._tenant is not None, stop=self.stop)
         budget.spend(lambda: _patiently(lambda: self.con.execute(text)))
         description = self.con.description or []
         return Result(

@@ -20,13 +20,24 @@ Value = TypeVar("Value")
 
 #: Seconds between two interruptions.
 _BETWEEN = 0.02
+#: Seconds of waiting without a look at `stop`.
+_SLICE = 0.1
 
 
 class Budget:
     """How long DuckDB may work on one query; the time a reader takes between two fetches does not count."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, timeout: timedelta, *, hide_values: bool) -> None:
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        timeout: timedelta,
+        *,
+        hide_values: bool,
+        stop: threading.Event,
+    ) -> None:
+        """`stop`: once it is set, whoever waits here gets a KeyboardInterrupt."""
         self._con = con
+        self._stop = stop
         self._timeout = timeout
         self._left = timeout.total_seconds()
         self._is_over = False
@@ -35,16 +46,18 @@ class Budget:
     def spend(self, work: Callable[[], Value]) -> Value:
         """What `work` gives; QueryError where DuckDB fails or the time is over.
 
-        DuckDB works in a thread of its own, for while it does, nothing here would hear of Ctrl-C.
+        DuckDB works in a thread of its own: while it did its work here, nothing would hear of Ctrl-C.
         """
         done: Future[Value] = Future()
         thread = threading.Thread(target=_finish, args=(done, work), daemon=True)
         began = stopwatch()
-        thread.start()
         try:
-            thread.join(max(self._left, 0))
-            if thread.is_alive():
-                self._is_over = True
+            thread.start()
+            while thread.is_alive() and not self._stop.is_set() and stopwatch() - began < self._left:
+                thread.join(min(_SLICE, max(self._left - stopwatch() + began, 0)))
+            self._is_over = thread.is_alive()
+            if self._stop.is_set():
+                raise KeyboardInterrupt
         finally:
             # Once is not enough: DuckDB forgets an interruption that comes before it has begun.
             while thread.is_alive():

@@ -13,6 +13,7 @@ from amci.lake.query import Session
 from amci.lake.render import render
 from amci.lake.statement import is_complete, split
 from amci.output import Output
+from amci.signals import stopping
 
 MODES = ("table", "csv", "json")
 _PROMPT, _MORE = "amci> ", "   -> "
@@ -77,7 +78,8 @@ class Shell:
         """`do`, but an error is shown, and so is how long it took."""
         began = stopwatch()
         try:
-            self.do(text)
+            with stopping() as self.session.stop:
+                self.do(text)
         except AmciError as error:
             self.out.error(error)
         except KeyboardInterrupt:
@@ -164,8 +166,12 @@ def _talk(shell: Shell, history_file: Path) -> None:
             continue
         except EOFError:
             return
-        for statement in _script(typed):
-            shell.try_to_do(statement)
+        try:
+            for statement in _script(typed):
+                shell.try_to_do(statement)
+        except KeyboardInterrupt:
+            # It came between two statements.
+            shell.out.note("interrupted")
 
 
 def words(shell: Shell) -> list[str]:

@@ -1,4 +1,4 @@
-"""A disk that refuses, for real: a file system that is full or read-only says so, and the work resumes after."""
+"""A disk that refuses, for real: full or read-only, it is said, and the work resumes after."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_file_too_large_for_the_system_fails_its_run_and_can_be_redriven(site:
         text=True,
         timeout=60,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),  # noqa: PLW1509 - no threads here
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert refused.returncode in (1, 3), refused.stderr
     assert "bug in amci" not in refused.stderr

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from amci.names import column_names, literal, quoted, sanitized, table_name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Total Sales", "total_sales"), ("Café—x", "cafe_x"), ("a--b", "a_b"), ("日", "_"), ("", "_")],
+)
+def test_a_name_is_sanitised_as_awswrangler_does(name: str, expected: str) -> None:
+    assert sanitized(name) == expected
+
+
+def test_columns_are_unique_and_leave_reserved_names_alone() -> None:
+    assert column_names(["Total Sales", "total_sales", "日", "_row"], {"_row"}) == [
+        "total_sales",
+        "total_sales_2",
+        "column_3",
+        "_row_2",
+    ]
+
+
+def test_tables_of_other_alphabets_do_not_meet() -> None:
+    assert table_name("acme", "日本") != table_name("acme", "中国")
+    assert table_name("acme", "reach") == "acme_reach"
+    assert table_name("acme", "", "réach") == "acme_reach"
+
+
+@given(st.text("ab", min_size=190, max_size=400), st.text("ab", min_size=190, max_size=400))
+def test_long_tables_are_cut_and_do_not_meet(a: str, b: str) -> None:
+    assert len(table_name(a)) <= 207
+    assert (table_name(a) == table_name(b)) == (a == b)
+
+
+@given(st.lists(st.text(), max_size=8))
+def test_columns_are_always_unique_and_plain(header: list[str]) -> None:
+    names = column_names(header)
+    assert len(set(names)) == len(names) == len(header)
+    assert all(name == sanitized(name) for name in names)
+
+
+def test_quotes_cannot_be_left() -> None:
+    assert quoted("a", 'b"; DROP TABLE c; --') == '"a"."b""; DROP TABLE c; --"'
+    assert literal("it's") == "'it''s'"
