@@ -12,11 +12,7 @@ from amci.context import Context, command
 from amci.lake.cli import lake_app, query_command, sql_command
 
 if TYPE_CHECKING:
-    from amci.engine import Engine
     from amci.run import Run
-
-#: Some runs failed; what succeeded is there.
-SOME_FAILED = 3
 
 app = typer.Typer(
     name="amci",
@@ -64,79 +60,22 @@ def init(ctx: Context, directory: Annotated[Path, typer.Argument(help="Directory
 @command(app, "drain", epilog="Example: amci drain")
 def drain(ctx: Context) -> None:
     """Process everything that is present, then stop."""
+    from amci.working import report_drain
+
     report_drain(ctx)
-
-
-def report_drain(ctx: Context) -> None:
-    """Drain and say what became of it; exit code 3 where runs failed."""
-    from amci.signals import stopping
-
-    with ctx.engine() as engine, ctx.out.progress("draining") as tell, stopping() as stop:
-        done = engine.drain(stop, _teller(tell))
-    report = {
-        "new": done.found.new,
-        "succeeded": done.tally.succeeded,
-        "skipped": done.tally.skipped,
-        "failed": done.tally.failed,
-        "unroutable": done.found.unroutable,
-        "removed": done.found.removed,
-        "settling": done.found.settling,
-        "waiting": done.tally.left,
-    }
-    ctx.out.record(report, _drained(report))
-    if done.tally.failed:
-        raise typer.Exit(SOME_FAILED)
-
-
-def _drained(report: dict[str, int]) -> list[str]:
-    lines = [
-        f"{report['new']} new object versions; runs: {report['succeeded']} succeeded,"
-        f" {report['skipped']} skipped, {report['failed']} failed"
-    ]
-    if report["failed"] or report["unroutable"]:
-        lines.append(f"{report['unroutable']} matched no dataset; `amci lake quarantine` says what and why")
-    if report["removed"]:
-        lines.append(f"{report['removed']} raw files are gone; their rows stay in the lake")
-    if report["settling"]:
-        lines.append(
-            f"{report['settling']} files are still being written; drain again when they are complete"
-        )
-    if report["waiting"]:
-        lines.append(f"{report['waiting']} runs wait for another try; `amci runs list --status pending`")
-    return lines
 
 
 @command(app, "up", epilog="Example: amci up")
 def up(ctx: Context) -> None:
     """Watch the raw directories and process what lands, until interrupted."""
     from amci.signals import stopping
+    from amci.working import one_by_one
 
     with ctx.engine() as engine, stopping() as stop:
         watched = ", ".join(str(root.path) for root in engine.roots)
         ctx.out.note(f"watching {watched}; stop with Ctrl-C")
-        tally = engine.up(stop, _line_teller(ctx))
+        tally = engine.up(stop, one_by_one(ctx))
     ctx.out.record({"succeeded": tally.succeeded, "skipped": tally.skipped, "failed": tally.failed})
-
-
-def _teller(tell: Any) -> Any:
-    counts: dict[str, int] = {}
-
-    def see(run: Run) -> None:
-        counts[run.status] = counts.get(run.status, 0) + 1
-        tell(", ".join(f"{n:,} {status.lower()}" for status, n in counts.items()))
-
-    return see
-
-
-def _line_teller(ctx: Context) -> Any:
-    def see(run: Run) -> None:
-        if run.status.is_final:
-            ctx.out.note(
-                f"run {run.run_id} {run.kind} {run.status.lower()}"
-                + (f": {run.reason}" if run.reason else "")
-            )
-
-    return see
 
 
 @command(app, "demo", epilog="Example: amci demo /tmp/amci-demo")
@@ -180,23 +119,13 @@ def redrive(
 ) -> None:
     """Put failed or skipped runs back in line and do them."""
     from amci.errors import UsageError
+    from amci.working import report_work
 
     if not run_ids and not failed:
         raise UsageError("which runs?", hint="name their ids, or say --failed")
     with ctx.engine() as engine:
         again = engine.redrive(run_ids or [], all_failed=failed)
         report_work(ctx, engine, redriven=len(again))
-
-
-def report_work(ctx: Context, engine: Engine, **also: int) -> None:
-    """Do the runs there are and say what became of them; exit code 3 where some failed."""
-    from amci.signals import stopping
-
-    with ctx.out.progress("working") as tell, stopping() as stop:
-        tally = engine.work(stop, _teller(tell))
-    ctx.out.record(also | {"succeeded": tally.succeeded, "skipped": tally.skipped, "failed": tally.failed})
-    if tally.failed:
-        raise typer.Exit(SOME_FAILED)
 
 
 @command(runs_app, "list", epilog="Example: amci runs list --status failed")

@@ -24,9 +24,12 @@ _UNIT = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d"
 
 def _duration(value: object) -> object:
     """`500ms`, `2s`, `5m`, `1h`, `30d`; a bare number is seconds."""
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return timedelta(**{_UNIT[match[2]]: float(match[1])})
-    if isinstance(value, str) and not re.fullmatch(r"\d+(\.\d+)?", value.strip()):
+    if isinstance(value, str):
+        text = value.strip()
+        if match := _DURATION.fullmatch(text):
+            return timedelta(**{_UNIT[match[2]]: float(match[1])})
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            return timedelta(seconds=float(text))
         raise ValueError("should be a duration such as '500ms', '2s', '5m', '1h' or '30d'")
     return value
 

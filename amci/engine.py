@@ -108,7 +108,7 @@ class Engine:
         )
         self._notifier = Notifier(_targets(workspace, project))
         self._events = {event for target in settings.notify for event in target.events}
-        self._progress: Callable[[Run], None] = lambda run: None
+        self._progress: Callable[[Run], None] = lambda _: None
         self._worker = Worker(
             self.runs,
             [

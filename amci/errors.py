@@ -154,7 +154,10 @@ class QualityError(DataError):
     """A quality rule with `on_fail: fail` did not hold."""
 
     def __init__(self, rule: str, message: str) -> None:
-        super().__init__(f"quality rule {rule}: {message}")
+        super().__init__(
+            f"quality rule {rule}: {message}",
+            hint="mend the file and send it again, or change the rule and reprocess",
+        )
         self.rule = rule
 
 

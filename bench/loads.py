@@ -41,10 +41,8 @@ def _drained(home: Path, table: str) -> Cost:
 
 def _copy(folder: Path, source: str, partition: str) -> Cost:
     shutil.rmtree(folder / "copy", ignore_errors=True)
-    return python(
-        f"import duckdb; duckdb.execute(\"COPY ({source}) TO '{folder}/copy' (FORMAT parquet, PARTITION_BY ({partition}))\")",
-        folder,
-    )
+    copy = f"COPY ({source}) TO '{folder}/copy' (FORMAT parquet, PARTITION_BY ({partition}))"
+    return python(f"import duckdb; duckdb.execute({copy!r})", folder)
 
 
 def _polars(folder: Path, big: Path, key: str) -> Cost:
@@ -131,7 +129,7 @@ def small_files(folder: Path, *, files: int, repeat: int) -> list[dict[str, Any]
         "import duckdb, pathlib, sys\n"
         f"out = pathlib.Path('{folder}/loop'); out.mkdir(exist_ok=True)\n"
         f"for i, p in enumerate(sorted(pathlib.Path('{source}').rglob('*.csv'))[: {files // 10}]):\n"
-        "    duckdb.execute(f\"COPY (SELECT * FROM read_csv('{p}')) TO '{out}/{i}' (FORMAT parquet, PER_THREAD_OUTPUT false)\")\n"
+        "    duckdb.execute(f\"COPY (SELECT * FROM read_csv('{p}')) TO '{out}/{i}.parquet'\")\n"
     )
 
     def ours() -> Cost:

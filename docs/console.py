@@ -1,4 +1,4 @@
-"""Runs a document's examples in a new directory and puts in what they print; `--check` only compares."""  # noqa: INP001
+"""Runs a document's examples in a new directory and puts in what they print; `--check` only compares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rewrites the generated blocks of the documents from the code; `--check` only says which are stale."""  # noqa: INP001
+"""Rewrites the generated blocks of the documents from the code; `--check` only says which are stale."""
 
 from __future__ import annotations
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from amci.clock import stopwatch
+from amci.engine import Engine
 from amci.errors import IllegalMove, NotFound, WorkspaceBusy
 from amci.lake import duck, light
 from amci.lake.formats import open_reading
@@ -19,7 +22,7 @@ from amci.run import RunStatus
 from amci.workspace import Workspace
 
 KEY = "adtech/d/t/a.csv"
-AMC = "acme/workflow=reach/schedule=daily/2026-09-21-reach-ver1.csv"
+LIMIT = 20.0  # seconds until a test that waits for a thread gives up
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
@@ -287,10 +290,13 @@ def test_reprocess_takes_no_other_objects_pre_stage(d: Any) -> None:
     """`a` and `a@1.csv` are keys of which one begins like the other's runs."""
     d.dataset("d", format="csv")
     gone = d.put("adtech/d/t/a", "v\n1\n")
+    d.drain()
     d.put("adtech/d/t/a@1.csv", "v\n2\n")
     d.drain()
     gone.unlink()
     assert d.reprocess()["from_pre_stage"] == 1
+    again = [run.payload["object_id"] for run in d.runs(kind="heavy") if run.payload["again"]]
+    assert sorted(again) == [1, 2]
     assert rows(d) == [1, 2]
 
 
@@ -397,43 +403,48 @@ def test_names_may_be_anything(site: Any, name: str) -> None:
     assert len(site.ledger()) == 2
 
 
-def test_up_loads_what_lands_and_stops_when_asked(d: Any) -> None:
-    stop, loaded = threading.Event(), threading.Event()
+@contextmanager
+def up(engine: Engine) -> Iterator[tuple[threading.Thread, threading.Semaphore]]:
+    """`up` in a thread, and how many heavy runs it has finished."""
+    stop, loaded = threading.Event(), threading.Semaphore(0)
 
     def see(run: Any) -> None:
-        if run.kind == "heavy" and run.status is RunStatus.SUCCEEDED:
-            loaded.set()
+        if run.kind == "heavy":
+            loaded.release()
 
-    with d.engine() as engine:
-        at_work = threading.Thread(target=engine.up, args=(stop, see))
-        at_work.start()
-        d.put(KEY, "v\n1\n")
-        assert loaded.wait(20)
+    at_work = threading.Thread(target=engine.up, args=(stop, see))
+    at_work.start()
+    try:
+        yield at_work, loaded
+    finally:
         stop.set()
         engine._worker.wake()
-        at_work.join(20)
+        at_work.join(LIMIT)
         assert not at_work.is_alive()
+
+
+def test_up_loads_what_lands_and_stops_when_asked(d: Any) -> None:
+    with d.engine() as engine, up(engine) as (_, loaded):
+        d.put(KEY, "v\n1\n")
+        assert loaded.acquire(timeout=LIMIT)
     assert rows(d) == [1]
 
 
 def test_up_outlives_folders_whose_names_cannot_be_stored(d: Any) -> None:
-    d.settings("scan_every: 30s\n")
-    stop, loaded = threading.Event(), threading.Event()
-    with d.engine() as engine:
-        at_work = threading.Thread(
-            target=engine.up, args=(stop, lambda run: loaded.set() if run.kind == "heavy" else None)
-        )
-        at_work.start()
-        odd = os.fsencode(d.raw) + b"/adtech/\xff\n/t"
-        Path(os.fsdecode(odd)).mkdir(parents=True)
-        with open(odd + b"/a.csv", "wb") as file:  # noqa: PTH123 - the name is bytes
-            file.write(b"v\n1\n")
-        d.put(KEY, "v\n1\n")
-        assert loaded.wait(20)
-        stop.set()
-        engine._worker.wake()
-        at_work.join(20)
-    assert rows(d) == [1]
+    """The event of a file in such a folder hints at that folder alone."""
+    odd = Path(os.fsdecode(os.fsencode(d.raw) + b"/odd\xff\n/t"))
+    odd.mkdir(parents=True)
+    d.put("adtech/d/t/first.csv", "v\n1\n")
+    with d.engine() as engine, up(engine) as (at_work, loaded):
+        assert loaded.acquire(timeout=LIMIT)
+        (odd / "a.csv").write_text("v\n1\n", encoding="utf-8")
+        end = stopwatch() + LIMIT
+        while not d.quarantined():
+            assert at_work.is_alive()
+            assert stopwatch() < end
+        d.put("adtech/d/t/second.csv", "v\n2\n")
+        assert loaded.acquire(timeout=LIMIT)
+    assert rows(d) == [1, 2]
 
 
 def test_a_workspace_is_free_again_after_its_writer(d: Any) -> None:

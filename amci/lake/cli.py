@@ -92,9 +92,9 @@ def ingest(
     ] = False,
 ) -> None:
     """Bring files into raw/ and process them."""
-    from amci.cli import report_drain
     from amci.errors import WorkspaceBusy
     from amci.lake.deliver import deliver
+    from amci.working import report_drain
 
     raw = ctx.workspace.home / ctx.project().settings.roots[0].path
     keys = deliver(paths, raw, under, link=link)
@@ -233,7 +233,7 @@ def reprocess(
     dry_run: DryRun = False,
 ) -> None:
     """Route what no dataset took, then load objects again."""
-    from amci.cli import report_work
+    from amci.working import report_work
 
     with ctx.engine() as engine:
         again = engine.load_again(changed_only=changed, dataset=dataset, since=since, dry_run=dry_run)

@@ -92,7 +92,7 @@ class Dataset(Strict):
     """AMC workflows whose results are skipped."""
     timestamp_column: str | None = None
     """A column to add with the time the file was last modified (UTC)."""
-    pii: PiiRules = {}
+    pii: PiiRules = Field(default={})
     """Columns to hash or to drop before pre-stage is written."""
     quality: tuple[QualityRule, ...] = ()
     """Rules the typed rows should keep."""

@@ -77,7 +77,7 @@ def scan(root: Root, under: str = "") -> Iterator[Landed]:
 
 
 def _landed(root: str, key: str, found: os.stat_result) -> Landed:
-    """The file with its key; in a key that cannot be stored, odd bytes show as `\\xNN`."""
+    r"""The file with its key; in a key that cannot be stored, odd bytes show as `\xNN`."""
     if not _ODD.search(key):
         return Landed(root, key, found.st_size, found.st_mtime_ns)
     text = os.fsencode(key).decode("utf-8", errors="backslashreplace")

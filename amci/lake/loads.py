@@ -76,9 +76,19 @@ class Item:
 
     @property
     def constants(self) -> dict[str, str]:
-        """Columns with one text value for the whole object; its partitions among them."""
+        """Columns with one value for the whole object, as text; its partitions among them."""
         payload = self.run.payload
-        return {**payload.get("constants", {}), **payload.get("partition", {})}
+        return {**payload.get("constants", {}), **payload.get("partition", {}), **self._timestamp}
+
+    @property
+    def _timestamp(self) -> dict[str, str]:
+        column = self.dataset.timestamp_column
+        return {column: f"{self.work.obj.modified_at:%Y-%m-%d %H:%M:%S}"} if column else {}
+
+    @property
+    def constant_types(self) -> dict[str, str]:
+        """The SQL types of those columns."""
+        return {name: "TIMESTAMP" if name in self._timestamp else "VARCHAR" for name in self.constants}
 
     @property
     def partition_by(self) -> tuple[str, ...]:
@@ -166,7 +176,7 @@ def want(loads: Iterable[Load]) -> dict[str, str]:
 
 
 def _meeting(a: str, b: str) -> str:
-    if a == b or b == Kind.NOTHING:
+    if b in (a, Kind.NOTHING):
         return a
     if a == Kind.NOTHING:
         return b

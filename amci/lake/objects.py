@@ -130,18 +130,26 @@ class ObjectStore:
             )
 
     def removed(self, object_ids: Iterable[int]) -> None:
-        """The raw files of these objects are gone."""
+        """The raw files of these objects are gone; one that no dataset took need not be looked after any more."""
         now = timestamp(self._clock.now())
+        gone = list(object_ids)
         with self._state.transaction() as db:
             db.executemany(
-                "UPDATE objects SET removed_at = ? WHERE object_id = ?", [(now, i) for i in object_ids]
+                "UPDATE quarantine SET resolved_at = ?"
+                " WHERE object_id = ? AND stage = 'route' AND resolved_at IS NULL",
+                [(now, i) for i in gone],
             )
+            db.executemany("UPDATE objects SET removed_at = ? WHERE object_id = ?", [(now, i) for i in gone])
 
     def returned(self, object_ids: Iterable[int]) -> None:
         """The raw files of these objects are back, unchanged."""
+        back = [(i,) for i in object_ids]
         with self._state.transaction() as db:
+            db.executemany("UPDATE objects SET removed_at = NULL WHERE object_id = ?", back)
             db.executemany(
-                "UPDATE objects SET removed_at = NULL WHERE object_id = ?", [(i,) for i in object_ids]
+                "UPDATE quarantine SET resolved_at = NULL WHERE object_id = ? AND stage = 'route'"
+                " AND object_id IN (SELECT object_id FROM objects WHERE dataset IS NULL)",
+                back,
             )
 
     def set_hashes(self, hashes: Iterable[tuple[int, int, str]]) -> None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -122,7 +122,7 @@ class StreamWriter:
         self.staged: list[Staged] = []
         self.rows = 0
 
-    def __enter__(self) -> StreamWriter:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

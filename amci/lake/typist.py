@@ -8,15 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amci.errors import MalformedFile, QualityError
-from amci.files import replacing
-from amci.lake import quality, transforming
-from amci.lake.catalog import Catalog, TableName
+from amci.errors import MalformedFile
+from amci.lake import transforming
+from amci.lake.catalog import Catalog
 from amci.lake.columns import Kind, cast_sql, infer
+from amci.lake.judge import judge
 from amci.lake.loads import Item, Load, Source, StagedTable
 from amci.lake.model import OBJECT_ID, RESERVED, ROW, VERSION, Skip
-from amci.lake.objects import Quarantined
-from amci.layout import file_stem
 from amci.names import literal, quoted
 
 #: Beyond so many rows the types are guessed from the first of them and checked while they are loaded.
@@ -53,7 +51,7 @@ class Typist:
         groups: dict[tuple[object, ...], list[tuple[Item, StagedTable]]] = {}
         for item in items:
             for staged in item.tables:
-                key = (staged.name, item.partition_by, item.dataset.timestamp_column, *item.constants)
+                key = (staged.name, item.partition_by, *item.constant_types.items())
                 groups.setdefault(key, []).append((item, staged))
         return [self._group(members, may_guess=may_guess) for members in groups.values()]
 
@@ -86,26 +84,16 @@ class Typist:
         listed = ", ".join(map(literal, files))
         read = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
         first = members[0][0]
-        typed = dict.fromkeys(first.constants, "VARCHAR")
-        if first.dataset.timestamp_column:
-            typed[first.dataset.timestamp_column] = "TIMESTAMP"
-        typed |= _OWN
+        typed = first.constant_types | _OWN
         if len(members) == 1:
-            values = [f"{literal(value)} AS {quoted(name)}" for name, value in first.constants.items()]
-            if first.dataset.timestamp_column:
-                moment = f"{first.work.obj.modified_at:%Y-%m-%d %H:%M:%S}"
-                values.append(f"TIMESTAMP {literal(moment)} AS {quoted(first.dataset.timestamp_column)}")
-            listed = "".join(f", {value}" for value in values)
             where = f"{OBJECT_ID} = {first.object_id} AND {VERSION} = {first.version}"
-            return f"(SELECT *{listed} FROM {read} WHERE {where})", typed
+            return f"(SELECT {', '.join(['*', *_constants(first)])} FROM {read} WHERE {where})", typed
         name = f"members_{len(self._registered)}"
         self._con.register(name, _members([item for item, _ in members]))
         self._registered.append(name)
-        return (
-            f"(SELECT r.*, m.* EXCLUDE (member_id, member_version) FROM {read} r JOIN {name} m"
-            f" ON r.{OBJECT_ID} = m.member_id AND r.{VERSION} = m.member_version)",
-            typed,
-        )
+        casts = [f"CAST(m.{quoted(c)} AS {t}) AS {quoted(c)}" for c, t in first.constant_types.items()]
+        on = f"r.{OBJECT_ID} = m.member_id AND r.{VERSION} = m.member_version"
+        return f"(SELECT {', '.join(['r.*', *casts])} FROM {read} r JOIN {name} m ON {on})", typed
 
     def alone(self, item: Item) -> list[Load] | Skip:
         """Loads for one object whose rows a transform or a quality rule looks at.
@@ -136,61 +124,8 @@ class Typist:
                 return answer
         else:
             self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(out)} AS SELECT * FROM {quoted(work)}")
-        self._number_rows(out)
-        self._judge(item, staged.name, out)
+        judge(self._con, item, staged.name, out, self._quarantine)
         return self._load_of(item, staged, out, constants)
-
-    def _number_rows(self, table: str) -> None:
-        """Give the rows a number where the transform kept none, so that a rule can name them."""
-        if ROW not in self._con.table(table).columns:
-            self._con.execute(
-                f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS"
-                f" SELECT *, row_number() OVER () AS {ROW} FROM {quoted(table)}"
-            )
-
-    def _judge(self, item: Item, name: TableName, table: str) -> None:
-        """Hold the rows against the dataset's quality rules; rows that a rule keeps out go to quarantine."""
-        rules = item.dataset.quality
-        if not rules:
-            return
-        bad: list[tuple[quality.Finding, str]] = []
-        for finding in quality.check(self._con, table, quality.rules(rules), ROW):
-            if finding.on_fail == "fail":
-                raise QualityError(finding.rule, f"{finding.count} rows do not hold it")
-            item.notes.append({"rule": finding.rule, "on_fail": finding.on_fail, "rows": finding.count})
-            if finding.on_fail == "quarantine_rows" and finding.row_ids_sql:
-                bad.append((finding, finding.row_ids_sql))
-        kept_out = []
-        for finding, ids in bad:
-            path = (
-                self._quarantine
-                / name.schema
-                / name.table
-                / f"{item.object_id}v{item.version}.{file_stem(finding.rule)}.parquet"
-            )
-            with replacing(path) as part:
-                self._con.execute(
-                    f"COPY (SELECT * FROM {quoted(table)} WHERE {ROW} IN ({ids})) TO {literal(str(part))} (FORMAT parquet)"
-                )
-            item.findings.append(
-                Quarantined(
-                    object_id=item.object_id,
-                    version=item.version,
-                    stage="quality",
-                    part=f"{name}:{finding.rule}",
-                    reason=f"quality rule {finding.rule}",
-                    hint="mend the rule or the file, then run `amci lake reprocess`",
-                    rows=finding.count,
-                    path=f"{path.relative_to(self._quarantine.parent)}",
-                    run_id=item.run.run_id,
-                )
-            )
-            kept_out.append(f"SELECT * FROM ({ids})")
-        if kept_out:
-            self._con.execute(
-                f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS SELECT * FROM {quoted(table)}"
-                f" WHERE {ROW} NOT IN ({' UNION '.join(kept_out)})"
-            )
 
     def _load_of(self, item: Item, staged: StagedTable, table: str, constants: dict[str, str]) -> Load:
         described = self._con.execute(f"DESCRIBE {quoted(table)}").fetchall()
@@ -199,17 +134,13 @@ class Typist:
         # Text without a value may become anything later; what a transform gave a type or a value keeps it.
         filled = self._filled(table, [c for c, t in types.items() if t == "VARCHAR"])
         want = {c: Kind.NOTHING.value if t == "VARCHAR" and c not in filled else t for c, t in types.items()}
-        listed = ", ".join(f"CAST({quoted(c)} AS {t}) AS {quoted(c)}" for c, t in types.items())
-        values = [f"{literal(value)} AS {quoted(name)}" for name, value in item.constants.items()]
-        if item.dataset.timestamp_column:
-            moment = f"{item.work.obj.modified_at:%Y-%m-%d %H:%M:%S}"
-            values.append(f"TIMESTAMP {literal(moment)} AS {quoted(item.dataset.timestamp_column)}")
-        values += [f"{item.object_id} AS {OBJECT_ID}", f"{item.version}::INTEGER AS {VERSION}"]
+        listed = [f"CAST({quoted(c)} AS {t}) AS {quoted(c)}" for c, t in types.items()]
+        own = [f"{item.object_id}::BIGINT AS {OBJECT_ID}", f"{item.version}::INTEGER AS {VERSION}"]
         rows = self._con.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()[0][0]
         return Load(
             name=staged.name,
             source=Source(
-                rows=f"(SELECT {', '.join([listed, *values])} FROM {quoted(table)})",
+                rows=f"(SELECT {', '.join([*listed, *_constants(item), *own])} FROM {quoted(table)})",
                 text={},
                 typed=want | constants,
             ),
@@ -244,18 +175,20 @@ def _one_partition(item: Item) -> dict[str, str] | None:
     return {name: item.constants[name] for name in item.partition_by}
 
 
+def _constants(item: Item) -> list[str]:
+    """The constant columns of an object as SQL."""
+    types = item.constant_types
+    return [f"CAST({literal(value)} AS {types[c]}) AS {quoted(c)}" for c, value in item.constants.items()]
+
+
 def _members(items: Sequence[Item]) -> pa.Table:
-    """The constant columns of each object version, to be joined to its rows."""
-    first = items[0]
+    """The constant columns of each object version as text, to be joined to its rows."""
     columns = {
         "member_id": pa.array([item.object_id for item in items], pa.int64()),
         "member_version": pa.array([item.version for item in items], pa.int32()),
     }
-    for name in first.constants:
+    for name in items[0].constants:
         columns[name] = pa.array([item.constants[name] for item in items], pa.string())
-    if first.dataset.timestamp_column:
-        moments = [item.work.obj.modified_at.replace(tzinfo=None) for item in items]
-        columns[first.dataset.timestamp_column] = pa.array(moments, pa.timestamp("us"))
     return pa.table(columns)
 
 

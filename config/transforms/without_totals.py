@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a workspace folder, no package
 """Light transform of shop_orders: leaves out the line with the total that the shop writes last.
 
 A light transform gets what it names as parameters: `rows`, a DuckDB relation in which every column is text,

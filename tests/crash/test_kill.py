@@ -44,8 +44,8 @@ def first_delivery(site: Any) -> None:
 def second_delivery(site: Any) -> None:
     """Versions that replace, empty, spoil and mend; a column that has to be rewritten; a file that is gone.
 
-    The rewritten column held whole numbers only: how a fraction column spells `4` once it is text (`4` or `4.0`)
-    depends on whether its file was loaded before the text came, so also on where a process is killed.
+    The rewritten column held whole numbers only: how a column of fractions spells `4` once it is text (`4`,
+    `4.0`) depends on whether its file was loaded before the text came, so also on where a process is killed.
     """
     site.put(f"{AMC}21-reach-ver1.csv", "user,cost\nu1,1.5\nu2,2.5\nu9,9.25\n")
     site.put(f"{AMC}22-reach-ver1.csv", "user,cost\nu3,3\nu4\n")

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from amci.config import Settings, duration, parsed, read_document, read_settings
+from amci.errors import ConfigError, UsageError
+
+
+def read(tmp_path: Path, text: str | bytes) -> dict[str, object]:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return read_document(path, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("500ms", 0.5), ("2s", 2), ("5m", 300), ("1h", 3600), ("30d", 2_592_000), ("1.5 h", 5400), ("7", 7)],
+)
+def test_durations_are_written_as_people_write_them(text: str, expected: float) -> None:
+    assert duration(text) == timedelta(seconds=expected)
+
+
+@pytest.mark.parametrize("text", ["soon", "5 parsecs", "", "-", "1h30m"])
+def test_what_is_no_duration_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(UsageError, match="not a duration"):
+        duration(text)
+
+
+def test_yaml_means_what_people_write(tmp_path: Path) -> None:
+    assert read(tmp_path, "on: yes\nat: 22:11\nday: 2026-11-01\nid: 0123\nn: 12\nb: true\n") == {
+        "on": "yes",
+        "at": "22:11",
+        "day": "2026-11-01",
+        "id": "0123",
+        "n": 12,
+        "b": True,
+    }
+
+
+def test_json_and_nothing_are_documents_too(tmp_path: Path) -> None:
+    assert read(tmp_path, '\ufeff{"a": [1]}') == {"a": [1]}
+    assert read(tmp_path, "") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "line 3: key 'a' stands twice"),
+        ("- a", "mapping"),
+        ("a: [", "line"),
+        (b"\xff", "utf-8"),
+    ],
+)
+def test_a_document_that_is_none_is_refused_with_its_file(
+    tmp_path: Path, text: str | bytes, says: str
+) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        read(tmp_path, text)
+    assert wrong.value.problems[0].file == "x.yaml"
+    assert says in str(wrong.value)
+
+
+def test_every_mistake_is_told_at_once_with_near_matches() -> None:
+    with pytest.raises(ConfigError) as wrong:
+        parsed(
+            Settings,
+            {"setle": "1s", "batch": "many", "roots": [{"name": "a", "pth": "b"}], "memory_limit": "much"},
+            "amci.yaml",
+        )
+    text = str(wrong.value)
+    for words in ("setle: unknown key (did you mean 'settle'?)", "batch", "roots.0.path: field required",
+                  "did you mean 'path'?", "memory_limit: should be a size"):  # fmt: skip
+        assert words in text
+
+
+def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "amci.yaml"
+    path.write_text("batch: 3\nmemory_limit: 2GB\n", encoding="utf-8")
+    settings = read_settings(path, {"AMCI_BATCH": "7", "AMCI_SETTLE": "", "AMCI_ROOTS": "ignored"})
+    assert (settings.batch, settings.memory_limit) == (7, 2 * 1024**3)
+    assert settings.settle == Settings().settle
+    with pytest.raises(ConfigError, match="batch"):
+        read_settings(path, {"AMCI_BATCH": "many"})

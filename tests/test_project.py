@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from amci.errors import ConfigError
+from amci.project import load
+
+
+def problems(site: Any) -> str:
+    with pytest.raises(ConfigError) as wrong:
+        load(site.workspace, {})
+    return str(wrong.value)
+
+
+def test_what_comes_with_amci_is_there_without_configuration(site: Any) -> None:
+    project = load(site.workspace, {})
+    assert {"amc", "ads_report", "sp_report"} <= project.datasets.keys()
+    assert "amc_light_transform" in project.transforms
+    assert list(project.tenants) == ["acme"]
+
+
+def test_all_problems_of_all_files_are_told_at_once(site: Any) -> None:
+    site.settings("batsh: 1\n")
+    site.dataset("a", heavy="scalled")
+    site.dataset("b", patern="x/{file}")
+    site.transform("scaled.sql", "SELECT * FROM rows")
+    site.transform("broken.py", "def broken(rows:\n")
+    site.configure("tenants/twin.yaml", "tenant: twin\nprefix: ACME\n")
+    site.configure("tenants/again.yaml", "tenant: acme\n")
+    said = problems(site)
+    for words in ("batsh", "did you mean 'scaled'?", "did you mean 'pattern'?", "broken.py", "tenant acme",
+                  "another file"):  # fmt: skip
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("roots", "says"),
+    [
+        ("[{name: a, path: raw}, {name: a, path: other}]", "stands twice"),
+        ("[{name: a, path: raw}, {name: b, path: raw/deep}]", "overlaps"),
+        ("[{name: a, path: stage/post-stage/x}]", "amci's own"),
+    ],
+)
+def test_roots_that_cannot_work_are_refused(site: Any, roots: str, says: str) -> None:
+    site.settings(f"roots: {roots}\n")
+    assert says in problems(site)
+
+
+def test_a_dataset_of_ones_own_hides_the_one_that_comes_with_amci(site: Any) -> None:
+    site.dataset("amc", pattern="'mine/{file}'")
+    assert load(site.workspace, {}).datasets["amc"].pattern == "mine/{file}"
+
+
+def test_a_helper_that_changed_makes_its_transforms_stale(site: Any) -> None:
+    source = "def _double(v):\n    return v * {n}\n\ndef scaled(rows):\n    return rows\n"
+    hashes = []
+    for n in (2, 3):
+        site.transform("scaled.py", source.format(n=n))
+        transforms = load(site.workspace, {}).transforms
+        assert "_double" not in transforms
+        hashes.append(transforms["scaled"].source_hash)
+    assert hashes[0] != hashes[1]
