@@ -123,6 +123,7 @@ class Engine:
                 HeavyHandler(
                     rules=self.rules,
                     objects=self.objects,
+                    runs=self.runs,
                     catalog=catalog,
                     pre_stage=workspace.pre_stage,
                     quarantine=workspace.quarantine,
@@ -177,13 +178,11 @@ class Engine:
             raise NotFound(
                 f"no dataset '{dataset}'", hint=f"there are {', '.join(sorted(self.project.datasets))}"
             )
-        routed = 0 if dry_run else self.ingest.route_again()
         rows = self.reprocess.select(
-            dataset=dataset,
-            since=moment(since) if since else None,
-            changed_only=changed_only,
-            loaded_hashes=self.catalog.rules_hashes(),
+            dataset=dataset, since=moment(since) if since else None, changed_only=changed_only
         )
+        # Selected before: what finds a place now is put in line by that alone.
+        routed = 0 if dry_run else self.ingest.route_again()
         if dry_run:
             return {"routed": routed, "objects": len(rows)}
         again = self.reprocess.put_in_line(rows)

@@ -120,6 +120,27 @@ def test_a_mended_file_resolves_its_quarantine(d: Any) -> None:
     assert rows(d) == [1, 2]
 
 
+def test_a_column_that_becomes_text_is_spelled_as_it_landed(d: Any) -> None:
+    d.put(f"adtech/d/t/a.csv", "v,w\n4,TRUE\n1.50,false\n")
+    d.drain()
+    assert d.query("SELECT v, w FROM adtech_d.t ORDER BY v") == [(1.5, False), (4.0, True)]
+    d.put(f"adtech/d/t/b.csv", "v,w\nn/a,maybe\n")
+    d.drain()
+    assert d.query("SELECT v, w FROM adtech_d.t ORDER BY v") == [
+        ("1.50", "false"),
+        ("4", "TRUE"),
+        ("n/a", "maybe"),
+    ]
+    assert d.drain().found.new == 0
+
+
+def test_a_column_gets_its_type_from_its_first_value(d: Any) -> None:
+    for name, value in (("a", ""), ("b", "2026-01-01"), ("c", "")):
+        d.put(f"adtech/d/t/{name}.csv", f"v,w\n{value},1\n")
+        d.drain()
+    assert d.query("SELECT typeof(v), count(v) FROM adtech_d.t GROUP BY ALL") == [("DATE", 1)]
+
+
 def test_append_keeps_the_rows_of_older_versions(d: Any) -> None:
     d.dataset("d", on_new_version="append")
     d.put(KEY, "v\n1\n")

@@ -24,6 +24,9 @@ from amci.workspace import Workspace
 LAKE = "lake"
 LEDGER = quoted(LAKE, "amci", "objects")
 
+#: Comment of a column that has had no value yet.
+_NO_VALUE = "no value yet"
+
 #: The comprehensive catalogue: one row for each table an object version has rows in.
 _LEDGER_COLUMNS = {
     "object_id": "BIGINT",
@@ -148,19 +151,24 @@ class Catalog:
             ).fetchall()
         return [Loaded(o, v, r, TableName(s, t), n) for o, v, r, s, t, n in rows]
 
-    def rules_hashes(self) -> dict[int, str]:
-        """By which rules each object in the lake was loaded."""
-        return dict(
-            self.con.execute(f"SELECT object_id, max(rules_hash) FROM {LEDGER} GROUP BY object_id").fetchall()
-        )
+    def loaded_into(self, name: TableName) -> list[Loaded]:
+        """The ledger's rows for one table."""
+        rows = self.con.execute(
+            f"SELECT object_id, version, run_id, rows FROM {LEDGER} WHERE schema_name = ? AND table_name = ?",
+            [name.schema, name.table],
+        ).fetchall()
+        return [Loaded(o, v, r, name, n) for o, v, r, n in rows]
 
     def columns(self, name: TableName) -> dict[str, str]:
-        """Column names and SQL types of a table in their order; empty where there is no such table."""
+        """Column names and SQL types of a table in their order; empty where there is no such table.
+
+        A column that has had no value yet is `NOTHING`; it is text until its first value gives it a type.
+        """
         if name not in self._columns:
             rows = self.con.execute(
-                "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = ?"
-                " AND table_name = ? ORDER BY column_index",
-                [LAKE, name.schema, name.table],
+                "SELECT column_name, CASE WHEN comment = ? THEN 'NOTHING' ELSE data_type END FROM duckdb_columns()"
+                " WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
+                [_NO_VALUE, LAKE, name.schema, name.table],
             ).fetchall()
             self._columns[name] = dict(rows)
         return self._columns[name]
@@ -169,14 +177,7 @@ class Catalog:
         """What has to change in table `name` before rows with columns `want` go in."""
         have = self.columns(name)
         if not have:
-            return Plan(add={c: Kind.VARCHAR.sql if t == Kind.NOTHING else t for c, t in want.items()})
-
-        def holds_values(column: str) -> bool:
-            return bool(
-                self.con.execute(
-                    f"SELECT 1 FROM {name.sql} WHERE {quoted(column)} IS NOT NULL LIMIT 1"
-                ).fetchall()
-            )
+            return Plan(add=dict(want))
 
         def survives(column: str, old: Kind, new: Kind) -> bool:
             check = widening_check_sql(old, new, column)
@@ -185,29 +186,37 @@ class Catalog:
                 None,
             )
 
-        return plan(have, want, may_evolve=may_evolve, holds_values=holds_values, survives=survives)
+        return plan(have, want, may_evolve=may_evolve, survives=survives)
 
     def apply(self, name: TableName, changes: Plan, partition_by: Sequence[str]) -> dict[str, str]:
-        """Carry out `changes` inside the running transaction; returns the table's columns afterwards."""
-        if changes.is_empty:
-            return self.columns(name)
+        """Carry out `changes` inside the running transaction; returns the table's columns afterwards, as stored."""
         have = self.columns(name)
+        settled = dict.fromkeys(changes.settle, Kind.VARCHAR.sql)
+        after = {**have, **changes.widen, **changes.rewrite, **settled, **changes.add}
         if not have:
-            self._create(name, changes.add, partition_by)
+            self._create(name, after, partition_by)
         elif changes.rewrite:
-            self._rewrite(name, have, changes, partition_by)
+            self._rewrite(name, have, after, partition_by)
         else:
             for column, sql_type in changes.widen.items():
                 self.con.execute(f"ALTER TABLE {name.sql} ALTER {quoted(column)} SET DATA TYPE {sql_type}")
             for column, sql_type in changes.add.items():
-                self.con.execute(f"ALTER TABLE {name.sql} ADD COLUMN {quoted(column)} {sql_type}")
-        self._columns[name] = {**have, **changes.widen, **changes.rewrite, **changes.add}
-        return self._columns[name]
+                self.con.execute(f"ALTER TABLE {name.sql} ADD COLUMN {quoted(column)} {_stored(sql_type)}")
+            self._remark(name, settled | dict(changes.add))
+        self._columns[name] = after
+        return {column: _stored(sql_type) for column, sql_type in after.items()}
+
+    def _remark(self, name: TableName, columns: Mapping[str, str]) -> None:
+        """Note in the catalog which of these columns have had no value yet, and which have."""
+        for column, sql_type in columns.items():
+            comment = literal(_NO_VALUE) if sql_type == Kind.NOTHING else "NULL"
+            self.con.execute(f"COMMENT ON COLUMN {name.sql}.{quoted(column)} IS {comment}")
 
     def _create(self, name: TableName, columns: Mapping[str, str], partition_by: Sequence[str]) -> None:
         self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(LAKE, name.schema)}")
-        body = ", ".join(f"{quoted(column)} {sql_type}" for column, sql_type in columns.items())
+        body = ", ".join(f"{quoted(column)} {_stored(sql_type)}" for column, sql_type in columns.items())
         self.con.execute(f"CREATE TABLE {name.sql} ({body})")
+        self._remark(name, {column: kind for column, kind in columns.items() if kind == Kind.NOTHING})
         self._partition(name, [column for column in partition_by if column in columns])
 
     def _partition(self, name: TableName, columns: Sequence[str]) -> None:
@@ -215,19 +224,12 @@ class Catalog:
             self.con.execute(f"ALTER TABLE {name.sql} SET PARTITIONED BY ({', '.join(map(quoted, columns))})")
 
     def _rewrite(
-        self, name: TableName, have: Mapping[str, str], changes: Plan, partition_by: Sequence[str]
+        self, name: TableName, have: Mapping[str, str], after: Mapping[str, str], partition_by: Sequence[str]
     ) -> None:
         """Write the table anew with wider types, beside itself, then under its own name; readers keep theirs."""
-        retyped = {**changes.widen, **changes.rewrite}
         fresh = TableName(name.schema, f"{name.table}__rewritten")
-        columns = {column: retyped.get(column, kind) for column, kind in have.items()} | dict(changes.add)
-        self._create(fresh, columns, partition_by)
-        values = ", ".join(
-            f"{widened(column, have[column], retyped[column])} AS {quoted(column)}"
-            if column in retyped
-            else quoted(column)
-            for column in have
-        )
+        self._create(fresh, after, partition_by)
+        values = ", ".join(f"{widened(c, have[c], _stored(after[c]))} AS {quoted(c)}" for c in have)
         self.con.execute(f"INSERT INTO {fresh.sql} BY NAME SELECT {values} FROM {name.sql}")
         self.con.execute(f"DROP TABLE {name.sql}")
         self.con.execute(f"ALTER TABLE {fresh.sql} RENAME TO {quoted(name.table)}")
@@ -303,12 +305,16 @@ class Catalog:
             self.con.unregister(name)
 
 
+def _stored(sql_type: str) -> str:
+    """The type a column is stored with: text while it has had no value."""
+    return Kind.VARCHAR.sql if sql_type == Kind.NOTHING else sql_type
+
+
 def widened(column: str, have: str, want: str) -> str:
     """SQL that turns a typed column from one SQL type into a wider one, without loss."""
     if have == want:
         return quoted(column)
     old, new = Kind.of_sql(have), Kind.of_sql(want)
-    # Text becomes something else only where it has no value (schema.plan), and then any cast will do.
-    if have == old.sql and old is not Kind.VARCHAR:
+    if have == old.sql:
         return widen_sql(old, new, column)
     return f"CAST({quoted(column)} AS {want})"

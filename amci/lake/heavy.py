@@ -13,12 +13,14 @@ from amci.clock import Clock, moment
 from amci.errors import AmciError, DataError
 from amci.lake.catalog import Catalog, Loaded, TableName
 from amci.lake.columns import UNFIT
+from amci.lake.lines import heavy_run_again
 from amci.lake.loads import Item, TableLoads, want
 from amci.lake.model import Skip
 from amci.lake.objects import ObjectStore, Quarantined
 from amci.lake.rules import Rules
 from amci.lake.typist import Typist
 from amci.run import Done, Failed, Outcome, Run, Skipped
+from amci.runs import RunStore
 
 
 class HeavyHandler:
@@ -32,6 +34,7 @@ class HeavyHandler:
         *,
         rules: Rules,
         objects: ObjectStore,
+        runs: RunStore,
         catalog: Catalog,
         pre_stage: Path,
         quarantine: Path,
@@ -40,6 +43,7 @@ class HeavyHandler:
     ) -> None:
         self._rules = rules
         self._objects = objects
+        self._runs = runs
         self._catalog = catalog
         self._pre_stage = pre_stage
         self._typist = Typist(catalog, quarantine)
@@ -60,7 +64,7 @@ class HeavyHandler:
             row = known[run.payload["object_id"], run.payload["version"]]
             try:
                 item = Item(work=self._rules.work(run, row), pre_stage=self._pre_stage)
-                answer = self._already(item, ledger.get(item.object_id, []))
+                answer = self._already(item, ledger.get(item.object_id, []), row["newest_loaded"])
                 if answer is None:
                     items.append(item)
                 else:
@@ -75,15 +79,15 @@ class HeavyHandler:
             outcomes[runs[0].run_id] = self._refused(runs[0], next(iter(known.values())), error)
         return outcomes
 
-    def _already(self, item: Item, ledger: Sequence[Loaded]) -> Outcome | None:
-        """What the ledger says: this run has committed before, or a newer version has."""
+    def _already(self, item: Item, ledger: Sequence[Loaded], newest: int | None) -> Outcome | None:
+        """What is known already: this run has committed before, or a newer version's content is in the lake."""
         mine = [entry for entry in ledger if entry.run_id == item.run.run_id]
         if mine:
             self._settle([item])
             return Done({"tables": {str(e.name): e.rows for e in mine}})
-        newer = [e.version for e in ledger if e.version > item.version]
-        if newer and item.dataset.on_new_version == "replace":
-            return Skipped(f"version {max(newer)} of this object is in the lake already")
+        is_loaded = any(entry.version == item.version for entry in ledger)
+        if item.dataset.on_new_version == "replace" and not is_loaded and (newest or 0) > item.version:
+            return Skipped(f"version {newest} of this object is in the lake already")
         return None
 
     def _refused(self, run: Run, row: Mapping[str, Any], error: AmciError) -> Failed:
@@ -145,12 +149,16 @@ class HeavyHandler:
         if not entries and not any(doomed.values()):
             return loads
         with self._catalog.transaction():
+            # Planned while the older rows are there still: types must not depend on how many files share a batch.
+            plans = {
+                name: self._catalog.plan(name, want(parts), may_evolve=all(p.may_evolve for p in parts))
+                for name, parts in loads.tables.items()
+            }
             self._take_out([entry for gone in doomed.values() for entry in gone])
             for name, parts in loads.tables.items():
-                changes = self._catalog.plan(
-                    name, want(parts), may_evolve=all(part.may_evolve for part in parts)
-                )
-                columns = self._catalog.apply(name, changes, parts[0].partition_by)
+                if plans[name].makes_text:
+                    self._load_again(name, items)
+                columns = self._catalog.apply(name, plans[name], parts[0].partition_by)
                 for part in parts:
                     if part.own_file is None:
                         self._catalog.insert(name, part.source.select(columns))
@@ -158,6 +166,22 @@ class HeavyHandler:
                         self._catalog.insert_file(name, part.source.select(columns), part.own_file)
             self._catalog.enter(entries)
         return loads
+
+    def _load_again(self, name: TableName, but: Sequence[Item]) -> None:
+        """Put the other objects of a table in line once more, because a column of theirs becomes text.
+
+        The table knows their values but not how they were spelled (`4` or `4.0`, `TRUE` or `true`); pre-stage
+        does. Without this, what a table holds would depend on which files happened to share a batch. The runs
+        exist before the commit does: should this process die in between, they load what is there already.
+        """
+        again = f"~{but[0].run.run_id}.{but[0].run.claims}"
+        done = {(item.object_id, item.version) for item in but}
+        others = {(e.object_id, e.version): e for e in self._catalog.loaded_into(name)}
+        known = self._objects.for_versions([pair for pair in others if pair not in done])
+        self._runs.create(
+            heavy_run_again(row["root"], row["key"], self._runs.get(others[pair].run_id), again)
+            for pair, row in known.items()
+        )
 
     def _take_out(self, gone: Sequence[Loaded]) -> None:
         tables: dict[TableName, set[tuple[int, int]]] = {}
@@ -197,6 +221,7 @@ class HeavyHandler:
         if not items:
             return
         self._objects.set_loaded([(item.object_id, item.version) for item in items])
+        self._objects.set_rules([(item.object_id, item.version, item.work.rules_hash) for item in items])
         self._objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from amci.clock import Clock, new_id
+from amci.clock import Clock
 from amci.errors import Unroutable
 from amci.files import storage_errors
 from amci.lake.landing import Root, Settling, nameable, scan
+from amci.lake.lines import light_run, tenant_id
 from amci.lake.objects import Known, Landed, ObjectStore, Quarantined
 from amci.lake.router import Route, Router
 from amci.run import NewRun
@@ -110,10 +111,11 @@ class Ingest:
                     route = self._router.route(row["key"])
                 except Unroutable:
                     continue
-                self._objects.set_route(row["object_id"], route.dataset.dataset, _tenant_id(route))
+                self._objects.set_route(row["object_id"], route.dataset.dataset, tenant_id(route))
                 self._objects.resolve_routed(row["object_id"])
-                landed = Landed(row["root"], row["key"], row["size"], row["mtime_ns"])
-                routed += self._runs.create([light_run(landed, route, row["object_id"], row["version"])])
+                routed += self._runs.create(
+                    [light_run(row["root"], row["key"], row["object_id"], row["version"], route)]
+                )
         return routed
 
     def _gone(self, root: Root, unseen: Mapping[str, Known]) -> list[int]:
@@ -145,25 +147,8 @@ class Ingest:
                         )
                     )
                     continue
-                object_id, version = self._objects.record(file, route.dataset.dataset, _tenant_id(route))
-                runs.append(light_run(file, route, object_id, version))
+                object_id, version = self._objects.record(file, route.dataset.dataset, tenant_id(route))
+                runs.append(light_run(file.root, file.key, object_id, version, route))
             self._objects.quarantine(unroutable)
             self._runs.create(runs)
         return len(unroutable)
-
-
-def light_run(file: Landed, route: Route, object_id: int, version: int, *, again: str = "") -> NewRun:
-    """The run that reads one version of an object; `again` sets a repeated one apart from the first."""
-    return NewRun(
-        idempotency_key=f"light:{file.root}/{file.key}@{version}{again}",
-        kind="light",
-        tenant_id=_tenant_id(route),
-        lock_key=f"object:{object_id}",
-        batch_key=route.dataset.dataset,
-        correlation_id=new_id(),
-        payload={"object_id": object_id, "version": version, "again": again},
-    )
-
-
-def _tenant_id(route: Route) -> str | None:
-    return route.tenant.tenant if route.tenant else None

@@ -17,6 +17,7 @@ from amci.files import storage_errors
 from amci.lake import transforming
 from amci.lake.formats import FileFormat, Reading, format_of, open_reading
 from amci.lake.landing import Root
+from amci.lake.lines import heavy_run
 from amci.lake.model import RESERVED, Placement, RawObject, Skip
 from amci.lake.objects import ObjectStore, Quarantined
 from amci.lake.pii import protect
@@ -64,11 +65,13 @@ class LightHandler:
         self._roots = roots
         self._pre_stage = pre_stage
         self._spill = spill
+        self._applied: list[tuple[int, int, str]] = []  #: rules of the batch: object id, version, hash
         self.batch = batch
 
     def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         """Read the objects of these runs; each stands for itself."""
         outcomes: dict[int, Outcome] = {}
+        self._applied = []
         together: list[_Read] = []
         held = 0
         known = self._objects.for_versions([(r.payload["object_id"], r.payload["version"]) for r in runs])
@@ -82,11 +85,15 @@ class LightHandler:
             if held > _TOGETHER:
                 outcomes |= self._finish(together)
                 together, held = [], 0
-        return outcomes | self._finish(together)
+        outcomes |= self._finish(together)
+        self._objects.set_rules(self._applied)
+        return outcomes
 
     def _one(self, run: Run, row: Mapping[str, Any]) -> _Read | Outcome:
         try:
-            return self._read(self._rules.work(run, row))
+            work = self._rules.work(run, row)
+            self._applied.append((work.object_id, work.obj.version, work.rules_hash))
+            return self._read(work)
         except FileNotFoundError:
             self._objects.unsee(row["object_id"], row["version"])
             return Skipped("the file was gone before it was read")
@@ -127,6 +134,8 @@ class LightHandler:
             return self._overtaken(work, "the file changed while it was read; its next version follows")
         if work.is_repeat(reading.sha256):
             gathered.drop()
+            self._objects.set_hashes([(work.object_id, obj.version, reading.sha256)])
+            self._objects.set_loaded([(work.object_id, obj.version)])
             return Skipped("the lake has this content already, from an earlier version")
         if light and not gathered.is_empty:
             gathered = self._transformed(work, place, light, gathered)
@@ -143,7 +152,7 @@ class LightHandler:
         """Nothing to load; but an older version's rows have to go."""
         if work.obj.version == 1 or work.obj.dataset.on_new_version == "append":
             return Skipped(reason)
-        return Done({"reason": reason}, then=[heavy_run(work, {"tables": [], "reason": reason})])
+        return Done({"reason": reason}, then=[_loading(work, {"tables": [], "reason": reason})])
 
     def _opened(self, obj: RawObject, path: Path, place: Placement) -> Reading:
         reserved = RESERVED | {name for name, _ in place.partition} | set(place.constants)
@@ -173,9 +182,7 @@ class LightHandler:
             return Gathered([], [], skip=f"every row is {watch.column}")
         return gathered
 
-    def _transformed(
-        self, work: Work, place: Placement, light: Transform, landed: Gathered
-    ) -> Gathered:
+    def _transformed(self, work: Work, place: Placement, light: Transform, landed: Gathered) -> Gathered:
         """The rows as the light transform wants them; text again, whatever types it made."""
         taken = RESERVED | {name for name, _ in place.partition}
         with (
@@ -240,26 +247,11 @@ class LightHandler:
             "sha256": read.reading.sha256,
         }
         rows = sum(t["rows"] for t in tables.values())
-        return Done({"rows": rows, "bytes": read.reading.bytes}, then=[heavy_run(read.work, payload)])
+        return Done({"rows": rows, "bytes": read.reading.bytes}, then=[_loading(read.work, payload)])
 
 
-def heavy_run(work: Work, payload: Mapping[str, Any]) -> NewRun:
-    """The run that loads what a light run staged."""
-    obj = work.obj
-    return NewRun(
-        idempotency_key=f"heavy:{obj.root}/{obj.key}@{obj.version}{work.run.payload.get('again', '')}",
-        kind="heavy",
-        lock_key=f"object:{work.object_id}",
-        batch_key=obj.dataset.dataset,
-        tenant_id=work.run.tenant_id,
-        correlation_id=work.run.correlation_id,
-        payload={
-            "object_id": work.object_id,
-            "version": obj.version,
-            "again": work.run.payload.get("again", ""),
-            **payload,
-        },
-    )
+def _loading(work: Work, staged: Mapping[str, Any]) -> NewRun:
+    return heavy_run(work.obj.root, work.obj.key, work.run, staged)
 
 
 def _format(obj: RawObject) -> FileFormat:

@@ -169,12 +169,15 @@ class ObjectStore:
             )
 
     def for_versions(self, pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], dict[str, Any]]:
-        """Object and version of each (object id, version), with the content hash that is in the lake.
+        """Object and version of each (object id, version), and what of the object is in the lake.
 
-        `loaded_sha256` is NULL where no earlier version was loaded, or one is still on its way.
+        `newest_loaded` is the newest version whose content is there. `loaded_sha256` is NULL where no earlier
+        version was loaded, or one is still on its way.
         """
         rows = self._state.read(
-            "SELECT v.object_id, v.version, v.size, v.mtime_ns, o.root, o.key, o.version AS newest,"
+            "SELECT v.object_id, v.version, v.size, v.mtime_ns, o.root, o.key, "
+            "  (SELECT max(n.version) FROM versions n"
+            "    WHERE n.object_id = v.object_id AND n.loaded_at IS NOT NULL) AS newest_loaded,"
             "  (SELECT p.sha256 FROM versions p WHERE p.object_id = v.object_id AND p.version < v.version"
             "    AND p.loaded_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs"
             "     WHERE lock_key = 'object:' || v.object_id AND status = 'PENDING' AND kind = 'heavy')"
@@ -186,8 +189,15 @@ class ObjectStore:
         )
         return {(r["object_id"], r["version"]): dict(r) for r in rows}
 
+    def set_rules(self, applied: Iterable[tuple[int, int, str]]) -> None:
+        """By which rules versions were read: (object id, version, rules hash)."""
+        with self._state.transaction() as db:
+            db.executemany(
+                "UPDATE versions SET rules_hash = ?3 WHERE object_id = ?1 AND version = ?2", list(applied)
+            )
+
     def set_loaded(self, versions: Iterable[tuple[int, int]]) -> None:
-        """The rows of these (object id, version) pairs are in the lake; nothing of theirs is in quarantine."""
+        """The content of these (object id, version) pairs is in the lake."""
         now = timestamp(self._clock.now())
         with self._state.transaction() as db:
             db.executemany(
@@ -217,8 +227,9 @@ class ObjectStore:
     def select(self, *, dataset: str | None = None, since: datetime | None = None) -> list[sqlite3.Row]:
         """Routed objects, of one dataset or all, last seen at or after `since`; oldest first."""
         return self._state.read(
-            "SELECT * FROM objects WHERE dataset IS NOT NULL AND dataset = coalesce(:dataset, dataset)"
-            " AND seen_at >= :since ORDER BY object_id",
+            "SELECT o.*, v.rules_hash FROM objects o JOIN versions v USING (object_id, version)"
+            " WHERE o.dataset IS NOT NULL AND o.dataset = coalesce(:dataset, o.dataset)"
+            " AND o.seen_at >= :since ORDER BY object_id",
             {"dataset": dataset, "since": timestamp(since) if since else ""},
         )
 

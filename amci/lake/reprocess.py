@@ -7,13 +7,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from amci.clock import Clock, timestamp
 from amci.errors import AmciError
-from amci.lake.ingest import light_run
 from amci.lake.landing import Root
-from amci.lake.objects import Landed, ObjectStore
+from amci.lake.lines import heavy_run_again, light_run
+from amci.lake.objects import ObjectStore
 from amci.lake.router import Route
 from amci.lake.rules import Rules
 from amci.run import NewRun
@@ -60,14 +59,13 @@ class Reprocess:
         dataset: str | None,
         since: datetime | None,
         changed_only: bool,
-        loaded_hashes: dict[int, str],
     ) -> list[sqlite3.Row]:
-        """Objects to load again; `loaded_hashes` says by which rules each object in the lake was loaded."""
+        """Objects to load again; with `changed_only` those that other rules than today's were applied to."""
         rows = self._objects.select(dataset=dataset, since=since)
         if not changed_only:
             return rows
         current = {name: self._rules.rules_hash(d) for name, d in self._rules.datasets.items()}
-        return [r for r in rows if loaded_hashes.get(r["object_id"]) != current.get(r["dataset"])]
+        return [r for r in rows if r["rules_hash"] != current.get(r["dataset"])]
 
     def put_in_line(self, rows: Sequence[sqlite3.Row]) -> Again:
         """Create a run for each object: all of them or, if this process dies, none."""
@@ -97,8 +95,7 @@ class Reprocess:
         return root is not None and row["removed_at"] is None and (root.path / row["key"]).exists()
 
     def _light(self, row: sqlite3.Row, route: Route, again: str) -> NewRun:
-        landed = Landed(row["root"], row["key"], row["size"], row["mtime_ns"])
-        return light_run(landed, route, row["object_id"], row["version"], again=again)
+        return light_run(row["root"], row["key"], row["object_id"], row["version"], route, again=again)
 
     def _heavy(self, row: sqlite3.Row, again: str) -> NewRun | None:
         """A run that loads the object's newest pre-stage rows, where there are any."""
@@ -109,14 +106,8 @@ class Reprocess:
         )
         if not found:
             return None
-        payload: dict[str, Any] = {**self._runs.get(found[0]["run_id"]).payload, "again": again}
-        if not all((self._pre_stage / file).exists() for table in payload["tables"] for file in table["files"]):
+        first = self._runs.get(found[0]["run_id"])
+        staged = [self._pre_stage / file for table in first.payload["tables"] for file in table["files"]]
+        if not all(file.exists() for file in staged):
             return None
-        return NewRun(
-            idempotency_key=f"heavy:{row['root']}/{row['key']}@{payload['version']}{again}",
-            kind="heavy",
-            lock_key=f"object:{row['object_id']}",
-            batch_key=row["dataset"],
-            tenant_id=row["tenant_id"],
-            payload=payload,
-        )
+        return heavy_run_again(row["root"], row["key"], first, again)

@@ -21,6 +21,7 @@ CREATE TABLE versions (
     mtime_ns  INTEGER NOT NULL,
     seen_at   TEXT NOT NULL,
     sha256    TEXT,                  -- NULL until it was read
+    rules_hash TEXT,                 -- of the dataset and transforms it was last read or loaded by
     loaded_at TEXT,                  -- NULL until its rows were in the lake
     PRIMARY KEY (object_id, version)
 ) STRICT, WITHOUT ROWID;

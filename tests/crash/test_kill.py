@@ -35,24 +35,20 @@ def first_delivery(site: Any) -> None:
     site.put(f"{AMC}23-reach-ver1.csv", "user,cost\nu4,4\nu5\n")
     site.put(f"{AMC}24-reach-ver1.csv", "user,cost\n")
     site.put(f"{AMC}25-reach-ver1.csv", "user,cost\nu6,6\n")
-    site.put(f"{SPEND}28-spend-ver1.csv", "day,spend\nd1,1\n")
+    site.put(f"{SPEND}28-spend-ver1.csv", "day,spend,seen\nd1,4,TRUE\nd2,1.50,false\n")
     site.put(REPORT, json.dumps({"byDate": [{"n": 1}], "byAsin": [{"m": "x"}]}))
     site.put("adtech/orders/lines/a.csv", "id,amount\n1,10\n,20\n3,30\n")
     site.put("nobody/knows.csv", "a\n1\n")
 
 
 def second_delivery(site: Any) -> None:
-    """Versions that replace, empty, spoil and mend; a column that has to be rewritten; a file that is gone.
-
-    The rewritten column held whole numbers only: how a column of fractions spells `4` once it is text (`4`,
-    `4.0`) depends on whether its file was loaded before the text came, so also on where a process is killed.
-    """
+    """Versions that replace, empty, spoil and mend; columns that become text; a file that is gone."""
     site.put(f"{AMC}21-reach-ver1.csv", "user,cost\nu1,1.5\nu2,2.5\nu9,9.25\n")
     site.put(f"{AMC}22-reach-ver1.csv", "user,cost\nu3,3\nu4\n")
     site.put(f"{AMC}23-reach-ver1.csv", "user,cost\nu4,4\nu5,5\n")
     site.put(f"{AMC}25-reach-ver1.csv", "user,cost\n")
     site.put(f"{AMC}26-reach-ver1.csv", "user,cost,more\nu7,7,2026-01-01\n")
-    site.put(f"{SPEND}29-spend-ver1.csv", "day,spend\nd2,n/a\n")
+    site.put(f"{SPEND}29-spend-ver1.csv", "day,spend,seen\nd3,n/a,maybe\n")
     site.put(REPORT, json.dumps({"byDate": [{"n": 1}, {"n": 2, "k": True}]}))
     (site.raw / "adtech/orders/lines/a.csv").unlink()
 

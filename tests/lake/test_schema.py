@@ -10,7 +10,7 @@ from amci.lake.schema import Plan, plan
 
 
 def planned(have: dict[str, str], want: dict[str, str], **more: Any) -> Plan:
-    given = {"may_evolve": True, "holds_values": lambda _: True, "survives": lambda *_: True} | more
+    given = {"may_evolve": True, "survives": lambda *_: True} | more
     return plan(have, want, **given)
 
 
@@ -18,9 +18,9 @@ def test_columns_that_fit_need_nothing() -> None:
     assert planned({"a": "DOUBLE", "b": "VARCHAR"}, {"b": "BIGINT", "a": "BIGINT"}).is_empty
 
 
-def test_a_new_column_is_added_as_text_while_it_has_no_value() -> None:
+def test_a_new_column_is_added_also_while_it_has_no_value() -> None:
     assert planned({"a": "BIGINT"}, {"a": "BIGINT", "b": Kind.NOTHING, "c": "DATE"}).add == {
-        "b": "VARCHAR",
+        "b": Kind.NOTHING,
         "c": "DATE",
     }
 
@@ -40,10 +40,21 @@ def test_a_widening_that_would_lose_a_value_makes_text() -> None:
     assert found == Plan(rewrite={"a": "VARCHAR"})
 
 
-def test_a_text_column_without_values_takes_any_type() -> None:
-    assert planned({"a": "VARCHAR"}, {"a": "DATE"}, holds_values=lambda _: False) == Plan(
-        rewrite={"a": "DATE"}
-    )
+@pytest.mark.parametrize("may_evolve", [True, False])
+def test_the_first_value_gives_a_column_its_type(may_evolve: bool) -> None:
+    have = {"a": Kind.NOTHING, "b": Kind.NOTHING, "c": Kind.NOTHING}
+    found = planned(have, {"a": "DATE", "b": "VARCHAR", "c": Kind.NOTHING}, may_evolve=may_evolve)
+    assert found == Plan(rewrite={"a": "DATE"}, settle=("b",))
+
+
+def test_text_stays_text() -> None:
+    assert planned({"a": "VARCHAR"}, {"a": "DATE"}).is_empty
+
+
+def test_only_a_typed_column_that_becomes_text_has_to_be_spelled_again() -> None:
+    assert planned({"a": "BIGINT"}, {"a": "VARCHAR"}).makes_text
+    assert not planned({"a": Kind.NOTHING}, {"a": "VARCHAR"}).makes_text
+    assert not planned({"a": "BIGINT"}, {"a": "DOUBLE"}).makes_text
 
 
 @pytest.mark.parametrize("want", [{"b": "BIGINT"}, {"a": "DOUBLE"}, {"b": Kind.NOTHING}])

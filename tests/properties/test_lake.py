@@ -65,3 +65,45 @@ def test_any_deliveries_end_in_the_lake_of_the_model(site_of: Any, batch: int, s
         site = played(site_of, Path(folder) / "workspace", steps, batch=batch)
         assert lake(site) == model(steps)
         assert site.drain().found.new == 0
+
+
+#: Spellings that are one value or another, depending on what else is in their column.
+SPELLINGS = ["4", "4.0", "1.50", "00", "-3", "TRUE", "true", "2026-01-01", "2026-01-01T00:00:00Z", "n/a", ""]
+MIXED = st.lists(
+    st.tuples(
+        st.sampled_from(KEYS), st.lists(st.sampled_from(SPELLINGS), min_size=1, max_size=3), st.booleans()
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def spelled(site: Any) -> dict[str, tuple[Any, Any]]:
+    """Each table's columns with their types, and its rows with their keys."""
+    return {
+        table: (
+            site.query(f"SELECT column_name, column_type FROM (DESCRIBE {table})"),
+            site.query(
+                f"SELECT key, v, w FROM {table} t JOIN amci.objects o ON o.object_id = t._object_id ORDER BY ALL"
+            ),
+        )
+        for table in site.tables()
+    }
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=MIXED)
+def test_what_files_share_a_batch_changes_no_type_and_no_spelling(site_of: Any, steps: Any) -> None:
+    found = []
+    for batch in (1, 50):
+        with tempfile.TemporaryDirectory() as folder:
+            site = site_of(Path(folder) / "workspace")
+            site.settings(f"batch: {batch}\n")
+            site.dataset("d")
+            for key, values, drains in steps:
+                site.put(key, "v,w\n" + "".join(f"{value},x\n" for value in values))
+                if drains:
+                    site.drain()
+            site.drain()
+            found.append(spelled(site))
+    assert found[0] == found[1]
