@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import duckdb
-import polars as pl
 import pyarrow as pa
 
 from amci import log
@@ -87,10 +86,12 @@ def run(
 def _relation(transform: Transform, con: duckdb.DuckDBPyConnection, answer: Any) -> duckdb.DuckDBPyRelation:
     if isinstance(answer, duckdb.DuckDBPyRelation):
         return answer
-    if isinstance(answer, pl.LazyFrame):
-        answer = answer.collect()
-    if isinstance(answer, pl.DataFrame):
-        answer = answer.to_arrow()
+    if type(answer).__module__.partition(".")[0] == "polars":
+        # Polars takes a while to import, and only those who use it have.
+        import polars as pl
+
+        answer = answer.collect() if isinstance(answer, pl.LazyFrame) else answer
+        answer = answer.to_arrow() if isinstance(answer, pl.DataFrame) else answer
     if isinstance(answer, pa.RecordBatch):
         answer = pa.Table.from_batches([answer])
     if isinstance(answer, pa.RecordBatchReader):
