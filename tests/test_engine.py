@@ -121,10 +121,10 @@ def test_a_mended_file_resolves_its_quarantine(d: Any) -> None:
 
 
 def test_a_column_that_becomes_text_is_spelled_as_it_landed(d: Any) -> None:
-    d.put(f"adtech/d/t/a.csv", "v,w\n4,TRUE\n1.50,false\n")
+    d.put("adtech/d/t/a.csv", "v,w\n4,TRUE\n1.50,false\n")
     d.drain()
     assert d.query("SELECT v, w FROM adtech_d.t ORDER BY v") == [(1.5, False), (4.0, True)]
-    d.put(f"adtech/d/t/b.csv", "v,w\nn/a,maybe\n")
+    d.put("adtech/d/t/b.csv", "v,w\nn/a,maybe\n")
     d.drain()
     assert d.query("SELECT v, w FROM adtech_d.t ORDER BY v") == [
         ("1.50", "false"),

@@ -189,7 +189,7 @@ class ObjectStore:
         )
         return {(r["object_id"], r["version"]): dict(r) for r in rows}
 
-    def set_rules(self, applied: Iterable[tuple[int, int, str]]) -> None:
+    def set_rules(self, applied: Iterable[tuple[int, int, str | None]]) -> None:
         """By which rules versions were read: (object id, version, rules hash)."""
         with self._state.transaction() as db:
             db.executemany(

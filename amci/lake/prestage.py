@@ -23,6 +23,8 @@ from amci.lake.model import OBJECT_ID, ROW, VERSION
 ROW_GROUP = 122_880
 #: With more different values than this share of its rows, a column is written plain.
 _REPEATING = 0.4
+#: Rows that are looked at to tell.
+_SAMPLE = 20_000
 #: Batches that may wait for the writer: enough to keep both sides busy, little enough to bound memory.
 _WAITING = 4
 
@@ -91,7 +93,8 @@ def _encoding(data: pa.Table) -> dict[str, Any]:
 
 
 def _repeats(column: pa.ChunkedArray) -> bool:
-    return bool(pc.count_distinct(column).as_py() <= len(column) * _REPEATING)
+    sample = column.slice(0, _SAMPLE)
+    return bool(pc.count_distinct(sample).as_py() <= len(sample) * _REPEATING)
 
 
 def _name(members: Sequence[Rows]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from amci.errors import NotFound
+from amci.errors import AmciError, NotFound
 from amci.lake import duck
 from amci.lake.dataset import Dataset
 from amci.lake.model import RawObject
@@ -103,6 +103,13 @@ class Rules:
         if dataset.dataset not in self._hashes:
             self._hashes[dataset.dataset] = self._rules_hash(dataset)
         return self._hashes[dataset.dataset]
+
+    def rules_hash_of(self, key: str) -> str | None:
+        """The rules that are in force for a key; None where no dataset takes it any more."""
+        try:
+            return self.rules_hash(self.router.route(key).dataset)
+        except AmciError:
+            return None
 
     def _rules_hash(self, dataset: Dataset) -> str:
         parts = [dataset.model_dump_json(by_alias=True)]

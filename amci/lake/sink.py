@@ -27,17 +27,13 @@ class Gathered:
 
     small: list[tuple[str, pa.Table]]
     staged: list[tuple[str, Staged]]
+    size: int = 0  #: bytes held in memory
     skip: str = ""  #: why none of them are wanted
 
     @property
     def is_empty(self) -> bool:
         """Whether there are no rows at all."""
         return not self.small and not self.staged
-
-    @property
-    def size(self) -> int:
-        """Bytes held in memory."""
-        return sum(rows.nbytes for _, rows in self.small)
 
     @property
     def parts(self) -> list[str]:
@@ -126,7 +122,8 @@ class Sink:
             for part, batches in self._held.items()
         ]
         staged = [(part, file) for part, writer in self._writers.items() for file in writer.staged]
-        return Gathered([(part, rows) for part, rows in tables if rows.num_rows], staged)
+        size = 0 if self._writers else self._size
+        return Gathered([(part, rows) for part, rows in tables if rows.num_rows], staged, size)
 
 
 def table_of(place: Placement, part: str) -> str:
