@@ -160,6 +160,8 @@ def shown(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value)) or "none"
     if isinstance(value, datetime):
         return timestamp(value)[:19] + "Z" if value.tzinfo else value.isoformat(sep=" ")
     return str(value)

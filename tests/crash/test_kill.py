@@ -62,6 +62,7 @@ class Lake:
     objects: list[tuple[Any, ...]]
     quarantine: list[tuple[Any, ...]]
     runs: dict[str, str]
+    unfinished: list[tuple[Any, ...]]
 
 
 def lake(site: Any) -> Lake:
@@ -88,7 +89,9 @@ def lake(site: Any) -> Lake:
             "SELECT key, q.version, stage, part, reason, line, rows, resolved_at IS NULL"
             " FROM quarantine q JOIN objects USING (object_id) ORDER BY 1, 2, 3, 4"
         ),
-        runs=dict(site.state("SELECT idempotency_key, status FROM runs")),
+        # A load that is tried again may load its neighbours again: such runs carry a mark and may be more.
+        runs=dict(site.state("SELECT idempotency_key, status FROM runs WHERE idempotency_key NOT LIKE '%~%'")),
+        unfinished=site.state("SELECT idempotency_key FROM runs WHERE status IN ('PENDING', 'RUNNING')"),
     )
 
 
