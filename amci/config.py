@@ -97,7 +97,7 @@ class Settings(Strict):
     """A file has landed when its size and mtime stood still this long (or it was renamed into place)."""
     scan_every: Duration = timedelta(seconds=30)
     """How often `amci up` compares the directories with what it knows, whatever events said."""
-    batch: int = 1000
+    batch: int = 2000
     """At most this many small files share one transaction."""
     lease: Duration = timedelta(seconds=60)
     """A worker that is silent this long loses its runs."""

@@ -110,9 +110,10 @@ class Catalog:
         with duck.duck_errors("prepare the catalog"):
             self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(LAKE, 'amci')}")
             self.con.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER} ({columns})")
-            # Small ledger entries live in the metadata: a commit of one file then writes one Parquet, not two.
+            # A few ledger entries live in the metadata: a commit of one file then writes one Parquet, not two.
+            # Many are quicker in a file of their own.
             self.con.execute(
-                f"CALL {LAKE}.set_option('data_inlining_row_limit', 1000, schema => 'amci', table_name => 'objects')"
+                f"CALL {LAKE}.set_option('data_inlining_row_limit', 100, schema => 'amci', table_name => 'objects')"
             )
 
     @contextmanager

@@ -21,6 +21,8 @@ from amci.lake.model import OBJECT_ID, ROW, VERSION
 
 #: Rows of one row group; DuckDB's own size, so that its threads share a file evenly.
 ROW_GROUP = 122_880
+#: Row numbers of small objects, made once: ten thousand of them come in a burst.
+_COUNTED = pa.array(range(1, 10_001), pa.int64())
 #: With more different values than this share of its rows, a column is written plain.
 _REPEATING = 0.4
 #: Rows that are looked at to tell.
@@ -52,7 +54,10 @@ def with_origin(data: pa.RecordBatch | pa.Table, object_id: int, version: int, f
     """The batch with its object, version and row numbers (counted from 1 within the file)."""
     n = data.num_rows
     table = data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
-    rows = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), n), start=first_row - 1)
+    if first_row + n <= len(_COUNTED):
+        rows = _COUNTED.slice(first_row - 1, n)
+    else:
+        rows = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), n), start=first_row - 1)
     return (
         table.append_column(OBJECT_ID, pa.repeat(pa.scalar(object_id, pa.int64()), n))
         .append_column(VERSION, pa.repeat(pa.scalar(version, pa.int32()), n))
