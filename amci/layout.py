@@ -76,5 +76,6 @@ def file_stem(text: str) -> str:
 
 
 def _escaped(value: str) -> str:
-    safe = re.sub(r"[^\w.\- ]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), value)
+    # The characters that DuckDB leaves as they are in a Hive path, so that a partition has one folder.
+    safe = re.sub(r"[^A-Za-z0-9_.\-]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), value)
     return safe if safe.strip(".") else safe.replace(".", "%2E")

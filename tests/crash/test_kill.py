@@ -90,7 +90,9 @@ def lake(site: Any) -> Lake:
             " FROM quarantine q JOIN objects USING (object_id) ORDER BY 1, 2, 3, 4"
         ),
         # A load that is tried again may load its neighbours again: such runs carry a mark and may be more.
-        runs=dict(site.state("SELECT idempotency_key, status FROM runs WHERE idempotency_key NOT LIKE '%~%'")),
+        runs=dict(
+            site.state("SELECT idempotency_key, status FROM runs WHERE idempotency_key NOT LIKE '%~%'")
+        ),
         unfinished=site.state("SELECT idempotency_key FROM runs WHERE status IN ('PENDING', 'RUNNING')"),
     )
 

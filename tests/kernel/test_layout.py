@@ -54,7 +54,7 @@ def test_the_version_of_the_query_keeps_all_its_digits(base: str, version: str |
         ("..", "a=%2E%2E"),
         ("x/../y", "a=x%2F..%2Fy"),
         ("q='\"*?[", "a=q%3D%27%22%2A%3F%5B"),
-        ("é", "a=é"),
+        ("é b", "a=%C3%A9%20b"),
     ],
 )
 def test_a_partition_value_is_one_folder_whatever_it_holds(value: str, folder: str) -> None:
