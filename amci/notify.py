@@ -80,11 +80,6 @@ class Failure:
     error: AmciError
 
 
-def subject_line(tenant_id: str, request: str, name: str, status: str) -> str:
-    """`{tenant} {request} for {workflow or execution} {status}`, the AWS solution's words."""
-    return f"{tenant_id} {request} for {name} {status}"
-
-
 class Notifier:
     """Hands notices to the targets that want them; one that fails is noted and harms nobody."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from amci.errors import ConfigError, StorageError
-from amci.notify import LONGEST_SUBJECT, Notice, Notifier, NotifyTarget, TargetKind, subject_line
+from amci.notify import LONGEST_SUBJECT, Notice, Notifier, NotifyTarget, TargetKind
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -20,12 +20,6 @@ def notice(event: str = "run.failed", tenant: str | None = "acme", **values: Any
 
 def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def test_the_subject_has_the_words_of_the_aws_solution() -> None:
-    assert (
-        subject_line("acme", "executeWorkflow", "reach", "FAILED") == "acme executeWorkflow for reach FAILED"
-    )
 
 
 def test_a_subject_is_one_line_of_at_most_a_hundred_characters() -> None:
