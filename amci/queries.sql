@@ -39,24 +39,32 @@ SELECT 1 FROM runs WHERE kind = :kind AND status = 'PENDING' AND is_ready = 0 AN
 
 -- name: claim_head
 -- The run whose turn it is. Runs with the same lock_key go one after another, snoozed ones included.
+-- A pool without room, or whose larger pool has none, holds back all but those that have their slot already.
 -- The two conditions on locks stay apart: as one OR, SQLite would scan.
-SELECT r.run_id, r.kind, r.priority, r.rank, r.batch_key, r.pool, r.expiries
+WITH used AS MATERIALIZED (
+         SELECT pools.pool, pools.size, pools.parent,
+                (SELECT count(*) FROM runs AS peer WHERE peer.pool = pools.pool AND peer.holds_slot = 1) AS held
+           FROM pools),
+     crowded AS MATERIALIZED (
+         SELECT pool FROM pools
+          WHERE EXISTS (SELECT 1 FROM pools AS child WHERE child.parent = pools.pool)
+            AND size <= (SELECT sum(held) FROM used WHERE used.parent = pools.pool)),
+     busy_pools AS MATERIALIZED (
+         SELECT pool FROM used WHERE held >= size OR parent IN (SELECT pool FROM crowded))
+SELECT r.run_id, r.kind, r.priority, r.rank, r.batch_key, r.pool, r.holds_slot, r.expiries
   FROM runs AS r
  WHERE r.kind = :kind AND r.status = 'PENDING' AND r.is_ready = 1
    AND NOT EXISTS (SELECT 1 FROM runs AS busy WHERE busy.lock_key = r.lock_key AND busy.status = 'RUNNING')
    AND NOT EXISTS (SELECT 1 FROM runs AS ahead WHERE ahead.lock_key = r.lock_key AND ahead.status = 'PENDING'
                                                  AND ahead.run_id < r.run_id)
-   AND NOT EXISTS (SELECT 1 FROM pools
-                    WHERE pools.pool = r.pool
-                      AND pools.size <= (SELECT count(*) FROM runs AS peer
-                                          WHERE peer.pool = r.pool AND peer.status = 'RUNNING'))
+   AND NOT EXISTS (SELECT 1 FROM busy_pools WHERE busy_pools.pool = r.pool AND r.holds_slot = 0)
  ORDER BY r.priority DESC, r.rank, r.run_id
  LIMIT 1;
 
 -- name: claim_batch
 -- Runs that may go together with the head. One that has outlived its lease before goes alone, so it is not here.
 -- Only the first in line of a lock_key passes, so no two have the same one.
-SELECT r.run_id, r.pool
+SELECT r.run_id, r.pool, r.holds_slot
   FROM runs AS r
  WHERE r.kind = :kind AND r.batch_key = :batch_key AND r.status = 'PENDING' AND r.is_ready = 1
    AND r.expiries = 0 AND r.run_id <> :head
@@ -66,13 +74,16 @@ SELECT r.run_id, r.pool
  ORDER BY r.priority DESC, r.rank, r.run_id;
 
 -- name: pool_room
--- How many more runs a pool takes; no row where it has no size.
-SELECT size - (SELECT count(*) FROM runs WHERE runs.pool = pools.pool AND runs.status = 'RUNNING') AS room
+-- How many more runs a pool takes, and which larger pool it shares; no row where it has no size.
+SELECT size - (SELECT count(*) FROM runs WHERE runs.pool = pools.pool AND runs.holds_slot = 1)
+            - (SELECT count(*) FROM pools AS child CROSS JOIN runs ON runs.pool = child.pool
+                WHERE child.parent = pools.pool AND runs.holds_slot = 1) AS room,
+       parent
   FROM pools WHERE pool = :pool;
 
 -- name: claim
 UPDATE runs
-   SET status = 'RUNNING', claims = claims + 1, is_ready = 0, worker = :worker, lease_until = :lease_until,
+   SET status = 'RUNNING', claims = claims + 1, is_ready = 0, holds_slot = pool <> '', worker = :worker, lease_until = :lease_until,
        reason = NULL, changed_at = :now
  WHERE run_id IN (SELECT value FROM json_each(:run_ids))
 RETURNING *;
@@ -84,7 +95,7 @@ ON CONFLICT (kind, priority) DO UPDATE SET rank = max(virtual_times.rank, exclud
 -- name: finish
 -- A worker that lost its lease, or whose run was cancelled, changes nothing.
 UPDATE runs
-   SET status = :status, result = :result, reason = :reason, attempts = attempts + :failed_tries,
+   SET status = :status, holds_slot = :keeps_slot AND pool <> '', result = :result, reason = :reason, attempts = attempts + :failed_tries,
        run_after = coalesce(:run_after, run_after), worker = NULL, lease_until = NULL, changed_at = :now
  WHERE run_id = :run_id AND claims = :claims AND status = 'RUNNING'
 RETURNING *;
@@ -97,6 +108,7 @@ UPDATE runs SET lease_until = ? WHERE run_id = ? AND claims = ? AND status = 'RU
 UPDATE runs
    SET status = CASE WHEN expiries + 1 >= :most THEN 'FAILED' ELSE 'PENDING' END,
        reason = CASE WHEN expiries + 1 >= :most THEN :abandoned ELSE :expired END,
+       holds_slot = CASE WHEN expiries + 1 >= :most THEN 0 ELSE holds_slot END,
        expiries = expiries + 1, run_after = :now, worker = NULL, lease_until = NULL, changed_at = :now
  WHERE status = 'RUNNING' AND lease_until < :before
 RETURNING *;
@@ -111,7 +123,7 @@ SELECT id.value AS run_id, r.status
 
 -- name: cancel
 UPDATE runs
-   SET status = 'CANCELLED', is_ready = 0, reason = NULL, worker = NULL, lease_until = NULL, changed_at = :now
+   SET status = 'CANCELLED', is_ready = 0, holds_slot = 0, reason = NULL, worker = NULL, lease_until = NULL, changed_at = :now
  WHERE run_id IN (SELECT value FROM json_each(:run_ids))
 RETURNING *;
 
@@ -123,11 +135,14 @@ UPDATE runs
 RETURNING *;
 
 -- name: set_pool
-INSERT INTO pools (pool, size) VALUES (:pool, :size)
-ON CONFLICT (pool) DO UPDATE SET size = excluded.size;
+INSERT INTO pools (pool, size, parent) VALUES (:pool, :size, :parent)
+ON CONFLICT (pool) DO UPDATE SET size = excluded.size, parent = excluded.parent;
 
 -- name: get
 SELECT * FROM runs WHERE run_id = :run_id;
+
+-- name: by_keys
+SELECT * FROM runs WHERE idempotency_key IN (SELECT value FROM json_each(:keys)) ORDER BY run_id;
 
 -- name: story
 SELECT * FROM runs

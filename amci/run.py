@@ -42,7 +42,7 @@ class NewRun:
     payload: Mapping[str, Any] = field(default_factory=dict)  #: JSON values only
     tenant_id: str | None = None
     priority: int = 0  #: higher goes first
-    pool: str = ""  #: whose slots it takes while RUNNING; empty means unbounded
+    pool: str = ""  #: whose slots it takes from its claim on; empty means unbounded
     lock_key: str | None = None  #: runs with the same one go one after another, in order of creation
     batch_key: str = ""  #: runs of one kind and batch_key may be claimed together
     correlation_id: str | None = None  #: of the fire or file it all began with; its own key where empty
@@ -113,13 +113,15 @@ class Snooze:
 
     until: datetime
     reason: str
+    keeps_slot: bool = False  #: of its pool, as while an execution runs in AMC
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It did not work; retried where the error says so."""
+    """It did not work; retried where the error says so, and until then it keeps its slot."""
 
     error: Exception
+    result: Mapping[str, Any] | None = None  #: what is known all the same; JSON values only
 
 
 Outcome = Done | Skipped | Snooze | Failed

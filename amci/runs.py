@@ -51,12 +51,17 @@ class RunStore:
         *,
         retry: Mapping[type[Exception], RetryPolicy] | None = None,
         chance: Callable[[], float] = random.random,
+        follow: Callable[[Run], Sequence[NewRun]] = lambda _: (),
     ) -> None:
-        """`retry`: policy by error class, the nearest class wins; `chance`: the jitter, from 0 to 1."""
+        """`retry`: policy by error class, the nearest class wins; `chance`: the jitter, from 0 to 1.
+
+        `follow`: runs to create, in the same transaction, because this run has just ended.
+        """
         self._state = state
         self._clock = clock
         self._retry = {Exception: RetryPolicy()} | dict(retry or {})
         self._chance = chance
+        self._follow = follow
 
     def create(self, runs: Iterable[NewRun]) -> int:
         """Create the runs whose keys are new; returns how many those were."""
@@ -76,7 +81,7 @@ class RunStore:
                     continue
                 run_ids = [
                     head["run_id"],
-                    *(_companions(db, head, limit - 1) if not head["expiries"] else ()),
+                    *(_companions(db, head, limit - 1) if limit > 1 and not head["expiries"] else ()),
                 ]
                 taken = _changed(db, "claim", run_ids, worker=worker, lease_until=until, now=now)
                 db.execute(_SQL["advance_time"], {name: head[name] for name in ("kind", "priority", "rank")})
@@ -102,6 +107,7 @@ class RunStore:
                 finished.append(Run.of(rows[0]))
                 if isinstance(outcome, Done) and outcome.then:
                     self._insert(db, outcome.then, parent=run)
+                self._ended(db, finished[-1:])
         return Finished(finished, lost)
 
     def extend(self, runs: Iterable[Run], lease: timedelta) -> None:
@@ -126,7 +132,9 @@ class RunStore:
         }
         with self._state.transaction() as db:
             rows = db.execute(_SQL["recover"], values).fetchall()
-        return sorted(map(Run.of, rows), key=lambda run: run.run_id)
+            recovered = sorted(map(Run.of, rows), key=lambda run: run.run_id)
+            self._ended(db, recovered)
+        return recovered
 
     def cancel(self, run_ids: Iterable[int]) -> Runs:
         """Cancel runs that are not final; all of them or, with NotFound or IllegalMove, none."""
@@ -136,14 +144,21 @@ class RunStore:
         """Put failed or skipped runs back in line; all of them or, with NotFound or IllegalMove, none."""
         return self._move(run_ids, "redrive", "redriven", "only a failed or skipped run can be redriven")
 
-    def set_pool(self, pool: str, size: int) -> None:
-        """Let at most `size` runs of this pool be RUNNING at once; 0 holds all of them back."""
+    def has_foreign_changes(self) -> bool:
+        """Whether another process has written to the state file since this was asked last."""
+        return self._state.has_foreign_changes()
+
+    def set_pool(self, pool: str, size: int, parent: str = "") -> None:
+        """Let at most `size` runs of this pool have a slot at once; 0 holds all of them back.
+
+        `parent` is a larger pool: its size bounds the runs of all pools that name it, taken together.
+        """
         if not pool or size < 0:
             raise UsageError(
                 "a pool has a name and a size of at least 0", hint="leave the pool of the run empty"
             )
         with self._state.transaction() as db:
-            db.execute(_SQL["set_pool"], {"pool": pool, "size": size})
+            db.execute(_SQL["set_pool"], {"pool": pool, "size": size, "parent": parent})
 
     def get(self, run_id: int) -> Run:
         """The run with this id; raises NotFound."""
@@ -151,6 +166,11 @@ class RunStore:
         if not rows:
             raise _not_found(run_id)
         return Run.of(rows[0])
+
+    def by_keys(self, keys: Iterable[str]) -> Runs:
+        """The runs with these idempotency keys, in order of creation; unknown keys are passed over."""
+        rows = self._state.read(_SQL["by_keys"], {"keys": json.dumps(sorted(keys))})
+        return [Run.of(row) for row in rows]
 
     def list(
         self,
@@ -220,7 +240,15 @@ class RunStore:
                 raise IllegalMove(
                     f"run {refused['run_id']} is {refused['status']}: it cannot be {event}", hint=hint
                 )
-            return _changed(db, query, ids, now=timestamp(self._clock.now()))
+            moved = _changed(db, query, ids, now=timestamp(self._clock.now()))
+            self._ended(db, moved)
+            return moved
+
+    def _ended(self, db: sqlite3.Connection, runs: Iterable[Run]) -> None:
+        """Create what follows from the end of these runs; they are passed over where they have not ended."""
+        for run in runs:
+            if run.status.is_final and (follows := self._follow(run)):
+                self._insert(db, follows, parent=run)
 
     def _insert(self, db: sqlite3.Connection, runs: Iterable[NewRun], *, parent: Run | None) -> int:
         """Insert what is new; of two with one key, the first."""
@@ -245,20 +273,27 @@ class RunStore:
         """The parameters of `finish`."""
         change: dict[str, Any] = {"run_id": run.run_id, "claims": run.claims, "now": timestamp(now)}
         change |= {"result": None, "reason": None, "failed_tries": 0, "run_after": None}
+        change["keeps_slot"] = False
         match outcome:
             case Done(result=result):
                 return change | {"status": RunStatus.SUCCEEDED, "result": _json(result)}
             case Skipped(reason=reason):
                 return change | {"status": RunStatus.SKIPPED, "reason": reason}
-            case Snooze(until=until, reason=reason):
-                return change | {"status": RunStatus.PENDING, "reason": reason, "run_after": timestamp(until)}
-            case Failed(error=error):
+            case Snooze(until=until, reason=reason, keeps_slot=keeps_slot):
+                change |= {"status": RunStatus.PENDING, "reason": reason, "keeps_slot": keeps_slot}
+                return change | {"run_after": timestamp(until)}
+            case Failed(error=error, result=result):
                 change |= {"reason": reason_for(error), "failed_tries": 1}
+                change |= {"result": None if result is None else _json(result)}
                 policy = next(self._retry[cls] for cls in type(error).__mro__ if cls in self._retry)
                 if not getattr(error, "retryable", False) or run.attempts + 1 >= policy.max_attempts:
                     return change | {"status": RunStatus.FAILED}
                 again = now + policy.delay(run.attempts + 1, self._chance)
-                return change | {"status": RunStatus.PENDING, "run_after": timestamp(again)}
+                return change | {
+                    "status": RunStatus.PENDING,
+                    "run_after": timestamp(again),
+                    "keeps_slot": True,
+                }
 
 
 def _rows(
@@ -292,24 +327,37 @@ def _last_turn(db: sqlite3.Connection, turn: tuple[str, int, str]) -> int:
 
 def _companions(db: sqlite3.Connection, head: sqlite3.Row, limit: int) -> Iterator[int]:
     """Up to `limit` runs that may be claimed with the head, as far as their pools have room."""
-    room: dict[str, float] = {}
+    room: dict[str, float] = {"": float("inf")}
+    parents: dict[str, str] = {"": ""}
 
-    def takes(pool: str) -> bool:
-        if pool not in room:
-            row = db.execute(_SQL["pool_room"], {"pool": pool}).fetchone()
-            room[pool] = row["room"] if row else float("inf")
-        room[pool] -= 1
-        return room[pool] >= 0
+    def takes(run: sqlite3.Row) -> bool:
+        """Whether this run has a slot or gets one, in its pool and in the larger one."""
+        if run["holds_slot"]:
+            return True
+        pools = [run["pool"]]
+        _learn_room(db, pools[0], room, parents)
+        if parents[pools[0]]:
+            pools.append(parents[pools[0]])
+            _learn_room(db, pools[1], room, parents)
+        fits = all(room[pool] > 0 for pool in pools)
+        for pool in pools:
+            room[pool] -= fits
+        return fits
 
-    takes(head["pool"])
-    if limit > 0:
-        values = {"kind": head["kind"], "batch_key": head["batch_key"], "head": head["run_id"]}
-        for row in db.execute(_SQL["claim_batch"], values):
-            if takes(row["pool"]):
-                yield row["run_id"]
-                limit -= 1
-            if not limit:
-                return
+    takes(head)
+    values = {"kind": head["kind"], "batch_key": head["batch_key"], "head": head["run_id"]}
+    for row in db.execute(_SQL["claim_batch"], values):
+        if takes(row):
+            yield row["run_id"]
+            limit -= 1
+        if not limit:
+            return
+
+
+def _learn_room(db: sqlite3.Connection, pool: str, room: dict[str, float], parents: dict[str, str]) -> None:
+    if pool not in room:
+        row = db.execute(_SQL["pool_room"], {"pool": pool}).fetchone()
+        room[pool], parents[pool] = (row["room"], row["parent"]) if row else (float("inf"), "")
 
 
 def _changed(db: sqlite3.Connection, query: str, run_ids: Sequence[int], **values: object) -> Runs:

@@ -48,6 +48,7 @@ class State:
         self._db = db
         self._lock = threading.RLock()
         self._depth = 0
+        self._seen = 0
 
     @classmethod
     def open(cls, path: Path, clock: Clock) -> Self:
@@ -138,6 +139,12 @@ class State:
         """All rows of a query. Raises StorageError where the disk refuses."""
         with self._lock, _translated():
             return self._db.execute(sql, params).fetchall()
+
+    def has_foreign_changes(self) -> bool:
+        """Whether another process has written since this was asked last."""
+        seen = self.read("PRAGMA data_version")[0][0]
+        seen, self._seen = self._seen, seen
+        return bool(seen != self._seen)
 
     def _migrate(self, clock: Clock) -> None:
         self._db.execute(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,8 +82,12 @@ class Worker:
         name: str,
         lease: timedelta,
         on_finished: Callable[[Run, Outcome], None],
+        uncounted: Container[str] = (),
     ) -> None:
-        """`on_finished` is called after the commit with the run as it then stands; it must not raise."""
+        """`on_finished` is called after the commit with the run as it then stands; it must not raise.
+
+        Runs of `uncounted` kinds are left out of the tally: nobody asked for them by themselves.
+        """
         self._store = store
         self._handlers = tuple(handlers)
         self._kinds = tuple(handler.kind for handler in handlers)
@@ -91,6 +95,7 @@ class Worker:
         self._name = name
         self._lease = lease
         self._on_finished = on_finished
+        self._uncounted = uncounted
         self._threads = sum(handler.threads for handler in handlers)
         self._tick = threading.Event()  # the thread in `_work` has something to look at
         self._news = threading.Condition()  # re-entrant; guards all that follows
@@ -159,7 +164,7 @@ class Worker:
                 with self._storage_trouble():
                     self._keep_leases()
                 self.wake()
-            if due is not None and due <= now:
+            if (due is not None and due <= now) or self._store.has_foreign_changes():
                 woken = now
                 self.wake()
             if self._tick.is_set():
@@ -211,7 +216,8 @@ class Worker:
             while parts:
                 part = parts.pop()
                 if self._is_closing:
-                    self._finish(part, {run.run_id: Snooze(self._clock.now(), _SHUTDOWN) for run in part})
+                    later = Snooze(self._clock.now(), _SHUTDOWN, keeps_slot=True)
+                    self._finish(part, {run.run_id: later for run in part})
                 elif (outcomes := self._handled(handler, part)) is not None:
                     self._finish(part, outcomes)
                 else:
@@ -239,7 +245,9 @@ class Worker:
         for run in finished.lost:
             _log.warning("run lost", run_id=run.run_id)
         with self._news:
-            self._tally.update(_COUNTED_AS[run.status] for run in finished.runs)
+            self._tally.update(
+                _COUNTED_AS[run.status] for run in finished.runs if run.kind not in self._uncounted
+            )
             self._tally["lost"] += len(finished.lost)
             for run in part:
                 self._held.pop(run.run_id, None)

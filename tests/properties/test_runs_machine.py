@@ -17,6 +17,8 @@ from amci.state import State
 
 LEASE = timedelta(minutes=5)
 POOLS = {"one": 1, "two": 2, "closed": 0}
+#: All of them belong to one larger pool.
+SHARED, SHARED_SIZE = "account", 2
 KINDS = ("light", "heavy")
 
 
@@ -46,6 +48,7 @@ class Expected:
     expiries: int = 0
     attempts: int = 0
     lease: datetime | None = None
+    holds_slot: bool = False
     events: list[str] = field(default_factory=lambda: ["created"])
 
 
@@ -67,7 +70,8 @@ class RunsMachine(RuleBasedStateMachine):
     @initialize()
     def pools(self) -> None:
         for pool, size in POOLS.items():
-            self.store.set_pool(pool, size)
+            self.store.set_pool(pool, size, parent=SHARED)
+        self.store.set_pool(SHARED, SHARED_SIZE)
 
     # what may happen
 
@@ -133,11 +137,12 @@ class RunsMachine(RuleBasedStateMachine):
             known = self.model[run.run_id]
             known.status, known.lease = RunStatus.RUNNING, self.clock.at + LEASE
             known.claims += 1
+            known.holds_slot = bool(known.pool)
             known.events.append("claimed")
             assert run.claims == known.claims
 
     @precondition(lambda self: self.claimed)
-    @rule(data=st.data(), what=st.sampled_from(["done", "skipped", "snooze", "bad", "again"]))
+    @rule(data=st.data(), what=st.sampled_from(["done", "skipped", "snooze", "wait", "bad", "again"]))
     def finish(self, data: st.DataObject, what: str) -> None:
         run = data.draw(st.sampled_from(self.claimed))
         until = self.clock.at + timedelta(seconds=60)
@@ -145,6 +150,7 @@ class RunsMachine(RuleBasedStateMachine):
             "done": Done({"n": 1}),
             "skipped": Skipped("nothing to do"),
             "snooze": Snooze(until, "poll"),
+            "wait": Snooze(until, "in AMC", keeps_slot=True),
             "bad": Failed(DataError("bad")),
             "again": Failed(StorageError("full")),
         }[what]
@@ -161,10 +167,12 @@ class RunsMachine(RuleBasedStateMachine):
             "done": (RunStatus.SUCCEEDED, "succeeded"),
             "skipped": (RunStatus.SKIPPED, "skipped"),
             "snooze": (RunStatus.PENDING, "returned"),
+            "wait": (RunStatus.PENDING, "returned"),
             "bad": (RunStatus.FAILED, "failed"),
             "again": (RunStatus.PENDING, "returned") if again else (RunStatus.FAILED, "failed"),
         }[what]
         known.events.append(event)
+        known.holds_slot &= what == "wait" or (what == "again" and again)
         known.after = ended.runs[0].run_after
         assert known.after >= self.clock.at or known.status.is_final
 
@@ -182,6 +190,7 @@ class RunsMachine(RuleBasedStateMachine):
             known.expiries += 1
             known.after = self.clock.at
             known.status = RunStatus.FAILED if known.expiries == 5 else RunStatus.PENDING
+            known.holds_slot &= known.expiries < 5
             known.events.append("failed" if known.expiries == 5 else "returned")
 
     @precondition(lambda self: self.model)
@@ -201,7 +210,7 @@ class RunsMachine(RuleBasedStateMachine):
             return
         assert known.status in legal
         known.events.append(event)
-        known.status = RunStatus.CANCELLED
+        known.status, known.holds_slot = RunStatus.CANCELLED, False
         if event == "redriven":
             known.status, known.after = RunStatus.PENDING, self.clock.at
             known.attempts = known.expiries = 0
@@ -211,7 +220,7 @@ class RunsMachine(RuleBasedStateMachine):
     def able(self, kind: str) -> set[int]:
         """Runs of a kind that nothing keeps from being claimed."""
         busy = self.busy()
-        slots = Counter(k.pool for k in self.model.values() if k.status is RunStatus.RUNNING)
+        room = self.room()
         pending = {i: k for i, k in self.model.items() if k.status is RunStatus.PENDING}
         first = {lock: min(i for i, k in pending.items() if k.lock == lock) for lock in self.locks(pending)}
         return {
@@ -220,15 +229,27 @@ class RunsMachine(RuleBasedStateMachine):
             if k.kind == kind
             and k.after <= self.clock.at
             and (k.lock is None or (k.lock not in busy and first[k.lock] == i))
-            and (k.pool not in POOLS or slots[k.pool] < POOLS[k.pool])
+            and (k.holds_slot or room.get(k.pool, 1) > 0)
         }
 
     def companions(self, head: Expected, candidates: set[int]) -> int:
         """How many could go together with this head, itself included."""
         fitting = [k for i in candidates if (k := self.model[i]).batch == head.batch and k.expiries == 0]
-        slots = Counter(k.pool for k in self.model.values() if k.status is RunStatus.RUNNING)
-        by_pool = Counter(k.pool for k in fitting)
-        return sum(min(n, POOLS[p] - slots[p]) if p in POOLS else n for p, n in by_pool.items())
+        in_place = sum(k.holds_slot for k in fitting)
+        by_pool = Counter(k.pool for k in fitting if not k.holds_slot)
+        shared = self.room(SHARED)[SHARED]
+        fits = sum(min(n, POOLS[p] - self.held(p)) for p, n in by_pool.items() if p in POOLS)
+        return in_place + by_pool[""] + min(fits, shared)
+
+    def held(self, *pools: str) -> int:
+        return sum(k.holds_slot for k in self.model.values() if k.pool in pools)
+
+    def room(self, *more: str) -> dict[str, int]:
+        """How many more runs each pool takes, bounded by what all of them share."""
+        shared = SHARED_SIZE - self.held(*POOLS)
+        return {p: min(size - self.held(p), shared) for p, size in POOLS.items()} | dict.fromkeys(
+            more, shared
+        )
 
     def locks(self, runs: dict[int, Expected]) -> set[str]:
         return {known.lock for known in runs.values() if known.lock is not None}
@@ -241,8 +262,8 @@ class RunsMachine(RuleBasedStateMachine):
         running = self.store.list(status=RunStatus.RUNNING, limit=1000)
         locks = [run.lock_key for run in running if run.lock_key]
         assert len(locks) == len(set(locks))
-        slots = Counter(run.pool for run in running)
-        assert all(slots[pool] <= size for pool, size in POOLS.items())
+        assert all(self.held(pool) <= size for pool, size in POOLS.items())
+        assert self.held(*POOLS) <= SHARED_SIZE
 
     @invariant()
     def the_store_says_what_happened(self) -> None:
