@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,6 +97,8 @@ class Catalog:
         workspace.catalog.parent.mkdir(parents=True, exist_ok=True)
         self.con = duck.connect(memory_limit=memory_limit, threads=threads, temp=workspace.spill)
         duck.attach(self.con, workspace.catalog, workspace.post_stage)
+        #: One connection, one transaction at a time: whoever works on the lake holds this meanwhile.
+        self.exclusive = threading.RLock()
         self._post_stage = workspace.post_stage
         self._columns: dict[TableName, dict[str, str]] = {}
         self._written: list[Path] = []  #: files of the running transaction that no commit covers yet

@@ -11,6 +11,7 @@ import duckdb
 
 from amci.clock import Clock, moment
 from amci.errors import AmciError, DataError
+from amci.lake import sidecar
 from amci.lake.catalog import Catalog, Loaded, TableName
 from amci.lake.columns import UNFIT
 from amci.lake.lines import heavy_run_again
@@ -56,6 +57,10 @@ class HeavyHandler:
         An object that cannot be loaded fails alone where that shows beforehand; where it only shows in loading,
         the whole batch raises, and the worker halves it until the object stands alone.
         """
+        with self._catalog.exclusive:
+            return self._handle(runs)
+
+    def _handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         items: list[Item] = []
         known = self._objects.for_versions([(r.payload["object_id"], r.payload["version"]) for r in runs])
@@ -195,6 +200,7 @@ class HeavyHandler:
 
     def _entry(self, item: Item, name: TableName, rows: int) -> dict[str, Any]:
         obj, payload = item.work.obj, item.run.payload
+        origin = payload.get("origin", {})
         return {
             "object_id": item.object_id,
             "version": item.version,
@@ -214,6 +220,8 @@ class HeavyHandler:
             "schedule": payload["schedule"],
             "export_time": _naive(moment(payload["export_time"])) if payload["export_time"] else None,
             "rules_hash": item.work.rules_hash,
+            **{name: origin.get(name) for name in sidecar.TEXTS},
+            **{name: _naive(at) for name, at in sidecar.moments(origin).items()},
         }
 
     def _settle(self, items: Sequence[Item]) -> None:

@@ -95,8 +95,19 @@ class Ingest:
             self._objects.returned(back)
         if gone:
             self._objects.removed(gone)
-        unroutable = sum(self._note(landed[i : i + _CHUNK]) for i in range(0, len(landed), _CHUNK))
-        return Found(len(landed), unroutable, len(gone), settling)
+        noted = sum((self._note(landed[i : i + _CHUNK]) for i in range(0, len(landed), _CHUNK)), Found())
+        return noted + Found(removed=len(gone), settling=settling)
+
+    def arrived(self, root_name: str, key: str) -> Found:
+        """Note one file that is known to have been renamed into place; nothing where it is noted already."""
+        root = self._roots[root_name]
+        path = root.path_of(key)
+        with storage_errors(f"look at {key}"):
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                return Found()
+        return self._note([Landed(root_name, key, found.st_size, found.st_mtime_ns)])
 
     def look_everywhere(self) -> Found:
         """Compare every root with what is known."""
@@ -132,11 +143,14 @@ class Ingest:
             )
         return self._router.route(file.key)
 
-    def _note(self, files: Iterable[Landed]) -> int:
+    def _note(self, files: Iterable[Landed]) -> Found:
         unroutable: list[Quarantined] = []
         runs: list[NewRun] = []
         with self._state.transaction():
             for file in files:
+                # A look and the arrival of a result may come upon a file at the same time.
+                if self._objects.has(file):
+                    continue
                 try:
                     route = self._route(file)
                 except Unroutable as error:
@@ -151,4 +165,4 @@ class Ingest:
                 runs.append(light_run(file.root, file.key, object_id, version, route))
             self._objects.quarantine(unroutable)
             self._runs.create(runs)
-        return len(unroutable)
+        return Found(new=len(unroutable) + len(runs), unroutable=len(unroutable))

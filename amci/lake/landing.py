@@ -24,6 +24,16 @@ class Root:
     name: str
     path: Path
     watch: str = "events"  #: `events`, `polling` or `off`
+    prefix: str = ""  #: begins every key of this root, as `acme/` where the directory is one tenant's own
+
+    def key(self, relative: str) -> str:
+        """The key of what lies at `relative` below the directory; that of the directory itself has no slash."""
+        return f"{self.prefix}{relative}" if relative else self.prefix.rstrip("/")
+
+    def path_of(self, key: str) -> Path:
+        """Where the object with this key lies."""
+        relative = key.removeprefix(self.prefix) if key + "/" != self.prefix else ""
+        return self.path / relative if relative else self.path
 
 
 def is_taken(name: str) -> bool:
@@ -42,13 +52,13 @@ def nameable(folder: str) -> str:
 
 
 def scan(root: Root, under: str = "") -> Iterator[Landed]:
-    """Every regular file below `root` (or below the folder `under` of it) that may be taken, landed or not.
+    """Every regular file below `root` (or below its folder with key `under`) that may be taken, landed or not.
 
     Symbolic links are followed only to files inside the root; FIFOs, sockets and devices are passed over, and
     so is what vanishes or cannot be read meanwhile. A folder `under` the root that is gone has no files; raises
     OSError where the root itself cannot be read.
     """
-    pending = [root.path / under if under else root.path]
+    pending = [root.path_of(under)]
     real = os.path.realpath(root.path)
     base = len(str(root.path)) + 1
     while pending:
@@ -73,7 +83,7 @@ def scan(root: Root, under: str = "") -> Iterator[Landed]:
                 except OSError:
                     continue
                 if stat.S_ISREG(found.st_mode):
-                    yield _landed(root.name, entry.path[base:], found)
+                    yield _landed(root.name, root.key(entry.path[base:]), found)
 
 
 def _landed(root: str, key: str, found: os.stat_result) -> Landed:

@@ -24,6 +24,7 @@ from amci.lake.pii import protect
 from amci.lake.placement import placement
 from amci.lake.prestage import Rows, Staged, write_together
 from amci.lake.rules import Rules, Work
+from amci.lake.sidecar import origin
 from amci.lake.sink import AllTrue, Gathered, Sink, folder_of, table_of
 from amci.layout import file_stem
 from amci.names import column_names, quoted
@@ -42,6 +43,7 @@ class _Read:
     place: Placement
     reading: Reading
     rows: Gathered
+    origin: Mapping[str, str]  #: what its sidecar says
 
 
 class LightHandler:
@@ -122,7 +124,7 @@ class LightHandler:
             place, light = transforming.place(light, obj), None
         if isinstance(place, Skip):
             return self._nothing(work, place.reason)
-        path = self._roots[obj.root].path / obj.key
+        path = self._roots[obj.root].path_of(obj.key)
         with storage_errors(f"read {obj.key}"):
             before = path.stat()
         if (before.st_size, before.st_mtime_ns) != (work.size, work.mtime_ns):
@@ -143,7 +145,7 @@ class LightHandler:
             gathered = self._transformed(work, place, light, gathered)
         if gathered.is_empty:
             return self._nothing(work, gathered.skip or "no data rows")
-        return _Read(work=work, place=place, reading=reading, rows=gathered)
+        return _Read(work=work, place=place, reading=reading, rows=gathered, origin=origin(path))
 
     def _overtaken(self, work: Work, reason: str) -> Skipped:
         """The file is not what was seen any more: let the next look see it as new."""
@@ -247,6 +249,7 @@ class LightHandler:
             "schedule": place.schedule,
             "export_time": timestamp(place.export_time) if place.export_time else None,
             "sha256": read.reading.sha256,
+            "origin": read.origin,
         }
         rows = sum(t["rows"] for t in tables.values())
         return Done({"rows": rows, "bytes": read.reading.bytes}, then=[_loading(read.work, payload)])

@@ -89,6 +89,15 @@ class ObjectStore:
             for r in rows
         }
 
+    def has(self, landed: Landed) -> bool:
+        """Whether this is the newest version of an object, as recorded."""
+        return bool(
+            self._state.read(
+                "SELECT 1 FROM objects WHERE root = ? AND key = ? AND size = ? AND mtime_ns = ? AND removed_at IS NULL",
+                (landed.root, landed.key, landed.size, landed.mtime_ns),
+            )
+        )
+
     def record(self, landed: Landed, dataset: str | None, tenant_id: str | None) -> tuple[int, int]:
         """A new object, or a new version of a known one; returns its id and version."""
         now = timestamp(self._clock.now())

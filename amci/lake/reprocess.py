@@ -92,7 +92,7 @@ class Reprocess:
 
     def _is_there(self, row: sqlite3.Row) -> bool:
         root = self._roots.get(row["root"])
-        return root is not None and row["removed_at"] is None and (root.path / row["key"]).exists()
+        return root is not None and row["removed_at"] is None and root.path_of(row["key"]).exists()
 
     def _light(self, row: sqlite3.Row, route: Route, again: str) -> NewRun:
         return light_run(row["root"], row["key"], row["object_id"], row["version"], route, again=again)

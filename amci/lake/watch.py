@@ -66,9 +66,10 @@ class _Handler(FileSystemEventHandler):
             return
         moved = event.event_type == "moved"
         for path in {str(event.src_path), str(event.dest_path)} - {""}:
-            key = path.removeprefix(self._base).lstrip("/")
-            if not all(map(is_taken, key.split("/"))) and key:
+            relative = path.removeprefix(self._base).lstrip("/")
+            if not all(map(is_taken, relative.split("/"))) and relative:
                 continue
+            key = self._root.key(relative)
             if event.is_directory:
                 self._hints.add(self._root.name, key)
                 continue
@@ -103,6 +104,6 @@ def watching(roots: Iterable[Root], hints: Hints) -> Callable[[], None]:
     return stop
 
 
-def as_root(name: str, path: Path, watch: str) -> Root:
+def as_root(name: str, path: Path, watch: str, prefix: str = "") -> Root:
     """A root with its path resolved, so that events and scans speak of the same names."""
-    return Root(name, path.resolve(), watch)
+    return Root(name, path.resolve(), watch, prefix)
