@@ -1,10 +1,18 @@
-"""A tenant: an advertiser whose AMC results arrive here."""
+"""A tenant: an advertiser with an AMC instance, whose results arrive here."""
 
 from __future__ import annotations
 
-from pydantic import field_validator
+from typing import Annotated, Any
 
-from amci.config import Strict
+from pydantic import Field, field_validator, model_validator
+
+from amci.config import NotifySettings, Strict
+from amci.tenants import marketplaces
+
+Region = marketplaces.Region
+
+#: Executions AMC runs at one time for one instance; surplus ones wait there (amc-api 1.6).
+AMC_SLOTS = 10
 
 
 class Tenant(Strict):
@@ -21,7 +29,36 @@ class Tenant(Strict):
     shared_workflows: tuple[str, ...] = ()
     """Workflows whose results go to tables shared by all tenants (prefix `amc`)."""
     tags: tuple[str, ...] = ()
-    """Free labels."""
+    """Free labels; workflows and schedules can be declared for all tenants with a tag."""
+    region: Region = "NA"
+    """Which of Amazon's hosts: `NA`, `EU` or `FE`; that of the marketplace where it is not given."""
+    instance_id: str = ""
+    """AMC instance; empty for a tenant whose files only arrive."""
+    advertiser_id: str = ""
+    """AMC account id (`ENTITY…`), sent as `Amazon-Advertising-API-AdvertiserId`."""
+    marketplace_id: str = ""
+    """Marketplace of the AMC account, such as `ATVPDKIKX0DER`."""
+    auth_id: str = "default"
+    """Which credentials of `amci auth`."""
+    slots: Annotated[int, Field(ge=1)] = AMC_SLOTS
+    """Executions of this tenant at one time."""
+    raw: str = ""
+    """A raw directory of its own, relative to the workspace or absolute; outside directories are only read.
+
+    Its keys begin with `workflow=…`, as in a bucket of AMC's."""
+    notify: tuple[NotifySettings, ...] = ()
+    """Whom to tell of this tenant's runs, beside those in amci.yaml."""
+    values: dict[str, Any] = Field(default={})
+    """Values of this tenant for the parameters of workflows and schedules declared for many."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _region_of_marketplace(cls, document: Any) -> Any:
+        if isinstance(document, dict) and "region" not in document:
+            marketplace_id = document.get("marketplace_id")
+            found = marketplaces.MARKETPLACES.get(marketplace_id) if isinstance(marketplace_id, str) else None
+            return document | {"region": found.region} if found else document
+        return document
 
     @field_validator("tenant")
     @classmethod
@@ -38,3 +75,13 @@ class Tenant(Strict):
     def hash_value(self) -> str:
         """The value of the `customer_hash` partition."""
         return (self.customer_hash or self.tenant).lower()
+
+    @property
+    def pool(self) -> str:
+        """Whose slots its executions take."""
+        return f"amc:{self.instance_id}"
+
+    @property
+    def account_pool(self) -> str:
+        """Whose slots all executions of its AMC account take."""
+        return f"amc-account:{self.advertiser_id}"
