@@ -1,0 +1,78 @@
+"""Which fires are due, and which of them get a run; pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from amci.dates import time_zone
+from amci.scheduler.expression import Expression, parse
+from amci.scheduler.model import CatchUp, Decision, Schedule
+
+#: A fire seen later than this was missed: nobody was looking when it came.
+MISSED_AFTER = timedelta(minutes=2)
+#: Fires of one schedule that one look decides on. With `catch_up: all` the rest follows at the next look;
+#: else, of more missed fires than that, the newest are written down.
+MOST = 1_000
+
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """A schedule with its expression and time zone read."""
+
+    schedule: Schedule
+    expression: Expression
+    zone: ZoneInfo
+
+    @classmethod
+    def of(cls, schedule: Schedule) -> Self:
+        """Raises UsageError where the expression or the time zone cannot be read."""
+        return cls(schedule, parse(schedule.expression, schedule.start_at), time_zone(schedule.time_zone))
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The first fire strictly later than `moment`, between start and end; None where none is left."""
+        start, end = self.schedule.start_at, self.schedule.end_at
+        since = max(moment, start.astimezone(UTC) - _INSTANT) if start else moment
+        fire = self.expression.next_after(since, self.zone) if self.schedule.is_enabled else None
+        return None if fire is None or (end and fire >= end) else fire
+
+    def fires(self, since: datetime, until: datetime) -> Iterator[datetime]:
+        """All fires with since < fire <= until, in order."""
+        fire = self.next_after(since)
+        while fire is not None and fire <= until:
+            yield fire
+            fire = self.next_after(fire)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What one look at a schedule found."""
+
+    fires: Sequence[tuple[datetime, Decision]]  #: in order; CREATED or MISSED
+    cursor: datetime  #: every fire up to here is decided
+
+
+def due(timetable: Timetable, cursor: datetime, now: datetime) -> Due:
+    """Decide on the fires with cursor < fire <= now.
+
+    A fire more than MISSED_AFTER old was missed; every other is on time and gets its run. Of the missed ones,
+    `none` runs none, `last` the newest unless one is on time, `all` each, oldest first.
+    Where the clock was set back, so that the cursor lies ahead, nothing is due until it is reached again.
+    """
+    if timetable.schedule.catch_up is CatchUp.ALL:
+        found = list(islice(timetable.fires(cursor, now), MOST + 1))
+        reached = max(cursor, now) if len(found) <= MOST else found[MOST - 1]
+        return Due([(fire, Decision.CREATED) for fire in found[:MOST]], reached)
+    fires = deque(timetable.fires(cursor, now), maxlen=MOST)
+    wanted = {fire for fire in fires if fire >= now - MISSED_AFTER}
+    if timetable.schedule.catch_up is CatchUp.LAST and fires:
+        wanted.add(fires[-1])
+    decided = [(fire, Decision.CREATED if fire in wanted else Decision.MISSED) for fire in fires]
+    return Due(decided, max(cursor, now))

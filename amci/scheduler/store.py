@@ -1,0 +1,196 @@
+"""What the scheduler remembers: up to where each schedule is decided, pauses, and the history of fires."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Self
+
+from amci.clock import Clock, moment, timestamp
+from amci.output import plain
+from amci.run import RunStatus
+from amci.scheduler.model import Decision, Fire, Schedule
+from amci.state import State
+
+# A schedule that comes back, or is enabled again, begins now: what it would have done meanwhile is not invented.
+# One whose definition changed keeps its cursor, so that nothing fires twice.
+_SEE = """
+    INSERT INTO schedules (schedule_id, definition, changed_at, cursor_at, is_active)
+    VALUES (:schedule_id, :definition, :now, :now, 1)
+    ON CONFLICT (schedule_id) DO UPDATE
+       SET definition = excluded.definition, is_active = 1,
+           changed_at = CASE WHEN definition = excluded.definition THEN changed_at ELSE excluded.changed_at END,
+           cursor_at = CASE WHEN is_active THEN cursor_at ELSE excluded.cursor_at END
+     WHERE definition <> excluded.definition OR NOT is_active"""
+
+_PAUSE = """
+    INSERT INTO schedules (schedule_id, definition, changed_at, cursor_at, is_active, paused_at)
+    VALUES (:schedule_id, '', :now, :now, 0, :now)
+    ON CONFLICT (schedule_id) DO UPDATE SET paused_at = excluded.paused_at WHERE paused_at IS NULL"""
+
+_HISTORY = """
+    SELECT fires.*, runs.run_id, runs.status
+      FROM fires LEFT JOIN runs ON runs.idempotency_key = fires.idempotency_key
+     WHERE schedule_id = :schedule_id
+     ORDER BY fire_time DESC, at DESC, decision LIMIT :limit"""
+
+_NEWEST = """
+    SELECT fires.*, runs.run_id, runs.status
+      FROM schedules
+      JOIN fires ON fires.schedule_id = schedules.schedule_id
+       AND fires.fire_time = (SELECT max(fire_time) FROM fires WHERE fires.schedule_id = schedules.schedule_id)
+      LEFT JOIN runs ON runs.idempotency_key = fires.idempotency_key
+     ORDER BY fires.at, fires.decision"""
+
+# Two statements, not one OR: each has its own partial index.
+_OPEN_RUN = """
+    SELECT 1 FROM runs WHERE lock_key = :lock_key AND status = 'RUNNING'
+     UNION ALL SELECT 1 FROM runs WHERE lock_key = :lock_key AND status = 'PENDING' LIMIT 1"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a schedule stands."""
+
+    cursor_at: datetime  #: every fire up to here is decided
+    changed_at: datetime  #: when amci first saw it as it is configured now
+    is_active: bool  #: configured and enabled when amci last looked
+    paused_at: datetime | None
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> Self:
+        """A row of `schedules`."""
+        return cls(
+            cursor_at=moment(row["cursor_at"]),
+            changed_at=moment(row["changed_at"]),
+            is_active=bool(row["is_active"]),
+            paused_at=moment(row["paused_at"]) if row["paused_at"] else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """A fire of the history, with how its run stands."""
+
+    fire: Fire
+    at: datetime  #: when it was decided
+    run_id: int | None
+    status: RunStatus | None
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> Self:
+        """A row of `fires` with its run."""
+        fire = Fire(
+            schedule_id=row["schedule_id"],
+            fire_time=moment(row["fire_time"]),
+            decision=Decision(row["decision"]),
+            idempotency_key=row["idempotency_key"],
+        )
+        status = RunStatus(row["status"]) if row["status"] else None
+        return cls(fire=fire, at=moment(row["at"]), run_id=row["run_id"], status=status)
+
+
+class ScheduleStore:
+    """The tables `schedules` and `fires`. All methods raise StorageError where the disk refuses."""
+
+    def __init__(self, state: State, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+
+    def sync(self, schedules: Iterable[Schedule]) -> None:
+        """Take note of what is configured: new ones begin now, those that are gone or disabled rest."""
+        enabled = {
+            schedule.schedule_id: _definition(schedule) for schedule in schedules if schedule.is_enabled
+        }
+        now = timestamp(self._clock.now())
+        with self._state.transaction() as db:
+            db.executemany(
+                _SEE,
+                [{"schedule_id": name, "definition": text, "now": now} for name, text in enabled.items()],
+            )
+            db.execute(
+                "UPDATE schedules SET is_active = 0"
+                " WHERE is_active AND schedule_id NOT IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(enabled)),),
+            )
+
+    def compared(self, schedules: Iterable[Schedule]) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+        """What is configured beside what `sync` saw last: schedules that are new, changed, and gone or disabled."""
+        enabled = {
+            schedule.schedule_id: _definition(schedule) for schedule in schedules if schedule.is_enabled
+        }
+        rows = self._state.read("SELECT schedule_id, definition FROM schedules WHERE is_active")
+        seen = {row["schedule_id"]: row["definition"] for row in rows}
+        changed = [name for name in enabled.keys() & seen.keys() if enabled[name] != seen[name]]
+        return sorted(enabled.keys() - seen.keys()), sorted(changed), sorted(seen.keys() - enabled.keys())
+
+    def standings(self, schedule_ids: Collection[str]) -> Mapping[str, Standing]:
+        """How these schedules stand; one that was never seen is left out."""
+        rows = self._state.read(
+            "SELECT * FROM schedules WHERE schedule_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(schedule_ids)),),
+        )
+        return {row["schedule_id"]: Standing.of(row) for row in rows}
+
+    def move(self, cursors: Mapping[str, datetime]) -> None:
+        """Note up to where these schedules are decided."""
+        with self._state.transaction() as db:
+            db.executemany(
+                "UPDATE schedules SET cursor_at = ? WHERE schedule_id = ?",
+                [(timestamp(cursor), schedule_id) for schedule_id, cursor in cursors.items()],
+            )
+
+    def advance(self, now: datetime, *, but: Collection[str]) -> None:
+        """Note that every active schedule is decided up to `now`, except those in `but`; none goes back."""
+        with self._state.transaction() as db:
+            db.execute(
+                "UPDATE schedules SET cursor_at = :now WHERE is_active AND cursor_at < :now"
+                " AND schedule_id NOT IN (SELECT value FROM json_each(:but))",
+                {"now": timestamp(now), "but": json.dumps(list(but))},
+            )
+
+    def record(self, fires: Iterable[Fire]) -> None:
+        """Write fires into the history; what stands there already stays."""
+        now = timestamp(self._clock.now())
+        with self._state.transaction() as db:
+            db.executemany(
+                "INSERT INTO fires VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [(f.schedule_id, timestamp(f.fire_time), f.decision, f.idempotency_key, now) for f in fires],
+            )
+
+    def has_open_run(self, lock_key: str) -> bool:
+        """Whether a run with this lock waits or works."""
+        return bool(self._state.read(_OPEN_RUN, {"lock_key": lock_key}))
+
+    def pause(self, schedule_id: str) -> None:
+        """Let it fire no more until `resume`, whatever restarts."""
+        with self._state.transaction() as db:
+            db.execute(_PAUSE, {"schedule_id": schedule_id, "now": timestamp(self._clock.now())})
+
+    def resume(self, schedule_id: str) -> None:
+        """Let a paused schedule fire again from now on; what it missed stays undone."""
+        with self._state.transaction() as db:
+            db.execute(
+                "UPDATE schedules SET paused_at = NULL, cursor_at = :now"
+                " WHERE schedule_id = :schedule_id AND paused_at IS NOT NULL",
+                {"schedule_id": schedule_id, "now": timestamp(self._clock.now())},
+            )
+
+    def history(self, schedule_id: str, limit: int = 100) -> Sequence[Past]:
+        """Its fires, newest first."""
+        return [
+            Past.of(row) for row in self._state.read(_HISTORY, {"schedule_id": schedule_id, "limit": limit})
+        ]
+
+    def newest(self) -> Mapping[str, Past]:
+        """The newest fire of every schedule that has one."""
+        return {row["schedule_id"]: Past.of(row) for row in self._state.read(_NEWEST)}
+
+
+def _definition(schedule: Schedule) -> str:
+    text = json.dumps(asdict(schedule), default=plain, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,108 @@
+"""The scheduler: a look at 2,000 schedules, idle and with all of them due; a next fire beside croniter and cronsim."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+from cronsim import CronSim
+
+from amci.runs import RunStore
+from amci.scheduler.expression import parse
+from amci.scheduler.model import FireRun, Schedule
+from amci.scheduler.service import Scheduler
+from amci.scheduler.store import ScheduleStore
+from amci.state import State
+from amci.testing import FakeClock
+
+_NOW = datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
+
+
+def ticks(folder: Path, *, schedules: int, repeat: int) -> list[dict[str, Any]]:
+    """The first look of a process, one at which nothing is due, one a minute later, one with a fire of each."""
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        clock = FakeClock(_NOW)
+        with State.open(Path(temporary) / "amci.db", clock) as state:
+            runs, store = RunStore(state, clock), ScheduleStore(state, clock)
+            made = [_schedule(i) for i in range(schedules)]
+            scheduler = Scheduler({s.schedule_id: s for s in made}, store, runs, state, clock)
+            first = _seconds(scheduler.tick)
+            idle = median(_seconds(scheduler.tick) for _ in range(repeat))
+            clock.turn(timedelta(minutes=1))
+            beat = _seconds(scheduler.tick)
+            due = []
+            for _ in range(repeat):
+                clock.turn(timedelta(hours=1))
+                due.append(_seconds(scheduler.tick))
+            assert sum(runs.counts()["execute"].values()) == schedules * repeat
+    return [
+        {
+            "bench": f"a look at {schedules} schedules",
+            "idle_ms": idle * 1e3,
+            "target_idle_ms": 50.0,
+            "once_a_minute_ms": beat * 1e3,
+            "all_due_ms": median(due) * 1e3,
+            "first_ms": first * 1e3,
+        }
+    ]
+
+
+def next_fire(*, repeat: int) -> list[dict[str, Any]]:
+    """A next fire in Europe/Berlin, the expression read beforehand where the library can do that."""
+    zone = ZoneInfo("Europe/Berlin")
+    local = _NOW.astimezone(zone)
+    reports = []
+    for text in ("0 9 * * 1-5", "*/15 * * * *", "0 0 29 2 *"):
+        expression = parse(text)
+        ours, croniters, cronsims = (
+            _each(ask, repeat)
+            for ask in (
+                lambda e=expression: e.next_after(_NOW, zone),
+                lambda t=text: croniter(t, local).get_next(datetime),
+                lambda t=text: next(CronSim(t, local)),
+            )
+        )
+        reports.append(
+            {
+                "bench": f"next fire of {text}",
+                "ours_us": ours,
+                "target_us": 100.0,
+                "croniter_us": croniters,
+                "cronsim_us": cronsims,
+                "times_as_quick_as_croniter": croniters / ours,
+                "times_as_quick_as_cronsim": cronsims / ours,
+            }
+        )
+    return reports
+
+
+def _schedule(position: int) -> Schedule:
+    return Schedule(
+        schedule_id=f"reach/tenant-{position}",
+        expression=f"cron({position % 30} * * * ? *)",
+        time_zone=("Europe/Berlin", "America/New_York", "Asia/Tokyo", "UTC")[position % 4],
+        run=FireRun(kind="execute", payload={"request": {"workflow_id": "reach"}}, tenant_id=f"t{position}"),
+    )
+
+
+def _seconds(do: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    do()
+    return time.perf_counter() - start
+
+
+def _each(do: Callable[[], object], repeat: int) -> float:
+    """Microseconds, the median of five rounds."""
+
+    def rounds() -> None:
+        for _ in range(repeat):
+            do()
+
+    return median(_seconds(rounds) for _ in range(5)) / repeat * 1e6
