@@ -1,0 +1,121 @@
+"""A circuit per AMC instance: after failures in a row it rests, instead of asking what does not answer.
+
+| from      | to        | when                                                           |
+|-----------|-----------|----------------------------------------------------------------|
+| CLOSED    | OPEN      | so many requests in a row had no answer, or an answer of 5xx   |
+| OPEN      | HALF_OPEN | the pause is over: one request tries                           |
+| HALF_OPEN | CLOSED    | it was answered                                                |
+| HALF_OPEN | OPEN      | it was not                                                     |
+
+A request that says nothing about the instance, as one that could not log in, changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from amci.clock import moment, timestamp
+from amci.errors import Unavailable
+from amci.state import State
+
+
+class CircuitState(StrEnum):
+    """Where a circuit stands."""
+
+    CLOSED = "CLOSED"
+    OPEN = "OPEN"
+    HALF_OPEN = "HALF_OPEN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circuit:
+    """One instance's circuit."""
+
+    instance_id: str
+    state: CircuitState = CircuitState.CLOSED
+    failures: int = 0  #: in a row
+    opened_at: datetime | None = None
+    retry_at: datetime | None = None  #: when one request may try again
+    reason: str = ""  #: of the last failure
+    changed_at: datetime | None = None  #: when `state` did
+
+
+class CircuitOpen(Unavailable):
+    """The instance is given a rest; nothing was sent."""
+
+    def __init__(self, circuit: Circuit, retry_at: datetime) -> None:
+        super().__init__(
+            f"AMC's instance {circuit.instance_id} did not answer {circuit.failures} times in a row;"
+            f" next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC ({circuit.reason})",
+            hint="amci tries again by itself",
+        )
+        self.retry_at = retry_at
+
+
+def admitted(circuit: Circuit, now: datetime) -> Circuit:
+    """The circuit as it is for a request that wants to go out; one that is still OPEN lets none pass."""
+    is_due = circuit.retry_at is None or now >= circuit.retry_at
+    if circuit.state is CircuitState.OPEN and is_due:
+        return replace(circuit, state=CircuitState.HALF_OPEN, changed_at=now)
+    return circuit
+
+
+def answered(circuit: Circuit, now: datetime) -> Circuit:
+    """After a request that was answered."""
+    if circuit.state is CircuitState.CLOSED:
+        return replace(circuit, failures=0) if circuit.failures else circuit
+    return Circuit(instance_id=circuit.instance_id, changed_at=now)
+
+
+def failed(circuit: Circuit, now: datetime, reason: str, *, limit: int, pause: timedelta) -> Circuit:
+    """After a request that was not answered; `limit` of them in a row open it for `pause`."""
+    counted = replace(circuit, failures=circuit.failures + 1, reason=reason)
+    if circuit.state is CircuitState.CLOSED and counted.failures < limit:
+        return counted
+    return replace(
+        counted,
+        state=CircuitState.OPEN,
+        opened_at=circuit.opened_at or now,
+        retry_at=now + pause,
+        changed_at=now,
+    )
+
+
+def write_circuit(state: State, circuit: Circuit) -> None:
+    """Note a circuit for `amci status` and the next process; an older change never replaces a newer one."""
+    moments = (circuit.opened_at, circuit.retry_at, circuit.changed_at)
+    opened_at, retry_at, changed_at = (timestamp(at) if at else None for at in moments)
+    with state.transaction() as db:
+        db.execute(
+            "INSERT INTO circuits VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (instance_id) DO UPDATE SET state = excluded.state, failures = excluded.failures,"
+            " opened_at = excluded.opened_at, retry_at = excluded.retry_at, reason = excluded.reason,"
+            " changed_at = excluded.changed_at WHERE excluded.changed_at >= circuits.changed_at",
+            (
+                circuit.instance_id,
+                circuit.state.value,
+                circuit.failures,
+                opened_at,
+                retry_at,
+                circuit.reason,
+                changed_at,
+            ),
+        )
+
+
+def read_circuits(state: State) -> list[Circuit]:
+    """The circuits as written last, by instance."""
+    return [
+        Circuit(
+            instance_id=row["instance_id"],
+            state=CircuitState(row["state"]),
+            failures=row["failures"],
+            opened_at=moment(row["opened_at"]) if row["opened_at"] else None,
+            retry_at=moment(row["retry_at"]) if row["retry_at"] else None,
+            reason=row["reason"],
+            changed_at=moment(row["changed_at"]),
+        )
+        for row in state.read("SELECT * FROM circuits ORDER BY instance_id")
+    ]

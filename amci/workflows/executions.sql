@@ -1,0 +1,140 @@
+-- name: newest
+-- The newest attempt of each of these runs.
+SELECT * FROM executions AS e
+ WHERE run_id IN (SELECT value FROM json_each(:run_ids))
+   AND attempt = (SELECT max(attempt) FROM executions AS other WHERE other.run_id = e.run_id);
+
+-- name: redrives
+SELECT run_id, count(*) AS redrives FROM run_events
+ WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND event = 'redriven'
+ GROUP BY run_id;
+
+-- name: begin
+INSERT INTO executions (run_id, attempt, redrives, tenant_id, instance_id, workflow_id, name, schedule, request,
+                        content, fingerprint, time_window, deadline_at, changed_at)
+VALUES (:run_id, :attempt, :redrives, :tenant_id, :instance_id, :workflow_id, :name, :schedule, :request,
+        :content, :fingerprint, :time_window, :deadline_at, :now)
+RETURNING *;
+
+-- name: go_on
+-- A redriven run takes up the execution it has.
+UPDATE executions SET redrives = :redrives, deadline_at = :deadline_at, looks = 0, changed_at = :now
+ WHERE execution_id = :execution_id
+RETURNING *;
+
+-- name: is_ours
+-- Whether the run is still in the hands of the worker that claimed it.
+SELECT 1 FROM runs WHERE run_id = :run_id AND claims = :claims AND status = 'RUNNING';
+
+-- name: is_confusable
+-- Whether another request that AMC would show alike was sent so lately that what it made may not be known yet.
+SELECT 1 FROM executions AS other, executions AS own
+ WHERE own.execution_id = :execution_id
+   AND other.instance_id = own.instance_id AND other.fingerprint = own.fingerprint
+   AND other.submitting_at IS NOT NULL AND other.workflow_execution_id IS NULL
+   AND other.submitting_at > :since AND other.execution_id <> own.execution_id
+   AND (other.time_window = own.time_window OR other.time_window = '' OR own.time_window = '')
+ LIMIT 1;
+
+-- name: submitting
+UPDATE executions SET submitting_at = :now, changed_at = :now WHERE execution_id = :execution_id
+RETURNING *;
+
+-- name: not_submitted
+-- Nothing was sent, or AMC refused it: there is nothing to look for.
+UPDATE executions SET submitting_at = NULL, looks = looks + 1, changed_at = :now
+ WHERE execution_id = :execution_id
+RETURNING *;
+
+-- name: looked
+UPDATE executions SET looks = looks + 1 WHERE execution_id = :execution_id
+RETURNING *;
+
+-- name: owner
+SELECT execution_id, run_id FROM executions
+ WHERE instance_id = :instance_id AND workflow_execution_id = :workflow_execution_id;
+
+-- name: owned
+-- Which of these executions belong to a run of ours.
+SELECT workflow_execution_id FROM executions
+ WHERE instance_id = :instance_id AND run_id IS NOT NULL
+   AND workflow_execution_id IN (SELECT value FROM json_each(:ids));
+
+-- name: forget
+DELETE FROM executions WHERE execution_id = :execution_id AND run_id IS NULL;
+
+-- name: take
+UPDATE executions SET workflow_execution_id = :workflow_execution_id, looks = 0, changed_at = :now
+ WHERE execution_id = :execution_id;
+
+-- name: see
+-- `changed_at` is when its status changed.
+UPDATE executions
+   SET changed_at = CASE WHEN status IS :status THEN changed_at ELSE :now END,
+       status = :status, status_reason = :status_reason,
+       created_at = coalesce(:created_at, created_at), updated_at = coalesce(:updated_at, updated_at),
+       window_start = coalesce(:window_start, window_start), window_end = coalesce(:window_end, window_end),
+       document = :document, looks = looks + :looks
+ WHERE execution_id = :execution_id
+RETURNING *;
+
+-- name: end
+UPDATE executions SET status = :status, status_reason = :status_reason, changed_at = :now
+ WHERE execution_id = :execution_id
+RETURNING *;
+
+-- name: deliver
+UPDATE executions SET key = :key, rows = :rows, bytes = :bytes WHERE execution_id = :execution_id
+RETURNING *;
+
+-- name: note_foreign
+INSERT INTO executions (attempt, redrives, tenant_id, instance_id, workflow_id, name, schedule, content,
+                        fingerprint, time_window, workflow_execution_id, changed_at)
+VALUES (1, 0, :tenant_id, :instance_id, :workflow_id, :workflow_id, 'adhoc', :content, :fingerprint, :time_window,
+        :workflow_execution_id, :now)
+RETURNING *;
+
+-- name: get
+SELECT * FROM executions WHERE execution_id = :execution_id;
+
+-- name: of_run
+SELECT * FROM executions WHERE run_id = :run_id ORDER BY attempt DESC;
+
+-- name: by_amc
+SELECT * FROM executions WHERE workflow_execution_id = :workflow_execution_id;
+
+-- name: to_reconcile
+-- What AMC should still know: not ended, or lately made.
+SELECT * FROM executions
+ WHERE tenant_id = :tenant_id AND workflow_execution_id IS NOT NULL
+   AND (status IS NULL OR status IN ('PENDING', 'RUNNING', 'PUBLISHING') OR created_at >= :since);
+
+-- name: list
+SELECT * FROM executions
+ WHERE (:tenants = '[]' OR tenant_id IN (SELECT value FROM json_each(:tenants)))
+   AND (:status IS NULL OR status = :status) AND (:workflow IS NULL OR name = :workflow)
+ ORDER BY execution_id DESC LIMIT :limit;
+
+-- name: in_amc
+SELECT count(DISTINCT runs.run_id) AS executions FROM runs CROSS JOIN executions USING (run_id)
+ WHERE runs.kind = 'execute' AND runs.status IN ('PENDING', 'RUNNING')
+   AND executions.workflow_execution_id IS NOT NULL;
+
+-- name: summary
+SELECT status, count(*) AS executions FROM executions
+ WHERE tenant_id = :tenant_id AND workflow_execution_id IS NOT NULL AND created_at >= :since
+ GROUP BY status;
+
+-- name: resubmittable
+-- Failed, and nothing equal has succeeded since or is on its way; of equal ones the newest.
+SELECT e.* FROM executions AS e
+ WHERE e.run_id IS NOT NULL AND e.status IN ('FAILED', 'REJECTED', 'DELETED') AND e.changed_at >= :since
+   AND NOT EXISTS (
+       SELECT 1 FROM executions AS better JOIN runs USING (run_id)
+        WHERE better.tenant_id = e.tenant_id AND better.content = e.content AND better.name = e.name
+          AND (better.status = 'SUCCEEDED' OR runs.status IN ('PENDING', 'RUNNING')))
+   AND NOT EXISTS (
+       SELECT 1 FROM executions AS newer
+        WHERE newer.tenant_id = e.tenant_id AND newer.content = e.content AND newer.execution_id > e.execution_id
+          AND newer.run_id IS NOT NULL)
+ ORDER BY e.execution_id;

@@ -1,0 +1,46 @@
+"""Other people's spelling of a workflow: AMC's camelCase and the AWS solution's envelope, turned into ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+#: Fields whose name here is not AMC's in snake_case.
+_OTHER_NAMES = {"sqlQuery": "sql", "sql_query": "sql"}
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def ours(document: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
+    """The mapping with AMC's names of `fields` as ours; ValueError where one field stands in two spellings."""
+    renamed: dict[str, Any] = {}
+    for key, value in document.items():
+        name = key if key in fields else _OTHER_NAMES.get(key, _HUMP.sub("_", str(key)).lower())
+        name = name if name in fields else key
+        if name in renamed:
+            raise ValueError(f"'{key}' stands twice, in two spellings")
+        renamed[name] = value
+    return renamed
+
+
+def unwrapped(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The workflow in the AWS solution's request (aws-solution 2.1); any other document as it is.
+
+    The request's customer is whom the workflow is for. Raises ValueError for a request that defines nothing.
+    """
+    if "workflowRequest" not in document and "workflowDefinition" not in document:
+        return dict(document)
+    inner = document.get("workflowRequest", document)
+    definition = inner.get("workflowDefinition") if isinstance(inner, Mapping) else None
+    if not isinstance(definition, Mapping):
+        raise ValueError("the request has no workflowDefinition, so it defines no workflow")  # noqa: TRY004 - pydantic takes ValueErrors
+    request_type = inner.get("requestType", "createWorkflow")
+    if request_type not in ("createWorkflow", "updateWorkflow"):
+        raise ValueError(f"a request of type {request_type} defines no workflow")
+    named = {"workflowId": inner.get("workflowId"), "tenants": _customers(document, inner)}
+    return {name: value for name, value in named.items() if value} | dict(definition)
+
+
+def _customers(*documents: Mapping[str, Any]) -> list[str]:
+    named: str | list[str] = next((d["customerId"] for d in documents if d.get("customerId")), [])
+    return [named] if isinstance(named, str) else list(named)

@@ -1,0 +1,44 @@
+"""A transport that answers inside this process: the seam for the sandbox and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import httpx
+
+#: What carries a request and brings the answer: the network, a recording, the sandbox.
+Transport = httpx.BaseTransport
+
+#: (method, URL, headers with lower-case names, body) → (status, headers, body)
+Respond = Callable[[str, str, Mapping[str, str], bytes], tuple[int, Mapping[str, str], bytes]]
+
+#: Connections of one process; more would only wait for AMC's own limits.
+POOL = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+
+#: A status of `respond` that says: took the request, never answered.
+NO_ANSWER = 0
+#: A status of `respond` that says: there was no connection, the request was not sent.
+NO_CONNECTION = -1
+
+
+def network() -> Transport:
+    """The network itself, for a transport that looks over its shoulder."""
+    return httpx.HTTPTransport(limits=POOL)
+
+
+class InProcess(Transport):
+    """Hands each request to `respond` instead of the network."""
+
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer; raises what httpx raises where there is none."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        status, answered, body = self._respond(request.method, str(request.url), headers, request.read())
+        if status == NO_ANSWER:
+            raise httpx.ReadTimeout("no answer", request=request)
+        if status == NO_CONNECTION:
+            raise httpx.ConnectError("no connection", request=request)
+        # A stream, not content: content counts as read, and a download could not be streamed any more.
+        return httpx.Response(status, headers=dict(answered), stream=httpx.ByteStream(body), request=request)
