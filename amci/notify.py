@@ -1,4 +1,4 @@
-"""Telling someone what happened: a line on the console or a JSON line in a file, by event and tenant."""
+"""Telling someone what happened: on the console and in a file at once, by webhook and e-mail through runs."""
 
 from __future__ import annotations
 
@@ -6,52 +6,29 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, Self, TextIO
 
 from amci import log
-from amci.clock import timestamp
-from amci.errors import AmciError, ConfigError, Problem, StorageError
+from amci.clock import moment, timestamp
+from amci.config import NotifySettings
+from amci.errors import AmciError, NotFound, StorageError
 from amci.files import storage_errors
+from amci.notify_targets import NotifyTarget, TargetKind
+from amci.run import NewRun
+from amci.workspace import Workspace
 
+__all__ = ["LONGEST_SUBJECT", "NOTIFY", "Failure", "Notice", "Notifier", "NotifyTarget", "TargetKind"]
+
+#: The kind of run that tells somebody outside; nobody is told of such runs.
+NOTIFY = "notify"
 #: Amazon SNS takes no longer subject, and the AWS solution cut its own there.
 LONGEST_SUBJECT = 100
 
 _log = log.get("notify")
-
-
-class TargetKind(StrEnum):
-    """Where notices go."""
-
-    CONSOLE = "console"
-    FILE = "file"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotifyTarget:
-    """One place that wants to hear of some events; raises ConfigError where a file has no path."""
-
-    kind: TargetKind
-    path: Path | None = None  #: of a file
-    events: frozenset[str] = frozenset()  #: empty means every event
-    tenants: frozenset[str] = frozenset()  #: empty means every tenant, and what concerns none
-
-    def __post_init__(self) -> None:
-        if self.kind is TargetKind.FILE and self.path is None:
-            raise ConfigError([Problem("", "notify.path", "a target of kind 'file' needs a path")])
-
-    def wants(self, notice: Notice) -> bool:
-        """Whether this notice is for this target."""
-        return (not self.events or notice.event in self.events) and (
-            not self.tenants or notice.tenant_id in self.tenants
-        )
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.path}" if self.path else str(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +42,29 @@ class Notice:
     tenant_id: str | None = None
     at: datetime
     fields: Mapping[str, Any] = field(default_factory=dict)  #: to filter by, as SNS message attributes were
+    occasion: str = ""  #: tells two like events of one run apart: one that failed, was redriven and failed
 
     def __post_init__(self) -> None:
         one_line = " ".join("".join(c if c.isprintable() else " " for c in self.subject).split())
         object.__setattr__(self, "subject", one_line[:LONGEST_SUBJECT])
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values: a line of a file, the body of a webhook, the payload of a run."""
+        values = {
+            "event": self.event,
+            "subject": self.subject,
+            "body": self.body,
+            "run_id": self.run_id,
+            "tenant_id": self.tenant_id,
+            "at": timestamp(self.at),
+            "fields": self.fields,
+        }
+        return dict(json.loads(json.dumps(values, default=str)))
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Inverse of `document`."""
+        return cls(**{**document, "at": moment(document["at"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +74,20 @@ class Failure:
     target: str
     event: str
     error: AmciError
+
+
+class Teller(Protocol):
+    """A tenant, as far as it wants to be told."""
+
+    @property
+    def tenant(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def notify(self) -> Sequence[NotifySettings]:
+        """Whom to tell of its runs."""
+        ...
 
 
 class Notifier:
@@ -90,10 +100,29 @@ class Notifier:
         self._lock = threading.Lock()
         self.failures: list[Failure] = []
 
+    @classmethod
+    def of(cls, workspace: Workspace, settings: Iterable[NotifySettings], tenants: Iterable[Teller]) -> Self:
+        """The targets of a workspace, and those of each tenant for its own runs; raises ConfigError."""
+        home = workspace.home
+        own = [NotifyTarget.of(home, one, tenant.tenant) for tenant in tenants for one in tenant.notify]
+        return cls([*(NotifyTarget.of(home, one) for one in settings), *own])
+
+    @property
+    def remote(self) -> Sequence[NotifyTarget]:
+        """The targets that are told through runs."""
+        return [target for target in self._targets if target.is_remote]
+
+    def target(self, target_id: str) -> NotifyTarget:
+        """The remote target with this id; raises NotFound where it is not configured any more."""
+        for target in self.remote:
+            if target.target_id == target_id:
+                return target
+        raise NotFound(f"no target '{target_id}' any more", hint="it was changed or taken out of `notify:`")
+
     def send(self, notice: Notice) -> None:
-        """Tell every target that wants to know."""
-        for target in self._targets:
-            if target.wants(notice):
+        """Tell every console and file that wants to know."""
+        for target in self._wanting(notice):
+            if not target.is_remote:
                 try:
                     with self._lock:
                         self._deliver(target, notice)
@@ -103,10 +132,31 @@ class Notifier:
                         "notice not delivered", target=str(target), notice=notice.event, exc_info=error
                     )
 
+    def runs_for(self, notice: Notice) -> list[NewRun]:
+        """The runs that tell everybody else; the same notice makes the same runs."""
+        occasion = notice.occasion or timestamp(notice.at)
+        return [
+            NewRun(
+                idempotency_key=f"{NOTIFY}:{target.target_id}:{notice.run_id}:{notice.event}:{occasion}",
+                kind=NOTIFY,
+                payload={"target": target.target_id, "notice": notice.document()},
+                tenant_id=notice.tenant_id,
+                pool=target.pool,
+            )
+            for target in self._wanting(notice)
+            if target.is_remote
+        ]
+
+    def _wanting(self, notice: Notice) -> list[NotifyTarget]:
+        if notice.fields.get("kind") == NOTIFY:
+            return []
+        return [target for target in self._targets if target.wants(notice)]
+
     def _deliver(self, target: NotifyTarget, notice: Notice) -> None:
         if target.path is not None:
+            line = json.dumps(notice.document(), separators=(",", ":")).encode() + b"\n"
             with storage_errors(f"write {target.path.name}"):
-                _append(target.path, _line(notice))
+                _append(target.path, line)
             return
         console = self._console or sys.stderr
         try:
@@ -114,19 +164,6 @@ class Notifier:
             console.flush()
         except (OSError, ValueError) as error:  # closed, or it cannot show these characters
             raise StorageError("write to the console: it does not take the line") from error
-
-
-def _line(notice: Notice) -> bytes:
-    values = {
-        "event": notice.event,
-        "subject": notice.subject,
-        "body": notice.body,
-        "run_id": notice.run_id,
-        "tenant_id": notice.tenant_id,
-        "at": timestamp(notice.at),
-        "fields": notice.fields,
-    }
-    return json.dumps(values, separators=(",", ":"), default=str).encode() + b"\n"
 
 
 def _append(path: Path, line: bytes) -> None:

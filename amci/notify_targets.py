@@ -1,0 +1,154 @@
+"""Who wants to be told of what: one target each, with its filters, checked when it is made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, Self
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from amci.config import NotifySettings
+from amci.errors import ConfigError, Problem
+
+
+class TargetKind(StrEnum):
+    """Where notices go."""
+
+    CONSOLE = "console"
+    FILE = "file"
+    WEBHOOK = "webhook"
+    SMTP = "smtp"
+
+
+_SCHEMES = {TargetKind.WEBHOOK: ("https", "http"), TargetKind.SMTP: ("smtp", "smtps")}
+
+
+class Filterable(Protocol):
+    """What filters look at in a notice."""
+
+    @property
+    def event(self) -> str:
+        """What happened."""
+        ...
+
+    @property
+    def tenant_id(self) -> str | None:
+        """Whose run."""
+        ...
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """`kind`, and `responseStatus` where AMC was asked."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyTarget:
+    """One place that wants to hear of some events; raises ConfigError with everything it lacks."""
+
+    kind: TargetKind
+    path: Path | None = None  #: of a file
+    url: str = field(default="", repr=False)  #: of a webhook or a mail server; may hold a secret
+    secret: str = ""  #: the name of the secret, not the secret
+    sender: str = field(default="", repr=False)
+    to: tuple[str, ...] = field(default=(), repr=False)
+    events: frozenset[str] = frozenset()  #: empty means every event
+    kinds: frozenset[str] = frozenset()  #: empty means runs of every kind
+    statuses: frozenset[str] = frozenset()  #: empty means every AMC status, and what has none
+    tenants: frozenset[str] = frozenset()  #: empty means every tenant, and what concerns none
+
+    def __post_init__(self) -> None:
+        says = {
+            "path": "a target of kind 'file' needs a path"
+            if self.kind is TargetKind.FILE and self.path is None
+            else "",
+            "url": self._wrong_with_url(),
+            "sender": "a target of kind 'smtp' needs the sender's address"
+            if self.kind is TargetKind.SMTP and "@" not in self.sender
+            else "",
+            "to": "a target of kind 'smtp' needs recipients, each an address"
+            if self.kind is TargetKind.SMTP and not (self.to and all("@" in one for one in self.to))
+            else "",
+        }
+        if problems := [Problem("", f"notify.{name}", text) for name, text in says.items() if text]:
+            raise ConfigError(problems)
+
+    @classmethod
+    def of(cls, home: Path, settings: NotifySettings, tenant: str | None = None) -> Self:
+        """A target as configured; `tenant` where it stands in a tenant's own file."""
+        kind = TargetKind(settings.kind)
+        return cls(
+            kind=kind,
+            path=home / settings.path if kind is TargetKind.FILE else None,
+            url=settings.url,
+            secret=settings.secret,
+            sender=settings.sender,
+            to=settings.to,
+            events=frozenset(settings.events),
+            kinds=frozenset(settings.kinds),
+            statuses=frozenset(status.upper() for status in settings.statuses),
+            tenants=frozenset(settings.tenants if tenant is None else (tenant,)),
+        )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is told through a run, since it may be away for a while."""
+        return self.kind in _SCHEMES
+
+    @property
+    def target_id(self) -> str:
+        """A name that stays while the address does, and does not give it away."""
+        address = "\n".join((self.kind, self.url, self.sender, *self.to))
+        return f"{self.kind}-{hashlib.sha256(address.encode()).hexdigest()[:8]}"
+
+    @property
+    def pool(self) -> str:
+        """Whose slots its runs take: one that does not answer holds up no other."""
+        return f"notify:{self.target_id}"
+
+    @property
+    def host(self) -> str:
+        """The server it is on; what follows in the address may be a secret."""
+        return self.address.hostname or ""
+
+    @property
+    def address(self) -> SplitResult:
+        """The parts of the URL."""
+        return urlsplit(self.url)
+
+    @property
+    def user(self) -> str:
+        """Who logs in at the mail server; empty where nobody does."""
+        return unquote(self.address.username or "")
+
+    def wants(self, notice: Filterable) -> bool:
+        """Whether this notice is for this target."""
+        return (
+            (not self.events or notice.event in self.events)
+            and (not self.kinds or notice.fields.get("kind") in self.kinds)
+            and (not self.statuses or notice.fields.get("responseStatus") in self.statuses)
+            and (not self.tenants or notice.tenant_id in self.tenants)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.path or self.host}".strip()
+
+    def _wrong_with_url(self) -> str:
+        if not self.is_remote:
+            return ""
+        schemes = _SCHEMES[self.kind]
+        try:
+            parts = self.address
+            is_whole = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_whole = False
+        if not is_whole:
+            return f"should be a whole address that begins with {' or '.join(f'{s}://' for s in schemes)}"
+        if parts.password is not None:
+            return (
+                "should hold no password: store it with `amci auth set --secret NAME`, and set `secret: NAME`"
+            )
+        return ""

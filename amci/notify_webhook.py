@@ -1,0 +1,67 @@
+"""Telling a webhook: one signed POST."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import datetime, timedelta
+
+import httpx
+
+from amci import __version__
+from amci.errors import Refused, Unavailable
+from amci.notify import Notice, NotifyTarget
+
+#: Statuses that may pass: the other side is busy or broken.
+_PASSING = (408, 425, 429)
+_OK, _REDIRECT, _REFUSAL, _BROKEN = 200, 300, 400, 500
+
+
+def post(
+    target: NotifyTarget, notice: Notice, *, key: str, secret: str, at: datetime, timeout: timedelta
+) -> None:
+    """POST the notice as JSON; raises Unavailable where it may be tried again, Refused where that is no use.
+
+    `key` is the same for every try of one notice. Redirects are not followed: where they lead nobody configured.
+    """
+    content = json.dumps(notice.document(), separators=(",", ":")).encode()
+    headers = {
+        "Content-Type": "application/json",
+        "Idempotency-Key": key,
+        "User-Agent": f"amci/{__version__}",
+    }
+    if secret:
+        headers["X-Amci-Signature"] = signature(secret, content, at)
+    try:
+        with (
+            httpx.Client(timeout=timeout.total_seconds(), follow_redirects=False) as client,
+            client.stream("POST", target.url, content=content, headers=headers) as response,
+        ):
+            status = response.status_code
+    except httpx.InvalidURL as error:
+        raise Refused(0, "the address of the webhook cannot be used", hint="mend `notify.url`") from error
+    except httpx.HTTPError as error:
+        raise Unavailable(
+            f"webhook {target.host} did not answer ({type(error).__name__})", hint="it is tried again"
+        ) from error
+    _judge(status, target)
+
+
+def signature(secret: str, content: bytes, at: datetime) -> str:
+    """`t=<unix seconds>,v1=<HMAC-SHA-256 of "t.content" in hex>`."""
+    stamp = str(int(at.timestamp()))
+    made = hmac.new(secret.encode(), f"{stamp}.".encode() + content, hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={made}"
+
+
+def _judge(status: int, target: NotifyTarget) -> None:
+    if _OK <= status < _REDIRECT:
+        return
+    if status >= _BROKEN or status in _PASSING:
+        raise Unavailable(f"webhook {target.host} answered {status}", hint="it is tried again")
+    is_redirect = _REDIRECT <= status < _REFUSAL
+    hint = (
+        "set `url` to where it leads" if is_redirect else "check its address and secret, then `amci redrive`"
+    )
+    raise Refused(status, f"webhook {target.host} answered {status}", hint=hint)
