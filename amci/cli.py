@@ -10,6 +10,14 @@ import typer
 from amci import __version__
 from amci.context import Context, command
 from amci.lake.cli import lake_app, query_command, sql_command
+from amci.plan_cli import plan_commands
+from amci.sandbox.cli import sandbox_app
+from amci.scheduler.cli import schedule_app
+from amci.tenants.cli import tenant_app
+from amci.workflows.auth_cli import auth_app
+from amci.workflows.exec_cli import exec_app
+from amci.workflows.fixtures_cli import fixtures_app
+from amci.workflows.workflow_cli import workflow_app
 
 if TYPE_CHECKING:
     from amci.run import Run
@@ -26,6 +34,13 @@ runs_app = typer.Typer(
 )
 app.add_typer(lake_app, name="lake")
 app.add_typer(runs_app, name="runs")
+app.add_typer(tenant_app, name="tenant")
+app.add_typer(workflow_app, name="workflow")
+app.add_typer(exec_app, name="exec")
+app.add_typer(schedule_app, name="schedule")
+app.add_typer(auth_app, name="auth")
+app.add_typer(fixtures_app, name="fixtures")
+app.add_typer(sandbox_app, name="sandbox")
 
 RunIds = Annotated[list[int], typer.Argument(help="Run ids.", show_default=False)]
 
@@ -67,14 +82,10 @@ def drain(ctx: Context) -> None:
 
 @command(app, "up", epilog="Example: amci up")
 def up(ctx: Context) -> None:
-    """Watch the raw directories and process what lands, until interrupted."""
-    from amci.signals import stopping
-    from amci.working import one_by_one
+    """Watch the raw directories, run schedules and process what there is, until interrupted."""
+    from amci.working import keep_up
 
-    with ctx.engine() as engine, stopping() as stop:
-        watched = ", ".join(str(root.path) for root in engine.roots)
-        ctx.out.note(f"watching {watched}; stop with Ctrl-C")
-        tally = engine.up(stop, one_by_one(ctx))
+    tally = keep_up(ctx)
     ctx.out.record({"succeeded": tally.succeeded, "skipped": tally.skipped, "failed": tally.failed})
 
 
@@ -134,7 +145,7 @@ def runs_list(
     status: Annotated[
         str | None, typer.Option(help="pending, running, succeeded, skipped, failed or cancelled.")
     ] = None,
-    kind: Annotated[str | None, typer.Option(help="light or heavy.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Such as light, heavy, execute or notify.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
     before: Annotated[int | None, typer.Option(help="Only runs with a smaller id; for paging.")] = None,
@@ -182,10 +193,12 @@ def runs_show(ctx: Context, run_id: Annotated[int, typer.Argument(help="Run id."
 
 @command(runs_app, "cancel", epilog="Example: amci runs cancel 17")
 def runs_cancel(ctx: Context, run_ids: RunIds) -> None:
-    """Cancel runs that have not ended."""
-    with ctx.engine() as engine:
-        gone = engine.runs.cancel(run_ids)
-    ctx.out.record({"cancelled": len(gone)})
+    """Cancel runs that have not ended; what AMC has of them is cancelled by runs of their own."""
+    from amci.workflows.cancel import cancel
+
+    with ctx.opened() as opened, opened.state.transaction():
+        following = [run for run_id in run_ids for run in cancel(opened.runs, opened.executions, run_id)]
+    ctx.out.record({"cancelled": len(run_ids), "to_be_cancelled_in_amc": len(following)})
 
 
 def _status(name: str | None) -> Any:
@@ -214,5 +227,6 @@ def _run_row(run: Run) -> dict[str, Any]:
     }
 
 
+plan_commands(app)
 query_command(app)
 sql_command(app)

@@ -65,14 +65,74 @@ class Strict(BaseModel):
 class NotifySettings(Strict):
     """Somebody to tell."""
 
-    kind: Literal["console", "file"] = "console"
-    """`console` writes one line to standard error, `file` appends JSON lines."""
+    kind: Literal["console", "file", "webhook", "smtp"] = "console"
+    """`console` writes one line to standard error, `file` appends JSON lines, `webhook` posts JSON, `smtp` mails."""
     path: str = "logs/notices.jsonl"
     """For `file`: where, relative to the workspace."""
+    url: str = ""
+    """For `webhook`: where to post. For `smtp`: `smtp://user@host:587` (STARTTLS) or `smtps://user@host:465`."""
+    secret: str = ""
+    """Name of the entry in `amci auth` that holds the signing key of a `webhook`, or the password of `smtp`."""
+    sender: str = ""
+    """For `smtp`: the sender's address."""
+    to: tuple[str, ...] = ()
+    """For `smtp`: the recipients' addresses."""
     events: tuple[str, ...] = ("failed",)
-    """Which events: `failed`, `skipped`, `succeeded`, `quality`."""
+    """Which events: `failed`, `skipped`, `succeeded`, `cancelled`, `quality`."""
+    kinds: tuple[str, ...] = ()
+    """Only runs of these kinds, such as `execute` or `provision`; empty means all."""
+    statuses: tuple[str, ...] = ()
+    """Only these AMC statuses of executions, such as `FAILED` or `REJECTED`; empty means all."""
     tenants: tuple[str, ...] = ()
     """Only these tenants; empty means all."""
+
+
+class SandboxSettings(Strict):
+    """AMC on this machine, for `mode: sandbox`."""
+
+    url: str = ""
+    """Of a running `amci sandbox serve`; empty runs the sandbox inside amci itself."""
+    pending: Duration = timedelta(0)
+    """How long an execution stays PENDING even where a slot is free."""
+    running: Duration = timedelta(0)
+    """How long an execution stays RUNNING at least."""
+    seed: int = 1
+    """Of the synthetic events; the same seed gives the same events."""
+
+
+class AmcSettings(Strict):
+    """How amci talks to AMC."""
+
+    mode: Literal["live", "record", "replay", "sandbox"] = "live"
+    """`live` asks Amazon, `record` also writes fixtures, `replay` answers from them, `sandbox` stays here."""
+    scenario: str = "default"
+    """Which file in `fixtures/` is recorded or replayed."""
+    matching: Literal["strict", "any_order"] = "any_order"
+    """How `replay` finds an answer: in the order of the recording, or by what is asked."""
+    timeout: Duration = timedelta(seconds=30)
+    """For connecting, and for each read."""
+    attempts: int = 5
+    """Tries of a request that may be repeated, the first one included."""
+    requests_per_second: float = 5.0
+    """To one instance; 0 means no limit."""
+    account_slots: int = 200
+    """Executions at one time in one AMC account; AMC's own limit is 200."""
+    poll_first: Duration = timedelta(seconds=15)
+    """Pause before the first look at an execution; grows by half each time up to `poll_longest`."""
+    poll_longest: Duration = timedelta(minutes=5)
+    """Longest pause between two looks."""
+    deadline: Duration = timedelta(hours=8)
+    """An execution that has not ended by then is given up: cancelled in AMC, and its run fails."""
+    adopt_within: Duration = timedelta(minutes=1)
+    """How long amci looks for an execution whose creation got no answer before it asks for it again."""
+    breaker_failures: int = 5
+    """So many failed requests in a row to one instance open its circuit."""
+    breaker_pause: Duration = timedelta(seconds=30)
+    """How long an open circuit rests before one request tries again."""
+    look_back: Duration = timedelta(hours=72)
+    """How far `amci exec reconcile` looks for executions."""
+    sandbox: SandboxSettings = SandboxSettings()
+    """For `mode: sandbox`."""
 
 
 class RootSettings(Strict):
@@ -119,6 +179,8 @@ class Settings(Strict):
     """What is written to logs/amci.jsonl."""
     notify: tuple[NotifySettings, ...] = (NotifySettings(),)
     """Whom to tell, and of what."""
+    amc: AmcSettings = AmcSettings()
+    """How amci talks to AMC."""
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -155,17 +217,25 @@ _UniqueKeys.add_implicit_resolver(
 )
 
 
-def read_document(path: Path, shown: str) -> dict[str, Any]:
-    """One YAML or JSON document as a mapping; ConfigError where it is not one."""
+def read_text(text: str, shown: str) -> Any:
+    """What a YAML or JSON document says, whatever it is; ConfigError where it is not one."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
         # _UniqueKeys is a SafeLoader: it builds plain values only.
-        document = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         said = getattr(error, "problem", None) or str(error)
         raise ConfigError([Problem(shown, "", f"{where}{said}")]) from error
+
+
+def read_document(path: Path, shown: str) -> dict[str, Any]:
+    """One YAML or JSON document as a mapping; ConfigError where it is not one."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError([Problem(shown, "", str(error))]) from error
+    document = read_text(text, shown)
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -224,6 +294,6 @@ def environment() -> Mapping[str, str]:
 def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     """amci.yaml with `AMCI_<FIELD>` from the environment laid over its single-valued settings."""
     document = read_document(path, path.name)
-    plain = {name for name, f in Settings.model_fields.items() if name not in ("roots", "notify")}
+    plain = {name for name, f in Settings.model_fields.items() if name not in ("roots", "notify", "amc")}
     over = {name: environ[f"AMCI_{name.upper()}"] for name in plain if environ.get(f"AMCI_{name.upper()}")}
     return parsed(Settings, document | over, path.name)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from amci.engine import Engine
+    from amci.opened import Opened
     from amci.project import Project
     from amci.state import State
     from amci.workspace import Workspace
@@ -55,6 +56,14 @@ class Context:
         from amci.engine import open_engine
 
         return open_engine(self.workspace, SystemClock(), environment())
+
+    def opened(self) -> AbstractContextManager[Opened]:
+        """The workspace opened to look at and to put runs in line, also beside a writing process."""
+        from amci.clock import SystemClock
+        from amci.config import environment
+        from amci.opened import open_workspace
+
+        return open_workspace(self.workspace, SystemClock(), environment())
 
     def state(self) -> State:
         """The run store, to look at only, also beside a writing process; NotFound before the first run."""

@@ -1,4 +1,4 @@
-"""`amci demo`: two deliveries of sample files into a new workspace, and what became of each file."""
+"""`amci demo`: executions on the sandbox and deliveries of sample files, and what became of each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 from amci import log, samples
 from amci.clock import SystemClock
 from amci.config import environment
+from amci.demo_circle import go_round
 from amci.engine import Engine, open_engine
 from amci.errors import AmciError
 from amci.lake.query import Session, session
@@ -47,7 +48,7 @@ class Question:
 
 
 def show(out: Output, directory: Path | None) -> None:
-    """Make a workspace, load two deliveries of samples, and print what became of each file.
+    """Make a workspace, go round with the sandbox, load two deliveries of samples, and print what became of all.
 
     `directory` has to be new or empty; without one it is a temporary directory, which stays.
     Raises UsageError where the directory is not empty, AmciError where an outcome is not the expected one.
@@ -56,6 +57,8 @@ def show(out: Output, directory: Path | None) -> None:
     workspace = make(home)
     clock = SystemClock()
     log.configure(workspace.log, "info", False, clock=clock)
+    with out.progress("asking the sandbox"):
+        circle = go_round(workspace, environment())
     deliveries = []
     with open_engine(workspace, clock, environment()) as engine, out.progress("loading") as tell:
         for delivery in (samples.first_delivery(), samples.second_delivery()):
@@ -70,9 +73,11 @@ def show(out: Output, directory: Path | None) -> None:
     ) as lake:
         answers = [(question, *_answer(lake, question)) for question in questions()]
     if out.as_json:
-        out.record(_document(workspace, deliveries, answers))
+        out.record(_document(workspace, deliveries, answers) | circle.document())
     else:
-        _print(out, workspace, deliveries, answers)
+        circle.show(out)
+        _print_deliveries(out, deliveries)
+        _print_answers(out, workspace, answers)
     insist([file for delivery in deliveries for file in delivery])
 
 
@@ -140,12 +145,7 @@ def _answer(lake: Session, question: Question) -> tuple[list[str], list[Sequence
     return [column[0] for column in result.description or []], [*result.fetchall()]
 
 
-def _print(
-    out: Output,
-    workspace: Workspace,
-    deliveries: Sequence[Sequence[Became]],
-    answers: Sequence[tuple[Question, list[str], list[Sequence[Any]]]],
-) -> None:
+def _print_deliveries(out: Output, deliveries: Sequence[Sequence[Became]]) -> None:
     for title, files in zip(("First delivery", "Second delivery"), deliveries, strict=True):
         counts = {word: sum(file.outcome == word for file in files) for word in _words(files)}
         out.text(f"{title}: {len(files)} files, " + ", ".join(f"{n} {word}" for word, n in counts.items()))
@@ -155,6 +155,13 @@ def _print(
             [[f.outcome, f.rows or None, f.about, f.reason, f.key] for f in files],
         )
         out.text("")
+
+
+def _print_answers(
+    out: Output,
+    workspace: Workspace,
+    answers: Sequence[tuple[Question, list[str], list[Sequence[Any]]]],
+) -> None:
     for question, columns, rows in answers:
         out.text(question.asks)
         out.text("")
@@ -182,6 +189,9 @@ def commands(home: Path) -> list[str]:
         f"{amci} lake quarantine {at}",
         f"{amci} lake history orders-2026-10-02.csv {at}",
         f"{amci} query {at} 'SELECT tenant, count(*) AS lines FROM shop_shop_orders.orders GROUP BY ALL'",
+        f"{amci} schedule next 5 {at}",
+        f"{amci} exec run campaign_reach --tenant blue-kettle --window PREVIOUS_MONTH --wait {at}",
+        f"{amci} exec list {at}",
         f"{amci} sql {at}",
         f"{amci} up {at}",
     ]

@@ -1,10 +1,10 @@
-"""The engine: opens a workspace for writing, puts the packages together, and runs them."""
+"""The engine: opens a workspace for writing, and does the work there is."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -12,32 +12,35 @@ from typing import Any
 
 from amci import log
 from amci.clock import Clock, moment
-from amci.errors import AmciError, NotFound
+from amci.errors import AmciError, ConfigError, NotFound, StorageError
+from amci.handlers import amc_handlers, lake_handlers
 from amci.lake.catalog import Catalog
-from amci.lake.heavy import HeavyHandler
 from amci.lake.ingest import Found, Ingest
 from amci.lake.landing import Root, Settling
-from amci.lake.light import LightHandler
 from amci.lake.objects import ObjectStore, Quarantined
 from amci.lake.reprocess import Reprocess
 from amci.lake.router import Router
 from amci.lake.rules import Rules
-from amci.lake.watch import Hints, as_root, watching
-from amci.notify import Notice, Notifier, NotifyTarget, TargetKind
-from amci.project import Project, load
-from amci.run import Failed, Outcome, RetryPolicy, Run, RunStatus
-from amci.runs import RunStore
-from amci.state import State
+from amci.lake.watch import as_root
+from amci.lookout import Lookout
+from amci.notify_handler import NOTIFY
+from amci.opened import Opened, open_workspace
+from amci.project import Project, fingerprint, load, tenant_root
+from amci.run import Failed, Outcome, Run, RunStatus
 from amci.testing import arm
 from amci.worker import Tally, Worker
+from amci.workflows.lines import EXECUTE
 from amci.workspace import Workspace
 
 _log = log.get("engine")
 
 #: How long `drain` waits for runs that wait for a retry; later ones are left for the next time.
 _PATIENCE = timedelta(seconds=30)
+_FOR_EVER = timedelta(days=36500)
 #: How often `drain` looks again for files that are still being written before it leaves them.
 _LOOKS = 3
+#: How often `up` asks the scheduler, at least: schedules may be paused or fired by another process.
+_TICK = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +49,22 @@ class Drained:
 
     found: Found
     tally: Tally
+    fires: int = 0  #: schedules that were due
 
 
 class Engine:
     """A workspace, opened by the one process that writes to it."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        project: Project,
-        state: State,
-        catalog: Catalog,
-        clock: Clock,
-        pii_key: bytes | None,
-    ) -> None:
+    def __init__(self, opened: Opened, catalog: Catalog) -> None:
+        workspace, project, state, clock = opened.workspace, opened.project, opened.state, opened.clock
         settings = project.settings
+        self.opened = opened
         self.workspace = workspace
         self.project = project
         self.state = state
         self.catalog = catalog
         self.clock = clock
-        self.runs = RunStore(
-            state,
-            clock,
-            retry={
-                AmciError: RetryPolicy(
-                    interval=settings.retry_interval,
-                    max_delay=settings.retry_max_delay,
-                    max_attempts=settings.max_attempts,
-                )
-            },
-        )
+        self.runs = opened.runs
         self.objects = ObjectStore(state, clock)
         self.roots = roots(workspace, project)
         self.router = Router(project.datasets.values(), project.tenants)
@@ -84,7 +72,7 @@ class Engine:
             datasets=project.datasets,
             transforms=project.transforms,
             router=self.router,
-            pii_key=pii_key,
+            pii_key=opened.pii_key,
             memory_limit=settings.memory_limit,
             threads=settings.threads,
         )
@@ -106,36 +94,29 @@ class Engine:
             pre_stage=workspace.pre_stage,
             clock=clock,
         )
-        self._notifier = Notifier(_targets(workspace, project))
-        self._events = {event for target in settings.notify for event in target.events}
         self._progress: Callable[[Run], None] = lambda _: None
+        self._failure: BaseException | None = None
+        self.is_outdated = False  #: `up` ended because the configuration has changed; open the engine anew
+        handlers = lake_handlers(
+            opened,
+            rules=self.rules,
+            objects=self.objects,
+            catalog=catalog,
+            roots=self.roots,
+            reprocess=lambda changed, dataset: self.load_again(changed_only=changed, dataset=dataset),
+        )
+        handlers += amc_handlers(opened, lambda key: self.router.route(key).dataset.dataset)
         self._worker = Worker(
             self.runs,
-            [
-                LightHandler(
-                    rules=self.rules,
-                    objects=self.objects,
-                    roots={root.name: root for root in self.roots},
-                    pre_stage=workspace.pre_stage,
-                    spill=workspace.spill,
-                    batch=settings.batch,
-                ),
-                HeavyHandler(
-                    rules=self.rules,
-                    objects=self.objects,
-                    runs=self.runs,
-                    catalog=catalog,
-                    pre_stage=workspace.pre_stage,
-                    quarantine=workspace.quarantine,
-                    clock=clock,
-                    batch=settings.batch,
-                ),
-            ],
+            handlers,
             clock,
             name=f"amci-{os.getpid()}",
             lease=settings.lease,
             on_finished=self._finished,
+            uncounted={NOTIFY},
         )
+        self._lookout = Lookout(self.roots, self.ingest, settings, clock, self._worker.wake)
+        opened.set_pools()
         for run in self.runs.recover(all_workers=True):
             if run.status is RunStatus.FAILED:
                 self._note_failure(run)
@@ -147,6 +128,7 @@ class Engine:
         counted as `settling`.
         """
         self._progress = progress or self._progress
+        fires = self._fires()
         found = self.ingest.look_everywhere()
         tally = self._worker.drain(stop, _PATIENCE)
         looks = 0
@@ -160,8 +142,15 @@ class Engine:
                 found.removed + again.removed,
                 again.settling,
             )
-            tally = _sum(tally, self._worker.drain(stop, _PATIENCE))
-        return Drained(found, tally)
+            tally = summed(tally, self._worker.drain(stop, _PATIENCE))
+        return Drained(found, tally, fires)
+
+    def _fires(self) -> int:
+        """Decide on every fire that has come; those of a long pause come in several ticks."""
+        fires = len(self.opened.scheduler.tick())
+        while (due := self.opened.scheduler.next_due()) is not None and due <= self.clock.now():
+            fires += len(self.opened.scheduler.tick())
+        return fires
 
     def redrive(self, run_ids: Sequence[int], *, all_failed: bool = False) -> list[Run]:
         """Put failed or skipped runs back in line."""
@@ -171,7 +160,12 @@ class Engine:
         return self.runs.redrive(ids)
 
     def load_again(
-        self, *, changed_only: bool, dataset: str | None, since: str | None, dry_run: bool
+        self,
+        *,
+        changed_only: bool,
+        dataset: str | None = None,
+        since: str | None = None,
+        dry_run: bool = False,
     ) -> dict[str, Any]:
         """Route what no dataset took, and put objects in line to be loaded again."""
         if dataset and dataset not in self.project.datasets:
@@ -193,75 +187,105 @@ class Engine:
         self._progress = progress or self._progress
         return self._worker.drain(stop, _PATIENCE)
 
+    def finish(
+        self, keys: Collection[str], stop: threading.Event, progress: Callable[[Run], None] | None = None
+    ) -> None:
+        """Do the runs with these keys, however long they wait, and what follows from them, or until `stop`."""
+        left = {run.idempotency_key for run in self.runs.by_keys(keys) if not run.status.is_final}
+        tell = progress or self._progress
+
+        def see(run: Run) -> None:
+            tell(run)
+            if run.status.is_final and run.idempotency_key in left:
+                left.discard(run.idempotency_key)
+                if not left:
+                    stop.set()
+
+        self._progress = see
+        if left:
+            self._worker.drain(stop, _FOR_EVER)
+            if left:
+                return
+            stop.clear()
+        self._worker.drain(stop, _PATIENCE)
+
     def up(self, stop: threading.Event, progress: Callable[[Run], None] | None = None) -> Tally:
         """Watch the roots and process what lands, until `stop` is set."""
         self._progress = progress or self._progress
-        hints = Hints()
-        stop_watching = watching(self.roots, hints)
-        failure: list[BaseException] = []
-
-        def look() -> None:
-            try:
-                self._look_until(stop, hints)
-            except BaseException as error:  # noqa: BLE001 - carried to the thread that waits for it
-                failure.append(error)
-                stop.set()
-                self._worker.wake()
-
-        looking = threading.Thread(target=look, name="ingest")
-        looking.start()
+        beside = [
+            threading.Thread(target=self._beside, args=(stop, work), name=name)
+            for name, work in (("lookout", self._lookout.watch), ("scheduler", self._schedule))
+        ]
+        for thread in beside:
+            thread.start()
         try:
             return self._worker.run(stop)
         finally:
             stop.set()
-            hints.arrived.set()
-            looking.join()
-            stop_watching()
-            if failure:
-                raise failure[0]
+            self._lookout.wake()
+            for thread in beside:
+                thread.join()
+            if self._failure:
+                raise self._failure
 
-    def _look_until(self, stop: threading.Event, hints: Hints) -> None:
-        """Look where events hint, everywhere at the scan interval, and again where files were not still yet."""
-        settings = self.project.settings
-        self._looked(self.ingest.look_everywhere())
-        next_scan = self.clock.now() + settings.scan_every
-        unsettled: set[tuple[str, str]] = set()
-        while not stop.is_set():
-            now = self.clock.now()
-            pause = min(next_scan - now, settings.settle) if unsettled else next_scan - now
-            self.clock.wait(hints.arrived, max(pause, timedelta(milliseconds=20)))
-            folders, renamed = hints.take()
-            if self.clock.now() >= next_scan:
-                folders, unsettled = {(root.name, "") for root in self.roots}, set()
-                next_scan = self.clock.now() + settings.scan_every
-            asked, unsettled = folders | unsettled, set()
-            for root, folder in sorted(asked):
-                found = self.ingest.look(root, folder, renamed={key for r, key in renamed if r == root})
-                self._looked(found)
-                if found.settling:
-                    unsettled.add((root, folder))
-            if asked:
-                # A burst of events costs one look per settle time, not one per event.
-                self.clock.wait(stop, settings.settle / 4)
-
-    def _looked(self, found: Found) -> None:
-        if found.new or found.removed:
-            _log.info("looked", new=found.new, unroutable=found.unroutable, removed=found.removed)
+    def _beside(self, stop: threading.Event, work: Callable[[threading.Event], None]) -> None:
+        """The life of a thread beside the worker: what ends one of them ends all."""
+        try:
+            work(stop)
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits for it
+            self._failure = error
+            stop.set()
             self._worker.wake()
+
+    def _schedule(self, stop: threading.Event) -> None:
+        """Create the runs of fires as they come due, and notice when the configuration is another one."""
+        seen = fingerprint(self.workspace)
+        while not stop.is_set():
+            try:
+                if fires := self.opened.scheduler.tick():
+                    _log.info("fired", fires=len(fires))
+                    self._worker.wake()
+                now = fingerprint(self.workspace)
+                if now != seen and self._is_usable():
+                    self.is_outdated = True
+                    stop.set()
+                    self._worker.wake()
+                seen = now
+            except StorageError as error:
+                _log.error("could not look at schedules", exc_info=error)
+            self.clock.wait(stop, _TICK)
+
+    def _is_usable(self) -> bool:
+        """Whether the configuration, which has just changed, can be gone on with."""
+        try:
+            load(self.workspace, self.opened.environ)
+        except ConfigError as error:
+            _log.error("configuration not usable, going on with what was read before", exc_info=error)
+            return False
+        return True
 
     def _finished(self, run: Run, outcome: Outcome) -> None:
         error = outcome.error if isinstance(outcome, Failed) else None
         if run.status is RunStatus.FAILED:
             self._note_failure(run, error.hint if isinstance(error, AmciError) else "")
-        elif run.status.is_final:
-            self._tell(run.status.lower(), run, run.reason or "")
-        if run.result and run.result.get("quality"):
-            broken = ", ".join(f"{note['rule']} ({note['rows']} rows)" for note in run.result["quality"])
-            self._tell("quality", run, f"quality rules that did not hold: {broken}")
+        elif run.kind == EXECUTE and run.status is RunStatus.SUCCEEDED:
+            self._take_in(run)
+        if run.status.is_final:
+            self.opened.tell(run)
         self._progress(run)
 
+    def _take_in(self, run: Run) -> None:
+        """Have a result loaded at once; whatever keeps it from being seen here, the next look finds it."""
+        key = (run.result or {}).get("key")
+        if key and run.tenant_id:
+            root = self.opened.root_of(self.project.tenants[run.tenant_id])
+            try:
+                self.ingest.arrived(root, key)
+            except StorageError as storage:
+                _log.error("result not noted yet", run_id=run.run_id, exc_info=storage)
+
     def _note_failure(self, run: Run, hint: str = "") -> None:
-        """A failed run's object is in quarantine, whatever made it fail, and somebody hears of it."""
+        """A failed run's object is in quarantine, whatever made it fail."""
         object_id, version = run.payload.get("object_id"), run.payload.get("version")
         if (
             object_id is not None
@@ -277,23 +301,6 @@ class Engine:
                 run_id=run.run_id,
             )
             self.objects.quarantine([entry])
-        self._tell("failed", run, run.reason or "")
-
-    def _tell(self, event: str, run: Run, body: str) -> None:
-        """Tell those who want to know of this event."""
-        if event not in self._events:
-            return
-        self._notifier.send(
-            Notice(
-                event=event,
-                subject=f"{self.project.settings.name}: run {run.run_id} ({run.kind}) {event}",
-                body=body,
-                run_id=run.run_id,
-                tenant_id=run.tenant_id,
-                at=self.clock.now(),
-                fields={"kind": run.kind},
-            )
-        )
 
 
 @contextmanager
@@ -304,14 +311,12 @@ def open_engine(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) 
     """
     if plan := environ.get("AMCI_FAULT"):
         arm(plan)
-    project = load(workspace, environ)
-    settings = project.settings
-    log.configure(workspace.log, settings.log_level, False, clock=clock)
-    with workspace.writing(), State.open(workspace.state, clock) as state:
+    with workspace.writing(), open_workspace(workspace, clock, environ) as opened:
+        settings = opened.project.settings
+        log.configure(workspace.log, settings.log_level, False, clock=clock)
         catalog = Catalog(workspace, memory_limit=settings.memory_limit, threads=settings.threads)
         try:
-            key = environ.get("AMCI_PII_KEY")
-            yield Engine(workspace, project, state, catalog, clock, key.encode() if key else None)
+            yield Engine(opened, catalog)
         finally:
             catalog.close()
 
@@ -319,27 +324,18 @@ def open_engine(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) 
 def roots(workspace: Workspace, project: Project) -> list[Root]:
     """The watched directories; those inside the workspace are made where they are missing."""
     found = []
-    for root in project.settings.roots:
-        path = workspace.home / root.path
+    given = [(root.name, root.path, root.watch, "") for root in project.settings.roots]
+    given += [(tenant_root(t), t.raw, "events", f"{t.tenant}/") for t in project.tenants.values() if t.raw]
+    for name, place, watch, prefix in given:
+        path = workspace.home / place
         if path.is_relative_to(workspace.home):
             path.mkdir(parents=True, exist_ok=True)
-        found.append(as_root(root.name, path, root.watch))
+        found.append(as_root(name, path, watch, prefix))
     return found
 
 
-def _targets(workspace: Workspace, project: Project) -> Sequence[NotifyTarget]:
-    return [
-        NotifyTarget(
-            kind=TargetKind(n.kind),
-            path=workspace.home / n.path if n.kind == "file" else None,
-            events=frozenset(n.events),
-            tenants=frozenset(n.tenants),
-        )
-        for n in project.settings.notify
-    ]
-
-
-def _sum(first: Tally, second: Tally) -> Tally:
+def summed(first: Tally, second: Tally) -> Tally:
+    """What two stretches of work did, one after the other."""
     return Tally(
         succeeded=first.succeeded + second.succeeded,
         skipped=first.skipped + second.skipped,

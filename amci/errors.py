@@ -18,7 +18,15 @@ AmciError                                exit 1
 │   ├── MalformedFile(line)
 │   ├── SchemaConflict(column, have, got)
 │   └── QualityError(rule)
-└── TransformError(name)                      the plugin is at fault: failed, with its traceback
+├── TransformError(name)                      the plugin is at fault: failed, with its traceback
+└── RemoteError(request_id)                   Amazon's side, or the way there
+    ├── AuthError                            12    credentials missing, unreadable or refused
+    ├── Refused(status, code, details)        Amazon understood and said no
+    ├── Throttled(retry_after)                retried
+    ├── Unavailable                           5xx, no connection, circuit open: retried
+    ├── OutcomeUnknown                        sent, and no answer came: look before sending again
+    ├── ExecutionFailed(status)               AMC ran the workflow, or refused to, and it did not succeed
+    └── NotRecorded                           replay: the fixture has no such request
 
 The class answers: may it be retried, what does the process exit with, what should one do next.
 Three more codes belong to the command line: 3, some runs failed; 70, a bug in amci; 130, interrupted.
@@ -28,6 +36,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
 
@@ -167,3 +176,65 @@ class TransformError(AmciError):
     def __init__(self, name: str, message: str, *, hint: str = "") -> None:
         super().__init__(f"transform {name}: {message}", hint=hint)
         self.name = name
+
+
+class RemoteError(AmciError):
+    """Amazon's side did not do what was asked."""
+
+    def __init__(self, message: str = "", *, request_id: str = "", hint: str = "") -> None:
+        super().__init__(f"{message} (request {request_id})" if request_id else message, hint=hint)
+        self.request_id = request_id  #: Amazon's, for its support
+
+
+class AuthError(RemoteError):
+    """Not authorised."""
+
+    exit_code = 12
+
+
+class Refused(RemoteError):
+    """Amazon understood the request and refused it."""
+
+    def __init__(
+        self, status: int, details: str, *, code: str = "", request_id: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(details or f"refused with status {status}", request_id=request_id, hint=hint)
+        self.status = status  #: HTTP
+        self.code = code or str(status)
+        self.details = details  #: Amazon's own words
+
+
+class Throttled(RemoteError):
+    """Too many requests."""
+
+    retryable = True
+
+    def __init__(
+        self, message: str = "", *, retry_after: timedelta | None = None, request_id: str = ""
+    ) -> None:
+        super().__init__(message, request_id=request_id, hint="amci slows down and tries again by itself")
+        self.retry_after = retry_after  #: as Amazon asked
+
+
+class Unavailable(RemoteError):
+    """Amazon could not be reached, or could not answer."""
+
+    retryable = True
+
+
+class OutcomeUnknown(RemoteError):
+    """The request was sent and no answer came, so it may have been carried out."""
+
+    retryable = True
+
+
+class ExecutionFailed(RemoteError):
+    """The workflow execution did not succeed."""
+
+    def __init__(self, status: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"AMC says {status}: {reason}" if reason else f"AMC says {status}", hint=hint)
+        self.status = status
+
+
+class NotRecorded(RemoteError):
+    """The fixture holds no answer to this request."""

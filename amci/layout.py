@@ -1,10 +1,11 @@
-"""Names that carry meaning, each as a parse/format pair: AMC result files and pre-stage paths."""
+"""Names that carry meaning: AMC result files and their sidecars, partitions, staged files."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from amci.errors import Unroutable
 
@@ -63,6 +64,11 @@ class ResultName:
         """`ver12` where the base ends in or holds `-ver12`; the last one counts, with all its digits."""
         found = _VERSION.findall(self.base)
         return f"ver{found[-1]}" if found else None
+
+
+def sidecar_of(path: Path) -> Path:
+    """Where it is said which execution made a raw file: a dot-file, so that it is never taken for one itself."""
+    return path.with_name(f".{path.name}.meta.json")
 
 
 def hive_path(partition: tuple[tuple[str, str], ...]) -> str:

@@ -9,6 +9,8 @@ from amci.lake.objects import ObjectStore
 from amci.run import RunStatus
 from amci.runs import RunStore
 from amci.state import State
+from amci.workflows.circuit import CircuitState, read_circuits
+from amci.workflows.executions import ExecutionStore
 from amci.workspace import Workspace
 
 
@@ -19,11 +21,22 @@ def overview(workspace: Workspace) -> dict[str, Any]:
     report: dict[str, Any] = {"workspace": str(workspace.home), "engine": engine}
     counts = dict.fromkeys(RunStatus, 0)
     objects = {"objects": 0, "removed": 0, "quarantined": 0}
+    amc = {"executions_in_amc": 0, "circuits_open": "", "notices_not_delivered": 0}
     if workspace.state.exists():
         with State.read_only(workspace.state) as state:
             clock = SystemClock()
             objects = ObjectStore(state, clock).counts()
-            for by_status in RunStore(state, clock).counts().values():
+            by_kind = RunStore(state, clock).counts()
+            for by_status in by_kind.values():
                 for status, number in by_status.items():
                     counts[status] += number
-    return report | objects | {f"runs_{status.lower()}": number for status, number in counts.items()}
+            amc = {
+                "executions_in_amc": ExecutionStore(state, clock).in_amc(),
+                "circuits_open": ", ".join(
+                    circuit.instance_id
+                    for circuit in read_circuits(state)
+                    if circuit.state is not CircuitState.CLOSED
+                ),
+                "notices_not_delivered": by_kind.get("notify", {}).get(RunStatus.FAILED, 0),
+            }
+    return report | objects | amc | {f"runs_{status.lower()}": number for status, number in counts.items()}

@@ -8,6 +8,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from amci.clock import SystemClock
 from amci.files import on_fault_point
 
 
@@ -33,6 +34,21 @@ class FakeClock:
             return True
         self.turn(pause)
         return event.is_set()
+
+
+class TurnableClock(SystemClock):
+    """The clock of this machine, until it is turned forward."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        """The moment it shows, aware, in UTC."""
+        return super().now() + self._ahead
+
+    def turn(self, by: timedelta) -> None:
+        """Let so much time have passed."""
+        self._ahead += by
 
 
 def arm(plan: str) -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
 
 from amci.context import Context
+from amci.errors import WorkspaceBusy
 from amci.signals import stopping
 
 if TYPE_CHECKING:
     from amci.engine import Engine
+    from amci.opened import Opened
     from amci.run import Run
     from amci.worker import Tally
 
 #: Exit codes: some runs failed, what succeeded is there; a person interrupted.
 SOME_FAILED, INTERRUPTED = 3, 130
+#: How often one looks on while another process works.
+_LOOK = timedelta(milliseconds=200)
 
 
 def report_drain(ctx: Context) -> None:
@@ -62,6 +67,52 @@ def report_work(ctx: Context, engine: Engine, **also: int) -> None:
         tally = engine.work(stop, _counting(tell))
     ctx.out.record(also | {"succeeded": tally.succeeded, "skipped": tally.skipped, "failed": tally.failed})
     _leave(stop, tally)
+
+
+def keep_up(ctx: Context) -> Tally:
+    """Run until interrupted; with what config/ says by then whenever that changes."""
+    from amci.engine import summed
+
+    tally = None
+    while True:
+        with ctx.engine() as engine, stopping() as stop:
+            watched = ", ".join(str(root.path) for root in engine.roots)
+            ctx.out.note(f"watching {watched}; stop with Ctrl-C")
+            done = engine.up(stop, one_by_one(ctx))
+            tally = summed(tally, done) if tally else done
+            if not engine.is_outdated:
+                return tally
+        ctx.out.note("config/ has changed and is read again")
+
+
+def do_runs(ctx: Context, opened: Opened, keys: Sequence[str], *, wait: bool) -> list[Run]:
+    """The runs with these keys as they stand; with `wait`, when they and what follows from them are done.
+
+    Where another amci is working in this workspace, that one does them and this one looks on.
+    """
+    if wait and keys:
+        with stopping() as stop, ctx.out.progress("working") as tell:
+            try:
+                with ctx.engine() as engine:
+                    engine.finish(keys, stop, _counting(tell))
+            except WorkspaceBusy:
+                _look_on(opened, keys, stop)
+            if stop.is_set():
+                raise typer.Exit(INTERRUPTED)
+    return opened.runs.by_keys(keys)
+
+
+def _look_on(opened: Opened, keys: Sequence[str], stop: threading.Event) -> None:
+    """Wait until another process has ended these runs."""
+    while not all(run.status.is_final for run in opened.runs.by_keys(keys)):
+        if opened.clock.wait(stop, _LOOK):
+            return
+
+
+def leave(runs: Iterable[Run]) -> None:
+    """Exit with the code that says that runs failed, where some did."""
+    if any(run.status == "FAILED" for run in runs):
+        raise typer.Exit(SOME_FAILED)
 
 
 def _leave(stop: threading.Event, tally: Tally) -> None:

@@ -79,6 +79,26 @@ class Workspace:
         return self.home / "state" / "lock"
 
     @property
+    def credentials(self) -> Path:
+        """Credentials for Amazon, encrypted."""
+        return self.home / "state" / "credentials.enc"
+
+    @property
+    def key_file(self) -> Path:
+        """The key to the credentials where neither AMCI_KEY nor the OS keyring holds it; mode 0600."""
+        return self.home / "state" / "credentials.key"
+
+    @property
+    def sandbox(self) -> Path:
+        """What the sandbox of this workspace remembers, and the bucket it delivers into."""
+        return self.home / "sandbox"
+
+    @property
+    def fixtures(self) -> Path:
+        """Recorded answers of AMC, a file per scenario."""
+        return self.home / "fixtures"
+
+    @property
     def published(self) -> Path:
         """Plain DuckDB views over post-stage, for tools that know no DuckLake."""
         return self.home / "catalog.duckdb"

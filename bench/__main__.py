@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from bench import loads, small_costs
+from bench import loads, schedules, small_costs
 
 RESULTS = Path(__file__).parent / "results"
 

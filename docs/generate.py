@@ -20,11 +20,13 @@ from typer.testing import CliRunner
 
 from amci import errors
 from amci.cli import app
-from amci.config import NotifySettings, RootSettings, Settings, Size
+from amci.config import AmcSettings, NotifySettings, RootSettings, SandboxSettings, Settings, Size
 from amci.lake.dataset import CsvSettings, Dataset, JsonSettings, LimitSettings
 from amci.lake.pii import PiiHash
 from amci.lake.quality import AcceptedValues, QualityRule, Range, RowCount
+from amci.scheduler.config import ScheduleFile, WindowFile
 from amci.tenants.model import Tenant
+from amci.workflows.definition import InputParameter, WindowSpec, Workflow
 from amci.workspace import Workspace
 
 DOCS = Path(__file__).parent
@@ -195,7 +197,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     **{
         f"fields of {model.__name__}": _fields(model)
         for model in (
-            *(Settings, RootSettings, NotifySettings, Tenant, Dataset, CsvSettings, JsonSettings),
+            *(Settings, RootSettings, NotifySettings, AmcSettings, SandboxSettings, Tenant),
+            *(Workflow, InputParameter, WindowSpec, ScheduleFile, WindowFile),
+            *(Dataset, CsvSettings, JsonSettings),
             *(LimitSettings, PiiHash, QualityRule, Range, AcceptedValues, RowCount),
         )
     },

@@ -8,20 +8,19 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from amci.clock import SystemClock
 from amci.engine import Drained, Engine, open_engine
 from amci.lake import duck
 from amci.lake.objects import ObjectStore
 from amci.run import Run
 from amci.runs import RunStore
 from amci.state import State
+from amci.testing import TurnableClock
 from amci.workspace import Workspace
 
 SETTINGS = "name: test\nthreads: 1\nsettle: 50ms\nretry_interval: 5ms\nretry_max_delay: 10ms\nnotify: []\n"
@@ -35,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("AMCI_")]:
         monkeypatch.delenv(name)
+    # Nothing of a test belongs into the keyring of whoever runs it.
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
 
 
 def not_yet() -> threading.Event:
@@ -50,19 +51,6 @@ def drained(engine: Engine) -> Drained:
 def reader() -> duckdb.DuckDBPyConnection:
     """One connection for all looks at lakes: loading the extensions takes longer than most looks."""
     return duck.connect(memory_limit=2**28, threads=1)
-
-
-class TurnableClock(SystemClock):
-    """The real clock, until it is turned forward."""
-
-    def __init__(self) -> None:
-        self._ahead = timedelta()
-
-    def now(self) -> Any:
-        return super().now() + self._ahead
-
-    def turn(self, by: timedelta) -> None:
-        self._ahead += by
 
 
 class Site:

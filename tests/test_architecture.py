@@ -20,7 +20,8 @@ SIBLINGS = {"tenants", "scheduler", "workflows", "lake", "sandbox"}
 #: The layer that knows all packages; every other module beside them is kernel.
 TOP = {
     "amci.cli", "amci.engine", "amci.project", "amci.status", "amci.doctor", "amci.demo", "amci.scaffold",
-    "amci.context", "amci.testing", "amci.__main__", "amci.working",
+    "amci.context", "amci.testing", "amci.__main__", "amci.working", "amci.opened", "amci.connecting",
+    "amci.handlers", "amci.lookout", "amci.spread", "amci.plan", "amci.plan_cli", "amci.demo_circle",
 }  # fmt: skip
 BELOW = {
     "kernel": {"kernel"},
@@ -31,8 +32,9 @@ BELOW = {
     "sandbox": {"sandbox", "kernel"},
     "top": {"top", "kernel"} | SIBLINGS,
 }
-#: The command line of a package is a skin over the context and the engine, whatever package it lies in.
-SKINS = {f"amci.{package}.cli" for package in SIBLINGS}
+#: Who talks HTTP: AMC's client with what stands in for it, the login, and webhooks.
+HTTP = ("amci.workflows.client", "amci.workflows.connections", "amci.workflows.fixtures", "amci.workflows.login",
+        "amci.workflows.transport", "amci.notify_webhook")  # fmt: skip
 HEAVY = {"duckdb", "polars", "pyarrow"}
 #: Where anything may be raised by somebody else's code, and what becomes of it there.
 BROAD = {
@@ -60,7 +62,8 @@ NAMES = {name_of(path): path for path in MODULES}
 
 
 def layer(name: str) -> str:
-    if name in TOP or name in SKINS:
+    # The command line of a package is a skin over the context and the engine, whatever package it lies in.
+    if name in TOP or name.endswith(("_cli", ".cli")):
         return "top"
     second = name.split(".")[1] if "." in name else ""
     return second if second in SIBLINGS else "kernel"
@@ -105,6 +108,12 @@ def test_only_the_lake_knows_duckdb_arrow_and_polars() -> None:
     assert "amci.lake.catalog" in who
 
 
+def test_only_the_clients_know_httpx() -> None:
+    who = {name for name, path in NAMES.items() if "httpx" in {m.split(".")[0] for m in imported(path)}}
+    assert {name for name in who if not name.startswith(HTTP)} == set()
+    assert "amci.workflows.connections" in who
+
+
 def test_only_the_clock_asks_for_the_time_and_makes_ids() -> None:
     asking = {
         f"{prefix}{call}"
@@ -145,7 +154,19 @@ def test_broad_excepts_stand_where_foreign_code_is_called() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = {*HEAVY, "pydantic", "sqlglot", "structlog", "yaml", "watchdog"}
+    heavy = {
+        *HEAVY,
+        "pydantic",
+        "sqlglot",
+        "structlog",
+        "yaml",
+        "watchdog",
+        "httpx",
+        "cryptography",
+        "keyring",
+        "starlette",
+        "uvicorn",
+    }
     script = (
         "import sys\n"
         "sys.argv = ['amci', '--help']\n"

@@ -30,7 +30,7 @@ def test_all_problems_of_all_files_are_told_at_once(site: Any) -> None:
     site.configure("tenants/twin.yaml", "tenant: twin\nprefix: ACME\n")
     site.configure("tenants/again.yaml", "tenant: acme\n")
     said = problems(site)
-    for words in ("batsh", "did you mean 'scaled'?", "did you mean 'pattern'?", "broken.py", "tenant acme",
+    for words in ("batsh", "did you mean 'scaled'?", "did you mean 'pattern'?", "broken.py", "tenant twin",
                   "another file"):  # fmt: skip
         assert words in said
 

@@ -68,16 +68,35 @@ def test_the_example_dataset_keeps_personal_data_out(shown: tuple[Path, dict[str
 
 
 def test_the_questions_have_answers(shown: tuple[Path, dict[str, Any]]) -> None:
-    costs, keywords, orders = (answer["rows"] for answer in shown[1]["answers"])
+    costs, campaigns, keywords, orders = (answer["rows"] for answer in shown[1]["answers"])
     assert {row["tenant"] for row in costs} == {"northwind-outdoor", "blue-kettle", "atlas_pets"}
     assert {row["month"] for row in costs} == {"2026-09", "2026-10"}
+    assert len(campaigns) == 4
+    assert {row["tenant"] for row in campaigns} == {"northwind-outdoor", "blue-kettle"}
+    assert all(row["impressions"] >= row["best_day"] > 0 and row["since"] < row["until"] for row in campaigns)
     assert len(keywords) == 5
     assert all(len(row["email_hash"]) == 13 and row["key"].endswith(".csv") for row in orders)
 
 
+def test_the_whole_circle_went_round(shown: tuple[Path, dict[str, Any]]) -> None:
+    prepared, fires, executions = (shown[1][part] for part in ("prepared", "fires", "executions"))
+    assert {run["status"] for run in prepared} == {"SUCCEEDED"}
+    assert {run["what"] for run in prepared} == {
+        "provision",
+        "create campaign_reach",
+        "create attributed_sales",
+    }
+    daily = [fire for fire in fires if fire["schedule"].startswith("reach-daily/")]
+    assert [fire["decision"] for fire in daily] == ["created", "created"]
+    assert [(e["tenant"], e["status"], e["rows"] > 0) for e in executions] == [
+        ("blue-kettle", "SUCCEEDED", True),
+        ("northwind-outdoor", "SUCCEEDED", True),
+    ]
+
+
 def test_the_commands_to_go_on_with_work(shown: tuple[Path, dict[str, Any]]) -> None:
     commands = [c for c in shown[1]["next"] if " up " not in c and " sql " not in c]
-    assert len(commands) == 4
+    assert len(commands) == 7
     for command in commands:
         done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

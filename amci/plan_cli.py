@@ -1,0 +1,84 @@
+"""`amci plan` and `amci apply`: parse, call, show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from amci.context import Context, command
+
+if TYPE_CHECKING:
+    from amci.plan import Difference
+
+Tenants = Annotated[
+    list[str] | None, typer.Option("--tenant", help="Only this tenant; may be given again.", show_default=False)
+]
+_COLUMNS = ["change", "what", "name", "tenant_id", "says"]
+_IN_STEP = "config/, the workspace and AMC agree"
+
+
+def plan_commands(app: typer.Typer) -> None:
+    """Register `amci plan` and `amci apply`."""
+
+    @command(app, "plan", epilog="Example: amci plan --tenant northwind-outdoor")
+    def plan(ctx: Context, tenant: Tenants = None) -> None:
+        """What differs between config/, the workspace and AMC."""
+        from amci.plan import differences
+
+        with ctx.opened() as opened, ctx.out.progress("asking AMC"):
+            found = differences(opened, tenant or ())
+        ctx.out.rows(_rows(ctx, found), _COLUMNS, empty=_IN_STEP)
+
+    @command(app, "apply", epilog="Example: amci apply --prune")
+    def apply(
+        ctx: Context,
+        tenant: Tenants = None,
+        prune: Annotated[bool, typer.Option("--prune", help="Delete in AMC what nobody declared.")] = False,
+        yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+    ) -> None:
+        """Make the workspace and AMC what config/ says."""
+        from amci.plan import differences, runs_for, settle
+        from amci.working import do_runs, leave
+
+        with ctx.opened() as opened:
+            with ctx.out.progress("asking AMC"):
+                found = differences(opened, tenant or ())
+            if prune:
+                _confirm([d for d in found if d.is_pruning], yes=yes)
+            runs = runs_for(opened, found, prune=prune)
+            opened.runs.create(runs)
+            settle(opened)
+            done = do_runs(ctx, opened, [run.idempotency_key for run in runs], wait=True)
+            rows = [
+                {"run_id": r.run_id, "kind": r.kind, "tenant_id": r.tenant_id, "about": _about(r.payload)}
+                | {"status": r.status.value, "reason": r.reason}
+                for r in done
+            ]
+        ctx.out.rows(rows, ["run_id", "kind", "about", "tenant_id", "status", "reason"], empty=_IN_STEP)
+        leave(done)
+
+
+def _rows(ctx: Context, found: Sequence[Difference]) -> list[dict[str, Any]]:
+    joint = list if ctx.out.as_json else "; ".join
+    return [
+        {
+            "change": f"({d.change}, with --prune)" if d.is_pruning and not ctx.out.as_json else str(d.change),
+            "what": d.what,
+            "name": d.name,
+            "tenant_id": d.tenant_id,
+            "says": joint(d.says),
+        }
+        for d in found
+    ]
+
+
+def _about(payload: Any) -> str:
+    return f"{payload['action']} {payload['workflow']}" if "workflow" in payload else ""
+
+
+def _confirm(doomed: Sequence[Difference], *, yes: bool) -> None:
+    if doomed and not yes:
+        names = ", ".join(f"{d.name} ({d.tenant_id})" for d in doomed)
+        typer.confirm(f"delete in AMC: {names}?", abort=True, err=True)

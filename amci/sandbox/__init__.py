@@ -1,0 +1,1 @@
+"""AMC on this machine: its HTTP API, its SQL and events to ask about."""

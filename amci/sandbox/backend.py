@@ -1,0 +1,27 @@
+"""What the rooms of the sandbox work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amci.clock import Clock
+from amci.sandbox.faults import Fault
+from amci.sandbox.options import SandboxOptions
+from amci.sandbox.queries import Queries
+from amci.sandbox.store import Store
+
+
+@dataclass(slots=True, kw_only=True)
+class Backend:
+    """Store, clock, options and queries, handed to whoever answers a request."""
+
+    store: Store
+    clock: Clock
+    options: SandboxOptions
+    queries: Queries
+    key: bytes  #: signs download links
+    fault: Fault | None = None  #: what the present request meets
+
+    def meets(self, kind: str) -> bool:
+        """Whether the present request meets this fault."""
+        return self.fault is not None and self.fault.kind == kind

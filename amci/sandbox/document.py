@@ -1,0 +1,99 @@
+"""A workflow execution as AMC shows it, with the keys of a live answer (amc-api 2.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from sqlite3 import Row
+from typing import Any
+
+from amci.sandbox.backend import Backend
+from amci.sandbox.moments import local, span, wire
+
+_EXPIRES, _WAITS = span(timedelta(hours=24)), span(timedelta(hours=1))
+_SECOND = span(timedelta(seconds=1))
+_DEFAULT_TIMEOUT = 21600
+_INVALIDATION = 266400  #: seconds; the figure every live answer has
+
+
+def document(backend: Backend, row: Row, *, has_workflow: bool = False) -> dict[str, Any]:
+    """The execution; keys that have no value yet are left out, as live."""
+    asked = json.loads(row["request"])
+    shown = {
+        "createTime": wire(row["created_at"]),
+        "dataGaps": [],
+        "disableAggregationControls": is_true(asked.get("disableAggregationControls")),
+        "executionCategory": "AD_HOC" if row["schedule"] == "adhoc" else "SCHEDULED",
+        "expireTime": wire(row["created_at"] + _EXPIRES),
+        "ignoreDataGaps": is_true(asked.get("ignoreDataGaps")),
+        "lastUpdatedTime": wire(row["changed_at"]),
+        "parameterValues": asked.get("parameterValues") or {},
+        "requireSyntheticData": is_true(asked.get("requireSyntheticData")),
+        "status": row["status"],
+        "statusReason": row["reason"],
+        "timeWindowTimeZoneOriginal": asked.get("timeWindowTimeZone") or "UTC",
+        "waitUntil": wire(row["created_at"] - _WAITS),
+        "workflowExecutionId": row["workflow_execution_id"],
+        "workflowExecutionTimeoutSeconds": int(
+            asked.get("workflowExecutionTimeoutSeconds") or _DEFAULT_TIMEOUT
+        ),
+        "workflowId": row["workflow_id"],
+        "sqlQuery": json.loads(row["definition"])["sqlQuery"] if has_workflow else None,
+        "advertisers": asked.get("advertisers"),
+        **_window(row, asked),
+        **_progress(row),
+        **_result(backend, row, asked),
+    }
+    return {name: shown[name] for name in sorted(shown) if shown[name] is not None}
+
+
+def is_true(value: object) -> bool:
+    """Clients send `true` as well as `"true"`."""
+    return str(value).lower() == "true"
+
+
+def _window(row: Row, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A relative window is not told before the execution has started."""
+    is_relative = asked.get("timeWindowType", "MOST_RECENT_DAY") != "EXPLICIT"
+    if is_relative and row["started_at"] is None:
+        return {}
+    name = asked.get("timeWindowTimeZone") or "UTC"
+    return {
+        "timeWindowStart": wire(row["window_start"]),
+        "timeWindowEnd": wire(row["window_end"]),
+        "timeWindowStartOriginal": local(row["window_start"], name),
+        "timeWindowEndOriginal": local(row["window_end"], name),
+    }
+
+
+def _progress(row: Row) -> dict[str, Any]:
+    """What is known once the execution has started, and once it has ended."""
+    if row["started_at"] is None:
+        return {}
+    progress = {
+        "availableTimeBeforeWindowSecs": 0,
+        "invalidationOffsetSecs": _INVALIDATION,
+        "validatedTime": wire(row["started_at"]),
+    }
+    if row["ended_at"] is not None:
+        progress["executionTime"] = (row["ended_at"] - row["started_at"]) // _SECOND
+    return progress
+
+
+def _result(backend: Backend, row: Row, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the result is; an execution that has none has no columns either."""
+    if row["status"] != "SUCCEEDED":
+        return {}
+    known = backend.options.instance(row["instance_id"])
+    bucket = known.bucket_name if known else ""
+    is_published = not is_true(asked.get("skipPublish")) and not is_true(asked.get("dryRun"))
+    found = backend.store.row("result_columns", result_id=row["result_id"]) if row["result_id"] else None
+    return {
+        "outputChannels": [
+            {"channel": {"type": "DOWNLOAD"}, "status": "AVAILABLE" if found else "UNAVAILABLE"},
+            {"channel": {"type": "PUBLISH"}, "status": "AVAILABLE" if is_published else "UNAVAILABLE"},
+        ],
+        "outputColumns": json.loads(found["columns"]) if found else [],
+        "outputS3URI": f"s3://{bucket}/{row['delivered']}" if is_published and row["delivered"] else "N/A",
+    }

@@ -1,0 +1,56 @@
+"""How AMC says no: its statuses and, where they are known, its own words (amc-api 1.5)."""
+
+from __future__ import annotations
+
+from amci.errors import AmciError
+
+UNAUTHORIZED = "Unauthorized request"
+TERMS = "Terms and conditions must be accepted to continue"
+
+
+class Refusal(AmciError):
+    """A request AMC answers with an error."""
+
+    def __init__(self, status: int, details: str, *, error: str = "") -> None:
+        super().__init__(details)
+        self.status = status  #: HTTP
+        self.details = details
+        self.error = error  #: Login with Amazon's own code, such as `invalid_grant`
+
+
+class CompileError(AmciError):
+    """A workflow that AMC cannot compile; says why, in Calcite's words where they are known."""
+
+
+class QueryFailed(AmciError):
+    """A compiled query that did not run to its end."""
+
+
+def bad(details: str) -> Refusal:
+    """400, with the reason."""
+    return Refusal(400, details)
+
+
+def missing(what: str, name: str) -> Refusal:
+    """404 for a thing asked for by its id."""
+    return Refusal(404, f"{what} with ID {name} does not exist.")
+
+
+def duplicate(what: str, name: str) -> Refusal:
+    """400 where the id is taken; clients compare this text exactly."""
+    return Refusal(400, f"{what} with ID {name} already exists.")
+
+
+def not_compiled(workflow_id: str, why: str) -> str:
+    """AMC's words for a workflow that does not compile."""
+    return f"Was unable to compile workflow {workflow_id} because it was found to be invalid: {why}"
+
+
+def undeclared(parameter: str) -> str:
+    """AMC's words for a parameter that is not among the `inputParameters`."""
+    return f"Filter operation filter_operation referenced an undeclared parameter {parameter}."
+
+
+def not_downloadable(workflow_execution_id: str) -> Refusal:
+    """404 while there is no result; the text is AMC's, the status its sister API's."""
+    return Refusal(404, f"Execution with ID {workflow_execution_id} is unavailable for download.")

@@ -1,0 +1,184 @@
+"""Workflow executions: asked for, listed, cancelled, forgotten (amc-api 2.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from sqlite3 import Row
+from typing import Any
+
+from amci.clock import new_id
+from amci.sandbox.backend import Backend
+from amci.sandbox.definitions import definition_of
+from amci.sandbox.document import document
+from amci.sandbox.errors import bad, missing
+from amci.sandbox.messages import Request, Response, page
+from amci.sandbox.moments import BadMoment, micros, read, zone
+from amci.sandbox.paging import cut, number_after, token
+from amci.sandbox.windows import Window, resolve
+
+_LAST = 2**62
+_SHORTEST, _LONGEST = 900, 86400  #: workflowExecutionTimeoutSeconds
+
+
+def create(backend: Backend, request: Request) -> Response:
+    """POST /workflowExecutions."""
+    asked = request.document()
+    definition = _definition(backend, request, asked)
+    _check_timeout(asked)
+    values = asked.get("parameterValues")
+    if values is not None and not isinstance(values, dict):
+        raise bad("parameterValues must be a map of names to values.")
+    window = resolve(asked, request.now)
+    row = add(
+        backend,
+        request.instance.instance_id,
+        definition,
+        {name: value for name, value in asked.items() if name not in ("workflow", "sqlQuery")},
+        window,
+        created_at=request.now,
+        is_stuck=backend.meets("stuck_pending"),
+    )
+    return Response(document=document(backend, row))
+
+
+def add(
+    backend: Backend,
+    instance_id: str,
+    definition: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    window: Window,
+    *,
+    created_at: datetime,
+    schedule: str = "adhoc",
+    is_stuck: bool = False,
+) -> Row:
+    """Put an execution into the queue of its instance; its row."""
+    digits = new_id()
+    execution_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    with backend.store.changing():
+        backend.store.do(
+            "new_execution",
+            workflow_execution_id=execution_id,
+            instance_id=instance_id,
+            workflow_id=definition["workflowId"],
+            request=json.dumps(asked),
+            definition=json.dumps(definition),
+            is_stuck=int(is_stuck),
+            now=micros(created_at),
+            window_start=micros(window.start),
+            window_end=micros(window.end),
+            schedule=schedule,
+        )
+        return row_of(backend, instance_id, execution_id)
+
+
+def get(backend: Backend, request: Request) -> Response:
+    """GET /workflowExecutions/{id}."""
+    return Response(
+        document=document(
+            backend, _asked_for(backend, request), has_workflow=_is_true(request, "includeWorkflow")
+        )
+    )
+
+
+def listed(backend: Backend, request: Request) -> Response:
+    """GET /workflowExecutions: newest first, a page at a time."""
+    query, limit = request.query, request.limit()
+    if not (query.get("workflowId") or query.get("minCreationTime")):
+        raise bad("Either workflowId or minCreationTime is required.")
+    is_ascending = _is_true(request, "sortAscending")
+    name = "executions_of_workflow" if query.get("workflowId") else "executions"
+    rows = backend.store.rows(
+        f"{name}_oldest_first" if is_ascending else name,
+        instance_id=request.instance.instance_id,
+        workflow_id=query.get("workflowId"),
+        after=number_after(query.get("nextToken"), 0 if is_ascending else _LAST),
+        since=_moment(request, "minCreationTime", 0),
+        until=_moment(request, "maxCreationTime", _LAST),
+        is_with_cancelled=int(_is_true(request, "includeCancelled")),
+        limit=limit + 1,
+    )
+    shown, is_more = cut(rows, limit)
+    has_workflow = _is_true(request, "includeWorkflow")
+    items = [document(backend, row, has_workflow=has_workflow) for row in shown]
+    return page("executions", items, token(shown[-1]["seq"]) if is_more else None)
+
+
+def change(backend: Backend, request: Request) -> Response:
+    """PUT /workflowExecutions/{id}: cancelling is the one change there is; other fields are ignored."""
+    row = _asked_for(backend, request)
+    status = request.document().get("status")
+    if status is None:
+        return Response(document={})
+    if status != "CANCELLED":
+        raise bad(f"Invalid status {status}: an execution can only be changed to CANCELLED.")
+    cancelled = backend.store.do(
+        "cancel",
+        instance_id=row["instance_id"],
+        workflow_execution_id=row["workflow_execution_id"],
+        now=micros(request.now),
+    )
+    if not cancelled:
+        status = row_of(backend, row["instance_id"], row["workflow_execution_id"])["status"]
+        raise bad(f"Execution with ID {row['workflow_execution_id']} cannot be cancelled: it is {status}.")
+    return Response(document={})
+
+
+def delete(backend: Backend, request: Request) -> Response:
+    """DELETE /workflowExecutions/{id}."""
+    row = _asked_for(backend, request)
+    name = row["workflow_execution_id"]
+    backend.store.do("delete_execution", instance_id=row["instance_id"], workflow_execution_id=name)
+    return Response(document={})
+
+
+def row_of(backend: Backend, instance_id: str, workflow_execution_id: str) -> Row:
+    """The row of an execution; Refusal where there is none."""
+    row = backend.store.row("execution", instance_id=instance_id, workflow_execution_id=workflow_execution_id)
+    if row is None:
+        raise missing("Execution", workflow_execution_id)
+    return row
+
+
+def _asked_for(backend: Backend, request: Request) -> Row:
+    return row_of(backend, request.instance.instance_id, request.parts["workflowExecutionId"])
+
+
+def _definition(backend: Backend, request: Request, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The workflow to run: the saved one, or the one that was sent along."""
+    inline = asked.get("workflow")
+    if inline is None and asked.get("sqlQuery"):
+        inline = {"sqlQuery": asked["sqlQuery"]}
+    if inline is not None and asked.get("workflowId"):
+        raise bad("Only one of workflowId and workflow may be specified.")
+    if inline is None:
+        if not asked.get("workflowId"):
+            raise bad("One of workflowId and workflow must be specified.")
+        return definition_of(backend, request.instance.instance_id, str(asked["workflowId"]))
+    if not isinstance(inline, dict) or not isinstance(inline.get("sqlQuery"), str):
+        raise bad("workflow must have a sqlQuery.")
+    digits = new_id()
+    transient = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    return {**inline, "workflowId": str(inline.get("workflowId") or f"transient_{transient}")}
+
+
+def _check_timeout(asked: Mapping[str, Any]) -> None:
+    text = str(asked.get("workflowExecutionTimeoutSeconds") or _SHORTEST)
+    if not text.isdecimal() or not _SHORTEST <= int(text) <= _LONGEST:
+        raise bad(f"workflowExecutionTimeoutSeconds must be between {_SHORTEST} and {_LONGEST}.")
+
+
+def _is_true(request: Request, name: str) -> bool:
+    return request.query.get(name, "").lower() == "true"
+
+
+def _moment(request: Request, name: str, otherwise: int) -> int:
+    text = request.query.get(name)
+    if not text:
+        return otherwise
+    try:
+        return micros(read(text, zone(request.query.get("timeZone") or "UTC")).astimezone(UTC))
+    except BadMoment as error:
+        raise bad(f"Invalid {name}: {error}.") from error

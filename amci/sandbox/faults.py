@@ -1,0 +1,142 @@
+"""What goes wrong on purpose: faults are set for requests to come, and used up by them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal, get_args
+
+from amci.errors import UsageError
+from amci.sandbox.messages import Request, Response
+
+Kind = Literal[
+    "throttle",  # 429 with Retry-After
+    "error",  # `status`, with an error body
+    "no_answer_after",  # the request is carried out, and no answer comes
+    "no_connection",
+    "expired_token",  # the access token counts as expired
+    "stuck_pending",  # executions created meanwhile stay PENDING
+    "empty_body",  # carried out, and answered with nothing
+    "changed_page",  # a list repeats an item and its token, as if it had changed between two pages
+    "slow_links",  # download links have expired before they are used
+]
+KINDS: tuple[str, ...] = get_args(Kind)
+#: Faults that only some requests can meet: method and path.
+_ONLY = {
+    "expired_token": ("*", "/amc/*"),
+    "stuck_pending": ("POST", "/amc/reporting/*/workflowExecutions"),
+    "changed_page": ("GET", "/amc/*"),
+    "slow_links": ("GET", "/amc/reporting/*/downloadUrls"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with which requests."""
+
+    kind: Kind
+    method: str = "*"
+    path: str = "*"  #: with `*` and `?` as wildcards
+    times: int = 1  #: so many requests; 0 means all
+    after: int = 0  #: so many matching requests pass first
+    status: int = 500  #: for `error`
+    retry_after: int = 1  #: seconds, for `throttle`
+
+    def concerns(self, method: str, path: str) -> bool:
+        """Whether a request can meet it."""
+        patterns = ((self.method.upper(), self.path), _ONLY.get(self.kind, ("*", "*")))
+        return all(fnmatchcase(method, one) and fnmatchcase(path, other) for one, other in patterns)
+
+
+class Faults:
+    """The faults that are set; thread-safe."""
+
+    def __init__(self) -> None:
+        self._set: list[Fault] = []
+        self._lock = threading.Lock()
+
+    def add(self, fault: Fault) -> None:
+        """Set one more."""
+        with self._lock:
+            self._set.append(fault)
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        with self._lock:
+            self._set.clear()
+
+    def listed(self) -> list[dict[str, Any]]:
+        """What is still set."""
+        with self._lock:
+            return [asdict(fault) for fault in self._set]
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """The fault this request meets, used up by one."""
+        with self._lock:
+            for place, fault in enumerate(self._set):
+                if not fault.concerns(method, path):
+                    continue
+                if fault.after:
+                    self._set[place] = replace(fault, after=fault.after - 1)
+                    continue
+                if fault.times == 1:
+                    del self._set[place]
+                elif fault.times:
+                    self._set[place] = replace(fault, times=fault.times - 1)
+                return fault
+        return None
+
+
+def instead(fault: Fault) -> Response | None:
+    """The response where the fault keeps the request from being carried out; None where it does not."""
+    if fault.kind == "throttle":
+        return Response(status=429, document={"code": "429", "details": "Too Many Requests"})
+    if fault.kind == "error":
+        said = {"code": str(fault.status), "details": "Internal server error"}
+        return Response(status=fault.status, document=said)
+    if fault.kind == "no_connection":
+        return Response(status=-1)
+    return None
+
+
+def afterwards(fault: Fault, response: Response, request: Request) -> Response:
+    """What becomes of the response to a request that was carried out."""
+    if fault.kind == "no_answer_after":
+        return Response(status=0)
+    if fault.kind == "empty_body":
+        return replace(response, document=None, content=b"")
+    if fault.kind == "changed_page" and isinstance(response.document, dict):
+        return replace(response, document=_changed(response.document, request.query.get("nextToken")))
+    return response
+
+
+def _changed(document: dict[str, Any], token: str | None) -> dict[str, Any]:
+    """Lists begin with their last item once more; the token is the one that was sent, or null."""
+    lists = {name: [*items[-1:], *items] for name, items in document.items() if isinstance(items, list)}
+    return {**document, **lists, "nextToken": token or document.get("nextToken")}
+
+
+def fault_from(text: str) -> Fault:
+    """`throttle,path=*/workflows,times=3` as a fault; raises UsageError."""
+    kind, *settings = text.split(",")
+    given: dict[str, Any] = dict(setting.partition("=")[::2] for setting in settings)
+    for name in ("times", "after", "status", "retry_after"):
+        if name in given and given[name].isdecimal():
+            given[name] = int(given[name])
+    return checked({"kind": kind, **given})
+
+
+def checked(document: Mapping[str, Any]) -> Fault:
+    """A fault with these fields; raises UsageError."""
+    types = {field.name: int if field.type == "int" else str for field in fields(Fault)}
+    if unknown := sorted(document.keys() - types.keys()):
+        raise UsageError(f"a fault has no {', '.join(unknown)}", hint=f"it has {', '.join(types)}")
+    if wrong := sorted(name for name, value in document.items() if type(value) is not types[name]):
+        raise UsageError(
+            f"{', '.join(wrong)}: not of the right type", hint="times and such are whole numbers"
+        )
+    if document.get("kind") not in KINDS:
+        raise UsageError(f"no fault of kind '{document.get('kind')}'", hint=f"one of {', '.join(KINDS)}")
+    return Fault(**document)

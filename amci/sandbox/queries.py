@@ -1,0 +1,139 @@
+"""Workflows as queries: compiled for a time window, run on the synthetic events, told as a result file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amci.sandbox.errors import CompileError
+from amci.sandbox.options import SandboxOptions
+from amci.sandbox.results import Format, csv, format_of, output_columns
+from amci.sandbox.windows import Window
+
+if TYPE_CHECKING:
+    from amci.sandbox.engine import Engine
+    from amci.sandbox.sql import Translated
+
+_REMEMBERED = 1024  #: translations
+
+
+@dataclass(frozen=True, slots=True)
+class Advertiser:
+    """An advertiser whose events there are."""
+
+    advertiser_id: int
+    name: str
+
+
+#: Those of `events.sql`.
+ADVERTISERS = (Advertiser(1234567890, "Northwind Outdoor"), Advertiser(2345678901, "Atlas Pets"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A query ready to run."""
+
+    sql: str  #: for DuckDB, with window and parameter values in place
+    result_id: str  #: the same for queries that must give the same file
+    kinds: Sequence[str]  #: DIMENSION or METRIC, a column each
+    form: Format
+    last: date  #: last day of events it may see
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A result file and what is in it."""
+
+    content: bytes
+    columns: Sequence[Mapping[str, Any]]  #: AMC's `outputColumns`
+    rows: int
+
+
+class Queries:
+    """Compiles and runs; DuckDB is imported when it is first needed."""
+
+    def __init__(self, directory: Path, options: SandboxOptions) -> None:
+        self._directory = directory
+        self._options = options
+        self._made: Engine | None = None
+        # many executions of one workflow ask the same for the same window
+        self._translated = lru_cache(maxsize=_REMEMBERED)(_translated)
+
+    def compile(self, definition: Mapping[str, Any]) -> None:
+        """Raise CompileError unless the workflow's SQL can be run."""
+        from amci.sandbox.sql import translate
+
+        original = str(definition["sqlQuery"])
+        translated = translate(original, _declared(definition))
+        self._engine.check(translated.sql, original)
+
+    def prepare(
+        self, definition: Mapping[str, Any], values: Mapping[str, Any], window: Window, now: datetime
+    ) -> Prepared:
+        """The query for a window and parameter values, asked at `now`; raises CompileError."""
+        declared = json.dumps(_declared(definition))
+        last = self._options.anchor or now.date()
+        original = str(definition["sqlQuery"])
+        at = now if _asks_the_time(original) else window.end
+        translated = self._translated(original, declared, json.dumps(values), window.start, window.end, at)
+        form = format_of(definition.get("outputFormat"))
+        same = "\0".join((translated.sql, str(form), self._engine.version, str(last)))
+        return Prepared(
+            sql=translated.sql,
+            result_id=hashlib.sha256(same.encode()).hexdigest(),
+            kinds=translated.kinds,
+            form=form,
+            last=last,
+        )
+
+    def run(self, prepared: Prepared, original: str) -> Result:
+        """Run it; raises CompileError where the `original` was never compiled and cannot be, QueryFailed."""
+        self._engine.check(prepared.sql, original)
+        rows = self._engine.run(prepared.sql, prepared.last)
+        return Result(
+            content=csv(rows.names, rows.values, prepared.form),
+            columns=output_columns(rows.names, rows.types, prepared.kinds),
+            rows=len(rows.values),
+        )
+
+    def close(self) -> None:
+        """Let go of the sessions."""
+        if self._made is not None:
+            self._made.close()
+
+    @property
+    def _engine(self) -> Engine:
+        if self._made is None:
+            from amci.sandbox.engine import Engine
+
+            self._made = Engine(self._directory, self._options)
+        return self._made
+
+
+def _declared(definition: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    declared = definition.get("inputParameters") or []
+    if not isinstance(declared, list) or not all(isinstance(each, dict) for each in declared):
+        raise CompileError("inputParameters must be a list of parameters.")
+    return declared
+
+
+def _translated(
+    sql: str, declared: str, values: str, start: datetime, end: datetime, now: datetime
+) -> Translated:
+    from amci.sandbox.sql import translate
+
+    window = Window(start=start, end=end)
+    return translate(sql, json.loads(declared), json.loads(values), window, now)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _asks_the_time(sql: str) -> bool:
+    from amci.sandbox.sql import asks_the_time
+
+    return asks_the_time(sql)

@@ -1,0 +1,88 @@
+"""Which room answers which request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from amci.sandbox import administration, datasources, definitions, delivery, executions, login, schedules
+from amci.sandbox.backend import Backend
+from amci.sandbox.messages import Request, Response
+
+Handler = Callable[[Backend, Request], Response]
+
+_REPORTING = "/amc/reporting/{instanceId}"
+_EXECUTION = f"{_REPORTING}/workflowExecutions/{{workflowExecutionId}}"
+_ADMIN = "application/vnd.amcinstances.v1+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a path, and who answers there."""
+
+    method: str
+    path: str
+    handler: Handler
+    media: str = "application/json"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it answers without an access token."""
+        return not self.path.startswith("/amc/")
+
+    @property
+    def is_reporting(self) -> bool:
+        """Whether it belongs to the reporting API."""
+        return self.path.startswith(_REPORTING)
+
+
+def _things(name: str, path: str, variable: str, room: object, one: str) -> list[Route]:
+    """The five routes of something that can be listed, made, shown, changed and deleted."""
+    media = f"application/vnd.amc{path.lower()}.v1+json"
+    base, single = f"{_REPORTING}/{path}", f"{_REPORTING}/{path}/{{{variable}}}"
+    return [
+        Route("GET", base, getattr(room, name), media),
+        Route("POST", base, getattr(room, "create")),  # noqa: B009 - the five look alike
+        Route("GET", single, getattr(room, one), media),
+        Route("PUT", single, getattr(room, "change")),  # noqa: B009
+        Route("DELETE", single, getattr(room, "delete")),  # noqa: B009
+    ]
+
+
+ROUTES = (
+    Route("POST", "/auth/o2/token", login.give_token),
+    Route("GET", "/results/{instanceId}/{workflowExecutionId}/{file}", delivery.fetch),
+    Route("GET", "/amc/accounts", administration.accounts),
+    Route("GET", "/amc/instances", administration.instances, _ADMIN),
+    Route("GET", "/amc/instances/{instanceId}", administration.instance, _ADMIN),
+    Route("GET", "/amc/instances/{instanceId}/advertisers", administration.advertisers, _ADMIN),
+    Route(
+        "GET", f"{_REPORTING}/dataSources", datasources.data_sources, "application/vnd.amcdatasources.v1+json"
+    ),
+    Route(
+        "GET",
+        f"{_REPORTING}/dataSources/{{dataSourceId}}",
+        datasources.data_source,
+        "application/vnd.amcdatasources.v1+json",
+    ),
+    *_things("workflows", "workflows", "workflowId", definitions, "workflow"),
+    *_things("schedules", "schedules", "scheduleId", schedules, "schedule"),
+    *_things("listed", "workflowExecutions", "workflowExecutionId", executions, "get"),
+    Route(
+        "GET", f"{_EXECUTION}/downloadUrls", delivery.links, "application/vnd.amcworkflowexecutions.v1+json"
+    ),
+)
+
+_VARIABLE = re.compile(r"\{(\w+)\}")
+_PATTERNS = [
+    (route, re.compile(_VARIABLE.sub(lambda found: f"(?P<{found[1]}>[^/]+)", route.path))) for route in ROUTES
+]
+
+
+def route_of(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    """The route of a request and the variable parts of its path; None where nobody answers."""
+    for route, pattern in _PATTERNS:
+        if route.method == method and (found := pattern.fullmatch(path)):
+            return route, found.groupdict()
+    return None

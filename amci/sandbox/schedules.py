@@ -1,0 +1,108 @@
+"""Schedules that AMC itself keeps: daily and weekly (amc-api 2.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from amci.sandbox.backend import Backend
+from amci.sandbox.definitions import definition_of
+from amci.sandbox.document import is_true
+from amci.sandbox.errors import bad, duplicate, missing
+from amci.sandbox.firing import DAYS, next_fire
+from amci.sandbox.messages import Request, Response, page
+from amci.sandbox.moments import micros
+from amci.sandbox.paging import after, cut, token
+
+_LAST_HOUR = 23
+
+
+def schedules(backend: Backend, request: Request) -> Response:
+    """GET /schedules."""
+    limit = request.limit()
+    rows = backend.store.rows(
+        "schedules",
+        instance_id=request.instance.instance_id,
+        after=after(request.query.get("nextToken"), ""),
+        limit=limit + 1,
+    )
+    shown, is_more = cut(rows, limit)
+    items = [json.loads(row["document"]) for row in shown]
+    return page("schedules", items, token(shown[-1]["schedule_id"]) if is_more else None)
+
+
+def schedule(backend: Backend, request: Request) -> Response:
+    """GET /schedules/{scheduleId}."""
+    return Response(document=_found(backend, request))
+
+
+def create(backend: Backend, request: Request) -> Response:
+    """POST /schedules; its workflow has to exist."""
+    document = _checked(backend, request, _flat(request.document()))
+    schedule_id = str(document.get("scheduleId") or "")
+    if not schedule_id:
+        raise bad("scheduleId is required.")
+    if not backend.store.do("new_schedule", **_row(request, schedule_id, document)):
+        raise duplicate("Schedule", schedule_id)
+    return Response(document={})
+
+
+def change(backend: Backend, request: Request) -> Response:
+    """PUT /schedules/{scheduleId}: fields that are not sent stay as they are."""
+    document = _checked(backend, request, _found(backend, request) | _flat(request.document()))
+    schedule_id = request.parts["scheduleId"]
+    backend.store.do("change_schedule", **_row(request, schedule_id, document | {"scheduleId": schedule_id}))
+    return Response(document={})
+
+
+def delete(backend: Backend, request: Request) -> Response:
+    """DELETE /schedules/{scheduleId}."""
+    _found(backend, request)
+    name = {"instance_id": request.instance.instance_id, "schedule_id": request.parts["scheduleId"]}
+    backend.store.do("delete_schedule", **name)
+    return Response(document={})
+
+
+def _found(backend: Backend, request: Request) -> dict[str, Any]:
+    schedule_id = request.parts["scheduleId"]
+    row = backend.store.row("schedule", instance_id=request.instance.instance_id, schedule_id=schedule_id)
+    if row is None:
+        raise missing("Schedule", schedule_id)
+    document: dict[str, Any] = json.loads(row["document"])
+    return document
+
+
+def _flat(document: dict[str, Any]) -> dict[str, Any]:
+    inner = document.get("schedule")
+    return inner if isinstance(inner, dict) else document
+
+
+def _checked(backend: Backend, request: Request, document: dict[str, Any]) -> dict[str, Any]:
+    """The schedule with AMC's defaults filled in; raises Refusal."""
+    definition_of(backend, request.instance.instance_id, str(document.get("workflowId") or ""))
+    hour = str(document.get("aggregationHourUtc", 0))
+    if not hour.isdecimal() or int(hour) > _LAST_HOUR:
+        raise bad("aggregationHourUtc must be between 0 and 23.")
+    period = document.get("aggregationPeriod", "Daily")
+    if period not in ("Daily", "Weekly"):
+        raise bad("aggregationPeriod must be Daily or Weekly.")
+    day = document.get("aggregationStartDay") or DAYS[request.now.weekday()]
+    if day not in DAYS:
+        raise bad(f"aggregationStartDay must be one of {', '.join(DAYS)}.")
+    return document | {
+        "aggregationHourUtc": int(hour),
+        "aggregationPeriod": period,
+        "aggregationStartDay": day,
+        "scheduleEnabled": is_true(document.get("scheduleEnabled", True)),
+    }
+
+
+def _row(request: Request, schedule_id: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "instance_id": request.instance.instance_id,
+        "schedule_id": schedule_id,
+        "workflow_id": document["workflowId"],
+        "document": json.dumps(document),
+        "next_at": micros(next_fire(document, request.now)) if document["scheduleEnabled"] else None,
+    }

@@ -1,0 +1,139 @@
+"""The sandbox itself: takes a request, lets time do its work, and answers as AMC would."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from amci.clock import Clock, new_id
+from amci.sandbox import login
+from amci.sandbox.administration import account_of
+from amci.sandbox.advancing import Advancing
+from amci.sandbox.backend import Backend
+from amci.sandbox.controls import control
+from amci.sandbox.errors import TERMS, UNAUTHORIZED, Refusal, bad
+from amci.sandbox.faults import Fault, Faults, afterwards, instead
+from amci.sandbox.messages import Request, Response, request as parsed
+from amci.sandbox.options import SandboxOptions
+from amci.sandbox.queries import Queries
+from amci.sandbox.routes import Route, route_of
+from amci.sandbox.store import Store
+
+Answer = tuple[int, Mapping[str, str], bytes]
+
+
+class Sandbox:
+    """AMC on this machine; what it knows lies under `directory` and outlives the process."""
+
+    def __init__(self, directory: Path, clock: Clock, options: SandboxOptions | None = None) -> None:
+        """Open the sandbox in `directory`, made where it is missing; raises StorageError."""
+        options = options or SandboxOptions()
+        store = Store(directory / "sandbox.db")
+        self.faults = Faults()
+        self.requests: Counter[str] = Counter()  #: how often each route was asked
+        self._backend = Backend(
+            store=store,
+            clock=clock,
+            options=options,
+            queries=Queries(directory, options),
+            key=bytes.fromhex(store.noted("key", os.urandom(32).hex())),
+        )
+        self._advancing = Advancing(self._backend)
+        self._lock = threading.RLock()
+
+    def respond(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Answer one request; header names in lower case. Status 0: no answer comes; -1: no connection."""
+        with self._lock:
+            request = parsed(method, url, headers, body, self._backend.clock.now())
+            if request.path.startswith("/sandbox/"):
+                return _answer(control(self.faults, self.requests, request), "application/json")
+            found = route_of(request.method, request.path)
+            self.requests[f"{request.method} {found[0].path if found else request.path}"] += 1
+            fault = self.faults.take(request.method, request.path)
+            response = (instead(fault) if fault else None) or self._carried_out(request, found, fault)
+            answer = _answer(response, _media(request, found[0] if found else None, response))
+            if fault and fault.kind == "throttle":
+                return answer[0], {**answer[1], "retry-after": str(fault.retry_after)}, answer[2]
+            return answer
+
+    def advance(self) -> None:
+        """Let time do its work without a request."""
+        with self._lock:
+            self._advancing.advance()
+
+    def close(self) -> None:
+        """Let go of files and queries."""
+        with self._lock:
+            self._backend.queries.close()
+            self._backend.store.close()
+
+    def _carried_out(
+        self, request: Request, found: tuple[Route, dict[str, str]] | None, fault: Fault | None
+    ) -> Response:
+        self._advancing.advance()
+        self._backend.fault = fault
+        try:
+            response = self._answered(request, found)
+        except Refusal as refusal:
+            response = _refused(request, refusal)
+        finally:
+            self._backend.fault = None
+        return afterwards(fault, response, request) if fault else response
+
+    def _answered(self, request: Request, found: tuple[Route, dict[str, str]] | None) -> Response:
+        if found is None:
+            raise Refusal(404, "Not found")
+        route, parts = found
+        if not route.is_public:
+            login.check(self._backend, request)
+            request = self._admitted(route, replace(request, parts=parts))
+        return route.handler(self._backend, replace(request, parts=parts))
+
+    def _admitted(self, route: Route, request: Request) -> Request:
+        """The request with its instance; Refusal where its account may not see that."""
+        instance_id = request.parts.get("instanceId")
+        if instance_id is None:
+            return request
+        known = self._backend.options.instance(instance_id)
+        if known is None or account_of(request) != (known.entity_id, known.marketplace_id):
+            raise Refusal(403, UNAUTHORIZED)
+        if route.is_reporting or route.path.endswith("/advertisers"):
+            if not known.has_accepted_terms:
+                raise Refusal(401, TERMS)
+            if known.creation_status != "COMPLETED":
+                raise bad(
+                    f"Instance {instance_id} is not ready: its creation status is {known.creation_status}."
+                )
+        return replace(request, known_instance=known)
+
+
+def _refused(request: Request, refusal: Refusal) -> Response:
+    """The error body of the family the request belongs to (amc-api 1.5)."""
+    if request.path == "/auth/o2/token":
+        return Response(status=refusal.status, document=login.refused(refusal))
+    if request.path == "/amc/accounts":
+        return Response(
+            status=refusal.status, document={"message": refusal.details, "requestId": _request_id()}
+        )
+    return Response(status=refusal.status, document={"code": str(refusal.status), "details": refusal.details})
+
+
+def _media(request: Request, route: Route | None, response: Response) -> str:
+    """Live, AMC calls its answers to whatever changes something a stream of octets (amc-api 1.3)."""
+    if response.content is not None or route is None or route.is_public or response.status != 200:  # noqa: PLR2004 - HTTP
+        return response.media
+    return route.media if request.method == "GET" else "application/octet-stream"
+
+
+def _answer(response: Response, media: str) -> Answer:
+    name = _request_id()
+    headers = {"content-type": media, "x-amz-rid": name, "x-amz-request-id": name}
+    return response.status, headers, response.body()
+
+
+def _request_id() -> str:
+    return new_id()[:20].upper()

@@ -1,0 +1,144 @@
+-- name: new_workflow
+INSERT INTO workflows (instance_id, workflow_id, definition, created_at, changed_at)
+VALUES (:instance_id, :workflow_id, :definition, :now, :now)
+ON CONFLICT DO NOTHING;
+
+-- name: change_workflow
+UPDATE workflows SET definition = :definition, changed_at = :now
+ WHERE instance_id = :instance_id AND workflow_id = :workflow_id;
+
+-- name: workflow
+SELECT * FROM workflows WHERE instance_id = :instance_id AND workflow_id = :workflow_id;
+
+-- name: workflows
+SELECT * FROM workflows WHERE instance_id = :instance_id AND workflow_id > :after
+ ORDER BY workflow_id LIMIT :limit;
+
+-- name: delete_workflow
+DELETE FROM workflows WHERE instance_id = :instance_id AND workflow_id = :workflow_id;
+
+-- name: new_schedule
+INSERT INTO schedules (instance_id, schedule_id, workflow_id, document, next_at)
+VALUES (:instance_id, :schedule_id, :workflow_id, :document, :next_at)
+ON CONFLICT DO NOTHING;
+
+-- name: change_schedule
+UPDATE schedules SET workflow_id = :workflow_id, document = :document, next_at = :next_at
+ WHERE instance_id = :instance_id AND schedule_id = :schedule_id;
+
+-- name: schedule
+SELECT * FROM schedules WHERE instance_id = :instance_id AND schedule_id = :schedule_id;
+
+-- name: schedules
+SELECT * FROM schedules WHERE instance_id = :instance_id AND schedule_id > :after
+ ORDER BY schedule_id LIMIT :limit;
+
+-- name: schedules_of_workflow
+SELECT schedule_id FROM schedules WHERE instance_id = :instance_id AND workflow_id = :workflow_id
+ ORDER BY schedule_id;
+
+-- name: delete_schedule
+DELETE FROM schedules WHERE instance_id = :instance_id AND schedule_id = :schedule_id;
+
+-- name: due_schedule
+SELECT * FROM schedules WHERE next_at <= :now ORDER BY next_at, schedule_id LIMIT 1;
+
+-- name: schedule_fired
+UPDATE schedules SET next_at = :next_at WHERE instance_id = :instance_id AND schedule_id = :schedule_id;
+
+-- name: new_execution
+INSERT INTO executions (workflow_execution_id, instance_id, workflow_id, request, definition, status, is_stuck,
+                        created_at, changed_at, window_start, window_end, schedule)
+VALUES (:workflow_execution_id, :instance_id, :workflow_id, :request, :definition, 'PENDING', :is_stuck,
+        :now, :now, :window_start, :window_end, :schedule);
+
+-- name: execution
+SELECT * FROM executions WHERE instance_id = :instance_id AND workflow_execution_id = :workflow_execution_id;
+
+-- name: executions
+-- Newest first.
+SELECT * FROM executions
+ WHERE instance_id = :instance_id AND seq < :after AND created_at BETWEEN :since AND :until
+   AND (status <> 'CANCELLED' OR :is_with_cancelled)
+ ORDER BY seq DESC LIMIT :limit;
+
+-- name: executions_oldest_first
+SELECT * FROM executions
+ WHERE instance_id = :instance_id AND seq > :after AND created_at BETWEEN :since AND :until
+   AND (status <> 'CANCELLED' OR :is_with_cancelled)
+ ORDER BY seq LIMIT :limit;
+
+-- name: executions_of_workflow
+SELECT * FROM executions
+ WHERE instance_id = :instance_id AND workflow_id = :workflow_id AND seq < :after
+   AND created_at BETWEEN :since AND :until AND (status <> 'CANCELLED' OR :is_with_cancelled)
+ ORDER BY seq DESC LIMIT :limit;
+
+-- name: executions_of_workflow_oldest_first
+SELECT * FROM executions
+ WHERE instance_id = :instance_id AND workflow_id = :workflow_id AND seq > :after
+   AND created_at BETWEEN :since AND :until AND (status <> 'CANCELLED' OR :is_with_cancelled)
+ ORDER BY seq LIMIT :limit;
+
+-- name: live_instances
+SELECT DISTINCT instance_id FROM executions WHERE status IN ('PENDING', 'RUNNING') AND is_stuck = 0;
+
+-- name: running
+SELECT seq, ends_at FROM executions
+ WHERE instance_id = :instance_id AND status = 'RUNNING' ORDER BY ends_at, seq;
+
+-- name: pending
+SELECT seq, created_at FROM executions
+ WHERE instance_id = :instance_id AND status = 'PENDING' AND is_stuck = 0 AND created_at <= :ready ORDER BY seq;
+
+-- name: execution_by_seq
+SELECT * FROM executions WHERE seq = :seq;
+
+-- name: start
+UPDATE executions SET status = 'RUNNING', started_at = :at, ends_at = :ends_at, changed_at = :at
+ WHERE seq = :seq AND status = 'PENDING';
+
+-- name: finish
+UPDATE executions SET status = :status, reason = :reason, result_id = :result_id, ended_at = :at, changed_at = :at,
+                      delivered = :delivered
+ WHERE seq = :seq;
+
+-- name: cancel
+UPDATE executions SET status = 'CANCELLED', ended_at = :now, changed_at = :now
+ WHERE instance_id = :instance_id AND workflow_execution_id = :workflow_execution_id
+   AND status IN ('PENDING', 'RUNNING');
+
+-- name: delete_execution
+DELETE FROM executions WHERE instance_id = :instance_id AND workflow_execution_id = :workflow_execution_id;
+
+-- name: keep_result
+INSERT INTO results (result_id, content, columns, rows) VALUES (:result_id, :content, :columns, :rows)
+ON CONFLICT DO NOTHING;
+
+-- name: has_result
+SELECT 1 FROM results WHERE result_id = :result_id;
+
+-- name: result
+SELECT * FROM results WHERE result_id = :result_id;
+
+-- name: result_columns
+SELECT columns, rows FROM results WHERE result_id = :result_id;
+
+-- name: keep_token
+INSERT INTO tokens (token, kind, client_id, expires_at, is_spent) VALUES (:token, :kind, :client_id, :expires_at, 0);
+
+-- name: token
+SELECT * FROM tokens WHERE token = :token;
+
+-- name: spend_token
+INSERT INTO tokens (token, kind, client_id, expires_at, is_spent) VALUES (:token, :kind, :client_id, 0, 1)
+ON CONFLICT (token) DO UPDATE SET is_spent = 1;
+
+-- name: forget_tokens
+DELETE FROM tokens WHERE kind = 'access' AND expires_at < :now;
+
+-- name: note
+INSERT INTO notes (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING;
+
+-- name: noted
+SELECT value FROM notes WHERE name = :name;

@@ -1,0 +1,136 @@
+"""Schedules declared once and meant for many: one schedule for each tenant, with that tenant's values."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from amci.errors import AmciError, NotFound, Problem, UsageError
+from amci.lake import upkeep
+from amci.scheduler.config import ScheduleFile
+from amci.scheduler.model import FireRun, Schedule
+from amci.tenants.model import Tenant
+from amci.workflows.definition import Workflow
+from amci.workflows.lines import EXECUTE, request_document
+from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.parameters import merged
+from amci.workflows.reconcile import RECONCILE
+
+#: Fields of a workflow's definition that a request has places of its own for.
+_SENT_APART = ("sqlQuery", "workflowId")
+
+
+def spread(
+    files: Mapping[str, ScheduleFile],
+    tenants: Mapping[str, Tenant],
+    workflows: Mapping[str, Workflow],
+    problems: list[Problem],
+) -> dict[str, Schedule]:
+    """Every schedule of every tenant by id; what is wrong with one is added to `problems`."""
+    found: dict[str, Schedule] = {}
+    for file in files.values():
+        try:
+            schedules = list(_schedules(file, tenants, workflows))
+        except AmciError as error:
+            says = f"{error} ({error.hint})" if error.hint else str(error)
+            problems.append(Problem(f"config/schedules/{file.schedule}.yaml", "", says))
+        else:
+            found |= {schedule.schedule_id: schedule for schedule in schedules}
+    return found
+
+
+def _schedules(
+    file: ScheduleFile, tenants: Mapping[str, Tenant], workflows: Mapping[str, Workflow]
+) -> Iterator[Schedule]:
+    if file.run and file.run != RECONCILE:
+        upkeep.check(file.run, file.with_)
+        payload = {"do": file.run, "with": file.with_}
+        yield _schedule(file, file.schedule, FireRun(kind=upkeep.UPKEEP, payload=payload))
+        return
+    chosen = _chosen(file, tenants)
+    is_one = len(file.tenants) == 1 and not (file.tags or file.all_tenants)
+    for tenant in chosen:
+        run = _reconciling(tenant) if file.run else _execution(file, tenant, workflows)
+        yield _schedule(file, file.schedule if is_one else f"{file.schedule}/{tenant.tenant}", run)
+
+
+def _chosen(file: ScheduleFile, tenants: Mapping[str, Tenant]) -> list[Tenant]:
+    """The tenants a schedule is for, those without an AMC instance left out where they are not named."""
+    for name in file.tenants:
+        if name not in tenants:
+            raise NotFound(f"no tenant '{name}'{_near(name, tenants)}")
+        if not tenants[name].instance_id:
+            raise UsageError(f"tenant '{name}' has no AMC instance", hint="give it an instance_id")
+    wanted = [
+        tenant
+        for tenant in tenants.values()
+        if tenant.instance_id
+        and (
+            file.all_tenants or tenant.tenant in file.tenants or not set(file.tags).isdisjoint(tenant.tags)
+        )
+    ]
+    if file.tags and not wanted:
+        raise NotFound(f"no tenant with an AMC instance has the tag '{', '.join(file.tags)}'")
+    return wanted
+
+
+def _execution(file: ScheduleFile, tenant: Tenant, workflows: Mapping[str, Workflow]) -> FireRun:
+    given = {**file.parameters, **file.values.get(tenant.tenant, {})}
+    workflow = workflows.get(file.workflow)
+    if not file.definition:
+        if workflow is None:
+            raise NotFound(f"no workflow '{file.workflow}'{_near(file.workflow, workflows)}")
+        # Asked for its errors: a fire at night should not be the first to find them.
+        merged(workflow, tenant, given)
+    request = ExecutionRequest(
+        workflow_id=file.workflow,
+        sql_query=file.definition.get("sqlQuery"),
+        definition={name: value for name, value in file.definition.items() if name not in _SENT_APART},
+        window=_window(file, workflow),
+        parameter_values=given,
+        more=file.more,
+    )
+    return FireRun(
+        kind=EXECUTE,
+        payload={"request": request_document(request), "schedule": file.schedule},
+        tenant_id=tenant.tenant,
+        pool=tenant.pool,
+        batch_key=tenant.tenant,
+    )
+
+
+def _window(file: ScheduleFile, workflow: Workflow | None) -> TimeWindow:
+    """The schedule's window where it names one, else the workflow's."""
+    if workflow and "window" not in file.model_fields_set:
+        return workflow.time_window
+    return TimeWindow(
+        type=WindowType(file.window.type),
+        start=file.window.start or None,
+        end=file.window.end or None,
+        time_zone=file.window.time_zone or file.time_zone,
+    )
+
+
+def _reconciling(tenant: Tenant) -> FireRun:
+    return FireRun(kind=RECONCILE, payload={"tenant": tenant.tenant}, tenant_id=tenant.tenant)
+
+
+def _schedule(file: ScheduleFile, schedule_id: str, run: FireRun) -> Schedule:
+    return Schedule(
+        schedule_id=schedule_id,
+        expression=file.expression,
+        time_zone=file.time_zone,
+        run=run,
+        catch_up=file.catch_up,
+        overlap=file.overlap,
+        start_at=file.start_at,
+        end_at=file.end_at,
+        jitter=file.jitter,
+        is_enabled=file.enabled,
+        description=file.description,
+    )
+
+
+def _near(name: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -1,0 +1,135 @@
+"""The sandbox over a real socket, as other people's clients meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from amci.errors import UsageError
+from amci.sandbox.faults import Fault
+from amci.sandbox.options import SandboxOptions
+from amci.sandbox.rest import Server
+from amci.sandbox.service import Sandbox
+from amci.testing import FakeClock
+
+FORM = {"grant_type": "refresh_token", "refresh_token": "r", "client_id": "c", "client_secret": "s"}
+REPORTING = "/amc/reporting/amcsandbox1"
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    sandbox = Sandbox(tmp_path / "sandbox", FakeClock(), SandboxOptions(users=40, days=5))
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    with Server(sandbox) as server, httpx.Client(base_url=server.url) as client:
+        token = client.post("/auth/o2/token", data=FORM).json()["access_token"]
+        client.headers.update(
+            {
+                "Authorization": f"Bearer {token}",
+                "Amazon-Advertising-API-ClientId": "c",
+                "Amazon-Advertising-API-AdvertiserId": "ENTITYSANDBOX",
+                "Amazon-Advertising-API-MarketplaceId": "ATVPDKIKX0DER",
+            }
+        )
+        yield client
+
+
+def test_a_workflow_goes_from_its_definition_to_its_result(client: httpx.Client) -> None:
+    sql = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY 1"
+    assert client.post(f"{REPORTING}/workflows", json={"workflowId": "w", "sqlQuery": sql}).json() == {}
+    made = client.post(f"{REPORTING}/workflowExecutions", json={"workflowId": "w"}).json()
+    path = f"{REPORTING}/workflowExecutions/{made['workflowExecutionId']}"
+    assert client.get(path).json()["status"] == "SUCCEEDED"
+    links = client.get(f"{path}/downloadUrls").json()
+    fetched = httpx.get(links["downloadUrls"][0])
+    assert fetched.headers["content-type"].startswith("text/csv")
+    assert fetched.text.splitlines()[0] == "campaign,impressions"
+    assert client.delete(f"{REPORTING}/workflows/w").json() == {}
+
+
+def test_an_answer_has_amazons_headers_and_errors_their_status(client: httpx.Client) -> None:
+    answer = client.get(f"{REPORTING}/workflows/nothing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "404")
+    assert len(answer.headers["x-amz-rid"]) == 20
+
+
+def test_no_answer_means_that_none_comes(client: httpx.Client, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault("no_answer_after", "POST"))
+    with pytest.raises(httpx.ReadTimeout):
+        client.post(f"{REPORTING}/workflowExecutions", json={"sqlQuery": "SELECT 1 AS a"}, timeout=0.2)
+    listed = client.get(f"{REPORTING}/workflowExecutions?minCreationTime=2026-01-01T00:00:00").json()
+    assert len(listed["executions"]) == 1
+
+
+def test_many_may_ask_at_one_time(client: httpx.Client) -> None:
+    def one(_: int) -> str:
+        made = client.post(f"{REPORTING}/workflowExecutions", json={"sqlQuery": "SELECT 1 AS a"}).json()
+        return str(
+            client.get(f"{REPORTING}/workflowExecutions/{made['workflowExecutionId']}").json()["status"]
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(one, range(40))) == {"SUCCEEDED"}
+
+
+def test_a_port_that_is_taken_is_said_to_be(sandbox: Sandbox) -> None:
+    with Server(sandbox) as first:
+        port = int(first.url.rpartition(":")[2])
+        with pytest.raises(UsageError, match="cannot listen on"), Server(sandbox, port=port):
+            pass
+
+
+def _served(tmp_path: Path, *options: str) -> subprocess.Popen[str]:
+    script = "from amci.sandbox.cli import sandbox_app; import typer; a = typer.Typer();"
+    script += "a.add_typer(sandbox_app, name='sandbox'); a()"
+    return subprocess.Popen(
+        [sys.executable, "-c", script, "sandbox", "serve", "--port", "0", "--json", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_where_it_answers_and_ends_when_it_is_asked_to(tmp_path: Path, number: int) -> None:
+    with _served(tmp_path, "--directory", str(tmp_path / "kept"), "--fault", "error,status=503") as process:
+        assert process.stdout
+        text = ""
+        while not text.endswith("\n}\n"):
+            line = process.stdout.readline()
+            assert line, process.stderr.read() if process.stderr else ""
+            text += line
+        about = json.loads(text)
+        first = httpx.post(about["environment"]["AMC_TOKEN_URL"], data=FORM)
+        second = httpx.post(about["environment"]["AMC_TOKEN_URL"], data=FORM)
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 0
+    assert (first.status_code, second.status_code) == (503, 200)
+    assert about["instances"][0]["instance_id"] == about["environment"]["AMC_INSTANCE_ID"] == "amcsandbox1"
+    assert (tmp_path / "kept" / "sandbox.db").exists()
+
+
+def test_opening_the_sandbox_does_not_import_duckdb(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from amci.clock import SystemClock;"
+        "from amci.sandbox.service import Sandbox; from amci.sandbox.rest import Server;"
+        f"s = Sandbox(Path({str(tmp_path)!r}), SystemClock()); Server(s).__enter__().__exit__(None, None, None);"
+        "s.close(); print({'duckdb', 'sqlglot', 'pyarrow'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
