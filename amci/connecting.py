@@ -105,9 +105,7 @@ def _replaying(workspace: Workspace, project: Project) -> Transport:
     return ReplayTransport(_fixture(workspace, project), _scrubber(project), matching)
 
 
-def _in_process(
-    workspace: Workspace, project: Project, clock: Clock, closing: ExitStack
-) -> Transport:
+def _in_process(workspace: Workspace, project: Project, clock: Clock, closing: ExitStack) -> Transport:
     sandbox = Sandbox(workspace.sandbox, clock, sandbox_options(project))
     closing.callback(sandbox.close)
     return InProcess(sandbox.respond)

@@ -44,14 +44,14 @@ class Circle:
         out.text("")
         out.text("Its executions run, their results come down, and the lake takes them:")
         out.text("")
-        out.table(
-            ["tenant", "workflow", "status", "rows", "table"], [[*e.values()] for e in self.executions]
-        )
+        out.table(["tenant", "workflow", "status", "rows", "table"], [[*e.values()] for e in self.executions])
         out.text("")
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""
-        prepared = [dict(zip(("run", "what", "tenant", "status"), _prepared(r), strict=True)) for r in self.prepared]
+        prepared = [
+            dict(zip(("run", "what", "tenant", "status"), _prepared(r), strict=True)) for r in self.prepared
+        ]
         return {"prepared": prepared, "fires": self.fires, "executions": self.executions}
 
 

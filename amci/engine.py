@@ -239,7 +239,7 @@ class Engine:
 
     def _schedule(self, stop: threading.Event) -> None:
         """Create the runs of fires as they come due, and notice when the configuration is another one."""
-        seen = fingerprint(self.workspace)
+        seen = self.opened.read_at
         while not stop.is_set():
             try:
                 if fires := self.opened.scheduler.tick():

@@ -23,6 +23,7 @@ from amci.worker import Handler
 from amci.workflows.cancel import CancelHandler
 from amci.workflows.execute import ExecuteHandler
 from amci.workflows.reconcile import ReconcileHandler
+from amci.workflows.shared import Shared
 from amci.workflows.syncing import WorkflowHandler
 
 #: Moments of a reprocessing that nobody named are those of its run.
@@ -67,22 +68,22 @@ def lake_handlers(
 def amc_handlers(opened: Opened, dataset_of: Callable[[str], str]) -> list[Handler]:
     """What is asked of AMC, and who is told."""
     project, workspace = opened.project, opened.workspace
-    about: dict[str, Any] = {
-        "executions": opened.executions,
-        "clients": opened.client,
-        "tenants": project.tenants,
-        "settings": opened.amc,
-        "clock": opened.clock,
-    }
+    shared = Shared(
+        executions=opened.executions,
+        clients=opened.client,
+        tenants=project.tenants,
+        settings=opened.amc,
+        clock=opened.clock,
+    )
 
     def prepare(of: Tenant) -> str:
         place = folder.folder_of(of, workspace, project.settings.roots[0].path)
         return folder.prepare(place, workspace)
 
     return [
-        ExecuteHandler(**about, workflows=project.workflows, folder_of=opened.results_of),
-        CancelHandler(**about),
-        ReconcileHandler(**about),
+        ExecuteHandler(shared, workflows=project.workflows, folder_of=opened.results_of),
+        CancelHandler(shared),
+        ReconcileHandler(shared),
         WorkflowHandler(project.workflows, project.tenants, opened.client),
         ProvisionHandler(
             tenants=Registry(workspace.config).get,

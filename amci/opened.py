@@ -14,7 +14,7 @@ from amci.lake.catalog import Catalog
 from amci.lake.purge import purge
 from amci.notify import Notifier
 from amci.notify_words import notices_of
-from amci.project import Project, load, tenant_root
+from amci.project import Project, fingerprint, load, tenant_root
 from amci.run import NewRun, RetryPolicy, Run
 from amci.runs import RunStore
 from amci.scheduler.service import Scheduler
@@ -36,15 +36,17 @@ class Opened:
         self,
         workspace: Workspace,
         project: Project,
+        read_at: int,
         state: State,
         clock: Clock,
         environ: Mapping[str, str],
         closing: ExitStack,
     ) -> None:
-        """What is opened on the way is closed with `closing`."""
+        """`read_at`: the fingerprint of config/ as read; what is opened on the way is closed with `closing`."""
         settings = project.settings
         self.workspace = workspace
         self.project = project
+        self.read_at = read_at
         self.state = state
         self.clock = clock
         self.environ = environ
@@ -121,9 +123,7 @@ class Opened:
         """Take a tenant's rows out of the lake, or say how many; raises WorkspaceBusy beside a writing process."""
         settings = self.project.settings
         with self.workspace.writing():
-            catalog = Catalog(
-                self.workspace, memory_limit=settings.memory_limit, threads=settings.threads
-            )
+            catalog = Catalog(self.workspace, memory_limit=settings.memory_limit, threads=settings.threads)
             try:
                 gone = purge(catalog, tenant_id, dry_run=dry_run)
             finally:
@@ -151,7 +151,8 @@ class Opened:
 @contextmanager
 def open_workspace(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) -> Iterator[Opened]:
     """The workspace, opened; raises ConfigError with every problem of its configuration."""
+    read_at = fingerprint(workspace)  # before it is read: what changes meanwhile is a change
     project = load(workspace, environ)
     workspace.state.parent.mkdir(parents=True, exist_ok=True)
     with State.open(workspace.state, clock) as state, ExitStack() as closing:
-        yield Opened(workspace, project, state, clock, environ, closing)
+        yield Opened(workspace, project, read_at, state, clock, environ, closing)

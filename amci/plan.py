@@ -64,9 +64,7 @@ def runs_for(opened: Opened, found: Sequence[Difference], *, prune: bool) -> lis
         if difference.change is Change.PROVISION:
             runs.append(provision_run(tenant, again=again))
         elif difference.what == "workflow":
-            workflow = (
-                difference.name if difference.is_pruning else opened.project.workflows[difference.name]
-            )
+            workflow = difference.name if difference.is_pruning else opened.project.workflows[difference.name]
             runs.append(workflow_run(Action(difference.change), tenant, workflow, again=again))
     return runs
 
@@ -78,9 +76,7 @@ def settle(opened: Opened) -> None:
 
 def _of_tenant(opened: Opened, tenant: Tenant) -> Iterator[Difference]:
     if not _is_provisioned(opened, tenant):
-        yield Difference(
-            change=Change.PROVISION, what="tenant", name=tenant.tenant, tenant_id=tenant.tenant
-        )
+        yield Difference(change=Change.PROVISION, what="tenant", name=tenant.tenant, tenant_id=tenant.tenant)
     if not tenant.instance_id:
         return
     try:
@@ -96,9 +92,7 @@ def _of_tenant(opened: Opened, tenant: Tenant) -> Iterator[Difference]:
         lines = diff(amc_definition(workflow, tenant), remote[name]) if name in remote else []
         if name not in remote or lines:
             change = Change.UPDATE if name in remote else Change.CREATE
-            yield Difference(
-                change=change, what="workflow", name=name, tenant_id=tenant.tenant, says=lines
-            )
+            yield Difference(change=change, what="workflow", name=name, tenant_id=tenant.tenant, says=lines)
     for name in sorted(remote.keys() - declared.keys()):
         yield Difference(
             change=Change.DELETE,

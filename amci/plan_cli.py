@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from amci.plan import Difference
 
 Tenants = Annotated[
-    list[str] | None, typer.Option("--tenant", help="Only this tenant; may be given again.", show_default=False)
+    list[str] | None,
+    typer.Option("--tenant", help="Only this tenant; may be given again.", show_default=False),
 ]
 _COLUMNS = ["change", "what", "name", "tenant_id", "says"]
 _IN_STEP = "config/, the workspace and AMC agree"
@@ -64,7 +65,9 @@ def _rows(ctx: Context, found: Sequence[Difference]) -> list[dict[str, Any]]:
     joint = list if ctx.out.as_json else "; ".join
     return [
         {
-            "change": f"({d.change}, with --prune)" if d.is_pruning and not ctx.out.as_json else str(d.change),
+            "change": f"({d.change}, with --prune)"
+            if d.is_pruning and not ctx.out.as_json
+            else str(d.change),
             "what": d.what,
             "name": d.name,
             "tenant_id": d.tenant_id,

@@ -65,9 +65,7 @@ def _chosen(file: ScheduleFile, tenants: Mapping[str, Tenant]) -> list[Tenant]:
         tenant
         for tenant in tenants.values()
         if tenant.instance_id
-        and (
-            file.all_tenants or tenant.tenant in file.tenants or not set(file.tags).isdisjoint(tenant.tags)
-        )
+        and (file.all_tenants or tenant.tenant in file.tenants or not set(file.tags).isdisjoint(tenant.tags))
     ]
     if file.tags and not wanted:
         raise NotFound(f"no tenant with an AMC instance has the tag '{', '.join(file.tags)}'")

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from bench import loads, schedules, small_costs
+from bench import executions, loads, queryable, schedules, small_costs
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -24,6 +24,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="which; all by default")
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the big file")
     parser.add_argument("--files", type=int, default=10_000, help="small files")
+    parser.add_argument("--each", type=int, default=100, help="executions of each of 40 tenants")
+    parser.add_argument("--full", action="store_true", help="the whole day's work, not a part of it")
     parser.add_argument("--repeat", type=int, default=3, help="counted pairs of each comparison")
     parser.add_argument("--folder", type=Path, help="where data and workspaces go; kept, and used again")
     asked = parser.parse_args()
@@ -37,6 +39,13 @@ def main() -> None:
             "small_files": lambda: loads.small_files(folder, files=asked.files, repeat=asked.repeat),
             "one_partition": lambda: loads.one_partition(folder, rows=asked.rows, repeat=asked.repeat),
             "thirty_dates": lambda: loads.thirty_dates(folder, rows=asked.rows, repeat=asked.repeat),
+            "ticks": lambda: schedules.ticks(folder, schedules=2000, repeat=5),
+            "next_fire": lambda: schedules.next_fire(repeat=1000),
+            "executions": lambda: executions.in_flight(
+                folder, tenants=40, each=asked.each, repeat=asked.repeat
+            ),
+            "day": lambda: executions.a_day(folder, tenants=40, runs=22_000 if asked.full else 2_000),
+            "queryable": lambda: queryable.queryable(folder, executions=100),
         }
         if unknown := set(asked.names) - set(known):
             parser.error(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(known)}")

@@ -43,7 +43,9 @@ def in_flight(folder: Path, *, tenants: int, each: int, repeat: int = 1) -> list
     home = folder / "executions"
     template(home, tenants=tenants, each=each)
     return [
-        _side_by_side(home, f"{tenants * each} executions, sandbox {where}", is_served=is_served, repeat=repeat)
+        _side_by_side(
+            home, f"{tenants * each} executions, sandbox {where}", is_served=is_served, repeat=repeat
+        )
         for where, is_served in (("in the process", False), ("over HTTP", True))
     ]
 

@@ -7,11 +7,12 @@ import inspect
 import re
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, datetime, timedelta
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -25,12 +26,23 @@ from amci.lake.dataset import CsvSettings, Dataset, JsonSettings, LimitSettings
 from amci.lake.pii import PiiHash
 from amci.lake.quality import AcceptedValues, QualityRule, Range, RowCount
 from amci.scheduler.config import ScheduleFile, WindowFile
+from amci.tenants.marketplaces import MARKETPLACES
 from amci.tenants.model import Tenant
+from amci.workflows.datatypes import DataType
 from amci.workflows.definition import InputParameter, WindowSpec, Workflow
 from amci.workspace import Workspace
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PLAIN: dict[Any, str] = {
+    str: "text",
+    bool: "`true`, `false`",
+    int: "number",
+    float: "number",
+    timedelta: "duration",
+    date: "date",
+    datetime: "time",
+}
 #: By this a size is told from other whole numbers.
 _IS_SIZE = get_args(Size)[1]
 
@@ -88,20 +100,28 @@ def _type(field: FieldInfo) -> str:
 
 def _named(annotation: Any) -> str:
     """A type as somebody who writes YAML would say it."""
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return _plain(annotation)
     arguments = [a for a in get_args(annotation) if a is not type(None) and a is not Ellipsis]
     origin = get_origin(annotation)
     if origin is Literal:
-        return ", ".join(f"`{value}`" for value in arguments)
+        return _words(arguments)
     if origin is tuple:
         return f"list of {_named(arguments[0])}"
     if origin is dict:
         return f"mapping of {_named(arguments[0])} to {_named(arguments[1])}"
-    if arguments:
-        return " or ".join(dict.fromkeys(_named(a) for a in arguments))
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-    plain = {str: "text", bool: "`true`, `false`", int: "number", float: "number", timedelta: "duration"}
-    return plain.get(annotation, getattr(annotation, "__name__", "value"))
+    kinds = arguments[:1] if origin is Annotated else arguments
+    return " or ".join(dict.fromkeys(_named(a) for a in kinds)) or "value"
+
+
+def _plain(of: type) -> str:
+    if issubclass(of, BaseModel):
+        return f"[{of.__name__}](#{of.__name__.lower()})"
+    return _words(of) if issubclass(of, StrEnum) else _PLAIN.get(of, "value")
+
+
+def _words(values: Iterable[Any]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
 
 
 def _default(field: FieldInfo) -> str:
@@ -119,11 +139,25 @@ def _default(field: FieldInfo) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
+def _parameter_types() -> str:
+    return f"{_words(DataType)}."
+
+
+def _marketplaces() -> str:
+    regions: dict[str, list[str]] = {}
+    for found in MARKETPLACES.values():
+        regions.setdefault(found.region, []).append(f"{found.country} `{found.marketplace_id}`")
+    return _table(["region", "marketplaces"], [[f"`{r}`", ", ".join(m)] for r, m in regions.items()])
+
+
 def _duration(value: timedelta) -> str:
     seconds = value.total_seconds()
-    if seconds < 1:
+    if 0 < seconds < 1:
         return f"{seconds * 1000:g}ms"
-    return f"{seconds / 60:g}m" if seconds % 60 == 0 else f"{seconds:g}s"
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds:g}s"
 
 
 def _size(value: int) -> str:
@@ -203,6 +237,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
             *(LimitSettings, PiiHash, QualityRule, Range, AcceptedValues, RowCount),
         )
     },
+    "parameter types": _parameter_types,
+    "marketplaces": _marketplaces,
     "commands": _cli,
     "run moves": _run_moves,
     "modules": _modules,

@@ -12,6 +12,7 @@ from amci.lake.landing import Root, Settling, nameable, scan
 from amci.lake.lines import light_run, tenant_id
 from amci.lake.objects import Known, Landed, ObjectStore, Quarantined
 from amci.lake.router import Route, Router
+from amci.lake.sidecar import story
 from amci.run import NewRun
 from amci.runs import RunStore
 from amci.state import State
@@ -162,7 +163,8 @@ class Ingest:
                     )
                     continue
                 object_id, version = self._objects.record(file, route.dataset.dataset, tenant_id(route))
-                runs.append(light_run(file.root, file.key, object_id, version, route))
+                came_with = story(self._roots[file.root].path_of(file.key))
+                runs.append(light_run(file.root, file.key, object_id, version, route, story=came_with))
             self._objects.quarantine(unroutable)
             self._runs.create(runs)
         return Found(new=len(unroutable) + len(runs), unroutable=len(unroutable))

@@ -10,15 +10,20 @@ from amci.lake.router import Route
 from amci.run import NewRun, Run
 
 
-def light_run(root: str, key: str, object_id: int, version: int, route: Route, *, again: str = "") -> NewRun:
-    """The run that reads one version of an object; `again` sets a repeated one apart from the first."""
+def light_run(
+    root: str, key: str, object_id: int, version: int, route: Route, *, again: str = "", story: str = ""
+) -> NewRun:
+    """The run that reads one version of an object; `again` sets a repeated one apart from the first.
+
+    `story` is the correlation id of what brought the object here; where nothing is known, a story begins.
+    """
     return NewRun(
         idempotency_key=f"light:{root}/{key}@{version}{again}",
         kind="light",
         tenant_id=tenant_id(route),
         lock_key=f"object:{object_id}",
         batch_key=route.dataset.dataset,
-        correlation_id=new_id(),
+        correlation_id=story or new_id(),
         payload={"object_id": object_id, "version": version, "again": again},
     )
 

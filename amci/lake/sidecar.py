@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,20 @@ _log = log.get("sidecar")
 
 def origin(path: Path) -> dict[str, str]:
     """The fields of `path`'s sidecar that the catalogue takes; empty where there is none that can be read."""
+    return _said(path, (*TEXTS, *MOMENTS))
+
+
+def story(path: Path) -> str:
+    """The correlation id of the run that brought a raw file here; empty where nothing says so."""
+    return _said(path, ("correlation_id",)).get("correlation_id", "")
+
+
+def _said(path: Path, names: Sequence[str]) -> dict[str, str]:
     try:
         document = json.loads(sidecar_of(path).read_bytes())
         if not isinstance(document, dict):
             raise TypeError("not a mapping")  # noqa: TRY301 - said once, below
-        return {name: text for name in (*TEXTS, *MOMENTS) if (text := _text(name, document))}
+        return {name: text for name in names if (text := _text(name, document))}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:

@@ -12,7 +12,7 @@ from amci.sandbox.document import is_true
 from amci.sandbox.errors import CompileError, QueryFailed, not_compiled
 from amci.sandbox.firing import fire_due
 from amci.sandbox.lifecycle import Move, moves
-from amci.sandbox.moments import from_micros, micros, span
+from amci.sandbox.moments import NEVER, from_micros, micros, span
 from amci.sandbox.windows import Window
 
 
@@ -22,17 +22,27 @@ class Advancing:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._since = 0
+        backend.store.do("wake_all")
 
     def advance(self) -> None:
         """Do what is due. Nothing is written where nothing is."""
         backend, now = self._backend, micros(self._backend.clock.now())
         fire_due(backend, now)
-        live = [row["instance_id"] for row in backend.store.rows("live_instances")]
-        for instance_id in live:
+        for queue in backend.store.rows("due_queues", now=now):
             with backend.store.changing():
-                for move in self._moves(instance_id, now):
-                    self._make(move)
+                self._advance(queue["instance_id"], now)
         self._since = now
+
+    def _advance(self, instance_id: str, now: int) -> None:
+        for move in self._moves(instance_id, now):
+            self._make(move)
+        self._backend.store.do(
+            "rest",
+            instance_id=instance_id,
+            slots=self._backend.options.slots,
+            pending=span(self._backend.options.pending),
+            never=NEVER,
+        )
 
     def _moves(self, instance_id: str, now: int) -> list[Move]:
         store, options = self._backend.store, self._backend.options

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from amci.clock import Clock
 from amci.sandbox.faults import Fault
@@ -21,6 +22,8 @@ class Backend:
     queries: Queries
     key: bytes  #: signs download links
     fault: Fault | None = None  #: what the present request meets
+    #: executions as they were last shown: (seq, status, whether with the workflow)
+    documents: dict[tuple[int, str, bool], dict[str, Any]] = field(default_factory=dict)
 
     def meets(self, kind: str) -> bool:
         """Whether the present request meets this fault."""

@@ -14,11 +14,10 @@ from amci.sandbox.definitions import definition_of
 from amci.sandbox.document import document
 from amci.sandbox.errors import bad, missing
 from amci.sandbox.messages import Request, Response, page
-from amci.sandbox.moments import BadMoment, micros, read, zone
+from amci.sandbox.moments import NEVER, BadMoment, micros, read, span, zone
 from amci.sandbox.paging import cut, number_after, token
 from amci.sandbox.windows import Window, resolve
 
-_LAST = 2**62
 _SHORTEST, _LONGEST = 900, 86400  #: workflowExecutionTimeoutSeconds
 
 
@@ -71,6 +70,9 @@ def add(
             window_end=micros(window.end),
             schedule=schedule,
         )
+        backend.store.do(
+            "wake", instance_id=instance_id, at=micros(created_at) + span(backend.options.pending)
+        )
         return row_of(backend, instance_id, execution_id)
 
 
@@ -94,9 +96,9 @@ def listed(backend: Backend, request: Request) -> Response:
         f"{name}_oldest_first" if is_ascending else name,
         instance_id=request.instance.instance_id,
         workflow_id=query.get("workflowId"),
-        after=number_after(query.get("nextToken"), 0 if is_ascending else _LAST),
+        after=number_after(query.get("nextToken"), 0 if is_ascending else NEVER),
         since=_moment(request, "minCreationTime", 0),
-        until=_moment(request, "maxCreationTime", _LAST),
+        until=_moment(request, "maxCreationTime", NEVER),
         is_with_cancelled=int(_is_true(request, "includeCancelled")),
         limit=limit + 1,
     )
@@ -114,12 +116,12 @@ def change(backend: Backend, request: Request) -> Response:
         return Response(document={})
     if status != "CANCELLED":
         raise bad(f"Invalid status {status}: an execution can only be changed to CANCELLED.")
-    cancelled = backend.store.do(
-        "cancel",
-        instance_id=row["instance_id"],
-        workflow_execution_id=row["workflow_execution_id"],
-        now=micros(request.now),
-    )
+    now = micros(request.now)
+    with backend.store.changing():
+        name = {key: row[key] for key in ("instance_id", "workflow_execution_id")}
+        cancelled = backend.store.do("cancel", now=now, **name)
+        # its slot is free
+        backend.store.do("wake", instance_id=row["instance_id"], at=now)
     if not cancelled:
         status = row_of(backend, row["instance_id"], row["workflow_execution_id"])["status"]
         raise bad(f"Execution with ID {row['workflow_execution_id']} cannot be cancelled: it is {status}.")
@@ -129,8 +131,10 @@ def change(backend: Backend, request: Request) -> Response:
 def delete(backend: Backend, request: Request) -> Response:
     """DELETE /workflowExecutions/{id}."""
     row = _asked_for(backend, request)
-    name = row["workflow_execution_id"]
-    backend.store.do("delete_execution", instance_id=row["instance_id"], workflow_execution_id=name)
+    with backend.store.changing():
+        name = row["workflow_execution_id"]
+        backend.store.do("delete_execution", instance_id=row["instance_id"], workflow_execution_id=name)
+        backend.store.do("wake", instance_id=row["instance_id"], at=micros(request.now))
     return Response(document={})
 
 

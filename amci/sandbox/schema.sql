@@ -48,8 +48,8 @@ CREATE TABLE IF NOT EXISTS executions (
   result_id    TEXT,
   delivered    TEXT             -- key in the bucket
 ) STRICT;
-CREATE INDEX IF NOT EXISTS executions_live ON executions (instance_id, status, seq)
-  WHERE status IN ('PENDING', 'RUNNING');
+CREATE INDEX IF NOT EXISTS executions_pending ON executions (instance_id, seq) WHERE status = 'PENDING';
+CREATE INDEX IF NOT EXISTS executions_running ON executions (instance_id, ends_at) WHERE status = 'RUNNING';
 CREATE INDEX IF NOT EXISTS executions_by_instance ON executions (instance_id, seq);
 CREATE INDEX IF NOT EXISTS executions_by_workflow ON executions (instance_id, workflow_id, seq);
 
@@ -59,3 +59,7 @@ CREATE TABLE IF NOT EXISTS results (
   columns   TEXT NOT NULL,
   rows      INTEGER NOT NULL
 ) STRICT;
+
+-- When something may next happen to an instance's executions.
+CREATE TABLE IF NOT EXISTS queues (instance_id TEXT PRIMARY KEY, next_at INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS queues_due ON queues (next_at);

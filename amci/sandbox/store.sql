@@ -80,15 +80,35 @@ SELECT * FROM executions
    AND created_at BETWEEN :since AND :until AND (status <> 'CANCELLED' OR :is_with_cancelled)
  ORDER BY seq LIMIT :limit;
 
--- name: live_instances
-SELECT DISTINCT instance_id FROM executions WHERE status IN ('PENDING', 'RUNNING') AND is_stuck = 0;
+-- name: wake
+-- Look at an instance no later than `at`.
+INSERT INTO queues (instance_id, next_at) VALUES (:instance_id, :at)
+ON CONFLICT (instance_id) DO UPDATE SET next_at = min(next_at, excluded.next_at);
+
+-- name: wake_all
+-- Delays may be other ones than when the file was last open.
+UPDATE queues SET next_at = 0;
+
+-- name: due_queues
+SELECT instance_id FROM queues WHERE next_at <= :now;
+
+-- name: rest
+-- Look again when the first of those that run may end, or, where a slot is free, the first that waits may start.
+UPDATE queues SET next_at = min(
+    coalesce((SELECT min(ends_at) FROM executions WHERE instance_id = :instance_id AND status = 'RUNNING'), :never),
+    CASE WHEN :slots > (SELECT count(*) FROM executions WHERE instance_id = :instance_id AND status = 'RUNNING')
+         THEN coalesce((SELECT created_at FROM executions INDEXED BY executions_pending
+                        WHERE instance_id = :instance_id AND status = 'PENDING' AND is_stuck = 0
+                        ORDER BY seq LIMIT 1) + :pending, :never)
+         ELSE :never END)
+ WHERE instance_id = :instance_id;
 
 -- name: running
 SELECT seq, ends_at FROM executions
  WHERE instance_id = :instance_id AND status = 'RUNNING' ORDER BY ends_at, seq;
 
 -- name: pending
-SELECT seq, created_at FROM executions
+SELECT seq, created_at FROM executions INDEXED BY executions_pending
  WHERE instance_id = :instance_id AND status = 'PENDING' AND is_stuck = 0 AND created_at <= :ready ORDER BY seq;
 
 -- name: execution_by_seq

@@ -138,7 +138,8 @@ def _unix(text: str) -> Expression:
         croniter.expand(text)
     except CroniterError as error:
         raise UsageError(
-            f"'{text[:40]}' is no Unix cron", hint="EventBridge's own forms stand inside cron(…), with six fields"
+            f"'{text[:40]}' is no Unix cron",
+            hint="EventBridge's own forms stand inside cron(…), with six fields",
         ) from error
     return expression
 

@@ -7,19 +7,19 @@ from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 
-from amci.clock import Clock, moment
-from amci.config import AmcSettings
+from amci.clock import moment
 from amci.errors import AmciError, NotFound, RemoteError, StorageError, UsageError
 from amci.run import Failed, Outcome, Run
 from amci.tenants.model import Tenant
 from amci.workflows.client import AmcClient
 from amci.workflows.definition import Workflow
-from amci.workflows.executions import ExecutionStore, Tracked
+from amci.workflows.executions import Tracked
 from amci.workflows.likeness import recognisable
 from amci.workflows.lines import request_document, request_from
 from amci.workflows.looking import look
 from amci.workflows.model import ExecutionStatus
 from amci.workflows.resolving import resolved
+from amci.workflows.shared import Shared
 from amci.workflows.steps import GONE, Steps, Work
 
 
@@ -31,26 +31,20 @@ class ExecuteHandler:
 
     def __init__(
         self,
+        shared: Shared,
         *,
-        executions: ExecutionStore,
-        clients: Callable[[Tenant], AmcClient],
-        tenants: Mapping[str, Tenant],
         workflows: Mapping[str, Workflow],
         folder_of: Callable[[Tenant], Path],
-        settings: AmcSettings,
-        clock: Clock,
         batch: int = 200,
     ) -> None:
         """`folder_of`: where a tenant's results are put, the folder that holds its `workflow=…` folders."""
         self.batch = batch
-        self._executions = executions
-        self._clients = clients
-        self._tenants = tenants
+        self._executions = shared.executions
+        self._clients = shared.clients
+        self._tenants = shared.tenants
         self._workflows = workflows
-        self._settings = settings
-        self._steps = Steps(
-            executions=executions, workflows=workflows, folder_of=folder_of, settings=settings, clock=clock
-        )
+        self._settings = shared.settings
+        self._steps = Steps(shared, workflows=workflows, folder_of=folder_of)
 
     def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         """One step of each run: run_id → outcome."""

@@ -110,12 +110,6 @@ def lagged(window: TimeWindow, lag: timedelta, at: datetime) -> TimeWindow:
     )
 
 
-def columns_of(request: ExecutionRequest) -> set[str]:
-    """The columns of a row that a request takes values from."""
-    texts = [request.window.start, request.window.end, *request.parameter_values.values()]
-    return {text[1:] for text in texts if _is_column(text)}
-
-
 def content_key(tenant: Tenant, request: ExecutionRequest, schedule: str, again: str = "") -> str:
     """The key of a run that is to happen once for what it asks."""
     asked = [tenant.tenant, tenant.instance_id, schedule, request_document(request), again]

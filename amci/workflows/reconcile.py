@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from amci.clock import Clock, timestamp
-from amci.config import AmcSettings
+from amci.clock import timestamp
 from amci.errors import AmciError, NotFound, StorageError
 from amci.run import Done, Failed, NewRun, Outcome, Run
 from amci.tenants.model import Tenant
 from amci.workflows.client import AmcClient
-from amci.workflows.executions import ExecutionStore, Tracked
+from amci.workflows.executions import Tracked
 from amci.workflows.model import Execution, ExecutionStatus
+from amci.workflows.shared import Shared
 
 RECONCILE = "reconcile"
 
@@ -35,20 +35,12 @@ class ReconcileHandler:
     batch = 1
     threads = 1
 
-    def __init__(
-        self,
-        *,
-        executions: ExecutionStore,
-        clients: Callable[[Tenant], AmcClient],
-        tenants: Mapping[str, Tenant],
-        settings: AmcSettings,
-        clock: Clock,
-    ) -> None:
-        self._executions = executions
-        self._clients = clients
-        self._tenants = tenants
-        self._settings = settings
-        self._clock = clock
+    def __init__(self, shared: Shared) -> None:
+        self._executions = shared.executions
+        self._clients = shared.clients
+        self._tenants = shared.tenants
+        self._settings = shared.settings
+        self._clock = shared.clock
 
     def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         """run_id → outcome, with counts in the result."""

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 from amci.clock import timestamp
-from amci.errors import DataError, Refused
+from amci.errors import DataError, Refused, Unavailable
 from amci.files import fault_point, replacing, storage_errors, write_bytes
-from amci.layout import ResultName
+from amci.layout import ResultName, sidecar_of
 from amci.tenants.model import Tenant
 from amci.workflows.client import AmcClient
 from amci.workflows.executions import Tracked
@@ -50,13 +50,6 @@ def path_of(row: Tracked) -> str:
     return f"workflow={row.name}/schedule={row.schedule}/{name}"
 
 
-def key_of(folder: Path, tenant: Tenant, row: Tracked) -> str:
-    """The key of the result below its root; those in a tenant's own root begin with `workflow=`."""
-    own = Path(tenant.raw).parts if tenant.raw else ()
-    is_own = bool(own) and folder.parts[-len(own) :] == own
-    return path_of(row) if is_own else f"{tenant.tenant}/{path_of(row)}"
-
-
 def deliver(
     client: AmcClient, folder: Path, tenant: Tenant, row: Tracked, about: Mapping[str, Any]
 ) -> Delivered:
@@ -65,9 +58,10 @@ def deliver(
     The note `.<name>.meta.json` is written first, so that whoever meets the CSV finds it. Raises RemoteError,
     StorageError, and DataError where the files of one result have different headers.
     """
-    key = key_of(folder, tenant, row)
+    # Also in a root of the tenant's own, keys begin with the tenant.
+    key = f"{tenant.tenant}/{path_of(row)}"
     path = folder / path_of(row)
-    note = path.with_name(f".{path.name}.meta.json")
+    note = sidecar_of(path)
     if path.exists() and note.exists():
         known = json.loads(note.read_bytes())
         return Delivered(key=key, rows=known["rows"], bytes=known["bytes"])
@@ -137,14 +131,17 @@ def _merged(client: AmcClient, links: Downloads, part: Path) -> tuple[int, list[
             with _file(client, url, part.parent) as file:
                 header, more = _append(file, out, header, number)
                 rows += more
+    if not header:
+        # A result without rows has its header all the same (amc-api 2.3).
+        raise Unavailable("AMC's file of the result came empty", hint="amci fetches it again")
     return rows, [_metadata(client, url, part.parent) for url in links.metadata_urls]
 
 
 @contextmanager
 def _file(client: AmcClient, url: str, folder: Path) -> Iterator[IO[bytes]]:
     """A file of AMC's, read to its end and rewound."""
-    with SpooledTemporaryFile(max_size=_IN_MEMORY, dir=folder) as file:
-        client.fetch(url, file)  # type: ignore[arg-type]  # it writes and nothing else
+    with SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(folder)) as file:
+        client.fetch(url, cast("BinaryIO", file))
         file.seek(0)
         yield file
 

@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from amci.clock import Clock
-from amci.config import AmcSettings
 from amci.errors import (
     AmciError,
     ExecutionFailed,
@@ -31,11 +29,12 @@ from amci.workflows.adopt import adopted
 from amci.workflows.circuit import CircuitOpen
 from amci.workflows.client import AmcClient
 from amci.workflows.definition import Workflow
-from amci.workflows.executions import ExecutionStore, Go, Tracked
+from amci.workflows.executions import Go, Tracked
 from amci.workflows.lines import request_from
 from amci.workflows.looking import Seen
 from amci.workflows.model import Execution, ExecutionStatus
 from amci.workflows.resolving import sql_hash_of
+from amci.workflows.shared import Shared
 
 GONE = "AMC does not know the execution any more"
 _NO_RESULT = "AMC does not hand out its result"
@@ -60,19 +59,13 @@ class Steps:
     """What is done next about an execution."""
 
     def __init__(
-        self,
-        *,
-        executions: ExecutionStore,
-        workflows: Mapping[str, Workflow],
-        folder_of: Callable[[Tenant], Path],
-        settings: AmcSettings,
-        clock: Clock,
+        self, shared: Shared, *, workflows: Mapping[str, Workflow], folder_of: Callable[[Tenant], Path]
     ) -> None:
-        self._executions = executions
+        self._executions = shared.executions
         self._workflows = workflows
         self._folder_of = folder_of
-        self._settings = settings
-        self._clock = clock
+        self._settings = shared.settings
+        self._clock = shared.clock
 
     def advance(self, work: Work, seen: Seen) -> Outcome:
         """The next step; `seen` is how the execution stands in AMC, where AMC was asked."""
@@ -195,17 +188,17 @@ class Steps:
             return self._followed(replace(work, row=row))
         now = self._clock.now()
         if now >= self._deadline(row) + self._grace:
-            return Failed(self._too_long(row, "and AMC did not cancel it"))
+            return Failed(self._too_long(row, "and AMC did not cancel it"), _result(row))
         return Snooze(now + self._settings.poll_first, "AMC: to be cancelled", keeps_slot=True)
 
     def _ended(self, row: Tracked) -> Outcome:
         """What an execution that did not succeed means for its run."""
         if row.status is ExecutionStatus.CANCELLED:
             if row.changed_at >= self._deadline(row):
-                return Failed(self._too_long(row, "and was cancelled"))
+                return Failed(self._too_long(row, "and was cancelled"), _result(row))
             return Skipped("cancelled in AMC")
         hint = f"mend the workflow or its parameters, then `amci redrive {row.run_id}`"
-        return Failed(ExecutionFailed(str(row.status), row.status_reason, hint=hint))
+        return Failed(ExecutionFailed(str(row.status), row.status_reason, hint=hint), _result(row))
 
     def _too_long(self, row: Tracked, then: str) -> ExecutionFailed:
         hours = self._settings.deadline / timedelta(hours=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -62,38 +62,6 @@ def _check_order(start: datetime, end: datetime) -> None:
             f"the time window starts at {start.isoformat()} and ends at {end.isoformat()}",
             hint="the end is exclusive and has to come after the start",
         )
-
-
-def utc_bounds(window: TimeWindow, at: datetime) -> tuple[datetime, datetime] | None:
-    """Start and exclusive end in UTC as of `at`; None for ALL, which is all that AMC still has.
-
-    For relative windows it is the sandbox's rule: they end at the last midnight of the zone that is 48 hours ago.
-    AMC itself says only "likely to have data". Raises UsageError as `resolve` does.
-    """
-    concrete = resolve(window, at)
-    zone = dates.time_zone(window.time_zone)
-    if concrete.start and concrete.end:
-        start, end = (datetime.fromisoformat(text) for text in (concrete.start, concrete.end))
-    elif concrete.type is WindowType.ALL:
-        return None
-    else:
-        start, end = (datetime.combine(day, time()) for day in _relative(concrete.type, at, zone))
-    return start.replace(tzinfo=zone).astimezone(UTC), end.replace(tzinfo=zone).astimezone(UTC)
-
-
-def _relative(kind: WindowType, at: datetime, zone: ZoneInfo) -> tuple[date, date]:
-    """First and exclusive last day of a relative window."""
-    latest = (at - FRESHNESS).astimezone(zone).date()
-    today = at.astimezone(zone).date()
-    if kind is WindowType.MOST_RECENT_DAY:
-        return latest - timedelta(days=1), latest
-    if kind is WindowType.MOST_RECENT_WEEK:
-        return latest - timedelta(days=7), latest
-    if kind is WindowType.PREVIOUS_MONTH:
-        return dates.first_of_month(today, -1), dates.first_of_month(today)
-    # On the first days of a month nothing of it is complete yet; the window is then empty at its start.
-    start = dates.first_of_month(today)
-    return start, max(start, latest)
 
 
 def tumbling(

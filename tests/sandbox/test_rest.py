@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -105,16 +106,21 @@ def _served(tmp_path: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
+def _said(process: subprocess.Popen[str]) -> Any:
+    """The JSON it prints first."""
+    assert process.stdout
+    text = ""
+    while not text.endswith("\n}\n"):
+        line = process.stdout.readline()
+        assert line, process.stderr.read() if process.stderr else ""
+        text += line
+    return json.loads(text)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_says_where_it_answers_and_ends_when_it_is_asked_to(tmp_path: Path, number: int) -> None:
     with _served(tmp_path, "--directory", str(tmp_path / "kept"), "--fault", "error,status=503") as process:
-        assert process.stdout
-        text = ""
-        while not text.endswith("\n}\n"):
-            line = process.stdout.readline()
-            assert line, process.stderr.read() if process.stderr else ""
-            text += line
-        about = json.loads(text)
+        about = _said(process)
         first = httpx.post(about["environment"]["AMC_TOKEN_URL"], data=FORM)
         second = httpx.post(about["environment"]["AMC_TOKEN_URL"], data=FORM)
         process.send_signal(number)
@@ -122,6 +128,19 @@ def test_serve_says_where_it_answers_and_ends_when_it_is_asked_to(tmp_path: Path
     assert (first.status_code, second.status_code) == (503, 200)
     assert about["instances"][0]["instance_id"] == about["environment"]["AMC_INSTANCE_ID"] == "amcsandbox1"
     assert (tmp_path / "kept" / "sandbox.db").exists()
+
+
+def test_in_a_workspace_it_answers_for_the_instances_of_its_tenants(site: Any) -> None:
+    site.configure(
+        "tenants/acme.yaml",
+        "tenant: acme\ninstance_id: amcacme\nadvertiser_id: ENTITYACME\nmarketplace_id: ATVPDKIKX0DER\n",
+    )
+    with _served(site.workspace.home) as process:
+        about = _said(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    assert [entry["instance_id"] for entry in about["instances"]] == ["amcacme"]
+    assert (site.workspace.sandbox / "sandbox.db").exists()
 
 
 def test_opening_the_sandbox_does_not_import_duckdb(tmp_path: Path) -> None:

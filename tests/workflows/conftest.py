@@ -30,6 +30,7 @@ from amci.workflows.executions import ExecutionStore, Tracked
 from amci.workflows.lines import execute_run
 from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
 from amci.workflows.reconcile import ReconcileHandler
+from amci.workflows.shared import Shared
 from amci.workflows.transport import InProcess
 
 MARKETPLACE = "ATVPDKIKX0DER"
@@ -112,17 +113,17 @@ class Desk:
         return self.connections.client(self.tenants[name])
 
     def handlers(self) -> list[Any]:
-        common = {
-            "executions": self.executions,
-            "clients": self.connections.client,
-            "tenants": self.tenants,
-            "settings": self.settings,
-            "clock": self.clock,
-        }
+        shared = Shared(
+            executions=self.executions,
+            clients=self.connections.client,
+            tenants=self.tenants,
+            settings=self.settings,
+            clock=self.clock,
+        )
         return [
-            ExecuteHandler(**common, workflows=self.workflows, folder_of=lambda t: self.raw / t.tenant),
-            CancelHandler(**common),
-            ReconcileHandler(**common),
+            ExecuteHandler(shared, workflows=self.workflows, folder_of=lambda t: self.raw / t.tenant),
+            CancelHandler(shared),
+            ReconcileHandler(shared),
         ]
 
     def work(self) -> None:

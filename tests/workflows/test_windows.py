@@ -10,7 +10,7 @@ import pytest
 from amci.errors import UsageError
 from amci.workflows import windows
 from amci.workflows.model import TimeWindow, WindowType
-from amci.workflows.windows import nearest_hour, resolve, sliding, tumbling, utc_bounds
+from amci.workflows.windows import nearest_hour, resolve, sliding, tumbling
 
 AT = datetime(2026, 11, 3, 3, 30, tzinfo=UTC)
 RELATIVE = [kind for kind in WindowType if kind is not WindowType.EXPLICIT]
@@ -82,7 +82,7 @@ def test_an_explicit_window_becomes_the_local_texts_amc_wants(
     ],
 )
 def test_a_window_that_makes_no_sense_is_refused(window: TimeWindow, says: str) -> None:
-    for judge in (lambda: windows.check(window), lambda: resolve(window, AT), lambda: utc_bounds(window, AT)):
+    for judge in (lambda: windows.check(window), lambda: resolve(window, AT)):
         with pytest.raises(UsageError, match=says) as refused:
             judge()
         assert refused.value.hint
@@ -101,45 +101,6 @@ def test_a_relative_window_stays_relative(kind: WindowType) -> None:
     window = TimeWindow(type=kind, time_zone="Europe/Berlin")
     assert resolve(window, AT) == window
     assert resolve(replace(window, start="", end=""), AT) == window
-
-
-@pytest.mark.parametrize(
-    ("window", "expected"),
-    [
-        (TimeWindow(), ("2026-10-31T00:00", "2026-11-01T00:00")),
-        (TimeWindow(type=WindowType.MOST_RECENT_WEEK), ("2026-10-25T00:00", "2026-11-01T00:00")),
-        (TimeWindow(type=WindowType.CURRENT_MONTH), ("2026-11-01T00:00", "2026-11-01T00:00")),
-        (TimeWindow(type=WindowType.PREVIOUS_MONTH), ("2026-10-01T00:00", "2026-11-01T00:00")),
-        # 48 hours ago it was still October 31 in New York, and the clocks went back on November 1.
-        (TimeWindow(time_zone="America/New_York"), ("2026-10-30T04:00", "2026-10-31T04:00")),
-        (
-            TimeWindow(type=WindowType.PREVIOUS_MONTH, time_zone="America/New_York"),
-            ("2026-10-01T04:00", "2026-11-01T04:00"),
-        ),
-        (
-            TimeWindow(type=WindowType.CURRENT_MONTH, time_zone="America/New_York"),
-            ("2026-11-01T04:00", "2026-11-01T04:00"),
-        ),
-        (explicit("2026-10-25", "2026-10-26", "Europe/Berlin"), ("2026-10-24T22:00", "2026-10-25T23:00")),
-        (
-            explicit("2026-10-25T00:00:00Z", "2026-10-26T00:00:00Z", "Asia/Kolkata"),
-            ("2026-10-25T00:00", "2026-10-26T00:00"),
-        ),
-        (explicit("TODAY(-1)", "TODAY()"), ("2026-11-02T00:00", "2026-11-03T00:00")),
-    ],
-)
-def test_bounds_are_the_window_in_utc(window: TimeWindow, expected: tuple[str, str]) -> None:
-    found = utc_bounds(window, AT)
-    assert found == tuple(datetime.fromisoformat(f"{text}+00:00") for text in expected)
-
-
-def test_the_current_month_ends_where_data_are_complete() -> None:
-    found = utc_bounds(TimeWindow(type=WindowType.CURRENT_MONTH), datetime(2026, 11, 20, 5, tzinfo=UTC))
-    assert found == (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 18, tzinfo=UTC))
-
-
-def test_all_has_no_bounds() -> None:
-    assert utc_bounds(TimeWindow(type=WindowType.ALL), AT) is None
 
 
 def cut(generated: Any) -> list[tuple[str, str]]:
@@ -168,11 +129,7 @@ def test_windows_carry_their_zone_and_local_times_also_over_a_change_of_the_cloc
     found = list(tumbling("2026-10-24T06:00:00", "2026-10-26T06:00:00", "1d", "Europe/Berlin"))
     assert [w.start for w in found] == ["2026-10-24T06:00:00", "2026-10-25T06:00:00"]
     assert {w.time_zone for w in found} == {"Europe/Berlin"}
-    first, second = (utc_bounds(w, AT) for w in found)
-    assert first
-    assert second
-    assert first[1] == second[0]
-    assert (first[1] - first[0]).total_seconds() == 25 * 3600
+    assert [w.end for w in found] == ["2026-10-25T06:00:00", "2026-10-26T06:00:00"]
 
 
 def test_sliding_windows_overlap_or_leave_gaps() -> None:

@@ -1,0 +1,67 @@
+"""The sandbox's own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amci.errors import StorageError
+from amci.sandbox.store import Store
+
+NUMBERS = dict.fromkeys(("now", "ready", "after", "since", "until", "limit", "slots", "pending", "never"), 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("due_queues", "queues_due"),
+        ("due_schedule", "schedules_due"),
+        ("running", "executions_running"),
+        ("pending", "executions_pending"),
+        ("rest", "executions_pending"),
+        ("rest", "executions_running"),
+        ("executions", "executions_by_instance"),
+        ("executions_of_workflow", "executions_by_workflow"),
+    ],
+)
+def test_what_is_asked_with_every_request_reads_no_more_than_it_needs(
+    tmp_path: Path, query: str, index: str
+) -> None:
+    store = Store(tmp_path / "sandbox.db")
+    named = {"instance_id": "i", "workflow_id": "w", "is_with_cancelled": 1} | NUMBERS
+    plan = [
+        row["detail"]
+        for row in store._db.execute(f"EXPLAIN QUERY PLAN {store._queries[query]}", named).fetchall()
+    ]
+    store.close()
+    assert any(index in step for step in plan), plan
+    assert not [step for step in plan if step.startswith("SCAN executions")]
+
+
+def _change_and_break(store: Store) -> None:
+    with store.changing():
+        store.do("note", name="a", value="1")
+        with store.changing():
+            store.do("note", name="b", value="2")
+        raise ZeroDivisionError
+
+
+def test_a_change_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sandbox.db")
+    with pytest.raises(ZeroDivisionError):
+        _change_and_break(store)
+    assert store.noted("a", "nothing") == store.noted("b", "nothing") == "nothing"
+    store.close()
+
+
+def test_what_is_noted_first_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sandbox.db")
+    assert [store.noted("key", value) for value in ("one", "two")] == ["one", "one"]
+    store.close()
+
+
+def test_a_file_that_is_none_of_the_sandboxs_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "sandbox.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StorageError, match="not a database"):
+        Store(tmp_path / "sandbox.db")
