@@ -188,15 +188,23 @@ class Engine:
         return self._worker.drain(stop, _PATIENCE)
 
     def finish(
-        self, keys: Collection[str], stop: threading.Event, progress: Callable[[Run], None] | None = None
+        self,
+        keys: Collection[str],
+        stop: threading.Event,
+        progress: Callable[[Run], None] | None = None,
+        *,
+        is_patient: bool = True,
     ) -> None:
-        """Do the runs with these keys, however long they wait, and what follows from them, or until `stop`."""
+        """Do the runs with these keys and what follows from them, or until `stop`.
+
+        However long they wait; or, where not `is_patient`, until each has been tried.
+        """
         left = {run.idempotency_key for run in self.runs.by_keys(keys) if not run.status.is_final}
         tell = progress or self._progress
 
         def see(run: Run) -> None:
             tell(run)
-            if run.status.is_final and run.idempotency_key in left:
+            if (run.status.is_final or not is_patient) and run.idempotency_key in left:
                 left.discard(run.idempotency_key)
                 if not left:
                     stop.set()

@@ -51,7 +51,8 @@ def plan_commands(app: typer.Typer) -> None:
             runs = runs_for(opened, found, prune=prune)
             opened.runs.create(runs)
             settle(opened)
-            done = do_runs(ctx, opened, [run.idempotency_key for run in runs], wait=True)
+            keys = [run.idempotency_key for run in runs]
+            done = do_runs(ctx, opened, keys, wait=True, is_patient=False)
             rows = [
                 {"run_id": r.run_id, "kind": r.kind, "tenant_id": r.tenant_id, "about": _about(r.payload)}
                 | {"status": r.status.value, "reason": r.reason}

@@ -85,26 +85,34 @@ def keep_up(ctx: Context) -> Tally:
         ctx.out.note("config/ has changed and is read again")
 
 
-def do_runs(ctx: Context, opened: Opened, keys: Sequence[str], *, wait: bool) -> list[Run]:
+def do_runs(
+    ctx: Context, opened: Opened, keys: Sequence[str], *, wait: bool, is_patient: bool = True
+) -> list[Run]:
     """The runs with these keys as they stand; with `wait`, when they and what follows from them are done.
 
-    Where another amci is working in this workspace, that one does them and this one looks on.
+    Where another amci is working in this workspace, that one does them and this one looks on. Not `is_patient`:
+    a run that waits for something is left to `amci up`, with its reason.
     """
     if wait and keys:
         with stopping() as stop, ctx.out.progress("working") as tell:
             try:
                 with ctx.engine() as engine:
-                    engine.finish(keys, stop, _counting(tell))
+                    engine.finish(keys, stop, _counting(tell), is_patient=is_patient)
             except WorkspaceBusy:
-                _look_on(opened, keys, stop)
+                _look_on(opened, keys, stop, is_patient=is_patient)
             if stop.is_set():
                 raise typer.Exit(INTERRUPTED)
     return opened.runs.by_keys(keys)
 
 
-def _look_on(opened: Opened, keys: Sequence[str], stop: threading.Event) -> None:
-    """Wait until another process has ended these runs."""
-    while not all(run.status.is_final for run in opened.runs.by_keys(keys)):
+def _look_on(opened: Opened, keys: Sequence[str], stop: threading.Event, *, is_patient: bool) -> None:
+    """Wait until another process has ended these runs, or tried them."""
+
+    def is_done(run: Run) -> bool:
+        is_tried = run.status == "PENDING" and run.claims > 0
+        return run.status.is_final or (is_tried and not is_patient)
+
+    while not all(map(is_done, opened.runs.by_keys(keys))):
         if opened.clock.wait(stop, _LOOK):
             return
 

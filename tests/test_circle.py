@@ -18,6 +18,7 @@ from amci.opened import open_workspace
 from amci.plan import Change, differences, runs_for, settle
 from amci.run import NewRun, RunStatus
 from amci.runs import RunStore
+from amci.tenants.provisioning import provision_run
 from amci.workflows.lines import execute_run
 from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
 
@@ -137,6 +138,18 @@ def test_a_plan_says_whom_it_could_not_ask_and_goes_on_with_the_others(amc: Any)
         found = differences(opened)
     assert {(d.change, d.name) for d in found} == {(Change.UNKNOWN, "acme"), (Change.UNKNOWN, "zoo")}
     assert all(d.says for d in found)
+
+
+def test_what_waits_for_amc_is_left_in_line_with_its_reason_where_nobody_is_patient(amc: Any) -> None:
+    nobody = "mode: sandbox, attempts: 1, sandbox: {url: 'http://127.0.0.1:9'}"
+    amc.settings(SANDBOX.replace("mode: sandbox", nobody))
+    with amc.engine() as engine:
+        new = provision_run(engine.project.tenants["acme"])
+        engine.runs.create([new])
+        engine.finish([new.idempotency_key], threading.Event(), is_patient=False)
+        (run,) = engine.runs.by_keys([new.idempotency_key])
+    assert run.status is RunStatus.PENDING
+    assert "did not answer" in (run.reason or "")
 
 
 def test_a_tenants_own_directory_inside_the_workspace_takes_its_results(amc: Any) -> None:

@@ -141,7 +141,7 @@ def _provision(ctx: Context, opened: Opened, keys: list[str]) -> None:
     from amci.tenants.show import STEP_COLUMNS, step_rows
     from amci.working import do_runs, leave
 
-    done = do_runs(ctx, opened, keys, wait=True)
+    done = do_runs(ctx, opened, keys, wait=True, is_patient=False)
     ctx.out.rows(step_rows(done), STEP_COLUMNS)
     leave(done)
 
