@@ -106,7 +106,10 @@ def status(ctx: Context) -> None:
     from amci.status import overview
 
     report = overview(ctx.workspace)
-    ctx.out.record(report, [f"{name.replace('_', ' ')}: {value}" for name, value in report.items()])
+    lines = [
+        f"{name.replace('_', ' ')}: {'none' if value == '' else value}" for name, value in report.items()
+    ]
+    ctx.out.record(report, lines)
 
 
 @command(app, "doctor", epilog="Example: amci doctor")

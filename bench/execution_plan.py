@@ -11,6 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+#: So many workflows with so many values each: no two requests at one time are equal. The workflows are, so that
+#: the sandbox, which keeps what it has made, has little to do.
+_WORKFLOWS, _VALUES = 10, 10
+#: Executions of a tenant at one time; AMC itself has ten.
+_SLOTS = 100
 _SQL = """\
 SELECT impression_date_utc, campaign, SUM(impressions) AS impressions, SUM(total_cost) / 100000 AS cost
 FROM dsp_impressions
@@ -37,20 +42,24 @@ def template(
     the sandbox works on an execution.
     """
     shutil.rmtree(home, ignore_errors=True)
+    names = [f"reach{n}" for n in range(_WORKFLOWS)]
     made = [_tenant(n) for n in range(1, tenants + 1)]
     for tenant in made:
-        _write(home / "config" / "tenants" / f"{tenant['tenant']}.yaml", tenant | {"slots": each})
-    parameter = {"name": "least", "data_type": "INTEGER"}
-    _write(home / "config" / "workflows" / "reach.yaml", {"input_parameters": [parameter], "sql": _SQL})
+        _write(
+            home / "config" / "tenants" / f"{tenant['tenant']}.yaml",
+            tenant | {"slots": _SLOTS, "shared_workflows": names},
+        )
+    parameter = {"name": "least", "dataType": "INTEGER", "columnType": "DIMENSION"}
+    for name in names:
+        _write(home / "config" / "workflows" / f"{name}.yaml", {"inputParameters": [parameter], "sql": _SQL})
     plan = {
         "tenants": made,
-        "requests": [_request(n) for n in range(1, each + 1)],
-        "workflow": {
-            "workflowId": "reach",
-            "sqlQuery": _SQL,
-            "inputParameters": [{"name": "least", "dataType": "INTEGER", "columnType": "DIMENSION"}],
-        },
-        "slots": tenants * each,
+        "requests": [_request(n) for n in range(each)],
+        "different": [_request(n * _WORKFLOWS) for n in range(_VALUES)],
+        "workflows": [
+            {"workflowId": name, "sqlQuery": _SQL, "inputParameters": [parameter]} for name in names
+        ],
+        "slots": tenants * _SLOTS,
         "pause": pause,
         "longest": longest,
         "running": 0.0,
@@ -92,15 +101,15 @@ def _tenant(number: int) -> dict[str, Any]:
 
 
 def _request(number: int) -> dict[str, Any]:
-    """One that no other is equal to, though all have much the same answer."""
+    """One of those the sandbox has the answers to."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start, end = (f"{today - timedelta(days=days):%Y-%m-%dT%H:%M:%S}" for days in (9, 2))
     return {
-        "workflowId": "reach",
+        "workflowId": f"reach{number % _WORKFLOWS}",
         "timeWindowType": "EXPLICIT",
         "timeWindowStart": start,
         "timeWindowEnd": end,
-        "parameterValues": {"least": number},
+        "parameterValues": {"least": number // _WORKFLOWS % _VALUES},
     }
 
 

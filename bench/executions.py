@@ -111,7 +111,8 @@ def _ours(home: Path, executions: int, *, is_served: bool) -> tuple[Seen, float]
 
 
 def _rows_in_lake(home: Path) -> int:
-    tables = [f"adtech_amc.{tenant['tenant']}_reach_adhoc" for tenant in read(home / "plan.json")["tenants"]]
+    names = {request["workflowId"] for request in read(home / "plan.json")["requests"]}
+    tables = [f"adtech_amc.amc_{name}_adhoc" for name in sorted(names)]
     counts = " UNION ALL ".join(f"SELECT count(*) AS n FROM {table}" for table in tables)
     command = [*AMCI, "query", f"SELECT sum(n) AS n FROM ({counts})", "--home", str(home), "--json"]
     return int(json.loads(subprocess.run(command, check=True, capture_output=True).stdout)[0]["n"])
@@ -154,7 +155,9 @@ def _served(home: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 def _run(module: str, plan: Path) -> Seen:
     """Run a client to its end, and look meanwhile how much of the machine it has."""
     began_at, start = datetime.now(UTC), time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", module, str(plan)])
+    log = plan.with_name("bench.log")
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-m", module, str(plan)], stdout=out, stderr=out)
     most = {"Threads": 0, "VmHWM": 0}
     has_ended = threading.Event()
 
@@ -171,7 +174,7 @@ def _run(module: str, plan: Path) -> Seen:
     looking.join()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{module} failed")
+        raise RuntimeError(f"{module} failed; see {log}")
     # The kernel's own figure at the end would count what this process had when it was forked.
     cost = Cost(seconds, usage.ru_utime + usage.ru_stime, most["VmHWM"] * 1024)
     return Seen(began_at=began_at, cost=cost, threads=most["Threads"])

@@ -104,11 +104,12 @@ def client_of(plan: Mapping[str, Any]) -> Iterator[PlainClient]:
 
 
 def prepare(client: PlainClient, plan: Mapping[str, Any], folder: Path) -> None:
-    """Save the workflow for every tenant, and have each result made once."""
+    """Save the workflows for every tenant, and have each result made once."""
     for tenant in plan["tenants"]:
-        client.put_workflow(tenant, plan["workflow"])
+        for workflow in plan["workflows"]:
+            client.put_workflow(tenant, workflow)
     with TemporaryDirectory(dir=folder) as temporary:
-        fetch_all(client, {**plan, "tenants": plan["tenants"][:1]}, Path(temporary) / "warm")
+        fetch_all(client, {**plan, "requests": plan["different"]}, Path(temporary) / "warm")
 
 
 def main() -> None:

@@ -5,10 +5,20 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated, Any, Literal
 
 import pytest
+import yaml
+
+from amci.clock import SystemClock
+from amci.notify_webhook import signature
+from amci.scheduler.config import ScheduleFile
+from amci.scheduler.expression import parse
+from amci.scheduler.model import CatchUp
+from amci.workflows.datatypes import ParameterType
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -107,3 +117,77 @@ def test_decisions_are_numbered_and_say_context_choice_and_cost() -> None:
 def test_the_differences_cover_the_whole_inventory() -> None:
     numbers = re.findall(r"^\| K-(\d\d) \|", (ROOT / "docs" / "differences.md").read_text(), re.MULTILINE)
     assert sorted(map(int, numbers)) == list(range(1, 50))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "said"),
+    [
+        (str | None, "text"),
+        (tuple[str, ...], "list of text"),
+        (dict[str, Any], "mapping of text to value"),
+        (Annotated[int, "bound"] | str, "number or text"),
+        (Literal["NA", "EU"], "`NA`, `EU`"),
+        (CatchUp, "`none`, `last`, `all`"),
+        (ParameterType, "[ParameterType](#parametertype)"),
+    ],
+)
+def test_types_are_said_as_somebody_who_writes_yaml_would(annotation: Any, said: str) -> None:
+    assert GENERATE._named(annotation) == said
+
+
+@pytest.mark.parametrize(
+    ("duration", "said"),
+    [
+        (timedelta(0), "0s"),
+        (timedelta(milliseconds=500), "500ms"),
+        (timedelta(seconds=90), "90s"),
+        (timedelta(minutes=90), "90m"),
+        (timedelta(hours=8), "8h"),
+        (timedelta(hours=72), "3d"),
+    ],
+)
+def test_durations_are_said_in_their_largest_whole_unit(duration: timedelta, said: str) -> None:
+    assert GENERATE._duration(duration) == said
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+SCHEDULES = [
+    text
+    for page in ("config.md", "operations.md")
+    for text in blocks(page, "yaml")
+    if "\nexpression:" in text
+]
+
+
+def test_there_are_schedules_to_copy() -> None:
+    assert len(SCHEDULES) == 5
+
+
+@pytest.mark.parametrize("text", SCHEDULES)
+def test_a_schedule_to_copy_is_valid(text: str) -> None:
+    assert ScheduleFile.model_validate(yaml.safe_load(text)).expression
+
+
+def test_every_expression_that_is_explained_can_be_read() -> None:
+    text = (ROOT / "docs" / "config.md").read_text()
+    table = text.split("| expression | fires |\n")[1].split("\n\n")[0]
+    found = [name for line in table.splitlines()[1:] for name in re.findall(r"`([^`]+)`", line.split("|")[1])]
+    assert len(found) == 10
+    for expression in found:
+        parse(expression)
+
+
+def test_the_snippet_that_checks_a_webhooks_signature_tells_ours_from_others() -> None:
+    (snippet,) = blocks("operations.md", "python")
+    made: dict[str, Any] = {}
+    exec(snippet, made)  # noqa: S102 - our own text
+    header = signature("right", b'{"event":"failed"}', SystemClock().now())
+    assert made["is_from_amci"](b'{"event":"failed"}', header, "right")
+    assert not made["is_from_amci"](b'{"event":"failed"}', header, "wrong")
+    assert not made["is_from_amci"](b'{"event":"cancelled"}', header, "right")
+    stale = signature("right", b"{}", SystemClock().now() - timedelta(minutes=6))
+    assert not made["is_from_amci"](b"{}", stale, "right")

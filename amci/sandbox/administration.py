@@ -1,60 +1,91 @@
-"""The administration API: accounts, instances and their advertisers, wrapped as live (amc-api 2.1)."""
+"""The administration API: accounts and instances, wrapped as live (amc-api 2.1)."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
+from amci.sandbox.advertisers import TYPES, of_instance
 from amci.sandbox.backend import Backend
-from amci.sandbox.errors import UNAUTHORIZED, Refusal
+from amci.sandbox.collaborations import collaboration_id
+from amci.sandbox.errors import UNAUTHORIZED, Refusal, bad, not_ready
+from amci.sandbox.executions import wake_account
 from amci.sandbox.messages import Request, Response
+from amci.sandbox.moments import micros
 from amci.sandbox.options import SandboxInstance
-from amci.sandbox.paging import cut, number_after, token
-from amci.sandbox.queries import ADVERTISERS
+from amci.sandbox.paging import whole
+
+_NAME = re.compile(r"[A-Za-z0-9 ]{3,50}")
+_AWS_ACCOUNT = re.compile(r"\d{12}")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_LONGEST_TOKEN = 36
+_MOST_PARTNERS = 2
+_CHANGEABLE = ("instanceName", "advertiserName", "awsAccountId", "s3BucketName")
+_FIELDS = (*_CHANGEABLE, "acrBacked", "acrCustomerPartners")
+_STACKS = "https://console.aws.amazon.com/cloudformation/home#/stacks/new"
 
 
 def accounts(backend: Backend, request: Request) -> Response:
     """GET /amc/accounts."""
-    found = {(known.entity_id, known.marketplace_id): known.name for known in backend.options.instances}
     items = [
         {"accountId": entity, "accountName": f"Account of {name}", "marketplaceId": marketplace}
-        for (entity, marketplace), name in found.items()
+        for (entity, marketplace), name in backend.instances.accounts().items()
     ]
-    return _page(request, "amcAccounts", items)
+    return whole(request, "amcAccounts", items)
 
 
 def instances(backend: Backend, request: Request) -> Response:
     """GET /amc/instances: those of the account in the headers."""
-    account = account_of(request)
-    mine = [
-        known for known in backend.options.instances if (known.entity_id, known.marketplace_id) == account
-    ]
-    if not mine:
-        raise Refusal(403, UNAUTHORIZED)
-    return _page(request, "instances", [_instance(known) for known in mine])
+    mine = backend.instances.of_account(_own_account(backend, request), request.now)
+    return whole(request, "instances", [_instance(backend, request, known) for known in mine])
 
 
-def instance(_: Backend, request: Request) -> Response:
+def instance(backend: Backend, request: Request) -> Response:
     """GET /amc/instances/{id}."""
-    return Response(document={"instance": _instance(request.instance)})
+    return _shown(backend, request, request.instance)
 
 
-def advertisers(_: Backend, request: Request) -> Response:
-    """GET /amc/instances/{id}/advertisers."""
-    items = [
-        {
-            "id": str(entry.advertiser_id) if kind == "DISPLAY" else f"ENTITY{entry.advertiser_id}",
-            "name": entry.name,
-            "type": kind,
-            "marketplaceId": None if kind == "DISPLAY" else request.instance.marketplace_id,
-            "configuredAdvertiserTypes": [kind] if kind == "DISPLAY" else ["SPONSORED_PRODUCTS"],
-        }
-        for entry in ADVERTISERS
-        for kind in ("DISPLAY", "SPONSORED_ADS")
-        if request.query.get("type") in (None, kind)
-    ]
-    response = _page(request, "advertisers", items)
-    response.document["totalCount"] = len(items)
-    return response
+def create(backend: Backend, request: Request) -> Response:
+    """POST /amc/instances: the instance is made by and by."""
+    account, asked = _own_account(backend, request), request.document()
+    fields = _checked({name: asked[name] for name in _FIELDS if asked.get(name) is not None})
+    if "instanceName" not in fields:
+        raise bad("instanceName is required.")
+    token = asked.get("idempotencyToken")
+    if token is not None and not 1 <= len(str(token)) <= _LONGEST_TOKEN:
+        raise bad(f"idempotencyToken must have between 1 and {_LONGEST_TOKEN} characters.")
+    made = backend.instances.create(account, fields, str(token or ""), request.now)
+    return _shown(backend, request, replace(made, creation_status="REQUESTED"))
+
+
+def change(backend: Backend, request: Request) -> Response:
+    """PUT /amc/instances/{id}: only once it is there."""
+    if request.instance.creation_status != "COMPLETED":
+        raise not_ready(request.instance)
+    asked = request.document()
+    fields = _checked({name: asked[name] for name in _CHANGEABLE if asked.get(name) is not None})
+    return _shown(backend, request, backend.instances.change(request.instance, fields, request.now))
+
+
+def delete(backend: Backend, request: Request) -> Response:
+    """DELETE /amc/instances/{id}, with all that is in it."""
+    with backend.store.changing():
+        backend.instances.delete(request.instance)
+        wake_account(backend, request.instance, micros(request.now))
+    return Response(status=204)
+
+
+def update_customer_aws_account(backend: Backend, request: Request) -> Response:
+    """POST /amc/instances/{id}/updateCustomerAwsAccount: results go into a bucket of one's own from now on."""
+    asked = request.document()
+    if not asked.get("awsAccountId") or not asked.get("bucketName"):
+        raise bad("awsAccountId and bucketName are required.")
+    fields = _checked({"awsAccountId": asked["awsAccountId"], "s3BucketName": asked["bucketName"]})
+    backend.instances.change(request.instance, fields, request.now)
+    return Response(document={"cfnBucketUrl": f"{_STACKS}?param_BucketName={quote(fields['s3BucketName'])}"})
 
 
 def account_of(request: Request) -> tuple[str, str]:
@@ -64,30 +95,59 @@ def account_of(request: Request) -> tuple[str, str]:
     return entity, marketplace
 
 
-def _instance(known: SandboxInstance) -> dict[str, Any]:
+def _own_account(backend: Backend, request: Request) -> tuple[str, str]:
+    account = account_of(request)
+    if account not in backend.instances.accounts():
+        raise Refusal(403, UNAUTHORIZED)
+    return account
+
+
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, where AMC would take them; raises Refusal."""
+    for name, pattern, what in (
+        ("instanceName", _NAME, "3 to 50 letters, digits and spaces"),
+        ("advertiserName", _NAME, "3 to 50 letters, digits and spaces"),
+        ("awsAccountId", _AWS_ACCOUNT, "12 digits"),
+        ("s3BucketName", _BUCKET, "the name of an S3 bucket"),
+    ):
+        if name in fields and not pattern.fullmatch(str(fields[name])):
+            raise bad(f"Invalid {name}: it must be {what}.")
+    _check_partners(fields.get("acrCustomerPartners", []))
+    return fields
+
+
+def _check_partners(partners: object) -> None:
+    if not isinstance(partners, list) or len(partners) > _MOST_PARTNERS:
+        raise bad(f"acrCustomerPartners must be a list of at most {_MOST_PARTNERS} partners.")
+    for each in partners:
+        abilities = each.get("abilities", []) if isinstance(each, Mapping) else None
+        if abilities not in ([], ["CAN_RECEIVE_RESULTS"]):
+            raise bad("acrCustomerPartners: abilities may only be CAN_RECEIVE_RESULTS.")
+
+
+def _shown(backend: Backend, request: Request, known: SandboxInstance) -> Response:
+    return Response(document={"instance": _instance(backend, request, known)})
+
+
+def _instance(backend: Backend, request: Request, known: SandboxInstance) -> dict[str, Any]:
     """An instance with the keys of a live answer, in their order."""
     is_there = known.creation_status == "COMPLETED"
+    types = {kind for _, kind in of_instance(backend, known, request.now)}
+    made_at = f"{known.created_at:%Y-%m-%dT%H:%M:%SZ}" if known.created_at and is_there else None
     return {
         "instanceId": known.instance_id,
         "instanceName": known.name,
-        "instanceType": "STANDARD",
-        "customerCanonicalName": None,
+        "instanceType": known.instance_type,
+        "customerCanonicalName": known.advertiser_name,
         "creationStatus": known.creation_status,
-        "creationDatetime": None,
+        "creationDatetime": made_at,
         "s3BucketName": known.bucket_name if is_there else "",
         "s3BucketRegion": "us-east-1",
-        "awsAccountId": "",
+        "awsAccountId": known.aws_account_id,
         "entities": ["NA"],
         "dataUploadAwsAccountId": "",
         "apiEndpoint": "https://advertising-api.amazon.com" if is_there else None,
-        "acrCollaboration": None,
+        "acrCollaboration": {"id": collaboration_id(known)} if known.partners is not None else None,
         "optionalDatasets": [],
-        "advertiserTypes": ["DISPLAY", "SPONSORED_ADS"],
+        "advertiserTypes": [kind for kind in TYPES if kind in types],
     }
-
-
-def _page(request: Request, name: str, items: list[dict[str, Any]]) -> Response:
-    """A page of a list that is known whole; administration says null where there is no more."""
-    start, limit = number_after(request.query.get("nextToken"), 0), request.limit()
-    shown, is_more = cut(items[start : start + limit + 1], limit)
-    return Response(document={name: list(shown), "nextToken": token(start + limit) if is_more else None})

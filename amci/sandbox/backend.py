@@ -7,6 +7,7 @@ from typing import Any
 
 from amci.clock import Clock
 from amci.sandbox.faults import Fault
+from amci.sandbox.instances import Instances
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.queries import Queries
 from amci.sandbox.store import Store
@@ -19,6 +20,7 @@ class Backend:
     store: Store
     clock: Clock
     options: SandboxOptions
+    instances: Instances
     queries: Queries
     key: bytes  #: signs download links
     fault: Fault | None = None  #: what the present request meets

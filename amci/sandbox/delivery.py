@@ -40,11 +40,14 @@ def deliver(backend: Backend, row: Row, key: str, result_id: str) -> None:
 
     AMC has a bucket per instance: with several instances each has a folder, named like its bucket.
     """
-    bucket, known = backend.options.bucket, backend.options.instance(row["instance_id"])
-    found = backend.store.row("result", result_id=result_id)
-    if bucket is None or known is None or found is None:
+    bucket = backend.options.bucket
+    if bucket is None:
         return
-    if len(backend.options.instances) > 1:
+    known = backend.instances.get(row["instance_id"], backend.clock.now())
+    found = backend.store.row("result", result_id=result_id)
+    if known is None or found is None:
+        return
+    if not backend.instances.is_alone(known.instance_id):
         bucket = bucket / known.bucket_name
     path = bucket / key
     about = json.dumps(_metadata(row, found), indent=2).encode()

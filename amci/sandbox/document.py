@@ -46,9 +46,7 @@ def _made(backend: Backend, row: Row, *, has_workflow: bool) -> dict[str, Any]:
         "timeWindowTimeZoneOriginal": asked.get("timeWindowTimeZone") or "UTC",
         "waitUntil": wire(row["created_at"] - _WAITS),
         "workflowExecutionId": row["workflow_execution_id"],
-        "workflowExecutionTimeoutSeconds": int(
-            asked.get("workflowExecutionTimeoutSeconds") or _DEFAULT_TIMEOUT
-        ),
+        "workflowExecutionTimeoutSeconds": timeout_seconds(asked),
         "workflowId": row["workflow_id"],
         "sqlQuery": json.loads(row["definition"])["sqlQuery"] if has_workflow else None,
         "advertisers": asked.get("advertisers"),
@@ -57,6 +55,11 @@ def _made(backend: Backend, row: Row, *, has_workflow: bool) -> dict[str, Any]:
         **_result(backend, row, asked),
     }
     return {name: shown[name] for name in sorted(shown) if shown[name] is not None}
+
+
+def timeout_seconds(asked: Mapping[str, Any]) -> int:
+    """How long an execution may run."""
+    return int(asked.get("workflowExecutionTimeoutSeconds") or _DEFAULT_TIMEOUT)
 
 
 def is_true(value: object) -> bool:
@@ -87,7 +90,8 @@ def _progress(row: Row) -> dict[str, Any]:
         "invalidationOffsetSecs": _INVALIDATION,
         "validatedTime": wire(row["started_at"]),
     }
-    if row["ended_at"] is not None:
+    # while it runs: its time is up, but its result is still being made
+    if row["ended_at"] is not None and row["status"] != "RUNNING":
         progress["executionTime"] = (row["ended_at"] - row["started_at"]) // _SECOND
     return progress
 
@@ -96,7 +100,7 @@ def _result(backend: Backend, row: Row, asked: Mapping[str, Any]) -> dict[str, A
     """Where the result is; an execution that has none has no columns either."""
     if row["status"] != "SUCCEEDED":
         return {}
-    known = backend.options.instance(row["instance_id"])
+    known = backend.instances.get(row["instance_id"], backend.clock.now())
     bucket = known.bucket_name if known else ""
     is_published = not is_true(asked.get("skipPublish")) and not is_true(asked.get("dryRun"))
     found = backend.store.row("result_columns", result_id=row["result_id"]) if row["result_id"] else None

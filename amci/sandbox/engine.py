@@ -12,16 +12,18 @@ from typing import Any
 
 import duckdb
 
+from amci.errors import StorageError
 from amci.names import literal, quoted
 from amci.sandbox.data import VERSION, Events
 from amci.sandbox.errors import CompileError, QueryFailed
 from amci.sandbox.options import SandboxOptions
+from amci.sandbox.parts import DICE, SCHEMA, dice_of, is_parted, part_macro
 from amci.sandbox.said import in_calcites_words
-from amci.sandbox.scans import SCHEMA
 from amci.sandbox.sources import Source, sources
 
 #: With one thread the same query gives its rows in the same order.
 _THREADS = 1
+_INTERRUPT_EVERY = 0.05  #: seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,10 @@ class Rows:
 
 
 class Engine:
-    """Compiles and runs DuckDB SQL over the synthetic events; not to be shared by threads."""
+    """Compiles and runs DuckDB SQL over the synthetic events; threads may share it.
+
+    One query is run at a time; others can be compiled meanwhile.
+    """
 
     def __init__(self, directory: Path, options: SandboxOptions) -> None:
         self._options = options
@@ -42,6 +47,8 @@ class Engine:
         self._empty: duckdb.DuckDBPyConnection | None = None
         self._full: duckdb.DuckDBPyConnection | None = None
         self._last = date.min
+        self._is_closed = False
+        self._checking, self._running = threading.Lock(), threading.Lock()
 
     @property
     def version(self) -> str:
@@ -50,18 +57,27 @@ class Engine:
 
     def check(self, sql: str, original: str) -> None:
         """Raise CompileError, in words about the `original`, unless DuckDB can run the query."""
-        if self._empty is None:
-            self._empty = duckdb.connect()
-            _make_tables(self._empty, {})
-            _lock(self._empty, self._options.memory_limit)
-        try:
-            self._empty.execute(f"EXPLAIN {sql}")
-        except duckdb.Error as error:
-            raise CompileError(in_calcites_words(str(error), original)) from error
+        with self._checking:
+            if self._empty is None:
+                self._empty = duckdb.connect()
+                _make_tables(self._empty, {})
+                _lock(self._empty, self._options.memory_limit)
+            try:
+                self._empty.execute(f"EXPLAIN {sql}")
+            except duckdb.Error as error:
+                raise CompileError(in_calcites_words(str(error), original)) from error
 
     def run(self, sql: str, last: date) -> Rows:
-        """The rows of a query over the events up to the day `last`; raises QueryFailed."""
-        con = self._session(last)
+        """The rows of a query over the events up to the day `last`; raises QueryFailed.
+
+        StorageError where the engine is closed.
+        """
+        with self._running:
+            if self._is_closed:
+                raise StorageError("the sandbox was closed while a query waited")
+            return self._run(self._session(last), sql)
+
+    def _run(self, con: duckdb.DuckDBPyConnection, sql: str) -> Rows:
         seconds = self._options.query_timeout.total_seconds()
         try:
             with _stopped_after(con, seconds):
@@ -77,22 +93,30 @@ class Engine:
         return Rows([name for name, *_ in described], [str(d[1]) for d in described], values)
 
     def close(self) -> None:
-        """Let go of both sessions."""
-        for con in (self._empty, self._full):
-            if con is not None:
-                con.close()
-        self._empty = self._full = None
+        """Let go of both sessions; a query that runs is given up, and no other begins."""
+        self._is_closed = True
+        # One that is just about to begin cannot be interrupted yet.
+        while not self._running.acquire(timeout=_INTERRUPT_EVERY):
+            if self._full is not None:
+                self._full.interrupt()
+        with self._checking:
+            for con in (self._empty, self._full):
+                if con is not None:
+                    con.close()
+            self._empty = self._full = None
+        self._running.release()
 
     def _session(self, last: date) -> duckdb.DuckDBPyConnection:
         """The session with all events up to `last`; made anew when a new day has come."""
         if self._full is None or self._last < last:
             files = self._events.files(last)
-            if self._full is not None:
-                self._full.close()
-            self._full = duckdb.connect()
-            _make_tables(self._full, files)
-            _lock(self._full, self._options.memory_limit)
-            self._last = last
+            old, self._full = self._full, None
+            if old is not None:
+                old.close()
+            session = duckdb.connect()
+            _make_tables(session, files)
+            _lock(session, self._options.memory_limit)
+            self._full, self._last = session, last
         return self._full
 
 
@@ -100,14 +124,21 @@ def _make_tables(con: duckdb.DuckDBPyConnection, files: dict[str, list[Path]]) -
     con.execute(f"CREATE SCHEMA {SCHEMA}")
     for source in sources().values():
         con.execute(_create(source))
+        if is_parted(source):
+            con.execute(part_macro(source))
         if found := files.get(source.name):
             listed = ", ".join(literal(str(file)) for file in found)
-            con.execute(f"INSERT INTO {SCHEMA}.{quoted(source.name)} FROM read_parquet([{listed}])")
+            columns = f"*, {dice_of(source)}" if is_parted(source) else "*"
+            con.execute(
+                f"INSERT INTO {SCHEMA}.{quoted(source.name)} SELECT {columns} FROM read_parquet([{listed}])"
+            )
 
 
 def _create(source: Source) -> str:
-    columns = ", ".join(f"{quoted(column.name)} {column.sql_type}" for column in source.columns)
-    return f"CREATE TABLE {SCHEMA}.{quoted(source.name)} ({columns})"
+    columns = [f"{quoted(column.name)} {column.sql_type}" for column in source.columns]
+    if is_parted(source):
+        columns.append(f"{quoted(DICE)} UBIGINT")
+    return f"CREATE TABLE {SCHEMA}.{quoted(source.name)} ({', '.join(columns)})"
 
 
 def _lock(con: duckdb.DuckDBPyConnection, memory_limit: int) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amci.errors import AmciError
+
+if TYPE_CHECKING:
+    from amci.sandbox.options import SandboxInstance
 
 UNAUTHORIZED = "Unauthorized request"
 TERMS = "Terms and conditions must be accepted to continue"
@@ -54,3 +59,18 @@ def undeclared(parameter: str) -> str:
 def not_downloadable(workflow_execution_id: str) -> Refusal:
     """404 while there is no result; the text is AMC's, the status its sister API's."""
     return Refusal(404, f"Execution with ID {workflow_execution_id} is unavailable for download.")
+
+
+def not_ready(known: SandboxInstance) -> Refusal:
+    """400 while an instance is being made."""
+    return bad(f"Instance {known.instance_id} is not ready: its creation status is {known.creation_status}.")
+
+
+def timed_out(seconds: int) -> str:
+    """Why an execution failed that ran longer than its request allows."""
+    return f"Execution timed out after {seconds} seconds."
+
+
+def needs_synthetic_data(workflow_id: str) -> str:
+    """Why nothing else compiles in an instance of type SANDBOX."""
+    return not_compiled(workflow_id, "requireSyntheticData must be true in a sandbox instance.")

@@ -15,6 +15,7 @@ from amci.sandbox.document import document
 from amci.sandbox.errors import bad, missing
 from amci.sandbox.messages import Request, Response, page
 from amci.sandbox.moments import NEVER, BadMoment, micros, read, span, zone
+from amci.sandbox.options import SandboxInstance
 from amci.sandbox.paging import cut, number_after, token
 from amci.sandbox.windows import Window, resolve
 
@@ -120,8 +121,7 @@ def change(backend: Backend, request: Request) -> Response:
     with backend.store.changing():
         name = {key: row[key] for key in ("instance_id", "workflow_execution_id")}
         cancelled = backend.store.do("cancel", now=now, **name)
-        # its slot is free
-        backend.store.do("wake", instance_id=row["instance_id"], at=now)
+        wake_account(backend, request.instance, now)
     if not cancelled:
         status = row_of(backend, row["instance_id"], row["workflow_execution_id"])["status"]
         raise bad(f"Execution with ID {row['workflow_execution_id']} cannot be cancelled: it is {status}.")
@@ -134,8 +134,14 @@ def delete(backend: Backend, request: Request) -> Response:
     with backend.store.changing():
         name = row["workflow_execution_id"]
         backend.store.do("delete_execution", instance_id=row["instance_id"], workflow_execution_id=name)
-        backend.store.do("wake", instance_id=row["instance_id"], at=micros(request.now))
+        wake_account(backend, request.instance, micros(request.now))
     return Response(document={})
+
+
+def wake_account(backend: Backend, known: SandboxInstance, now: int) -> None:
+    """A slot has come free early: somebody in its instance, or in the same account, may start."""
+    every = json.dumps(backend.instances.ids_of(known.account))
+    backend.store.do("wake_several", instances=every, at=now)
 
 
 def row_of(backend: Backend, instance_id: str, workflow_execution_id: str) -> Row:

@@ -13,6 +13,7 @@ from amci.sandbox.errors import bad
 from amci.sandbox.options import SandboxInstance
 
 _MOST = 100  #: items on a page (amc-api 1.6)
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ class Response:
         """What is sent."""
         if self.content is not None:
             return self.content
-        return b"" if self.document is None else json.dumps(self.document, separators=(",", ":")).encode()
+        return b"" if self.document is None else _encoded(self.document).encode()
 
 
 def page(name: str, items: Sequence[Any], token: str | None) -> Response:

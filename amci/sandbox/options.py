@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +20,30 @@ class SandboxInstance:
     name: str
     creation_status: str = "COMPLETED"  #: REQUESTED, SUBMITTED, IN_PROGRESS, COMPLETED, FAILED
     has_accepted_terms: bool = True
+    instance_type: str = "STANDARD"  #: or SANDBOX, where executions have to require synthetic data
+    advertiser_name: str | None = None
+    aws_account_id: str = ""  #: of the one who owns the bucket, where it is not AMC's
+    bucket: str = ""  #: empty where AMC names it
+    created_at: datetime | None = None  #: aware, UTC; None where the sandbox was told of it
+    partners: tuple[Mapping[str, Any], ...] | None = (
+        None  #: in its AWS Clean Rooms collaboration, where it has one
+    )
+
+    @property
+    def account(self) -> tuple[str, str]:
+        """Its AMC account: id and marketplace."""
+        return self.entity_id, self.marketplace_id
 
     @property
     def bucket_name(self) -> str:
-        """`amc-<name>-<8 characters>` (amc-api 2.3)."""
-        letters = "".join(c if c.isalnum() else "-" for c in self.name.lower()) or self.instance_id
-        return f"amc-{letters}-{hashlib.sha256(self.instance_id.encode()).hexdigest()[:8]}"
+        """Where results are delivered."""
+        return self.bucket or bucket_of(self.instance_id, self.name)
+
+
+def bucket_of(instance_id: str, name: str) -> str:
+    """What AMC calls the bucket it makes for an instance: `amc-<name>-<8 characters>` (amc-api 2.3)."""
+    letters = "".join(c if c.isalnum() else "-" for c in name.lower()) or instance_id
+    return f"amc-{letters}-{hashlib.sha256(instance_id.encode()).hexdigest()[:8]}"
 
 
 #: Known where nobody names another.
@@ -48,17 +68,16 @@ class SandboxOptions:
     instances: tuple[SandboxInstance, ...] = (DEFAULT_INSTANCE,)
     pending: timedelta = timedelta(0)  #: an execution stays PENDING so long, even where a slot is free
     running: timedelta = timedelta(0)  #: and RUNNING at least so long
+    creating: timedelta = timedelta(0)  #: how long it takes to make an instance
+    updating: timedelta = timedelta(0)  #: and to change its advertisers
     slots: int = 10  #: executions of one instance at one time (amc-api 1.6)
-    seed: int = 1  #: of the events; the same seed gives the same events
+    account_slots: int = 200  #: and of all instances of one AMC account
+    seed: int = 1  #: of the events; the same seed gives the same instance the same events
     anchor: date | None = None  #: last day of events; None follows the clock
     days: int = 60  #: days of events up to the anchor when the directory is made
-    users: int = 2000
+    users: int = 2000  #: of whom each instance sees its own part
     bucket: Path | None = None  #: results are delivered here as into AMC's bucket, too
     credentials: tuple[SandboxLogin, ...] = ()  #: logins that are accepted; any where empty
     rotates_refresh_tokens: bool = False  #: each refresh gives a new refresh token and ends the old one
     memory_limit: int = 512 * 1024**2  #: bytes one query may use
     query_timeout: timedelta = timedelta(seconds=60)  #: a query that runs longer fails its execution
-
-    def instance(self, instance_id: str) -> SandboxInstance | None:
-        """The instance of this id, or None."""
-        return next((known for known in self.instances if known.instance_id == instance_id), None)

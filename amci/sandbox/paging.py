@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from amci.sandbox.errors import bad
+from amci.sandbox.messages import Request, Response
 
 Item = TypeVar("Item")
 
@@ -41,3 +42,10 @@ def number_after(text: str | None, first: int) -> int:
 def cut(items: Sequence[Item], limit: int) -> tuple[Sequence[Item], bool]:
     """The first `limit` of items that were asked for with one more than that, and whether there is more."""
     return items[:limit], len(items) > limit
+
+
+def whole(request: Request, name: str, items: Sequence[Any]) -> Response:
+    """A page of a list that is known whole; administration says null where there is no more."""
+    start, limit = number_after(request.query.get("nextToken"), 0), request.limit()
+    shown, is_more = cut(items[start : start + limit + 1], limit)
+    return Response(document={name: list(shown), "nextToken": token(start + limit) if is_more else None})

@@ -6,7 +6,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from amci.sandbox import administration, datasources, definitions, delivery, executions, login, schedules
+from amci.sandbox import (
+    administration,
+    advertisers,
+    collaborations,
+    datasources,
+    definitions,
+    delivery,
+    executions,
+    login,
+    schedules,
+)
 from amci.sandbox.backend import Backend
 from amci.sandbox.messages import Request, Response
 
@@ -14,7 +24,9 @@ Handler = Callable[[Backend, Request], Response]
 
 _REPORTING = "/amc/reporting/{instanceId}"
 _EXECUTION = f"{_REPORTING}/workflowExecutions/{{workflowExecutionId}}"
-_ADMIN = "application/vnd.amcinstances.v1+json"
+_INSTANCE = "/amc/instances/{instanceId}"
+_UPDATES = f"{_INSTANCE}/advertisers/updates"
+_COLLABORATION = f"{_INSTANCE}/collaboration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +44,9 @@ class Route:
         return not self.path.startswith("/amc/")
 
     @property
-    def is_reporting(self) -> bool:
-        """Whether it belongs to the reporting API."""
-        return self.path.startswith(_REPORTING)
+    def needs_all(self) -> bool:
+        """Whether its instance has to be there, and AMC's terms accepted."""
+        return self.path.startswith((_REPORTING, f"{_INSTANCE}/"))
 
 
 def _things(name: str, path: str, variable: str, room: object, one: str) -> list[Route]:
@@ -54,9 +66,6 @@ ROUTES = (
     Route("POST", "/auth/o2/token", login.give_token),
     Route("GET", "/results/{instanceId}/{workflowExecutionId}/{file}", delivery.fetch),
     Route("GET", "/amc/accounts", administration.accounts),
-    Route("GET", "/amc/instances", administration.instances, _ADMIN),
-    Route("GET", "/amc/instances/{instanceId}", administration.instance, _ADMIN),
-    Route("GET", "/amc/instances/{instanceId}/advertisers", administration.advertisers, _ADMIN),
     Route(
         "GET", f"{_REPORTING}/dataSources", datasources.data_sources, "application/vnd.amcdatasources.v1+json"
     ),
@@ -72,6 +81,19 @@ ROUTES = (
     Route(
         "GET", f"{_EXECUTION}/downloadUrls", delivery.links, "application/vnd.amcworkflowexecutions.v1+json"
     ),
+    Route("GET", "/amc/instances", administration.instances),
+    Route("POST", "/amc/instances", administration.create),
+    Route("GET", _INSTANCE, administration.instance),
+    Route("PUT", _INSTANCE, administration.change),
+    Route("DELETE", _INSTANCE, administration.delete),
+    Route("POST", f"{_INSTANCE}/updateCustomerAwsAccount", administration.update_customer_aws_account),
+    Route("GET", f"{_INSTANCE}/advertisers", advertisers.advertisers),
+    Route("GET", _UPDATES, advertisers.updates),
+    Route("POST", _UPDATES, advertisers.start_update),
+    Route("GET", f"{_UPDATES}/{{updateId}}", advertisers.update),
+    Route("GET", _COLLABORATION, collaborations.collaboration),
+    Route("POST", f"{_COLLABORATION}/idmappingtables/list", collaborations.tables),
+    Route("POST", f"{_COLLABORATION}/idnamespaces/list", collaborations.namespaces),
 )
 
 _VARIABLE = re.compile(r"\{(\w+)\}")

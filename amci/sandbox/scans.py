@@ -11,12 +11,10 @@ from sqlglot import exp
 
 from amci.sandbox.errors import CompileError
 from amci.sandbox.literals import moment
+from amci.sandbox.parts import part_of
 from amci.sandbox.positions import spot
 from amci.sandbox.sources import Source, source
 from amci.sandbox.windows import Window
-
-#: Where the tables lie in DuckDB; a CTE of a query may be called like one of them.
-SCHEMA = "amc"
 
 _DURATION = re.compile(
     r"P(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
@@ -25,16 +23,19 @@ _DURATION = re.compile(
 _EXTEND_ARGUMENTS = 3
 
 
-def with_windows(tree: exp.Query, sql: str, window: Window) -> exp.Query:
-    """The tree with each read of a fact table limited to the window; raises CompileError."""
+def with_windows(tree: exp.Query, sql: str, window: Window, instance_id: str = "") -> exp.Query:
+    """The tree with each read of a fact table limited to the window and to the events of an instance.
+
+    Without an instance it reads the events of all of them. Raises CompileError.
+    """
     for table in list(tree.find_all(exp.Table)):
         _refuse_star_of(table)
         if isinstance(table.this, exp.Anonymous):
-            table.replace(_extended(table, sql, window))
+            table.replace(_extended(table, sql, window, instance_id))
         elif not isinstance(table.this, exp.Identifier):
             raise CompileError(f"SQL query was invalid: {table.sql()} is not a table")
         elif not _is_cte(table):
-            table.replace(_scan(table, _known(table.this, sql), window))
+            table.replace(_scan(table, _known(table.this, sql), window, instance_id))
     return tree
 
 
@@ -45,9 +46,9 @@ def _known(name: exp.Expr, sql: str) -> Source:
     return found
 
 
-def _scan(table: exp.Table, found: Source, window: Window) -> exp.Expr:
+def _scan(table: exp.Table, found: Source, window: Window, instance_id: str) -> exp.Expr:
     """The table within the window, under the name the query knows it by."""
-    rows = exp.select("*").from_(exp.table_(found.name, db=SCHEMA))
+    rows = exp.select("*").from_(part_of(found, instance_id))
     if found.event_time:
         at = exp.column(found.event_time)
         rows = rows.where(
@@ -61,7 +62,7 @@ def _scan(table: exp.Table, found: Source, window: Window) -> exp.Expr:
     return scan
 
 
-def _extended(table: exp.Table, sql: str, window: Window) -> exp.Expr:
+def _extended(table: exp.Table, sql: str, window: Window, instance_id: str) -> exp.Expr:
     """TABLE(EXTEND_TIME_WINDOW('table', 'P14D', 'P1D')): the table over a longer window."""
     call = table.this
     inner = call.expressions[0] if call.name.upper() == "TABLE" and len(call.expressions) == 1 else call
@@ -78,7 +79,7 @@ def _extended(table: exp.Table, sql: str, window: Window) -> exp.Expr:
     longer = replace(
         window, start=window.start - _duration(before.name), end=window.end + _duration(after.name)
     )
-    return _scan(table, _known(name, sql), longer)
+    return _scan(table, _known(name, sql), longer, instance_id)
 
 
 def _duration(text: str) -> timedelta:

@@ -8,6 +8,27 @@ CREATE TABLE IF NOT EXISTS tokens (
   is_spent   INTEGER NOT NULL
 ) STRICT;
 
+-- Instances that were made here, and what was changed about those the sandbox was told of.
+CREATE TABLE IF NOT EXISTS instances (
+  seq            INTEGER PRIMARY KEY AUTOINCREMENT,
+  instance_id    TEXT NOT NULL UNIQUE,
+  entity_id      TEXT NOT NULL,
+  marketplace_id TEXT NOT NULL,
+  fields         TEXT NOT NULL,  -- JSON of what was asked for, and changed since
+  token          TEXT,           -- idempotencyToken
+  created_at     INTEGER,        -- NULL where the sandbox was told of it
+  is_deleted     INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS advertiser_updates (
+  instance_id TEXT NOT NULL,
+  update_id   INTEGER NOT NULL,  -- from 0, in each instance
+  document    TEXT NOT NULL,
+  outcome     TEXT NOT NULL,     -- COMPLETED or REJECTED, once its time is up
+  created_at  INTEGER NOT NULL,
+  PRIMARY KEY (instance_id, update_id)
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS workflows (
   instance_id TEXT NOT NULL,
   workflow_id TEXT NOT NULL,
@@ -42,7 +63,7 @@ CREATE TABLE IF NOT EXISTS executions (
   changed_at   INTEGER NOT NULL,
   started_at   INTEGER,
   ends_at      INTEGER,         -- while RUNNING: when it may end
-  ended_at     INTEGER,
+  ended_at     INTEGER,         -- while RUNNING: its time is up, its result is being made
   window_start INTEGER NOT NULL,
   window_end   INTEGER NOT NULL,
   result_id    TEXT,

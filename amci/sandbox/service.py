@@ -15,10 +15,12 @@ from amci.sandbox.administration import account_of
 from amci.sandbox.advancing import Advancing
 from amci.sandbox.backend import Backend
 from amci.sandbox.controls import control
-from amci.sandbox.errors import TERMS, UNAUTHORIZED, Refusal, bad
+from amci.sandbox.errors import TERMS, UNAUTHORIZED, Refusal, missing, not_ready
 from amci.sandbox.faults import Fault, Faults, afterwards, instead
+from amci.sandbox.instances import Instances
 from amci.sandbox.messages import Request, Response, request as parsed
-from amci.sandbox.options import SandboxOptions
+from amci.sandbox.options import SandboxInstance, SandboxOptions
+from amci.sandbox.outcomes import Work, run
 from amci.sandbox.queries import Queries
 from amci.sandbox.routes import Route, route_of
 from amci.sandbox.store import Store
@@ -39,6 +41,7 @@ class Sandbox:
             store=store,
             clock=clock,
             options=options,
+            instances=Instances(store, options),
             queries=Queries(directory, options),
             key=bytes.fromhex(store.noted("key", os.urandom(32).hex())),
         )
@@ -47,6 +50,7 @@ class Sandbox:
 
     def respond(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request; header names in lower case. Status 0: no answer comes; -1: no connection."""
+        self.advance()
         with self._lock:
             request = parsed(method, url, headers, body, self._backend.clock.now())
             if request.path.startswith("/sandbox/"):
@@ -61,9 +65,22 @@ class Sandbox:
             return answer
 
     def advance(self) -> None:
-        """Let time do its work without a request."""
+        """Let time do its work; other requests are answered while a query runs."""
+        while work := self._advanced():
+            for each in work:
+                self._run(each)
+
+    def _advanced(self) -> list[Work]:
         with self._lock:
-            self._advancing.advance()
+            return self._advancing.advance()
+
+    def _run(self, work: Work) -> None:
+        try:
+            made = run(self._backend.queries, work)
+            with self._lock:
+                self._advancing.record(work, made)
+        finally:
+            self._advancing.let_go(work)
 
     def close(self) -> None:
         """Let go of files and queries."""
@@ -74,7 +91,6 @@ class Sandbox:
     def _carried_out(
         self, request: Request, found: tuple[Route, dict[str, str]] | None, fault: Fault | None
     ) -> Response:
-        self._advancing.advance()
         self._backend.fault = fault
         try:
             response = self._answered(request, found)
@@ -88,27 +104,28 @@ class Sandbox:
         if found is None:
             raise Refusal(404, "Not found")
         route, parts = found
+        known = None
         if not route.is_public:
             login.check(self._backend, request)
-            request = self._admitted(route, replace(request, parts=parts))
-        return route.handler(self._backend, replace(request, parts=parts))
+            known = self._admitted(route, parts.get("instanceId"), request)
+        return route.handler(self._backend, replace(request, parts=parts, known_instance=known))
 
-    def _admitted(self, route: Route, request: Request) -> Request:
-        """The request with its instance; Refusal where its account may not see that."""
-        instance_id = request.parts.get("instanceId")
+    def _admitted(self, route: Route, instance_id: str | None, request: Request) -> SandboxInstance | None:
+        """The instance a path names; Refusal where the request's account may not see that."""
         if instance_id is None:
-            return request
-        known = self._backend.options.instance(instance_id)
-        if known is None or account_of(request) != (known.entity_id, known.marketplace_id):
+            return None
+        account, instances = account_of(request), self._backend.instances
+        known = instances.get(instance_id, request.now)
+        if known is None and instances.was_in(account, instance_id):
+            raise missing("Instance", instance_id)
+        if known is None or account != known.account:
             raise Refusal(403, UNAUTHORIZED)
-        if route.is_reporting or route.path.endswith("/advertisers"):
+        if route.needs_all:
             if not known.has_accepted_terms:
                 raise Refusal(401, TERMS)
             if known.creation_status != "COMPLETED":
-                raise bad(
-                    f"Instance {instance_id} is not ready: its creation status is {known.creation_status}."
-                )
-        return replace(request, known_instance=known)
+                raise not_ready(known)
+        return known
 
 
 def _refused(request: Request, refusal: Refusal) -> Response:

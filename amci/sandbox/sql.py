@@ -40,15 +40,16 @@ def translate(
     values: Mapping[str, Any] | None = None,
     window: Window = ANY_WINDOW,
     now: datetime = ANY_WINDOW.end,
+    instance_id: str = "",
 ) -> Translated:
     """The query with its window, parameter values and `now` in place; raises CompileError.
 
-    `declared` are the workflow's `inputParameters`.
+    `declared` are the workflow's `inputParameters`. Without an instance it reads the events of all of them.
     """
     tree = parsed(sql).copy()
     kinds = tuple(map(_kind, _named(tree)))
     tree = with_parameters(tree, declared, values or {}, window)
-    tree = with_windows(tree, sql, window)
+    tree = with_windows(tree, sql, window, instance_id)
     tree = translated_functions(tree, now)
     return Translated(sql=tree.sql(dialect="duckdb"), kinds=kinds)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from amci.errors import StorageError
@@ -29,7 +30,7 @@ class Store:
         self._queries = named_queries((package / "store.sql").read_text(encoding="utf-8"))
         self._lock = threading.RLock()
         self._depth = 0
-        with _translated():
+        with _TRANSLATED:
             self._db = sqlite3.connect(
                 path,
                 timeout=_BUSY_SECONDS,
@@ -45,19 +46,25 @@ class Store:
 
     def do(self, query: str, /, **values: Any) -> int:
         """Run a statement that changes something; how many rows it changed."""
-        with self._lock, _translated():
+        with self._lock, _TRANSLATED:
             return self._db.execute(self._queries[query], values).rowcount
 
     def rows(self, query: str, /, **values: Any) -> list[sqlite3.Row]:
         """All rows of a query."""
-        with self._lock, _translated():
+        with self._lock, _TRANSLATED:
             return self._db.execute(self._queries[query], values).fetchall()
 
     def row(self, query: str, /, **values: Any) -> sqlite3.Row | None:
         """The first row of a query."""
-        with self._lock, _translated():
+        with self._lock, _TRANSLATED:
             found: sqlite3.Row | None = self._db.execute(self._queries[query], values).fetchone()
             return found
+
+    @property
+    def version(self) -> int:
+        """Another one than before where another process has changed something meanwhile."""
+        with self._lock, _TRANSLATED:
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def noted(self, name: str, value: str) -> str:
         """What is noted under `name`; `value`, where nothing was."""
@@ -72,7 +79,7 @@ class Store:
             if self._depth:
                 yield
                 return
-            with _translated():
+            with _TRANSLATED:
                 self._db.execute("BEGIN IMMEDIATE")
             self._depth += 1
             try:
@@ -91,12 +98,20 @@ class Store:
             self._db.close()
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StorageError(
-            f"the sandbox's file: {error}",
-            hint="check the disk, or delete the sandbox's directory and start anew",
-        ) from error
+class _Translated:
+    """SQLite's errors as ours; no generator, as every statement goes through it."""
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise StorageError(
+                f"the sandbox's file: {error}",
+                hint="check the disk, or delete the sandbox's directory and start anew",
+            ) from error
+
+
+_TRANSLATED = _Translated()

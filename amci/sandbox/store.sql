@@ -1,3 +1,45 @@
+-- name: new_instance
+INSERT INTO instances (instance_id, entity_id, marketplace_id, fields, token, created_at, is_deleted)
+VALUES (:instance_id, :entity_id, :marketplace_id, :fields, :token, :now, 0);
+
+-- name: change_instance
+INSERT INTO instances (instance_id, entity_id, marketplace_id, fields, is_deleted)
+VALUES (:instance_id, :entity_id, :marketplace_id, :fields, :is_deleted)
+ON CONFLICT (instance_id) DO UPDATE SET fields = excluded.fields, is_deleted = excluded.is_deleted;
+
+-- name: instance
+SELECT * FROM instances WHERE instance_id = :instance_id;
+
+-- name: instances_made
+SELECT * FROM instances
+ WHERE entity_id = :entity_id AND marketplace_id = :marketplace_id AND created_at IS NOT NULL AND is_deleted = 0
+ ORDER BY seq;
+
+-- name: instance_by_token
+SELECT * FROM instances
+ WHERE entity_id = :entity_id AND marketplace_id = :marketplace_id AND token = :token AND is_deleted = 0
+   AND created_at > :since
+ ORDER BY seq DESC LIMIT 1;
+
+-- name: forget_workflows
+DELETE FROM workflows WHERE instance_id = :instance_id;
+
+-- name: forget_schedules
+DELETE FROM schedules WHERE instance_id = :instance_id;
+
+-- name: forget_executions
+DELETE FROM executions WHERE instance_id = :instance_id;
+
+-- name: forget_queue
+DELETE FROM queues WHERE instance_id = :instance_id;
+
+-- name: new_advertiser_update
+INSERT INTO advertiser_updates (instance_id, update_id, document, outcome, created_at)
+VALUES (:instance_id, :update_id, :document, :outcome, :now);
+
+-- name: advertiser_updates
+SELECT * FROM advertiser_updates WHERE instance_id = :instance_id ORDER BY update_id;
+
 -- name: new_workflow
 INSERT INTO workflows (instance_id, workflow_id, definition, created_at, changed_at)
 VALUES (:instance_id, :workflow_id, :definition, :now, :now)
@@ -85,31 +127,58 @@ SELECT * FROM executions
 INSERT INTO queues (instance_id, next_at) VALUES (:instance_id, :at)
 ON CONFLICT (instance_id) DO UPDATE SET next_at = min(next_at, excluded.next_at);
 
+-- name: wake_several
+UPDATE queues SET next_at = min(next_at, :at) WHERE instance_id IN (SELECT value FROM json_each(:instances));
+
 -- name: wake_all
 -- Delays may be other ones than when the file was last open.
 UPDATE queues SET next_at = 0;
 
 -- name: due_queues
-SELECT instance_id FROM queues WHERE next_at <= :now;
+SELECT instance_id, next_at FROM queues WHERE next_at <= :now;
 
 -- name: rest
--- Look again when the first of those that run may end, or, where a slot is free, the first that waits may start.
+-- Look again when the first of those that run may end, or, where a slot is free, the first that waits may start;
+-- at once where a result is still to be made.
 UPDATE queues SET next_at = min(
-    coalesce((SELECT min(ends_at) FROM executions WHERE instance_id = :instance_id AND status = 'RUNNING'), :never),
-    CASE WHEN :slots > (SELECT count(*) FROM executions WHERE instance_id = :instance_id AND status = 'RUNNING')
-         THEN coalesce((SELECT created_at FROM executions INDEXED BY executions_pending
-                        WHERE instance_id = :instance_id AND status = 'PENDING' AND is_stuck = 0
-                        ORDER BY seq LIMIT 1) + :pending, :never)
+    coalesce((SELECT min(CASE WHEN ended_at IS NULL THEN ends_at ELSE 0 END)
+                FROM executions INDEXED BY executions_running
+               WHERE instance_id = :instance_id AND status = 'RUNNING'), :never),
+    CASE WHEN :slots > (SELECT count(*) FROM executions INDEXED BY executions_running
+                         WHERE instance_id = :instance_id AND status = 'RUNNING' AND ended_at IS NULL)
+         THEN max(:no_sooner,
+                  coalesce((SELECT created_at FROM executions INDEXED BY executions_pending
+                             WHERE instance_id = :instance_id AND status = 'PENDING' AND is_stuck = 0
+                             ORDER BY seq LIMIT 1) + :pending, :never))
          ELSE :never END)
  WHERE instance_id = :instance_id;
 
 -- name: running
-SELECT seq, ends_at FROM executions
- WHERE instance_id = :instance_id AND status = 'RUNNING' ORDER BY ends_at, seq;
+SELECT seq, ends_at FROM executions INDEXED BY executions_running
+ WHERE instance_id = :instance_id AND status = 'RUNNING' AND ended_at IS NULL ORDER BY ends_at, seq;
+
+-- name: running_anywhere
+SELECT count(*) AS number FROM executions INDEXED BY executions_running
+ WHERE status = 'RUNNING' AND ended_at IS NULL;
+
+-- name: running_in
+-- In several instances: how many, and when the first of them may end.
+SELECT count(*) AS number, min(ends_at) AS first_end FROM executions INDEXED BY executions_running
+ WHERE instance_id IN (SELECT value FROM json_each(:instances)) AND status = 'RUNNING' AND ended_at IS NULL;
 
 -- name: pending
-SELECT seq, created_at FROM executions INDEXED BY executions_pending
+-- An execution runs as long as all do, or until it exceeds its own limit, which is no shorter than 900 seconds.
+SELECT seq, created_at,
+       CASE WHEN :lasts <= 900000000 THEN :lasts
+            ELSE min(:lasts, 1000000 * coalesce(nullif(CAST(
+                 json_extract(request, '$.workflowExecutionTimeoutSeconds') AS INTEGER), 0), 21600) + 1) END AS lasts
+  FROM executions INDEXED BY executions_pending
  WHERE instance_id = :instance_id AND status = 'PENDING' AND is_stuck = 0 AND created_at <= :ready ORDER BY seq;
+
+-- name: overdue
+-- Those whose time is up and whose result is still to be made.
+SELECT * FROM executions INDEXED BY executions_running
+ WHERE instance_id = :instance_id AND status = 'RUNNING' AND ended_at IS NOT NULL ORDER BY seq;
 
 -- name: execution_by_seq
 SELECT * FROM executions WHERE seq = :seq;
@@ -118,10 +187,13 @@ SELECT * FROM executions WHERE seq = :seq;
 UPDATE executions SET status = 'RUNNING', started_at = :at, ends_at = :ends_at, changed_at = :at
  WHERE seq = :seq AND status = 'PENDING';
 
+-- name: time_is_up
+UPDATE executions SET ended_at = :at WHERE seq = :seq AND status = 'RUNNING';
+
 -- name: finish
 UPDATE executions SET status = :status, reason = :reason, result_id = :result_id, ended_at = :at, changed_at = :at,
                       delivered = :delivered
- WHERE seq = :seq;
+ WHERE seq = :seq AND status = 'RUNNING';
 
 -- name: cancel
 UPDATE executions SET status = 'CANCELLED', ended_at = :now, changed_at = :now

@@ -30,7 +30,7 @@ def explained(error: RemoteError, tenant: Tenant) -> RemoteError:
     if isinstance(error, AuthError):
         return AuthError(
             f"the login '{tenant.auth_id}' does not work: {error}",
-            hint=f"run `amci auth login {tenant.auth_id}`, or mend auth_id",
+            hint=error.hint or f"run `amci auth login {tenant.auth_id}`, or mend auth_id",
         )
     if isinstance(error, Refused) and error.status == _FORBIDDEN:
         return Refused(

@@ -170,4 +170,11 @@ def chosen(tenants: Mapping[str, Tenant], names: Sequence[str], *, is_all: bool 
         near = difflib.get_close_matches(unknown[0], tenants, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "`amci tenant list` shows them"
         raise NotFound(f"no tenant '{unknown[0]}'", hint=hint)
-    return [tenants[name] for name in dict.fromkeys(names)]
+    found = [tenants[name] for name in dict.fromkeys(names)]
+    without = [tenant.tenant for tenant in found if not tenant.instance_id]
+    if without:
+        raise UsageError(
+            f"tenant '{without[0]}' has no AMC instance: its files only arrive",
+            hint=f"`amci tenant update {without[0]} instance_id=…` gives it one",
+        )
+    return found

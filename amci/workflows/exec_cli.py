@@ -238,8 +238,9 @@ def backfill(
 
     with ctx.opened() as opened:
         asked = doing.asked_for(opened, workflow, None, None, zone, param)
+        first, last = doing.days(opened, asked, begin, end)
         windows = sliding(
-            begin, end, length or step, step, asked.window.time_zone, is_partial_kept=keep_partial
+            first, last, length or step, step, asked.window.time_zone, is_partial_kept=keep_partial
         )
         tenants = chosen(opened.project.tenants, tenant or [], is_all=every)
         plan = planned(

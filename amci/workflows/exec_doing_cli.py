@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from amci import dates
 from amci.clock import moment, new_id
 from amci.context import Context
 from amci.errors import NotFound, UsageError
@@ -87,6 +88,12 @@ def do_pasted(
         known_to_amc(opened, tenants[0], asked.workflow_execution_id)
         new = cancelled(opened, asked.workflow_execution_id)
         finish(ctx, opened, [run.idempotency_key for run in new], wait=wait)
+
+
+def days(opened: Opened, asked: ExecutionRequest, *texts: str) -> list[str]:
+    """Dynamic dates as of now, on the clocks of the window asked for; others stay as they are."""
+    zone = dates.time_zone(asked.window.time_zone)
+    return [dates.resolved(text, opened.clock.now(), zone) for text in texts]
 
 
 def new_runs(

@@ -33,6 +33,11 @@ def resolved(
             f"'{request.workflow_id}' cannot be the id of a workflow",
             hint="use letters, digits, '.', '-' and '_', and no '.' at the beginning",
         )
+    if workflow is not None and request.sql_query is None and not workflow.is_for(tenant):
+        raise UsageError(
+            f"workflow '{workflow.workflow_id}' is not for tenant '{tenant.tenant}'",
+            hint="name the tenant, or a tag of it, in the workflow's file, then `amci apply`",
+        )
     zone = dates.time_zone(request.window.time_zone)
     if workflow is None or request.sql_query is not None:
         values = _values(request.parameter_values, at, zone)

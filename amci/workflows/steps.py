@@ -150,10 +150,9 @@ class Steps:
         except OutcomeUnknown:
             return self._unknown(row)
         except Refused as refused:
-            self._executions.end(
-                self._executions.not_submitted(row), ExecutionStatus.REJECTED, refused.details
-            )
-            raise
+            row = self._executions.not_submitted(row)
+            row = self._executions.end(row, ExecutionStatus.REJECTED, refused.details)
+            return Failed(refused, _result(row))
         except AmciError:
             self._executions.not_submitted(row)
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,9 +38,9 @@ def unwrapped(document: Document, name: str) -> Document:
     return inner if isinstance(inner, Mapping) else document
 
 
-def listed(document: Document, name: str) -> list[Document] | None:
+def listed(document: object, name: str) -> list[Document] | None:
     """The objects of a list; None where the answer has no such list, which is not the same as an empty one."""
-    if name not in document:
+    if not isinstance(document, Mapping) or name not in document:
         return None
     found = document[name] or []
     return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else None
@@ -55,9 +55,9 @@ def execution(document: Document) -> Execution:
     """A workflow execution; raises Refused for what is none, or has a status amci does not know."""
     flat = unwrapped(document, "workflowExecution")
     return Execution(
-        workflow_execution_id=_required(flat, "workflowExecutionId"),
+        workflow_execution_id=required(flat, "workflowExecutionId"),
         workflow_id=str(flat.get("workflowId") or ""),
-        status=_status(_required(flat, "status")),
+        status=_status(required(flat, "status")),
         status_reason=_without_secrets(str(flat.get("statusReason") or "")),
         created_at=_time(flat, "createTime"),
         updated_at=_time(flat, "lastUpdatedTime"),
@@ -140,7 +140,7 @@ def instance(document: Document) -> Instance:
     flat = unwrapped(document, "instance")
     status = str(flat.get("creationStatus") or "")
     return Instance(
-        instance_id=_required(flat, "instanceId"),
+        instance_id=required(flat, "instanceId"),
         name=str(flat.get("instanceName") or ""),
         # The old name, which some answers still use (amc-api 2.1).
         creation_status="COMPLETED" if status == "SUCCEEDED" else status,
@@ -152,7 +152,7 @@ def instance(document: Document) -> Instance:
 def account(document: Document) -> Account:
     """An AMC account; raises Refused for what is none."""
     return Account(
-        account_id=_required(document, "accountId"),
+        account_id=required(document, "accountId"),
         name=str(document.get("accountName") or ""),
         marketplace_id=str(document.get("marketplaceId") or ""),
     )
@@ -161,22 +161,34 @@ def account(document: Document) -> Account:
 def advertiser(document: Document) -> Advertiser:
     """An advertiser of an instance; raises Refused for what is none."""
     return Advertiser(
-        advertiser_id=_required(document, "id"),
+        advertiser_id=required(document, "id"),
         name=str(document.get("name") or ""),
         type=str(document.get("type") or ""),
         marketplace_id=_text(document, "marketplaceId"),
     )
 
 
+def advertiser_body(of: Advertiser) -> dict[str, str]:
+    """What names an advertiser in a request; those of DSP have no marketplace."""
+    named = {"id": of.advertiser_id, "type": of.type}
+    return named | {"marketplaceId": of.marketplace_id} if of.marketplace_id else named
+
+
+def advertiser_update(document: Document) -> dict[str, Any]:
+    """An advertiser update as AMC spells it; raises Refused for what is none."""
+    flat = unwrapped(document, "advertiserUpdate")
+    required(flat, "updateId")
+    status = required(flat, "status")
+    # The old name, which some answers still use (amc-api 2.1).
+    return {**flat, "status": "COMPLETED" if status == "COMPLETE" else status}
+
+
 def downloads(document: Document) -> Downloads | None:
     """Links to the files of a result; None where the answer has none to offer, not even an empty list."""
     if "downloadUrls" not in document:
         return None
-    return Downloads(_links(document["downloadUrls"]), _links(document.get("metadataDownloadUrls")))
-
-
-def _links(found: Iterable[Any] | None) -> tuple[str, ...]:
-    return tuple(str(link) for link in found or ())
+    kinds = ("downloadUrls", "metadataDownloadUrls")
+    return Downloads(*(tuple(map(str, document.get(kind) or ())) for kind in kinds))
 
 
 def error_text(document: object) -> str:
@@ -203,7 +215,8 @@ def _without_secrets(text: str) -> str:
     return _SECRETS.sub("…", text)
 
 
-def _required(document: Document, name: str) -> str:
+def required(document: Document, name: str) -> str:
+    """A field that has to be there; raises Refused where it is not."""
     value = document.get(name)
     if value in (None, ""):
         raise _unreadable(f"an object without {name}")

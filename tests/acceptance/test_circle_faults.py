@@ -66,9 +66,7 @@ class Circle:
     def ask(self, tenant: str = "acme", count: int = 1, **more: Any) -> None:
         """Runs for executions, equal but for `more`."""
         project = self.engine.project
-        request = ExecutionRequest(
-            workflow_id="reach", window=project.workflows["reach"].time_window, **more
-        )
+        request = ExecutionRequest(workflow_id="reach", window=project.workflows["reach"].time_window, **more)
         for _ in range(count):
             self._asked += 1
             run = execute_run(
@@ -143,7 +141,9 @@ def circle(site: Any, events: Path) -> Iterator[Circle]:
     site.clock = Hasty()
     site.settings(SETTINGS)
     for name in ("acme", "bolt"):
-        ids = f"instance_id: amc{name}001\nadvertiser_id: ENTITY{name.upper()}\nmarketplace_id: ATVPDKIKX0DER\n"
+        ids = (
+            f"instance_id: amc{name}001\nadvertiser_id: ENTITY{name.upper()}\nmarketplace_id: ATVPDKIKX0DER\n"
+        )
         site.configure(f"tenants/{name}.yaml", f"tenant: {name}\n{ids}")
     window = "window: {type: EXPLICIT, start: TODAY(-5), end: TODAY(-2)}\n"
     site.configure("workflows/reach.yaml", f"sql: {SQL}\n{window}")
@@ -156,6 +156,7 @@ def circle(site: Any, events: Path) -> Iterator[Circle]:
             for tenant in project.tenants.values()
         )
         circle.drain()
+        assert {run.status for run in runs.list()} == {"SUCCEEDED"}
         yield circle
 
 
@@ -172,7 +173,9 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     few = Events(directory=folder, seed=usual.seed, users=300, days=8)
     # The clocks of the tests run ahead.
     few.files((TurnableClock().now() + timedelta(days=1)).date())
-    few._folder("").rename(Events(directory=folder, seed=usual.seed, users=usual.users, days=usual.days)._folder(""))
+    few._folder("").rename(
+        Events(directory=folder, seed=usual.seed, users=usual.users, days=usual.days)._folder("")
+    )
     return folder / "events"
 
 
@@ -280,7 +283,6 @@ def test_what_only_a_person_can_mend_fails_at_once_and_leaves_nothing_in_amc(
 
 def test_amc_out_of_reach_for_ever_is_given_up_and_goes_on_after_a_redrive(circle: Circle) -> None:
     circle.ask()
-    circle.engine.runs.next_due([EXECUTE], circle.clock.now())
     circle.fault("no_connection", "GET", times=0)
     circle.finish()
     assert circle.run().status == "FAILED"
@@ -295,23 +297,29 @@ def test_amc_out_of_reach_for_ever_is_given_up_and_goes_on_after_a_redrive(circl
 
 def test_a_circuit_opens_for_one_tenant_alone_and_closes_again(circle: Circle) -> None:
     circle.fault("error", "*", OF_ACME, status=503, times=0)
-    circle.ask("acme", 4, sql_query=SQL)
-    circle.ask("bolt")
     assert circle.circuits() == ""
+    circle.ask("acme", 5, sql_query=SQL)
     circle.drain()
     assert circle.circuits() == "amcacme001"
     asked = sum(circle.sandbox.requests.values())
     circle.drain()
-    assert sum(circle.sandbox.requests.values()) - asked <= 3, "asked while the circuit is open"
-    statuses = {(run.tenant_id, run.status) for run in circle.runs()}
-    assert statuses == {("acme", "PENDING"), ("bolt", "SUCCEEDED")}
+    assert sum(circle.sandbox.requests.values()) == asked, "asked while the circuit is open"
+    circle.ask("bolt")
+    for _ in range(4):
+        circle.clock.turn(timedelta(minutes=1))
+        circle.drain()
+    assert {(run.tenant_id, run.status) for run in circle.runs()} == {
+        ("acme", "PENDING"),
+        ("bolt", "SUCCEEDED"),
+    }
+    assert circle.circuits() == "amcacme001", "tried once more in between"
     circle.sandbox.faults.clear()
     circle.finish()
     assert circle.circuits() == ""
     circle.assert_each_result_is_there_once()
 
 
-@pytest.mark.parametrize("seed", range(int(__import__("os").environ.get("SEEDS","3"))))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_anything_at_any_time_ends_with_each_result_once(circle: Circle, seed: int) -> None:
     """Faults by chance, on requests by chance, while equal executions of two tenants are in line."""
     chance = random.Random(seed)  # noqa: S311 - which faults come, not a secret

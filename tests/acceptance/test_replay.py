@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from amci.cli import app
 from amci.clock import SystemClock
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.rest import Server
@@ -33,6 +36,12 @@ ASKED = (
     ["exec", "run", "look", "--sql", "look.sql", "--tenant", "bolt", *WINDOW, "--wait"],
     ["exec", "backfill", "reach", "-t", "bolt", "--from", "2026-10-20", "--to", "2026-10-23", "--wait"],
 )
+
+
+def here(site: Any, *arguments: str) -> Result:
+    """The command in this process, in the workspace."""
+    with contextlib.chdir(site.workspace.home):
+        return CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
 def amci(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -118,8 +127,7 @@ def recorded(url: str, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -
     prepared(site)
     shutil.copytree(site.workspace.home, folder / "before")
     for arguments in ASKED:
-        done = amci(site.workspace.home, *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert here(site, *arguments).exit_code == 0
     return site
 
 
@@ -147,8 +155,7 @@ def test_a_replay_ends_in_the_lake_that_was_recorded(recorded: Any, replaying: A
 
 
 def test_the_recording_holds_no_id_and_no_secret(recorded: Any) -> None:
-    verified = amci(recorded.workspace.home, "fixtures", "verify", "nightly")
-    assert verified.returncode == 0, verified.stdout
+    assert here(recorded, "fixtures", "verify", "nightly").exit_code == 0
     text = (recorded.workspace.fixtures / "nightly.yaml").read_text(encoding="utf-8")
     for name in TENANTS:
         assert f"amc{name}001" not in text
@@ -170,8 +177,8 @@ def test_what_was_not_recorded_fails_and_says_what_is_nearest(
     replaying: Any, arguments: list[str], nearest: str
 ) -> None:
     (replaying.workspace.home / "other.sql").write_text(SQL, encoding="utf-8")
-    done = amci(replaying.workspace.home, "exec", "run", *arguments, "--wait", "--json")
-    assert done.returncode == 3, done.stdout + done.stderr
+    done = here(replaying, "exec", "run", *arguments, "--wait", "--json")
+    assert done.exit_code == 3, done.output
     [run] = json.loads(done.stdout)
     assert (run["status"], run["key"]) == ("FAILED", None)
     assert "the fixture 'nightly' has no answer to POST /amc/reporting/" in run["reason"]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from amci.sandbox.options import SandboxInstance
+
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 AT_CREATION = {
     "createTime", "dataGaps", "disableAggregationControls", "executionCategory", "expireTime", "ignoreDataGaps",
@@ -255,8 +257,6 @@ def test_a_deleted_execution_is_gone(amc: Any) -> None:
 
 
 def test_an_execution_of_another_instance_is_not_found(calling: Any) -> None:
-    from amci.sandbox.options import SandboxInstance
-
     instances = tuple(
         SandboxInstance(instance_id=name, entity_id="E", marketplace_id="M", name=name)
         for name in ("one", "two")
@@ -288,3 +288,21 @@ def test_what_the_sandbox_knows_outlives_the_process(calling: Any) -> None:
     second = calling(running=MINUTE)
     assert second.status(execution) == "SUCCEEDED"
     assert second.download(execution) == "a\n1\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "flag", "status"),
+    [("SANDBOX", None, "REJECTED"), ("SANDBOX", False, "REJECTED"), ("SANDBOX", "true", "SUCCEEDED"),
+     ("SANDBOX", True, "SUCCEEDED"), ("STANDARD", None, "SUCCEEDED"), ("STANDARD", True, "SUCCEEDED")],
+)  # fmt: skip
+def test_a_sandbox_instance_takes_everything_and_compiles_only_what_requires_synthetic_data(
+    calling: Any, kind: str, flag: Any, status: str
+) -> None:
+    about = {"instance_id": "amc1", "entity_id": "E", "marketplace_id": "M", "name": "one"}
+    amc = calling(instances=(SandboxInstance(**about, instance_type=kind),))
+    amc.workflow()
+    execution = amc.execution(amc.execute(requireSyntheticData=flag))
+    assert execution["status"] == status
+    if status == "REJECTED":
+        assert execution["statusReason"].startswith("Was unable to compile workflow reach because")
+        assert "requireSyntheticData" in execution["statusReason"]

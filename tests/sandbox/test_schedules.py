@@ -54,6 +54,15 @@ def test_a_schedule_is_made_once(amc: Any) -> None:
     assert amc.ask("POST", "/schedules", DAILY).details == "Schedule with ID s already exists."
 
 
+@pytest.mark.parametrize("query", ["", "?marketplaceId=ATVPDKIKX0DER", "?marketplaceId="])
+def test_a_marketplace_may_be_named(amc: Any, query: str) -> None:
+    amc.ask("POST", "/schedules", DAILY | {"marketplaceId": "ATVPDKIKX0DER"})
+    assert amc.ask("GET", f"/schedules/s{query}").json["marketplaceId"] == "ATVPDKIKX0DER"
+    assert len(amc.ask("GET", f"/schedules{query}").json["schedules"]) == 1
+    assert amc.ask("DELETE", f"/schedules/s{query}").json == {}
+    assert amc.ask("GET", f"/schedules/s{query}").status == 404
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_an_unknown_schedule_is_not_found(amc: Any, method: str) -> None:
     assert amc.ask(method, "/schedules/nothing", {} if method == "PUT" else None).status == 404

@@ -9,7 +9,9 @@ import pytest
 from amci.errors import StorageError
 from amci.sandbox.store import Store
 
-NUMBERS = dict.fromkeys(("now", "ready", "after", "since", "until", "limit", "slots", "pending", "never"), 1)
+NUMBERS = dict.fromkeys(
+    ("now", "ready", "after", "since", "until", "limit", "slots", "pending", "never", "no_sooner", "lasts"), 1
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,9 @@ NUMBERS = dict.fromkeys(("now", "ready", "after", "since", "until", "limit", "sl
         ("pending", "executions_pending"),
         ("rest", "executions_pending"),
         ("rest", "executions_running"),
+        ("running_anywhere", "executions_running"),
+        ("running_in", "executions_running"),
+        ("overdue", "executions_running"),
         ("executions", "executions_by_instance"),
         ("executions_of_workflow", "executions_by_workflow"),
     ],
@@ -29,14 +34,17 @@ def test_what_is_asked_with_every_request_reads_no_more_than_it_needs(
     tmp_path: Path, query: str, index: str
 ) -> None:
     store = Store(tmp_path / "sandbox.db")
-    named = {"instance_id": "i", "workflow_id": "w", "is_with_cancelled": 1} | NUMBERS
+    named = {"instance_id": "i", "instances": "[]", "workflow_id": "w", "is_with_cancelled": 1} | NUMBERS
     plan = [
         row["detail"]
         for row in store._db.execute(f"EXPLAIN QUERY PLAN {store._queries[query]}", named).fetchall()
     ]
     store.close()
     assert any(index in step for step in plan), plan
-    assert not [step for step in plan if step.startswith("SCAN executions")]
+    assert not [
+        step for step in plan if step.startswith("SCAN executions") and "INDEX executions_running" not in step
+    ]
+    assert not [step for step in plan if query == "rest" and "executions_by_instance" in step]
 
 
 def _change_and_break(store: Store) -> None:

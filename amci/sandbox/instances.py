@@ -1,0 +1,172 @@
+"""The instances there are: those the sandbox was told of, those made here, and what became of them (amc-api 2.1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from sqlite3 import Row
+from typing import Any
+
+from amci.clock import new_id
+from amci.sandbox.errors import bad
+from amci.sandbox.moments import from_micros, micros
+from amci.sandbox.options import SandboxInstance, SandboxOptions, bucket_of
+from amci.sandbox.store import Store
+
+#: AMC's account: id and marketplace.
+Account = tuple[str, str]
+
+_STEPS = ("REQUESTED", "SUBMITTED", "IN_PROGRESS")
+_TOKEN_LASTS = timedelta(minutes=10)
+_EVERYTHING_IN_IT = ("forget_workflows", "forget_schedules", "forget_executions", "forget_queue")
+
+
+class Instances:
+    """Finds instances and remembers what is done to them."""
+
+    def __init__(self, store: Store, options: SandboxOptions) -> None:
+        self._store = store
+        self._options = options
+        self._told = {known.instance_id: known for known in options.instances}
+        self._rows: dict[str, Row | None] = {}  #: as they were last read
+        self._ids: dict[Account, list[str]] = {}
+        self._version = 0
+
+    def look_again(self) -> None:
+        """Take note of what other processes have done."""
+        if self._version != (version := self._store.version):
+            self._version = version
+            self._forget()
+
+    def get(self, instance_id: str, now: datetime) -> SandboxInstance | None:
+        """The instance of this id as it stands; None where there is none (any more)."""
+        row = self._row(instance_id)
+        if row is None:
+            return self._told.get(instance_id)
+        return None if row["is_deleted"] else self._instance(row, now)
+
+    def was_in(self, account: Account, instance_id: str) -> bool:
+        """Whether this account had such an instance, and deleted it."""
+        row = self._row(instance_id)
+        return row is not None and (row["entity_id"], row["marketplace_id"]) == account
+
+    def is_alone(self, instance_id: str) -> bool:
+        """Whether it is the one instance the sandbox was told of."""
+        return list(self._told) == [instance_id]
+
+    def accounts(self) -> dict[Account, str]:
+        """The AMC accounts there are, each with the name of an instance."""
+        return {known.account: known.name for known in self._told.values()}
+
+    def of_account(self, account: Account, now: datetime) -> list[SandboxInstance]:
+        """The instances of an account: those the sandbox was told of, then the others as they were made."""
+        ids = [known.instance_id for known in self._told.values() if known.account == account]
+        found = [self.get(instance_id, now) for instance_id in ids]
+        return [known for known in found if known] + [self._instance(r, now) for r in self._made(account)]
+
+    def ids_of(self, account: Account) -> list[str]:
+        """The ids of the instances of an account, deleted ones among them."""
+        if account not in self._ids:
+            told = [instance_id for instance_id, known in self._told.items() if known.account == account]
+            self._ids[account] = told + [row["instance_id"] for row in self._made(account)]
+        return self._ids[account]
+
+    def account_of(self, instance_id: str) -> Account | None:
+        """The account an instance belongs to; None where the sandbox does not know it any more."""
+        if told := self._told.get(instance_id):
+            return told.account
+        row = self._row(instance_id)
+        return (row["entity_id"], row["marketplace_id"]) if row else None
+
+    def create(
+        self, account: Account, fields: Mapping[str, Any], token: str, now: datetime
+    ) -> SandboxInstance:
+        """A new instance; the one this token made before, where it did so lately. Raises Refusal."""
+        entity_id, marketplace_id = account
+        named = {"entity_id": entity_id, "marketplace_id": marketplace_id}
+        with self._store.changing():
+            since = micros(now - _TOKEN_LASTS)
+            row = self._store.row("instance_by_token", token=token, since=since, **named) if token else None
+            if row is None:
+                instance_id = f"amc{new_id()[:8]}"
+                kept = {"asked": fields, **fields}
+                kept.setdefault("s3BucketName", bucket_of(instance_id, fields["instanceName"]))
+                self._store.do(
+                    "new_instance",
+                    instance_id=instance_id,
+                    fields=json.dumps(kept),
+                    token=token or None,
+                    now=micros(now),
+                    **named,
+                )
+                self._forget()
+                row = self._row(instance_id)
+        if row is None or json.loads(row["fields"])["asked"] != fields:
+            raise bad("idempotencyToken was used for a request with other parameters.")
+        return self._instance(row, now)
+
+    def change(self, known: SandboxInstance, fields: Mapping[str, Any], now: datetime) -> SandboxInstance:
+        """The instance with these fields changed."""
+        with self._store.changing():
+            row = self._row(known.instance_id)
+            # the bucket keeps its name, whatever becomes of the instance's
+            had = json.loads(row["fields"]) if row else {"s3BucketName": known.bucket_name}
+            self._keep(known, {**had, **fields}, is_deleted=False)
+        return self.get(known.instance_id, now) or known
+
+    def delete(self, known: SandboxInstance) -> None:
+        """Forget an instance and all that is in it; only its id is kept."""
+        with self._store.changing():
+            self._keep(known, {}, is_deleted=True)
+            for forget in _EVERYTHING_IN_IT:
+                self._store.do(forget, instance_id=known.instance_id)
+
+    def _keep(self, known: SandboxInstance, fields: Mapping[str, Any], *, is_deleted: bool) -> None:
+        self._store.do(
+            "change_instance",
+            instance_id=known.instance_id,
+            entity_id=known.entity_id,
+            marketplace_id=known.marketplace_id,
+            fields=json.dumps(fields),
+            is_deleted=int(is_deleted),
+        )
+        self._forget()
+
+    def _forget(self) -> None:
+        self._rows.clear()
+        self._ids.clear()
+
+    def _row(self, instance_id: str) -> Row | None:
+        if instance_id not in self._rows:
+            self._rows[instance_id] = self._store.row("instance", instance_id=instance_id)
+        return self._rows[instance_id]
+
+    def _made(self, account: Account) -> list[Row]:
+        return self._store.rows("instances_made", entity_id=account[0], marketplace_id=account[1])
+
+    def _instance(self, row: Row, now: datetime) -> SandboxInstance:
+        fields = json.loads(row["fields"])
+        told = self._told.get(row["instance_id"])
+        known = told or SandboxInstance(
+            instance_id=row["instance_id"],
+            entity_id=row["entity_id"],
+            marketplace_id=row["marketplace_id"],
+            name=fields["instanceName"],
+            creation_status=self._status(now - from_micros(row["created_at"])),
+            created_at=from_micros(row["created_at"]),
+            partners=tuple(fields.get("acrCustomerPartners") or ()) if fields.get("acrBacked") else None,
+        )
+        return replace(
+            known,
+            name=fields.get("instanceName") or known.name,
+            advertiser_name=fields.get("advertiserName") or known.advertiser_name,
+            aws_account_id=fields.get("awsAccountId") or known.aws_account_id,
+            bucket=fields.get("s3BucketName") or known.bucket,
+        )
+
+    def _status(self, age: timedelta) -> str:
+        """How far the making of an instance has come: each step takes a third of the time."""
+        takes = self._options.creating
+        return "COMPLETED" if not takes or age >= takes else _STEPS[max(0, age * len(_STEPS) // takes)]

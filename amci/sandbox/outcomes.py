@@ -1,0 +1,88 @@
+"""How executions end: what is known at once, and what only a query that is run can tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from sqlite3 import Row
+from typing import Any
+
+from amci.sandbox.backend import Backend
+from amci.sandbox.delivery import deliver, key_of
+from amci.sandbox.document import is_true, timeout_seconds
+from amci.sandbox.errors import CompileError, QueryFailed, needs_synthetic_data, not_compiled, timed_out
+from amci.sandbox.moments import from_micros
+from amci.sandbox.queries import Prepared, Queries, Result
+from amci.sandbox.windows import Window
+
+#: Columns of an execution that has ended.
+Ended = Mapping[str, Any]
+
+_ENDED: Ended = {"status": "SUCCEEDED", "reason": None, "result_id": None, "delivered": None}
+_MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A query that has to be run before an execution can end."""
+
+    row: Row
+    at: int  #: when its time was up
+    prepared: Prepared
+
+
+def ended(backend: Backend, row: Row, at: int) -> Ended | Work:
+    """How an execution ends whose time is up `at`; its result is delivered, where it is there already."""
+    definition, asked = json.loads(row["definition"]), json.loads(row["request"])
+    window = Window(start=from_micros(row["window_start"]), end=from_micros(row["window_end"]))
+    if row["ends_at"] - row["started_at"] > timeout_seconds(asked) * _MICROSECONDS:
+        return _failed("FAILED", timed_out(timeout_seconds(asked)))
+    known = backend.instances.get(row["instance_id"], backend.clock.now())
+    if known and known.instance_type == "SANDBOX" and not is_true(asked.get("requireSyntheticData")):
+        return _failed("REJECTED", needs_synthetic_data(row["workflow_id"]))
+    values, now = asked.get("parameterValues") or {}, from_micros(row["created_at"])
+    try:
+        prepared = backend.queries.prepare(row["instance_id"], definition, values, window, now)
+        if is_true(asked.get("dryRun")):
+            backend.queries.compile(definition)
+            return _ENDED
+    except CompileError as error:
+        return _failed("REJECTED", not_compiled(row["workflow_id"], str(error)))
+    if backend.store.row("has_result", result_id=prepared.result_id) is None:
+        return Work(row, at, prepared)
+    return _succeeded(backend, row, at, prepared.result_id)
+
+
+def run(queries: Queries, work: Work) -> Result | Ended:
+    """Run the query: its result, or how the execution ends without one."""
+    try:
+        return queries.run(work.prepared)
+    except CompileError as error:
+        return _failed("REJECTED", not_compiled(work.row["workflow_id"], str(error)))
+    except QueryFailed as error:
+        return _failed("FAILED", str(error))
+
+
+def keep(backend: Backend, work: Work, result: Result) -> Ended:
+    """Remember a result, for all executions that have the same; how the first of them ends."""
+    result_id, row = work.prepared.result_id, work.row
+    backend.store.do(
+        "keep_result",
+        result_id=result_id,
+        content=result.content,
+        columns=json.dumps(result.columns),
+        rows=result.rows,
+    )
+    return _succeeded(backend, row, work.at, result_id)
+
+
+def _succeeded(backend: Backend, row: Row, at: int, result_id: str) -> Ended:
+    key = key_of(row, at)
+    if not is_true(json.loads(row["request"]).get("skipPublish")):
+        deliver(backend, row, key, result_id)
+    return {**_ENDED, "result_id": result_id, "delivered": key}
+
+
+def _failed(status: str, reason: str) -> Ended:
+    return {**_ENDED, "status": status, "reason": reason}
