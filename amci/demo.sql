@@ -9,13 +9,15 @@ SELECT customer_hash AS tenant, export_year || '-' || export_month AS month,
         UNION ALL BY NAME FROM adtech_amc.atlas_pets_reach_frequency_daily_ver1)
  GROUP BY ALL ORDER BY ALL;
 
--- ask: The largest campaigns, from the executions above, with the window each row looked at:
+-- ask: Each tenant's two largest campaigns, from the executions above, with the window each row looked at:
 SELECT r.customer_hash AS tenant, r.campaign, sum(r.impressions)::BIGINT AS impressions, max(r.reach) AS best_day,
        min(o.time_window_start)::DATE AS since, max(o.time_window_end)::DATE AS until
   FROM (FROM adtech_amc.northwind_outdoor_campaign_reach_reach_daily
         UNION ALL BY NAME FROM adtech_amc.blue_kettle_campaign_reach_reach_daily) r
   JOIN amci.objects o ON o.object_id = r._object_id AND o.version = r._version
- GROUP BY ALL ORDER BY impressions DESC, tenant LIMIT 4;
+ GROUP BY 1, 2
+QUALIFY row_number() OVER (PARTITION BY r.customer_hash ORDER BY sum(r.impressions) DESC, r.campaign) <= 2
+ ORDER BY tenant, impressions DESC;
 
 -- ask: The keywords that sell most for what they cost, from two Amazon Ads reports:
 SELECT matchtype, keyword, CAST(sum(clicks) AS BIGINT) AS clicks, sum(cost) AS cost, sum(sales14d) AS sales,

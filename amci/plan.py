@@ -65,7 +65,11 @@ def runs_for(opened: Opened, found: Sequence[Difference], *, prune: bool) -> lis
             runs.append(provision_run(tenant, again=again))
         elif difference.what == "workflow":
             workflow = difference.name if difference.is_pruning else opened.project.workflows[difference.name]
-            runs.append(workflow_run(Action(difference.change), tenant, workflow, again=again))
+            runs.append(
+                workflow_run(
+                    Action(difference.change), tenant, workflow, again=again, is_pruning=difference.is_pruning
+                )
+            )
     return runs
 
 

@@ -41,7 +41,7 @@ def plan_commands(app: typer.Typer) -> None:
     ) -> None:
         """Make the workspace and AMC what config/ says."""
         from amci.plan import differences, runs_for, settle
-        from amci.working import do_runs, leave
+        from amci.working import SOME_FAILED, do_runs, leave
 
         with ctx.opened() as opened:
             with ctx.out.progress("asking AMC"):
@@ -51,6 +51,7 @@ def plan_commands(app: typer.Typer) -> None:
             runs = runs_for(opened, found, prune=prune)
             opened.runs.create(runs)
             settle(opened)
+            unasked = [d for d in found if d.change == "unknown"]
             keys = [run.idempotency_key for run in runs]
             done = do_runs(ctx, opened, keys, wait=True, is_patient=False)
             rows = [
@@ -58,8 +59,13 @@ def plan_commands(app: typer.Typer) -> None:
                 | {"status": r.status.value, "reason": r.reason}
                 for r in done
             ]
-        ctx.out.rows(rows, ["run_id", "kind", "about", "tenant_id", "status", "reason"], empty=_IN_STEP)
+        for tenant_id, says in ((d.tenant_id, " ".join(d.says)) for d in unasked):
+            ctx.out.note(f"{tenant_id}: AMC could not be asked: {says}")
+        empty = "nothing was done" if unasked else _IN_STEP
+        ctx.out.rows(rows, ["run_id", "kind", "about", "tenant_id", "status", "reason"], empty=empty)
         leave(done)
+        if unasked:
+            raise typer.Exit(SOME_FAILED)
 
 
 def _rows(ctx: Context, found: Sequence[Difference]) -> list[dict[str, Any]]:

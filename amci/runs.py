@@ -289,6 +289,9 @@ class RunStore:
                 if not getattr(error, "retryable", False) or run.attempts + 1 >= policy.max_attempts:
                     return change | {"status": RunStatus.FAILED}
                 again = now + policy.delay(run.attempts + 1, self._chance)
+                # Whoever asks for a pause, or knows when it makes sense again, is not asked before.
+                again = max(again, now + (getattr(error, "retry_after", None) or timedelta()))
+                again = max(again, getattr(error, "retry_at", None) or now)
                 return change | {
                     "status": RunStatus.PENDING,
                     "run_after": timestamp(again),

@@ -124,6 +124,21 @@ def test_config_and_amc_are_compared_and_made_equal(amc: Any) -> None:
         assert differences(engine.opened) == []
 
 
+def test_what_is_declared_again_is_not_pruned_late(amc: Any) -> None:
+    with amc.engine() as engine:
+        apply(engine)
+    (amc.workspace.config / "workflows/reach.sql").unlink()
+    with amc.engine() as engine:
+        # As where `apply --prune` is killed before its run is done.
+        engine.runs.create(runs_for(engine.opened, differences(engine.opened), prune=True))
+    amc.configure("workflows/reach.sql", REACH)
+    with amc.engine() as engine:
+        engine.work(threading.Event())
+        (run,) = [r for r in engine.runs.list(kind="workflow") if r.payload["action"] == "delete"]
+        assert (run.status, run.reason) == (RunStatus.SKIPPED, "config/ has it again")
+        assert differences(engine.opened) == []
+
+
 def test_a_plan_says_whom_it_could_not_ask_and_goes_on_with_the_others(amc: Any) -> None:
     amc.configure("tenants/zoo.yaml", TENANT.replace("acme", "zoo").replace("amczoo001", "amczoo0001"))
     with amc.engine() as engine:

@@ -46,7 +46,7 @@ def _made(backend: Backend, row: Row, *, has_workflow: bool) -> dict[str, Any]:
         "timeWindowTimeZoneOriginal": asked.get("timeWindowTimeZone") or "UTC",
         "waitUntil": wire(row["created_at"] - _WAITS),
         "workflowExecutionId": row["workflow_execution_id"],
-        "workflowExecutionTimeoutSeconds": timeout_seconds(asked),
+        "workflowExecutionTimeoutSeconds": limit_of(asked) or _DEFAULT_TIMEOUT,
         "workflowId": row["workflow_id"],
         "sqlQuery": json.loads(row["definition"])["sqlQuery"] if has_workflow else None,
         "advertisers": asked.get("advertisers"),
@@ -57,9 +57,9 @@ def _made(backend: Backend, row: Row, *, has_workflow: bool) -> dict[str, Any]:
     return {name: shown[name] for name in sorted(shown) if shown[name] is not None}
 
 
-def timeout_seconds(asked: Mapping[str, Any]) -> int:
-    """How long an execution may run."""
-    return int(asked.get("workflowExecutionTimeoutSeconds") or _DEFAULT_TIMEOUT)
+def limit_of(asked: Mapping[str, Any]) -> int | None:
+    """How many seconds an execution may run, where its request says so."""
+    return int(asked.get("workflowExecutionTimeoutSeconds") or 0) or None
 
 
 def is_true(value: object) -> bool:

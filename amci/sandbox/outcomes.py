@@ -10,7 +10,7 @@ from typing import Any
 
 from amci.sandbox.backend import Backend
 from amci.sandbox.delivery import deliver, key_of
-from amci.sandbox.document import is_true, timeout_seconds
+from amci.sandbox.document import is_true, limit_of
 from amci.sandbox.errors import CompileError, QueryFailed, needs_synthetic_data, not_compiled, timed_out
 from amci.sandbox.moments import from_micros
 from amci.sandbox.queries import Prepared, Queries, Result
@@ -36,8 +36,8 @@ def ended(backend: Backend, row: Row, at: int) -> Ended | Work:
     """How an execution ends whose time is up `at`; its result is delivered, where it is there already."""
     definition, asked = json.loads(row["definition"]), json.loads(row["request"])
     window = Window(start=from_micros(row["window_start"]), end=from_micros(row["window_end"]))
-    if row["ends_at"] - row["started_at"] > timeout_seconds(asked) * _MICROSECONDS:
-        return _failed("FAILED", timed_out(timeout_seconds(asked)))
+    if (limit := limit_of(asked)) and row["ends_at"] - row["started_at"] > limit * _MICROSECONDS:
+        return _failed("FAILED", timed_out(limit))
     known = backend.instances.get(row["instance_id"], backend.clock.now())
     if known and known.instance_type == "SANDBOX" and not is_true(asked.get("requireSyntheticData")):
         return _failed("REJECTED", needs_synthetic_data(row["workflow_id"]))

@@ -167,11 +167,11 @@ SELECT count(*) AS number, min(ends_at) AS first_end FROM executions INDEXED BY 
  WHERE instance_id IN (SELECT value FROM json_each(:instances)) AND status = 'RUNNING' AND ended_at IS NULL;
 
 -- name: pending
--- An execution runs as long as all do, or until it exceeds its own limit, which is no shorter than 900 seconds.
+-- An execution runs as long as all do, or until it exceeds the limit its request names, no shorter than 900 seconds.
 SELECT seq, created_at,
        CASE WHEN :lasts <= 900000000 THEN :lasts
-            ELSE min(:lasts, 1000000 * coalesce(nullif(CAST(
-                 json_extract(request, '$.workflowExecutionTimeoutSeconds') AS INTEGER), 0), 21600) + 1) END AS lasts
+            ELSE min(:lasts, coalesce(1 + 1000000 * nullif(CAST(
+                 json_extract(request, '$.workflowExecutionTimeoutSeconds') AS INTEGER), 0), :lasts)) END AS lasts
   FROM executions INDEXED BY executions_pending
  WHERE instance_id = :instance_id AND status = 'PENDING' AND is_stuck = 0 AND created_at <= :ready ORDER BY seq;
 

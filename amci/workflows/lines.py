@@ -78,11 +78,12 @@ def workflow_run(
     *,
     again: str = "",
     correlation_id: str | None = None,
+    is_pruning: bool = False,
 ) -> NewRun:
     """The run that brings a workflow to one tenant's AMC, or takes it away; by id where config has it no more.
 
     One definition is brought once; `again`, such as a moment, makes it another run. Raises UsageError where the
-    tenant's values do not fit the parameters.
+    tenant's values do not fit the parameters. `is_pruning`: only while config has no such workflow for the tenant.
     """
     workflow_id = workflow if isinstance(workflow, str) else workflow.workflow_id
     digest = "" if isinstance(workflow, str) else definition_hash(amc_definition(workflow, tenant))
@@ -90,7 +91,8 @@ def workflow_run(
     return NewRun(
         idempotency_key=f"workflow:{action}:{about}@{tenant.instance_id}:{digest[:16]}:{again}".rstrip(":"),
         kind=WORKFLOW,
-        payload={"action": str(action), "tenant": tenant.tenant, "workflow": workflow_id},
+        payload={"action": str(action), "tenant": tenant.tenant, "workflow": workflow_id}
+        | ({"is_pruning": True} if is_pruning else {}),
         tenant_id=tenant.tenant,
         lock_key=f"workflow:{tenant.instance_id}/{workflow_id}",
         correlation_id=correlation_id,

@@ -39,9 +39,15 @@ class WorkflowHandler:
 
     def _outcome(self, asked: Mapping[str, Any]) -> Outcome:
         try:
+            if asked.get("is_pruning") and self._is_declared(asked["tenant"], asked["workflow"]):
+                return Skipped("config/ has it again")
             return self._done(Action(asked["action"]), asked["tenant"], asked["workflow"])
         except AmciError as error:
             return Failed(error)
+
+    def _is_declared(self, tenant_id: str, workflow_id: str) -> bool:
+        tenant, workflow = self._tenants.get(tenant_id), self._workflows.get(workflow_id)
+        return tenant is not None and workflow is not None and workflow.is_for(tenant)
 
     def _done(self, action: Action, tenant_id: str, workflow_id: str) -> Outcome:
         tenant = self._tenants.get(tenant_id)

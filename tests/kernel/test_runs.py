@@ -19,6 +19,7 @@ from amci.errors import (
     NotFound,
     Problem,
     StorageError,
+    Throttled,
     UsageError,
 )
 from amci.run import (
@@ -784,3 +785,11 @@ def test_a_store_notices_what_another_process_wrote(
         RunStore(other, clock).create([new("theirs")])
     assert store.has_foreign_changes()
     assert not store.has_foreign_changes()
+
+
+def test_an_error_that_asks_for_a_pause_gets_it(store: RunStore, clock: HandClock) -> None:
+    store.create([new("a")])
+    (run,) = claim(store)
+    asked = Throttled("too many", retry_after=timedelta(hours=2))
+    (after,) = store.finish([run], {run.run_id: Failed(asked)}).runs
+    assert (after.status, after.run_after) == (P, clock.at + timedelta(hours=2))

@@ -144,7 +144,8 @@ def test_a_load_after_compaction_still_replaces_versions(workspace: Workspace) -
         upkeep.compact(None)
     write(workspace, REACH.format("10-01"), "campaign,users\nQ,70\n")
     drain(workspace)
-    found = rows(workspace, f"SELECT campaign FROM {TABLE} WHERE _object_id = 2")
+    mine = f"SELECT object_id FROM amci.objects WHERE key = '{REACH.format('10-01')}'"
+    found = rows(workspace, f"SELECT campaign FROM {TABLE} WHERE _object_id IN ({mine})")
     assert found == [{"campaign": "Q"}]
     assert is_whole(workspace)
 

@@ -128,6 +128,21 @@ class TestReading:
             wire.instance({"instanceId": "i", "creationStatus": "SUCCEEDED"}).creation_status == "COMPLETED"
         )
 
+    @pytest.mark.parametrize("wrap", [True, False])
+    def test_an_advertiser_update_has_the_new_name_of_its_status(self, wrap: bool) -> None:
+        flat = {"updateId": 0, "status": "COMPLETE"}
+        found = wire.advertiser_update({"advertiserUpdate": flat} if wrap else flat)
+        assert found == {"updateId": 0, "status": "COMPLETED"}
+
+    @pytest.mark.parametrize("document", [{}, {"updateId": 1}, {"status": "PENDING"}])
+    def test_what_is_no_advertiser_update_is_said(self, document: dict[str, Any]) -> None:
+        with pytest.raises(Refused, match="an object without"):
+            wire.advertiser_update(document)
+
+    @pytest.mark.parametrize("document", [None, [], "x", {}])
+    def test_what_has_no_list_is_not_an_empty_one(self, document: object) -> None:
+        assert wire.listed(document, "schedules") is None
+
     def test_accounts_and_advertisers(self) -> None:
         assert wire.account({"accountId": "E", "accountName": None, "marketplaceId": "M"}) == Account(
             account_id="E", name="", marketplace_id="M"
