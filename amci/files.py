@@ -68,7 +68,7 @@ def replacing(path: Path) -> Iterator[Path]:
     The content is fsynced before the rename and the directory after it. When the block raises, nothing of it
     stays behind. Raises StorageError where the disk refuses.
     """
-    part = path.with_name(f".{path.name[:120]}.{os.getpid()}-{threading.get_ident()}.part")
+    part = path.with_name(f"{_beside(path)}{os.getpid()}-{threading.get_ident()}.part")
     with storage_errors(f"write {path.name}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -81,6 +81,20 @@ def replacing(path: Path) -> Iterator[Path]:
             fsync(path.parent)
         finally:
             part.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes left of `path` beside it; only for one whom nobody else writes beside."""
+    with storage_errors(f"clear the way for {path.name}"):
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        for other in beside:
+            if other.name.startswith(_beside(path)) and other.suffix == ".part":
+                other.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> str:
+    """How the names of temporary files of `path` begin."""
+    return f".{path.name[:120]}."
 
 
 def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:

@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO, cast
 
 from amci.clock import timestamp
 from amci.errors import DataError, Refused, Unavailable
-from amci.files import fault_point, replacing, storage_errors, write_bytes
+from amci.files import fault_point, replacing, storage_errors, sweep, write_bytes
 from amci.layout import ResultName, sidecar_of
 from amci.tenants.model import Tenant
 from amci.workflows.client import AmcClient
@@ -51,12 +51,19 @@ def path_of(row: Tracked) -> str:
 
 
 def deliver(
-    client: AmcClient, folder: Path, tenant: Tenant, row: Tracked, about: Mapping[str, Any]
+    client: AmcClient,
+    folder: Path,
+    tenant: Tenant,
+    row: Tracked,
+    about: Mapping[str, Any],
+    *,
+    was_killed: bool = False,
 ) -> Delivered:
     """Fetch the result of an execution, all its files as one, into the tenant's folder, unless it is there.
 
-    The note `.<name>.meta.json` is written first, so that whoever meets the CSV finds it. Raises RemoteError,
-    StorageError, and DataError where the files of one result have different headers.
+    `was_killed`: an earlier try may have left a part of it. The note `.<name>.meta.json` is written first, so that
+    whoever meets the CSV finds it. Raises RemoteError, StorageError, and DataError where the files of one result
+    have different headers.
     """
     # Also in a root of the tenant's own, keys begin with the tenant.
     key = f"{tenant.tenant}/{path_of(row)}"
@@ -65,6 +72,8 @@ def deliver(
     if path.exists() and note.exists():
         known = json.loads(note.read_bytes())
         return Delivered(key=key, rows=known["rows"], bytes=known["bytes"])
+    if was_killed:
+        sweep(path)
     fault_point("execute.before_download")
     with replacing(path) as part:
         rows, metadata = _fetched(client, row.workflow_execution_id or "", part)

@@ -213,7 +213,14 @@ class Steps:
             sql_hash = sql_hash_of(request, self._workflows.get(row.name))
             about = results.about(row, sql_hash, work.run.correlation_id)
             try:
-                there = results.deliver(work.client, self._folder_of(work.tenant), work.tenant, row, about)
+                there = results.deliver(
+                    work.client,
+                    self._folder_of(work.tenant),
+                    work.tenant,
+                    row,
+                    about,
+                    was_killed=work.run.expiries > 0,
+                )
             except Refused as refused:
                 if refused.status not in _NOT_TO_BE_HAD:
                     raise

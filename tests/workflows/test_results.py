@@ -113,6 +113,22 @@ def test_a_result_that_is_there_is_not_fetched_again(desk: Any) -> None:
     assert path.stat().st_mtime_ns == before
 
 
+def test_what_a_killed_download_left_is_removed(desk: Any, tmp_path: Path) -> None:
+    run_id = desk.ask()
+    desk.finish()
+    path = desk.raw / desk.row(run_id).key
+    path.unlink()
+    left = path.with_name(f".{path.name}.1-2.part")
+    left.write_text("half")
+    other = path.with_name(".other.csv.1-2.part")
+    other.write_text("somebody else's")
+    acme = desk.tenants["acme"]
+    results.deliver(desk.client(), desk.raw / "acme", acme, desk.row(run_id), {}, was_killed=True)
+    assert path.exists()
+    assert not left.exists()
+    assert other.exists()
+
+
 def test_a_result_can_be_fetched_into_any_file(desk: Any, tmp_path: Path) -> None:
     having(desk, b"a\n1\n")
     run_id = desk.ask()
