@@ -83,6 +83,7 @@ def run(
             )
             return
         asked = doing.asked_for(opened, workflow, sql, window, zone, param)
+        doing.doubt(ctx, opened, asked)
         asked = replace(asked, dry_run=validate)
         tenants = chosen(opened.project.tenants, tenant or [], is_all=every)
         doing.do(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,17 @@ def asked_for(
         window=window_from(window, zone, default),
         parameter_values=assignments(pairs or [], is_typed=known is not None),
     )
+
+
+def doubt(ctx: Context, opened: Opened, asked: ExecutionRequest) -> None:
+    """Say where a workflow is not in config: AMC may have it all the same, or it was mistyped."""
+    known = opened.project.workflows
+    if asked.sql_query is None and asked.workflow_id not in known:
+        near = difflib.get_close_matches(asked.workflow_id, known, n=1)
+        meant = f" (did you mean '{near[0]}'?)" if near else ""
+        ctx.out.note(
+            f"workflow '{asked.workflow_id}' is not in config/{meant}; AMC is asked for it all the same"
+        )
 
 
 def _text(source: str) -> str:
