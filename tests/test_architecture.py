@@ -16,7 +16,7 @@ import amci
 ROOT = Path(amci.__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py") if "example" not in path.relative_to(ROOT).parts)
 
-SIBLINGS = {"tenants", "scheduler", "workflows", "lake", "sandbox"}
+SIBLINGS = {"tenants", "scheduler", "workflows", "lake", "sandbox", "amcsql"}
 #: The layer that knows all packages; every other module beside them is kernel.
 TOP = {
     "amci.cli", "amci.engine", "amci.project", "amci.status", "amci.doctor", "amci.demo", "amci.scaffold",
@@ -27,9 +27,10 @@ BELOW = {
     "kernel": {"kernel"},
     "tenants": {"tenants", "kernel"},
     "scheduler": {"scheduler", "kernel"},
-    "workflows": {"workflows", "tenants", "kernel"},
+    "amcsql": {"amcsql", "kernel"},
+    "workflows": {"workflows", "tenants", "amcsql", "kernel"},
     "lake": {"lake", "tenants", "kernel"},
-    "sandbox": {"sandbox", "kernel"},
+    "sandbox": {"sandbox", "amcsql", "kernel"},
     "top": {"top", "kernel"} | SIBLINGS,
 }
 #: Who talks HTTP: AMC's client with what stands in for it, the login, and webhooks.

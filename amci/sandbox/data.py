@@ -12,7 +12,7 @@ import duckdb
 
 from amci.files import replacing
 from amci.names import literal, quoted
-from amci.sandbox.sources import Column, sources
+from amci.amcsql.sources import Column, sources
 from amci.state import named_queries
 
 #: AMC's table, and the statement of `events.sql` that makes its rows.

@@ -8,7 +8,7 @@ from amci.sandbox.backend import Backend
 from amci.sandbox.errors import missing
 from amci.sandbox.messages import Request, Response, page
 from amci.sandbox.paging import cut, number_after, token
-from amci.sandbox.sources import Source, sources
+from amci.amcsql.sources import Source, sources
 
 
 def data_sources(_: Backend, request: Request) -> Response:

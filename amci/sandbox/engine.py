@@ -19,7 +19,7 @@ from amci.sandbox.errors import CompileError, QueryFailed
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.parts import DICE, SCHEMA, dice_of, is_parted, part_macro
 from amci.sandbox.said import in_calcites_words
-from amci.sandbox.sources import Source, sources
+from amci.amcsql.sources import Source, sources
 
 #: With one thread the same query gives its rows in the same order.
 _THREADS = 1

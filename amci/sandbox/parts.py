@@ -7,7 +7,7 @@ import hashlib
 from sqlglot import exp
 
 from amci.names import quoted
-from amci.sandbox.sources import Source
+from amci.amcsql.sources import Source
 
 #: Where the tables lie in DuckDB; a CTE of a query may be called like one of them.
 SCHEMA = "amc"

@@ -13,7 +13,7 @@ from amci.sandbox.errors import CompileError
 from amci.sandbox.literals import moment
 from amci.sandbox.parts import part_of
 from amci.sandbox.positions import spot
-from amci.sandbox.sources import Source, source
+from amci.amcsql.sources import Source, source
 from amci.sandbox.windows import Window
 
 _DURATION = re.compile(

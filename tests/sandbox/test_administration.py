@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from amci.sandbox.options import SandboxInstance
-from amci.sandbox.sources import source, sources
+from amci.amcsql.sources import source, sources
 
 US, UK = "ATVPDKIKX0DER", "A1F83G8C2ARO7P"
 INSTANCES = (

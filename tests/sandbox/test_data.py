@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from amci.sandbox.data import TABLES, Events
-from amci.sandbox.sources import sources
+from amci.amcsql.sources import sources
 
 LAST = date(2026, 10, 31)
 
