@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from sqlglot import exp
+from typing import TYPE_CHECKING, Literal
 
 from amci.errors import AmciError
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 Severity = Literal["error", "warning", "note"]
 
@@ -32,9 +33,15 @@ class Finding:
     text: str  #: one sentence, in AMC's words where they are known
     place: Place
     hint: str = ""
+    is_verbatim: bool = False  #: AMC says just this, and not where
 
     def as_amc(self) -> str:
         """As AMC says it of a workflow that it cannot compile; the words are Calcite's."""
+        if self.is_verbatim:
+            return self.text
+        if self.code == "syntax":
+            # what was met in the text says itself where
+            return f"SQL query was invalid: {self.text}"
         where = self.place
         return (
             f"SQL query was invalid: From line {where.line}, column {where.column}"

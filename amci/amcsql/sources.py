@@ -56,6 +56,7 @@ class Source:
     audience_table: str | None = None  #: its twin for audiences
     is_for_audiences: bool = False
     is_uploaded: bool = False
+    reads: str = ""  #: DuckDB's SELECT for its rows; empty where the sandbox has it under its name
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:

@@ -1,0 +1,1 @@
+"""AMC's functions, and what they are in DuckDB (amc-api 3.2)."""

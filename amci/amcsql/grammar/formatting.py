@@ -1,0 +1,195 @@
+"""AMC SQL laid out anew: the same tokens and comments in the same order, one clause a line (amc-api 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlglot import TokenType
+
+from amci.amcsql.grammar.formatting_pieces import Pieces, pieces
+from amci.amcsql.grammar.formatting_space import has_space
+from amci.amcsql.grammar.parsing import tokens_of
+
+#: What is longer is broken at its commas, its AND and OR.
+WIDTH = 100
+_T = TokenType
+
+_CLAUSES = {
+    _T.SELECT, _T.FROM, _T.WHERE, _T.GROUP_BY, _T.HAVING, _T.WINDOW, _T.ORDER_BY, _T.LIMIT, _T.UNION, _T.INTERSECT,
+    _T.EXCEPT, _T.VALUES, _T.WITH, _T.OFFSET, _T.FETCH, _T.QUALIFY,
+}  # fmt: skip
+_JOINS = {_T.JOIN, _T.INNER, _T.LEFT, _T.RIGHT, _T.FULL, _T.CROSS, _T.NATURAL, _T.OUTER}
+_QUERIES = {_T.SELECT, _T.WITH, _T.VALUES}
+_SETS = {_T.UNION, _T.INTERSECT, _T.EXCEPT}
+_CONNECTORS = {_T.AND, _T.OR}
+
+
+def formatted(sql: str) -> str:
+    """The text with keywords in upper case, a clause a line and two spaces a level.
+
+    Names and comments stay as they are. Raises CompileError where a string or a comment does not end.
+    """
+    return _Writer(pieces(sql, tokens_of(sql))).written()
+
+
+@dataclass(slots=True)
+class _Level:
+    """What is open: a query, or a list in parentheses, or a CASE."""
+
+    kind: str  #: query, list, case
+    end: int  #: place of what closes it
+    indent: int  #: of its lines
+    is_broken: bool  #: a line for each part
+    is_clause_broken: bool = False  #: in a query: whether the clause that is being written is
+    clause: TokenType = _T.SELECT
+    is_between: bool = False  #: whether the next AND is that of BETWEEN
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Writes piece after piece."""
+
+    all: Pieces
+    lines: list[str] = field(default_factory=lambda: [""])
+    levels: list[_Level] = field(default_factory=list)
+    indent: int = 0  #: of the line that is being written
+    is_held: bool = False  #: a `--` comment ends the line
+
+    def written(self) -> str:
+        """The whole text, which ends with a line break."""
+        count = len(self.all.tokens)
+        self.levels.append(_Level("query", count, 0, is_broken=True))
+        for place in range(count):
+            self._piece(place)
+        for comment in self.all.before[count]:
+            self._line(0)
+            self._put(comment)
+        return "\n".join(line.rstrip() for line in self.lines).strip("\n") + "\n"
+
+    def _piece(self, place: int) -> None:
+        while len(self.levels) > 1 and place > self.levels[-1].end:
+            self.levels.pop()
+        indent = self._break(place)
+        level = self.levels[-1]
+        comments = self.all.before[place]
+        if comments and indent is None:
+            indent = level.indent + (2 if level.kind == "query" else 0)
+        for comment in comments:
+            self._line(indent or 0)
+            self._put(comment)
+        if indent is not None or self.is_held:
+            self._line(level.indent + 2 if indent is None else indent)
+        elif self.lines[-1].strip() and has_space(self.all, place):
+            self.lines[-1] += " "
+        self._put(self.all.texts[place])
+        for comment in self.all.after[place]:
+            self.lines[-1] += " "
+            self._put(comment)
+            self.is_held = comment.startswith("--")
+        self._open(place)
+
+    def _put(self, text: str) -> None:
+        first, *rest = text.split("\n")
+        self.lines[-1] += first
+        self.lines += rest
+
+    def _line(self, indent: int) -> None:
+        """A new line, if this one is begun."""
+        if self.lines[-1].strip():
+            self.lines.append("")
+        self.lines[-1] = " " * indent
+        self.indent = indent
+        self.is_held = False
+
+    def _break(self, place: int) -> int | None:
+        """The indent of the line that a piece begins; None where it goes on."""
+        level, kind = self.levels[-1], self.all.kind(place)
+        if place == level.end:
+            return level.indent - 2 if level.is_broken else None
+        if not level.is_broken:
+            return None
+        if level.kind == "case":
+            return level.indent if kind in (_T.WHEN, _T.ELSE) else None
+        before = self.all.kind(place - 1) if place else _T.L_PAREN
+        is_first = not place or (before is _T.L_PAREN and self.all.ends[place - 1] == level.end)
+        if level.kind == "list":
+            is_part = (
+                before is _T.COMMA or kind in (_T.PARTITION_BY, _T.ORDER_BY) or self._connects(level, kind)
+            )
+            return level.indent if is_first or is_part else None
+        return self._break_in_query(level, place, kind, before, is_first=is_first)
+
+    def _break_in_query(
+        self, level: _Level, place: int, kind: TokenType, before: TokenType, *, is_first: bool
+    ) -> int | None:
+        if is_first or self._begins_clause(place):
+            self._clause(level, place)
+            return level.indent
+        if before is _T.COMMA and level.clause is _T.WITH:
+            return level.indent
+        is_of_all = before in (_T.ALL, _T.DISTINCT) and place > 1 and self.all.kind(place - 2) in _SETS
+        is_arm = is_of_all or (before in _SETS and kind not in (_T.ALL, _T.DISTINCT))
+        if is_arm or (before is _T.COMMA and level.clause is _T.WITH):
+            return level.indent
+        is_part = level.is_clause_broken and self._begins_part(level, kind, before)
+        return level.indent + 2 if is_part else None
+
+    def _begins_part(self, level: _Level, kind: TokenType, before: TokenType) -> bool:
+        """Whether a part of a broken clause begins here."""
+        if level.clause is _T.SELECT and before in (_T.SELECT, _T.DISTINCT, _T.ALL):
+            return kind not in (_T.DISTINCT, _T.ALL)
+        return before is _T.COMMA or kind is _T.ON or self._connects(level, kind)
+
+    def _connects(self, level: _Level, kind: TokenType) -> bool:
+        """Whether this is an AND or OR between conditions, and not that of BETWEEN."""
+        if kind is _T.BETWEEN:
+            level.is_between = True
+        elif kind is _T.AND and level.is_between:
+            level.is_between = False
+        else:
+            return kind in _CONNECTORS
+        return False
+
+    def _begins_clause(self, place: int) -> bool:
+        kind = self.all.kind(place)
+        before = self.all.kind(place - 1) if place else None
+        after = self.all.kind(place + 1) if place + 1 < len(self.all.tokens) else None
+        if _T.DOT in (before, after) or before is _T.ALIAS:
+            return False
+        if kind in _CLAUSES:
+            return True
+        return kind in _JOINS and before not in _JOINS and after is not _T.L_PAREN
+
+    def _clause(self, level: _Level, place: int) -> None:
+        """Begin a clause: it is broken if it does not fit into a line, or has a comment."""
+        level.clause, level.is_between = self.all.kind(place), False
+        last = place
+        while last + 1 < level.end and not self._begins_clause(last + 1):
+            last = self.all.ends[last + 1]
+        last = min(last, len(self.all.tokens) - 1)
+        is_long = level.indent + self.all.length(place, last) > WIDTH
+        level.is_clause_broken = is_long or self.all.has_comment(place, last)
+
+    def _open(self, place: int) -> None:
+        """Enter what the piece opens."""
+        kind, end = self.all.kind(place), self.all.ends[place]
+        if end == place:
+            return
+        is_inline = self._fits(place, end) and not self.all.has_comment(place, end)
+        inside = self.all.kind(place + 1)
+        if kind is _T.CASE:
+            is_inline = is_inline and sum(self.all.kind(each) is _T.WHEN for each in range(place, end)) == 1
+            self.levels.append(_Level("case", end, self.indent + 2, is_broken=not is_inline))
+        elif kind is _T.L_PAREN and (inside in _QUERIES or self._holds_query(place)):
+            is_body = place > 0 and self.all.kind(place - 1) is _T.ALIAS
+            self.levels.append(_Level("query", end, self.indent + 2, is_broken=is_body or not is_inline))
+        else:
+            self.levels.append(_Level("list", end, self.indent + 2, is_broken=not is_inline))
+
+    def _holds_query(self, place: int) -> bool:
+        while place + 1 < len(self.all.tokens) and self.all.kind(place) is _T.L_PAREN:
+            place += 1
+        return self.all.kind(place) in _QUERIES
+
+    def _fits(self, first: int, last: int) -> bool:
+        return len(self.lines[-1]) + self.all.length(first + 1, last) <= WIDTH

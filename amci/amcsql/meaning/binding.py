@@ -1,0 +1,314 @@
+"""Gives the names of a query their meaning: its tables, its columns, and what is known of each (amc-api 3.5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlglot import exp
+
+from amci.amcsql.meaning.bound import (
+    Block,
+    Bound,
+    Item,
+    Named,
+    Output,
+    Query,
+    Relation,
+    Rows,
+    Scan,
+    Union,
+    Use,
+    paths_of,
+)
+from amci.amcsql.meaning.durations import duration
+from amci.amcsql.meaning.expressions import Reader
+from amci.amcsql.meaning.grouping import check_grouping, group_keys, with_aliases
+from amci.amcsql.meaning.joins import Joined
+from amci.amcsql.meaning.levels import moved, united
+from amci.amcsql.meaning.scopes import Catalog, Report, Scope, unknown_object
+from amci.amcsql.meaning.shapes import (
+    cells_of,
+    columns_of,
+    ctes_of,
+    dimensions,
+    join_kind,
+    renamed,
+    star_of,
+    unlike,
+)
+from amci.amcsql.sources import Source
+from amci.amcsql.trees import copied
+
+_EXTEND_ARGUMENTS = 3
+
+
+def bound(tree: exp.Query, catalog: Catalog, report: Report) -> Bound:
+    """The query with all its names resolved; the tree is changed, mistakes go to the report."""
+    binder = _Binder(catalog, report)
+    query = binder.query(tree, Scope(named={}))
+    return Bound(query=query, named=binder.named, sources=binder.sources)
+
+
+class _Binder:
+    """Binds one query."""
+
+    def __init__(self, catalog: Catalog, report: Report) -> None:
+        self._catalog, self._report = catalog, report
+        self.named: list[Named] = []
+        self.sources: list[Source] = []  #: by path
+        self._derived = 0
+
+    def query(self, node: exp.Expr, around: Scope) -> Query:
+        """A SELECT, set operation or VALUES, with the queries of its own WITH."""
+        named = dict(around.named)
+        for cte in ctes_of(node):
+            self._name(cte, Scope(named=named, around=around.around), named)
+        inside = Scope(named=named, around=around.around)
+        if isinstance(node, exp.Subquery):
+            return self.query(node.this, inside)
+        if isinstance(node, exp.SetOperation):
+            return self._union(node, inside)
+        if isinstance(node, exp.Values):
+            return self._values(node)
+        return self._block(node, inside)
+
+    def _name(self, cte: exp.Expr, scope: Scope, named: dict[str, Named]) -> None:
+        name = cte.alias
+        before = cte.parent.expressions[: cte.index or 0] if cte.parent is not None else ()
+        if name.lower() in {each.alias.lower() for each in before}:
+            self._report.error(
+                cte.args["alias"],
+                "duplicate-name",
+                f"'{name}' stands twice in WITH",
+                "give one of them another name",
+            )
+        query = renamed(self.query(cte.this, scope), cte, self._report)
+        made = Named(name=f"{len(self.named)} {name}", query=query)
+        self.named.append(made)
+        named[name.lower()] = made
+
+    def _union(self, node: exp.Expr, scope: Scope) -> Union:
+        left, right = self.query(node.this, scope), self.query(node.expression, scope)
+        if len(left.outputs) != len(right.outputs):
+            text = f"Column count mismatch in UNION: {len(left.outputs)} and {len(right.outputs)}"
+            self._report.error(node.expression, "union-columns", text, "give both sides the same columns")
+        outputs = [
+            Output(one.name, united(one.facts, other.facts))
+            for one, other in zip(left.outputs, right.outputs, strict=False)
+        ]
+        is_all = not node.args.get("distinct")
+        made = Union(left=left, right=right, is_all=is_all, outputs=outputs)
+        if not is_all:
+            for output in outputs:
+                Reader(scope, self._report, self.query).grouped(node, output.facts, "united")
+        return made
+
+    def _values(self, node: exp.Expr) -> Rows:
+        reader = Reader(Scope(named={}), self._report, self.query)
+        rows = [[reader.value(cell) for cell in cells_of(row)] for row in node.expressions]
+        width = len(rows[0]) if rows else 0
+        if any(len(row) != width for row in rows):
+            self._report.error(
+                node, "values", "VALUES clause has rows of different length", "give each row the same columns"
+            )
+            rows = [row for row in rows if len(row) == width]
+        outputs = []
+        for place, column in enumerate(zip(*rows, strict=True)):
+            facts = column[0]
+            for other in column[1:]:
+                facts = united(facts, other)
+            outputs.append(Output(f"EXPR${place}", facts))
+        return Rows(tuples=list(node.expressions), outputs=outputs)
+
+    def _block(self, node: exp.Expr, scope: Scope) -> Block:
+        if not isinstance(node, exp.Select):
+            self._report.error(
+                node, "statement", "exactly one SELECT statement is required", "begin with SELECT or WITH"
+            )
+            return Block(outputs=())
+        reader = Reader(scope, self._report, self.query)
+        joined = self._joined(node, scope, reader)
+        where = node.args.get("where")
+        if where is not None:
+            reader.read(where.this)
+            joined.filtered(where.this)
+            if reader.has_aggregate:
+                self._report.error(
+                    where,
+                    "aggregate-in-where",
+                    "Aggregate expression is illegal in WHERE clause",
+                    "use HAVING",
+                )
+            reader.has_aggregate = False
+        outputs = self._outputs(node, scope, reader)
+        key_nodes, keys = group_keys(node, outputs, reader, self._report)
+        having = node.args.get("having")
+        if having is not None:
+            with_aliases(having, outputs, self._report)
+            reader.read(having.this)
+        for window in node.args.get("windows") or ():
+            reader.read(window)
+        is_distinct = node.args.get("distinct") is not None
+        is_grouped = bool(key_nodes) or reader.has_aggregate or having is not None
+        for key, facts in zip(key_nodes, keys, strict=True):
+            reader.grouped(key, facts, "grouped")
+        if is_distinct:
+            for output in outputs:
+                reader.grouped(output.value or node, output.facts, "made distinct")
+        block = Block(
+            outputs=dimensions(outputs, key_nodes) if is_grouped else outputs,
+            items=joined.items,
+            where=where.this if where is not None else None,
+            keys=key_nodes,
+            key_facts=keys,
+            having=having.this if having is not None else None,
+            windows=node.args.get("windows") or (),
+            is_grouped=is_grouped,
+            has_aggregate=reader.has_aggregate,
+            is_distinct=is_distinct,
+            same=joined.same,
+            node=node,
+        )
+        if is_grouped:
+            check_grouping(block, self._report)
+        return block
+
+    def _joined(self, node: exp.Select, scope: Scope, reader: Reader) -> Joined:
+        joined = Joined(scope, self._report)
+        from_ = node.args.get("from_")
+        if from_ is None:
+            return joined
+        joined.add(self._item(from_.this, scope), None, reader)
+        for join in [*(from_.this.args.get("joins") or ()), *(node.args.get("joins") or ())]:
+            item = self._item(join.this, scope)
+            item.kind = join_kind(join)
+            joined.add(item, join, reader)
+        return joined
+
+    def _item(self, node: exp.Expr, scope: Scope) -> Item:
+        alias = node.alias or (node.name if isinstance(node, exp.Table) else "")
+        if not alias:
+            alias = f"derived {self._derived}"
+            self._derived += 1
+        relation: Relation
+        if isinstance(node, exp.Table):
+            relation = self._table(node, scope)
+        else:
+            inner = node.this if isinstance(node, exp.Subquery) else node
+            if isinstance(inner, exp.Table):
+                self._report.error(
+                    node, "nested-join", "a join in parentheses is not supported", "use a sub-query"
+                )
+                return self._item(inner, scope)
+            query = self.query(inner, Scope(named=scope.named))
+            relation = renamed(query, node, self._report)
+        return Item(alias=alias, relation=relation)
+
+    def _table(self, table: exp.Table, scope: Scope) -> Relation:
+        if isinstance(table.this, exp.Anonymous):
+            return self._extended(table)
+        named = scope.named.get(table.name.lower()) if not table.db else None
+        if named is not None:
+            return self._use(named)
+        source = self._catalog.find(table)
+        if source is None:
+            unknown_object(table, self._catalog, scope.named, self._report)
+            return Rows(tuples=(), outputs=(), is_unknown=True)
+        return self._scan(source, table)
+
+    def _use(self, named: Named) -> Use:
+        """A read of a query of WITH; from the second on, its paths are others than those of the first."""
+        paths = {path: path for path in paths_of(named.query)}
+        if named.uses:
+            for path in paths:
+                paths[path] = len(self.sources)
+                self.sources.append(self.sources[path])
+        named.uses += 1
+        outputs = [replace(output, facts=moved(output.facts, paths)) for output in named.query.outputs]
+        return Use(of=named, outputs=outputs, paths=paths)
+
+    def _scan(self, source: Source, table: exp.Table) -> Scan:
+        path = len(self.sources)
+        outputs = columns_of(source, path)
+        scan = Scan(path=path, source=source, outputs=outputs, table=table)
+        self.sources.append(source)
+        return scan
+
+    def _extended(self, table: exp.Table) -> Relation:
+        """TABLE(EXTEND_TIME_WINDOW('table', 'P14D', 'P1D')): the table over a longer window."""
+        call, arguments = table.this, table.this.expressions
+        if call.name.upper() != "EXTEND_TIME_WINDOW":
+            self._report.error(
+                call,
+                "table-function",
+                f"No match found for function signature {call.name}",
+                "TABLE(…) takes EXTEND_TIME_WINDOW",
+            )
+            return Rows(tuples=(), outputs=(), is_unknown=True)
+        if len(arguments) != _EXTEND_ARGUMENTS or not all(
+            isinstance(a, exp.Literal) and a.is_string for a in arguments
+        ):
+            self._report.error(
+                call,
+                "arguments",
+                "EXTEND_TIME_WINDOW takes a table and two durations in quotes",
+                "such as TABLE(EXTEND_TIME_WINDOW('dsp_impressions', 'P14D', 'P1D'))",
+            )
+            return Rows(tuples=(), outputs=(), is_unknown=True)
+        name, before, after = arguments
+        source = self._catalog.find(exp.table_(name.name))
+        if source is None:
+            named = exp.Table(this=exp.to_identifier(name.name))
+            named.this.meta.update(name.meta)
+            # of queries of WITH there is no more to read
+            unknown_object(named, self._catalog, (), self._report)
+            return Rows(tuples=(), outputs=(), is_unknown=True)
+        scan = self._scan(source, table)
+        for field, given in (("before", before), ("after", after)):
+            length = duration(given.name)
+            if length is None:
+                self._report.error(
+                    given,
+                    "duration",
+                    f"'{given.name}' is not an ISO 8601 duration",
+                    "such as 'P14D' or 'PT12H'",
+                )
+            else:
+                setattr(scan, field, length)
+        return scan
+
+    def _outputs(self, node: exp.Select, scope: Scope, reader: Reader) -> list[Output]:
+        outputs: list[Output] = []
+        for place, projection in enumerate(list(node.expressions)):
+            star = star_of(projection)
+            if star is not None:
+                outputs += self._starred(projection, star, scope)
+                continue
+            has_name = isinstance(projection, exp.Alias | exp.Column)
+            name = projection.alias_or_name if has_name else f"EXPR${place}"
+            holder = exp.Paren(this=copied(projection.unalias()))
+            facts = reader.value(holder.this)
+            outputs.append(Output(name, facts, holder.this))
+        return unlike(outputs)
+
+    def _starred(self, projection: exp.Expr, alias: str, scope: Scope) -> list[Output]:
+        """`alias.*`, which is for derived tables only (amc-api 3.1)."""
+        seen = [each for each in scope.items if not alias or each.alias == alias.lower()]
+        if alias and not seen:
+            self._report.error(projection, "unknown-table", f"Table '{alias}' not found")
+        if any(isinstance(each.item.relation, Scan) for each in seen):
+            said = f"{alias}.*" if alias else "SELECT *"
+            self._report.error(
+                projection, "star", f"{said} is not supported on a data source", "name the columns"
+            )
+            return []
+        found = []
+        for each in seen:
+            for output in each.columns.values():
+                column = exp.column(
+                    exp.to_identifier(output.name, quoted=True),
+                    exp.to_identifier(each.item.alias, quoted=True),
+                )
+                column.meta["family"] = output.facts.family
+                found.append(Output(output.name, output.facts, column))
+        return found

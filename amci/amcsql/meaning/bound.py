@@ -1,0 +1,156 @@
+"""A query whose names are known: what is read, how it is put together, and what is known of each column.
+
+Expressions are trees of AMC SQL; each column in them names an item of FROM and a column of it, and carries its
+type's family in `meta["family"]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+from sqlglot import exp
+
+from amci.amcsql.meaning.levels import Facts
+from amci.amcsql.sources import Source
+
+JoinKind = Literal["", "CROSS", "INNER", "LEFT", "FULL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A column that a query gives."""
+
+    name: str
+    facts: Facts
+    value: exp.Expr | None = None  #: what it is computed from; a set operation's has none
+
+
+@dataclass(slots=True, kw_only=True)
+class Scan:
+    """One read of a table: a path."""
+
+    path: int
+    source: Source
+    outputs: Sequence[Output]
+    before: timedelta = timedelta(0)  #: how much longer than the window
+    after: timedelta = timedelta(0)
+    table: exp.Expr | None = None  #: where the query names it
+
+
+@dataclass(slots=True, kw_only=True)
+class Rows:
+    """VALUES."""
+
+    tuples: Sequence[exp.Expr]
+    outputs: Sequence[Output]
+    is_unknown: bool = False  #: stands for a table that there is not
+
+
+@dataclass(slots=True, kw_only=True)
+class Named:
+    """A query of WITH; `name` is its own in the whole query."""
+
+    name: str
+    query: Query
+    uses: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Use:
+    """A read of a query of WITH."""
+
+    of: Named
+    outputs: Sequence[Output]
+    #: its paths, and what they are called here: each use is a read of its own
+    paths: Mapping[int, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class Item:
+    """Something in FROM, and how it is joined with those before it."""
+
+    alias: str
+    relation: Relation
+    kind: JoinKind = ""
+    on: exp.Expr | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Block:
+    """One SELECT."""
+
+    outputs: Sequence[Output]
+    items: Sequence[Item] = ()
+    where: exp.Expr | None = None
+    keys: Sequence[exp.Expr] = ()  #: of GROUP BY
+    key_facts: Sequence[Facts] = ()
+    having: exp.Expr | None = None
+    windows: Sequence[exp.Expr] = ()
+    is_grouped: bool = False  #: has GROUP BY or an aggregate
+    has_aggregate: bool = False
+    is_distinct: bool = False
+    #: paths whose users are the same person in every row, where both are there
+    same: Sequence[frozenset[int]] = field(default_factory=list)
+    node: exp.Expr | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Union:
+    """UNION of two queries."""
+
+    left: Query
+    right: Query
+    is_all: bool
+    outputs: Sequence[Output]
+
+
+Query = Block | Union | Rows
+Relation = Scan | Rows | Use | Block | Union
+
+
+@dataclass(slots=True, kw_only=True)
+class Bound:
+    """A whole query."""
+
+    query: Query
+    named: Sequence[Named]  #: of all WITH, in an order in which each may use those before it
+    sources: Sequence[Source]  #: by path
+    parameters: Sequence[str] = ()  #: those that the query uses
+
+
+class Inner(exp.Expression):
+    """A query within an expression: of IN and EXISTS."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"query": True}
+
+    @property
+    def query(self) -> Query:
+        """The query."""
+        found: Any = self.args["query"]
+        return found  # type: ignore[no-any-return]
+
+
+def blocks(query: Query) -> Iterator[Block]:
+    """The SELECTs of a set operation, from left to right."""
+    if isinstance(query, Union):
+        yield from blocks(query.left)
+        yield from blocks(query.right)
+    elif isinstance(query, Block):
+        yield query
+
+
+def paths_of(relation: Relation) -> Iterator[int]:
+    """The paths by which rows come into a relation, in the order of the query; filters do not count."""
+    if isinstance(relation, Scan):
+        yield relation.path
+    elif isinstance(relation, Use):
+        yield from relation.paths.values()
+    elif isinstance(relation, Union):
+        yield from paths_of(relation.left)
+        yield from paths_of(relation.right)
+    elif isinstance(relation, Block):
+        for item in relation.items:
+            yield from paths_of(item.relation)

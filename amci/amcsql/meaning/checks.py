@@ -1,0 +1,36 @@
+"""What AMC's privacy rules refuse before a query is run (amc-api 3.3)."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from amci.amcsql.meaning.bound import Block, Bound, Query, blocks
+from amci.amcsql.meaning.expressions import check_output
+from amci.amcsql.meaning.people import classes_of
+from amci.amcsql.meaning.scopes import Report
+
+_NO_AGGREGATE = "aggregation queries must contain at least one aggregation method on a column"
+
+
+def check(query: Bound, report: Report) -> None:
+    """Report secret columns in the output, and rows that still belong to single users."""
+    for output in query.query.outputs:
+        check_output(report, _node(query.query, output.name), output.facts, output.name)
+    for block in blocks(query.query):
+        if not block.has_aggregate and _has_single_users(block):
+            report.error(
+                block.node, "no-aggregate", _NO_AGGREGATE, "SUM or COUNT a column, and GROUP BY the others"
+            )
+
+
+def _has_single_users(block: Block) -> bool:
+    """Whether a row that the SELECT reads may be that of one user."""
+    return any(classes_of(item.relation) for item in block.items)
+
+
+def _node(query: Query, name: str) -> exp.Expr | None:
+    for block in blocks(query):
+        for output in block.outputs:
+            if output.name == name and output.value is not None:
+                return output.value
+    return None

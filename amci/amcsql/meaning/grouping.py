@@ -1,0 +1,125 @@
+"""GROUP BY and HAVING: what their ordinals and aliases mean, and what may stand beside aggregates (amc-api 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from amci.amcsql.meaning.bound import Block, Output
+from amci.amcsql.meaning.expressions import Reader, aggregates
+from amci.amcsql.meaning.levels import Facts
+from amci.amcsql.meaning.scopes import Report
+from amci.amcsql.trees import copied
+
+
+def group_keys(
+    node: exp.Select, outputs: Sequence[Output], reader: Reader, report: Report
+) -> tuple[list[exp.Expr], list[Facts]]:
+    """What rows are grouped by, ordinals and aliases replaced by what they stand for, and what is known of it."""
+    group = node.args.get("group")
+    if group is None:
+        return [], []
+    for name in ("rollup", "cube", "grouping_sets", "totals"):
+        if group.args.get(name):
+            report.error(
+                group,
+                "grouping-sets",
+                f"{name.upper().replace('_', ' ')} is not supported",
+                "UNION ALL several queries",
+            )
+    keys: list[exp.Expr] = []
+    facts: list[Facts] = []
+    for place in range(len(group.expressions)):
+        key, known = _key(group, place, outputs, reader, report)
+        if key is not None and key not in keys:
+            keys.append(key)
+            facts.append(known)
+    return keys, facts
+
+
+def _key(
+    group: exp.Expr, place: int, outputs: Sequence[Output], reader: Reader, report: Report
+) -> tuple[exp.Expr | None, Facts]:
+    node = group.expressions[place]
+    if isinstance(node, exp.Literal) and not node.is_string:
+        ordinal = int(node.name) if node.name.isdecimal() else 0
+        if not 1 <= ordinal <= len(outputs):
+            report.error(node, "ordinal", "Ordinal out of range", f"the query has {len(outputs)} columns")
+            return None, Facts()
+        output = outputs[ordinal - 1]
+    else:
+        found = _aliased(node, outputs)
+        if found is None or aggregates(found.value or exp.Null()):
+            facts = reader.value(node)
+            # what the reader resolved may stand there in place of it
+            output = Output("", facts, group.expressions[place])
+        else:
+            output = found
+    if output.value is None or _is_illegal(output.value, node, report):
+        return None, Facts()
+    return copied(output.value), output.facts
+
+
+def _is_illegal(value: exp.Expr, node: exp.Expr, report: Report) -> bool:
+    """Whether rows cannot be grouped by a value, which is reported."""
+    if value.find(exp.Window):
+        text = "Windowed aggregate expression is illegal in GROUP BY clause"
+        report.error(node, "window-in-group-by", text, "compute it in a sub-query and group outside")
+        return True
+    if aggregates(value):
+        text = "Aggregate expression is illegal in GROUP BY clause"
+        report.error(node, "aggregate-in-group-by", text, "group by the other columns only")
+        return True
+    return False
+
+
+def with_aliases(having: exp.Expr, outputs: Sequence[Output], report: Report) -> None:
+    """Put what they stand for in place of aliases in HAVING, but for those within aggregates."""
+    for window in having.find_all(exp.Window):
+        _no_window(window, "a window function", report)
+    inside = {id(column) for call in aggregates(having) for column in call.find_all(exp.Column)}
+    for column in list(having.find_all(exp.Column)):
+        output = None if id(column) in inside else _aliased(column, outputs)
+        if output is None or output.value is None:
+            continue
+        if output.value.find(exp.Window):
+            _no_window(column, f"the window function {column.name}", report)
+        value = copied(output.value)
+        column.replace(value if isinstance(value, exp.Column) else exp.Paren(this=value))
+
+
+def _no_window(node: exp.Expr, what: str, report: Report) -> None:
+    text = f"HAVING by {what} does not work in AMC"
+    report.error(node, "window-in-having", text, "wrap the query in another and use WHERE")
+
+
+def check_grouping(block: Block, report: Report) -> None:
+    """Report columns that are neither grouped by nor within an aggregate."""
+    keys = set(block.keys)
+    for value in [*(output.value for output in block.outputs), block.having]:
+        if value is not None:
+            _check(value, keys, report)
+
+
+def _check(node: exp.Expr, keys: set[exp.Expr], report: Report) -> None:
+    if node in keys:
+        return
+    if isinstance(node, exp.Column):
+        report.error(
+            node,
+            "not-grouped",
+            f"Expression '{node.name}' is not being grouped",
+            "add it to GROUP BY, or aggregate it",
+        )
+        return
+    if node in aggregates(node):
+        return
+    for child in node.iter_expressions():
+        _check(child, keys, report)
+
+
+def _aliased(node: exp.Expr, outputs: Sequence[Output]) -> Output | None:
+    if not isinstance(node, exp.Column) or node.table:
+        return None
+    return next((output for output in outputs if output.name.lower() == node.name.lower()), None)

@@ -1,0 +1,110 @@
+"""What the nodes of a query say of its shape: the names of columns, stars, kinds of joins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sqlglot import exp
+
+from amci.amcsql.meaning.bound import JoinKind, Output, Query
+from amci.amcsql.meaning.levels import Facts, of_column
+from amci.amcsql.meaning.scopes import Report
+from amci.amcsql.sources import Source
+
+_FAMILIES = {"FLOAT": "DOUBLE"}
+
+
+def ctes_of(node: exp.Expr) -> Sequence[exp.Expr]:
+    """The queries of a node's own WITH."""
+    with_ = node.args.get("with_")
+    return with_.expressions if with_ is not None else ()
+
+
+def cells_of(row: exp.Expr) -> Sequence[exp.Expr]:
+    """The values of one row of VALUES."""
+    return row.expressions if isinstance(row, exp.Tuple) else [row.unnest()]
+
+
+def column_names(node: exp.Expr) -> Sequence[exp.Expr]:
+    """The names that an alias gives to columns; none where it gives none."""
+    alias = node.args.get("alias")
+    return alias.args.get("columns") or () if isinstance(alias, exp.TableAlias) else ()
+
+
+def unlike(outputs: Sequence[Output]) -> list[Output]:
+    """The columns, the second of the same name with a number after it, as Calcite calls it."""
+    found: dict[str, Output] = {}
+    for output in outputs:
+        name, number = output.name, 0
+        while name.lower() in found:
+            name, number = f"{output.name}{number}", number + 1
+        found[name.lower()] = output if name == output.name else replace(output, name=name)
+    return list(found.values())
+
+
+def renamed(query: Query, cte: exp.Expr, report: Report) -> Query:
+    """The query with the names that its alias gives to its columns."""
+    names = column_names(cte)
+    if names and len(names) != len(query.outputs):
+        text = (
+            f"List of column aliases must have same degree as table; table has {len(query.outputs)} columns,"
+            f" whereas alias list has {len(names)} columns"
+        )
+        report.error(cte.args["alias"], "column-aliases", text)
+        return query
+    return with_names(query, names)
+
+
+def with_names(query: Query, names: Sequence[exp.Expr]) -> Query:
+    """The query with other names for its columns; none leaves them."""
+    if names:
+        query.outputs = [
+            replace(output, name=name.name) for output, name in zip(query.outputs, names, strict=False)
+        ]
+    return query
+
+
+def star_of(projection: exp.Expr) -> str | None:
+    """The alias before a star, empty where there is none; None where it is no star."""
+    if isinstance(projection, exp.Star):
+        return ""
+    if isinstance(projection, exp.Column) and isinstance(projection.this, exp.Star):
+        return projection.table
+    return None
+
+
+def join_kind(join: exp.Expr) -> JoinKind:
+    """How a join joins."""
+    if (side := join.text("side")) in ("LEFT", "FULL"):
+        return "LEFT" if side == "LEFT" else "FULL"
+    is_joined = join.args.get("on") is not None or join.args.get("using")
+    return "INNER" if is_joined else "CROSS"
+
+
+def dimensions(outputs: Iterable[Output], keys: Sequence[exp.Expr]) -> list[Output]:
+    """What rows are grouped by is no metric, whatever it was before."""
+    known = set(keys)
+    return [
+        replace(output, facts=replace(output.facts, is_metric=False, is_summed=False))
+        if output.value in known
+        else output
+        for output in outputs
+    ]
+
+
+def columns_of(source: Source, path: int) -> list[Output]:
+    """The columns of a table that is read in a path; of most, the same is known."""
+    known: dict[tuple[str, str, bool], Facts] = {}
+    outputs = []
+    for column in source.columns:
+        kind = (column.threshold, column.type, column.name == "user_id")
+        if kind not in known:
+            known[kind] = of_column(source, column, path, _family(column.type))
+        outputs.append(Output(column.name, known[kind]))
+    return outputs
+
+
+def _family(data_type: str) -> str:
+    plain = data_type.partition("(")[0].partition("[")[0]
+    return _FAMILIES.get(plain, plain)

@@ -1,0 +1,1 @@
+"""Java's regular expressions, and what they are in RE2 and in Python (amc-api 3.2)."""

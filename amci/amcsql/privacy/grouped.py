@@ -1,0 +1,125 @@
+"""A SELECT that is to be grouped, and what is counted over the users of its groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from amci.amcsql.meaning.bound import Block
+from amci.amcsql.meaning.levels import NOBODY
+from amci.amcsql.meaning.people import Class
+from amci.amcsql.privacy.crowds import Crowd, Trail
+from amci.amcsql.privacy.stats import Counted
+from amci.amcsql.trees import copied
+from amci.names import quoted
+
+
+@dataclass(slots=True, kw_only=True)
+class Grouped:
+    """FROM and WHERE of a SELECT, and the people of its rows."""
+
+    block: Block
+    joined: str
+    where: str
+    trails: Sequence[Trail]
+    found: Sequence[tuple[str, Crowd]]  #: crowds, and the aliases they come with
+
+    @property
+    def crowds(self) -> list[Crowd]:
+        """The crowds."""
+        return [crowd for _, crowd in self.found]
+
+    def text(self, more: str = "") -> str:
+        """FROM and WHERE, with one more join."""
+        return "\n".join(part for part in (f"{self.joined} {more}".rstrip(), self.where) if part)
+
+    def shares(self, crowd: Crowd) -> Callable[[exp.Column], exp.Expr | None]:
+        """What a user of a crowd contributes to a column."""
+        alias = next(alias for alias, each in self.found if each is crowd)
+
+        def share(column: exp.Column) -> exp.Expr | None:
+            found = crowd.shares.get(column.name.lower()) if column.table == alias else None
+            return copied(found) if found is not None else None
+
+        return share
+
+    def paths(self, node: exp.Expr) -> Class:
+        """The paths an expression's columns come from."""
+        by_alias = {item.alias: item.relation.outputs for item in self.block.items}
+        found = NOBODY
+        for column in node.find_all(exp.Column):
+            for output in by_alias.get(column.table, ()):
+                if output.name.lower() == column.name.lower():
+                    found |= output.facts.paths
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A sum or a count, and what one row adds to it."""
+
+    call: exp.Expr
+    added: exp.Expr
+    paths: Class  #: empty where every row counts
+
+    def is_of(self, people: Class) -> bool:
+        """Whether these people contribute to it."""
+        return not self.paths or bool(self.paths & people)
+
+
+def count_columns(person: str, paths: Mapping[int, str], metrics: Mapping[int, str]) -> list[str]:
+    """What is counted over a group's users, a row each."""
+    known = f"{person} <> 0"
+    found = []
+    for path, column in paths.items():
+        found += [
+            f"count(*) FILTER ({column} AND {known}) AS {quoted(f'amci n{path}')}",
+            f"coalesce(bool_or({column}), false) AS {quoted(f'amci b{path}')}",
+        ]
+    for place, value in metrics.items():
+        found += [
+            f"count(*) FILTER ({value} <> 0 AND {known}) AS {quoted(f'amci e{place}')}",
+            f"max(abs({value})) FILTER ({known}) AS {quoted(f'amci l{place}')}",
+        ]
+    return found
+
+
+def add_numbers(
+    counted: Counted,
+    alias: str,
+    paths: Class,
+    metrics: Sequence[Metric],
+    total: Callable[[int], str],
+    labels: Mapping[int, str],
+    left_out: Collection[int] = (),
+) -> None:
+    """The numbers of one class of people, from the columns of `count_columns`; some metrics may be left out."""
+    for path in sorted(paths & labels.keys()):
+        counted.users.append(
+            (
+                f"CASE WHEN {quoted(alias, f'amci b{path}')} THEN {quoted(alias, f'amci n{path}')} END",
+                f"{labels[path]} users",
+            )
+        )
+    for place, metric in enumerate(metrics):
+        if place in left_out:
+            continue
+        mine = sorted((metric.paths or paths) & paths & labels.keys())
+        if not mine:
+            continue
+        # a path that has no row here has no say
+        there = " OR ".join(quoted(alias, f"amci b{path}") for path in mine)
+        add_metric(counted, alias, place, total(place), labels[mine[0]], there)
+
+
+def add_metric(counted: Counted, alias: str, place: int, total: str, label: str, there: str = "true") -> None:
+    """The numbers of one metric, from the columns of `count_columns`; none where its total is zero."""
+    effective, largest = quoted(alias, f"amci e{place}"), quoted(alias, f"amci l{place}")
+    matters = f"{total} <> 0 AND ({there})"
+    equivalent = f"CAST(floor(abs({total}) / {largest}) AS BIGINT)"
+    counted.effective.append((f"CASE WHEN {matters} THEN {effective} END", f"{label} effective users"))
+    counted.equivalent.append(
+        (f"CASE WHEN {matters} AND {largest} <> 0 THEN {equivalent} END", f"{label} equivalent users")
+    )

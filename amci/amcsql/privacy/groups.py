@@ -1,0 +1,259 @@
+"""Groups of rows with their people: the crowd beside a group, or the numbers of a row of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlglot import exp
+
+from amci.amcsql.meaning.bound import Block, Output
+from amci.amcsql.meaning.expressions import aggregates, is_distinct
+from amci.amcsql.meaning.people import Class, tells
+from amci.amcsql.privacy.crowded import crowd_counts, crowd_detail, names
+from amci.amcsql.privacy.crowds import Crowd, Trail, is_linear, placed, shared_column
+from amci.amcsql.privacy.grouped import Grouped, Metric, add_metric, add_numbers, count_columns
+from amci.amcsql.privacy.joint import is_joint, joint_counts
+from amci.amcsql.privacy.partials import partial_result
+from amci.amcsql.privacy.stats import Counted
+from amci.amcsql.texts import Texts, values
+from amci.amcsql.trees import copied, inside
+from amci.names import quoted
+
+_JOINED = "amci c"
+
+
+class Groups:
+    """Writes grouped SELECTs; what they need besides goes to WITH."""
+
+    def __init__(self, texts: Texts, labels: Mapping[int, str], parts: list[str]) -> None:
+        self._texts, self._labels, self._parts = texts, labels, parts
+        self._number = 0
+
+    def fresh(self, stem: str) -> str:
+        """A name that nothing else has."""
+        self._number += 1
+        return f"{stem}{self._number}"
+
+    def relation(self, source: Grouped) -> tuple[str, list[Trail], list[Crowd]]:
+        """Groups that go on with their people: those the keys tell, and crowds of the others."""
+        block = source.block
+        kept = [trail for trail in source.trails if _is_told(trail, block)]
+        lost = [trail for trail in source.trails if trail not in kept]
+        more = [
+            f"max({sql}) AS {quoted(f'amci u{path}')}"
+            for trail in kept
+            for path, sql in trail.columns.items()
+        ]
+        trails = [Trail({path: f"amci u{path}" for path in trail.columns}) for trail in kept]
+        if not lost and not source.found:
+            return self._texts.block(block, more, source.text()), trails, []
+        name, group = self.fresh("amci x"), self.fresh("amci g")
+        more += [*self._keys(block), f"row_number() OVER () AS {quoted(group)}"]
+        self._parts.append(
+            f"{quoted(name)} AS MATERIALIZED (\n{self._texts.block(block, more, source.text())}\n)"
+        )
+        metrics = _metrics(source)
+        people: list[Trail | Crowd] = [*lost, *source.crowds]
+        crowds = [self._crowd(source, each, metrics, name, group) for each in people]
+        return f"SELECT * FROM {quoted(name)}", trails, crowds
+
+    def result(self, source: Grouped) -> str:
+        """Groups of the result, with the numbers of each."""
+        block = source.block
+        metrics = _metrics(source)
+        found = partial_result(self._texts, source, metrics, self._labels, self._added)
+        if found is not None:
+            return found
+        people: Sequence[Trail | Crowd] = [*source.trails, *source.crowds]
+        name = self.fresh("amci x")
+        totals = [
+            f"{self._texts.expression(m.call)} AS {quoted(f'amci m{i}')}" for i, m in enumerate(metrics)
+        ]
+        text = self._texts.block(block, [*self._keys(block), *totals], source.text())
+        self._parts.append(f"{quoted(name)} AS MATERIALIZED (\n{text}\n)")
+        counted, joins = Counted(), []
+        joint = [place for place, metric in enumerate(metrics) if is_joint(source, metric)]
+        for place, each in enumerate(people):
+            alias = f"amci n{place}"
+            joins.append(
+                f"LEFT JOIN ({self._counts(source, each, metrics)}) AS {quoted(alias)}"
+                f" ON {self._same_keys(block, name, alias)}"
+            )
+            total = _total_of(name)
+            add_numbers(counted, alias, _paths(each), metrics, total, self._labels, left_out=joint)
+        for place in joint:
+            alias, metric = f"amci j{place}", metrics[place]
+            text = joint_counts(self._texts, source, metric, self._keys(block))
+            joins.append(f"LEFT JOIN ({text}) AS {quoted(alias)} ON {self._same_keys(block, name, alias)}")
+            label = self._labels[min(metric.paths or frozenset().union(*map(_paths, people)))]
+            add_metric(counted, alias, 0, quoted(name, f"amci m{place}"), label)
+        columns = [quoted(name, output.name) for output in block.outputs]
+        return f"SELECT {', '.join(columns)}, {counted.columns()} FROM {quoted(name)} {' '.join(joins)}"
+
+    def rows(self, source: Grouped) -> str:
+        """Rows of the result that are groups already: each has the numbers of its crowds."""
+        block, counted, joins, more = source.block, Counted(), [], []
+        name = self.fresh("amci x")
+        for place, (crowd_alias, crowd) in enumerate(source.found):
+            alias, key = f"amci n{place}", f"amci g{place}"
+            columns = _used_metrics(block, crowd_alias, crowd)
+            more.append(f"{crowd.key} AS {quoted(key)}")
+            more += [
+                f"{self._texts.expression(column)} AS {quoted(f'amci m{place}_{i}')}"
+                for i, column in enumerate(columns)
+            ]
+            joins.append(
+                f"LEFT JOIN ({self._crowd_counts(crowd, columns)}) AS {quoted(alias)}"
+                f" ON {quoted(name, key)} = {quoted(alias, 'group')}"
+            )
+            metrics = [Metric(column, column, frozenset(crowd.columns)) for column in columns]
+            add_numbers(
+                counted, alias, frozenset(crowd.columns), metrics, _total_of(name, f"{place}_"), self._labels
+            )
+        for trail in source.trails:
+            for path, sql in trail.columns.items():
+                more.append(f"{sql} AS {quoted(f'amci u{path}')}")
+                column = quoted(name, f"amci u{path}")
+                counted.users.append(
+                    (
+                        f"CASE WHEN {column} <> 0 THEN 1 WHEN {column} = 0 THEN 0 END",
+                        f"{self._labels[path]} users",
+                    )
+                )
+        text = self._texts.block(block, more, source.text())
+        columns_text = ", ".join(quoted(name, output.name) for output in block.outputs)
+        return f"SELECT {columns_text}, {counted.columns()} FROM ({text}) AS {quoted(name)} {' '.join(joins)}"
+
+    def _added(self, text: str) -> str:
+        """Put a query into WITH; its name."""
+        name = self.fresh("amci s")
+        self._parts.append(f"{quoted(name)} AS MATERIALIZED (\n{text}\n)")
+        return name
+
+    def _keys(self, block: Block) -> list[str]:
+        return [f"{text} AS {quoted(f'amci k{place}')}" for place, text in enumerate(self._texts.keys(block))]
+
+    def _same_keys(self, block: Block, left: str, right: str) -> str:
+        pairs = (
+            f"{quoted(left, f'amci k{place}')} IS NOT DISTINCT FROM {quoted(right, f'amci k{place}')}"
+            for place in range(len(block.keys))
+        )
+        return " AND ".join(pairs) or "true"
+
+    def _crowd(
+        self, source: Grouped, people: Trail | Crowd, metrics: Sequence[Metric], groups: str, group: str
+    ) -> Crowd:
+        """The crowd of groups that were written as a part of WITH."""
+        mine = [metric for metric in metrics if metric.is_of(_paths(people))]
+        table = self.fresh("amci crowd")
+        detail = self._detail(source, people, mine)
+        columns = [
+            "person",
+            *(f"p{path}" for path in _paths(people)),
+            *(f"v{place}" for place in range(len(mine))),
+        ]
+        shown = ", ".join(quoted("t", column) for column in columns)
+        self._parts.append(
+            f"{quoted(table)} AS MATERIALIZED (\n"
+            f'SELECT {quoted(groups, group)} AS "group", {shown} FROM {quoted(groups)}'
+            f" JOIN ({detail}) AS t ON {self._same_keys(source.block, groups, 't')} WHERE t.person IS NOT NULL\n)"
+        )
+        shares = {}
+        for output in source.block.outputs:
+            share = _share(output, mine)
+            if share is not None:
+                shares[output.name.lower()] = share
+        return Crowd(
+            table=table, key=group, columns={path: f"p{path}" for path in _paths(people)}, shares=shares
+        )
+
+    def _detail(self, source: Grouped, people: Trail | Crowd, metrics: Sequence[Metric]) -> str:
+        """A row for each user of each group: his paths, and what he adds to the metrics."""
+        if isinstance(people, Crowd):
+            return crowd_detail(self._texts, source, people, metrics)
+        person = people.person
+        through = [f"bool_or({sql} IS NOT NULL) AS p{path}" for path, sql in people.columns.items()]
+        sums = [f"sum({self._texts.expression(m.added)}) AS v{place}" for place, m in enumerate(metrics)]
+        columns = ", ".join([*self._keys(source.block), f"{person} AS person", *through, *sums])
+        grouped = ", ".join([*self._texts.keys(source.block), person])
+        return f"SELECT {columns}\n{source.text()}\nGROUP BY {grouped}"
+
+    def _counts(self, source: Grouped, people: Trail | Crowd, metrics: Sequence[Metric]) -> str:
+        """The numbers of each group."""
+        mine = {place: metric for place, metric in enumerate(metrics) if metric.is_of(_paths(people))}
+        if isinstance(people, Crowd):
+            return crowd_counts(self._texts, source, people, mine)
+        detail, keys = self._detail(source, people, list(mine.values())), names(source)
+        paths = {path: f"p{path}" for path in people.columns}
+        counts = count_columns("person", paths, {place: f"v{number}" for number, place in enumerate(mine)})
+        grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
+        return f"SELECT {', '.join([*keys, *counts])} FROM ({detail}){grouped}"
+
+    def _crowd_counts(self, crowd: Crowd, columns: Sequence[exp.Column]) -> str:
+        shares = {
+            place: self._texts.expression(placed(crowd.shares[column.name.lower()], _JOINED))
+            for place, column in enumerate(columns)
+        }
+        paths = {path: quoted(_JOINED, name) for path, name in crowd.columns.items()}
+        counts = count_columns(quoted(_JOINED, "person"), paths, shares)
+        shown = ", ".join([quoted(_JOINED, "group"), *counts])
+        return f"SELECT {shown} FROM {quoted(crowd.table)} AS {quoted(_JOINED)} GROUP BY ALL"
+
+
+def _metrics(source: Grouped) -> list[Metric]:
+    """The sums and counts in the columns of a SELECT, each once."""
+    found: dict[exp.Expr, Metric] = {}
+    for _, value in values(source.block):
+        for call in aggregates(value):
+            if isinstance(call, exp.Sum | exp.Count) and not is_distinct(call) and call not in found:
+                found[call] = Metric(call, _added(call), source.paths(call))
+    return list(found.values())
+
+
+def _added(call: exp.Expr) -> exp.Expr:
+    """What a row adds to a sum or a count."""
+    if isinstance(call, exp.Sum):
+        return inside(call)
+    if isinstance(call.this, exp.Star) or call.this is None:
+        return exp.Literal.number(1)
+    return (
+        exp.case()
+        .when(exp.Not(this=exp.Is(this=copied(call.this), expression=exp.Null())), exp.Literal.number(1))
+        .else_(exp.Literal.number(0))
+    )
+
+
+def _share(output: Output, metrics: Sequence[Metric]) -> exp.Expr | None:
+    """What one user contributes to an output: the same expression of his own sums; None where that says nothing."""
+    if output.value is None or not is_linear(output.value, exp.AggFunc):
+        return None
+    places = {metric.call: place for place, metric in enumerate(metrics)}
+    holder = exp.Paren(this=copied(output.value))
+    calls = aggregates(holder)
+    if not calls or any(call not in places for call in calls):
+        return None
+    for call in calls:
+        call.replace(shared_column(f"v{places[call]}"))
+    return inside(holder) if not holder.find(exp.Window) else None
+
+
+def _used_metrics(block: Block, alias: str, crowd: Crowd) -> list[exp.Column]:
+    """The metrics of a crowd that the columns of a SELECT show."""
+    found: dict[exp.Expr, exp.Column] = {}
+    for _, value in values(block):
+        for column in value.find_all(exp.Column):
+            if column.table == alias and column.name.lower() in crowd.shares:
+                found.setdefault(column, column)
+    return list(found.values())
+
+
+def _total_of(name: str, prefix: str = "") -> Callable[[int], str]:
+    return lambda number: quoted(name, f"amci m{prefix}{number}")
+
+
+def _is_told(trail: Trail, block: Block) -> bool:
+    return any(tells(key, trail.paths) for key in block.key_facts)
+
+
+def _paths(people: Trail | Crowd) -> Class:
+    return frozenset(people.columns)

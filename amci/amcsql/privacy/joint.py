@@ -1,0 +1,69 @@
+"""Metrics to which several classes of people contribute: a user who is in more than one of them counts once a row.
+
+`COUNT(*)` over rows that join the views of one user with the clicks of another counts for both. Whoever is both of
+them in some rows, or one of many behind a row that was grouped before, has all these rows together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from amci.amcsql.privacy.crowds import Crowd, Trail
+from amci.amcsql.privacy.grouped import Grouped, Metric, count_columns
+from amci.amcsql.texts import Texts
+from amci.names import quoted
+
+_BASE = "amci rows"
+
+
+def is_joint(source: Grouped, metric: Metric) -> bool:
+    """Whether several classes contribute to a metric, none of them by shares."""
+    classes = _classes(source, metric)
+    shared = (source.shares(each) for each in classes if isinstance(each, Crowd))
+    has_shares = any(share(column) for share in shared for column in metric.added.find_all(exp.Column))
+    return len(classes) > 1 and not has_shares
+
+
+def joint_counts(texts: Texts, source: Grouped, metric: Metric, keys: Sequence[str]) -> str:
+    """The numbers of one metric for each group; `keys` are the group's, each `… AS "amci k<n>"`."""
+    classes = _classes(source, metric)
+    people = [each.key if isinstance(each, Crowd) else each.person for each in classes]
+    columns = [*keys, *(f"{sql} AS q{place}" for place, sql in enumerate(people))]
+    added = texts.expression(metric.added)
+    base = f"SELECT {', '.join(columns)}, sum({added}) AS a\n{source.text()}\nGROUP BY ALL"
+    names = [quoted(f"amci k{place}") for place in range(len(keys))]
+    arms = "\nUNION ALL\n".join(_arm(classes, place, names) for place in range(len(classes)))
+    detail = f"SELECT {', '.join([*names, 'person'])}, sum(a) AS v FROM ({arms}) GROUP BY ALL"
+    counts = ", ".join([*names, *count_columns("person", {}, {0: "v"})])
+    grouped = f" GROUP BY {', '.join(names)}" if names else ""
+    return f"WITH {quoted(_BASE)} AS MATERIALIZED (\n{base}\n)\nSELECT {counts} FROM ({detail}){grouped}"
+
+
+def _arm(classes: Sequence[Trail | Crowd], place: int, keys: Sequence[str]) -> str:
+    """What users add by one class, but for those who are in an earlier one in the same row."""
+    known = [f"q{number}" for number in range(place + 1)]
+    rows = f"(SELECT {', '.join([*keys, *known])}, sum(a) AS a FROM {quoted(_BASE)} GROUP BY ALL) AS b"
+    each = classes[place]
+    if isinstance(each, Crowd):
+        person, source = "c.person", f'{rows} JOIN {quoted(each.table)} AS c ON c."group" = b.q{place}'
+    else:
+        person, source = f"b.q{place}", rows
+    conditions = [f"{person} IS NOT NULL", *(_is_not_in(classes[n], n, person) for n in range(place))]
+    return f"SELECT {', '.join([*keys, f'{person} AS person'])}, b.a FROM {source} WHERE {' AND '.join(conditions)}"
+
+
+def _is_not_in(other: Trail | Crowd, place: int, person: str) -> str:
+    if isinstance(other, Trail):
+        return f"{person} IS DISTINCT FROM b.q{place}"
+    return (
+        f"NOT EXISTS (SELECT 1 FROM {quoted(other.table)} AS o"
+        f' WHERE o."group" = b.q{place} AND o.person = {person})'
+    )
+
+
+def _classes(source: Grouped, metric: Metric) -> list[Trail | Crowd]:
+    """Crowds first: what they have is added up before anybody is looked at."""
+    people: list[Trail | Crowd] = [*source.crowds, *source.trails]
+    return [each for each in people if metric.is_of(frozenset(each.columns))]

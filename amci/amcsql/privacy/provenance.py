@@ -1,0 +1,260 @@
+"""Writes a query so that each row of its result says how many users are behind it (amc-api 3.3).
+
+Rows carry their people with them. A read of a table brings the number of the user (`amci u<path>`). Joins and unions
+keep these columns. Where rows are grouped by something that tells the user, the group has that one; where it does
+not, the group gets a number (`amci g<n>`), and a *crowd* beside it lists the group's users, each with the paths he
+comes through and his share of every metric. The rows of the result get the columns of `stats`: what the rules count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from amci.amcsql.meaning.bound import (
+    Block,
+    Bound,
+    Item,
+    Named,
+    Output,
+    Query,
+    Relation,
+    Rows,
+    Scan,
+    Union,
+    Use,
+    paths_of,
+)
+from amci.amcsql.meaning.people import classes_of, joined_union
+from amci.amcsql.privacy.crowds import Crowd, Trail, is_shared, merged_trails, moved_crowd, share_of
+from amci.amcsql.privacy.grouped import Grouped
+from amci.amcsql.privacy.groups import Groups
+from amci.amcsql.privacy.stats import Counted
+from amci.amcsql.texts import USER, Sight, Texts, Written
+from amci.amcsql.trees import copied
+from amci.names import quoted
+
+_NOBODY = "CAST(NULL AS BIGINT)"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The text of a relation, and the people its rows carry."""
+
+    text: str
+    trails: Sequence[Trail] = ()
+    crowds: Sequence[Crowd] = ()
+
+
+class Traced(Texts):
+    """Writes one query with its people."""
+
+    def __init__(self, query: Bound, sight: Sight, written: Written | None = None) -> None:
+        super().__init__(sight, written)
+        self._query = query
+        self._made: dict[str, Made] = {}  #: queries of WITH by name
+        self._parts: list[str] = []  #: of WITH
+        self._groups = Groups(self, _labels(query), self._parts)
+
+    def result(self) -> str:
+        """The whole query; its columns are those of the query and of `stats`."""
+        for each in self._query.named:
+            if each.uses:
+                self._name(each)
+        text = self._final(self._query.query)
+        parts = ",\n".join(self._parts)
+        return f"WITH {parts}\n{text}" if parts else text
+
+    def _name(self, named: Named) -> None:
+        made = self._relation(named.query)
+        self._parts.append(f"{quoted(named.name)} AS (\n{made.text}\n)")
+        self._made[named.name] = made
+
+    # -- relations within the query ---------------------------------------------------------------------------
+
+    def _relation(self, query: Query) -> Made:
+        """A query whose rows go on with their people."""
+        if isinstance(query, Rows):
+            return Made(self.query(query))
+        if isinstance(query, Union):
+            return (
+                self._both(query)
+                if query.is_all
+                else self._distinct(replace(query, is_all=True), query.outputs)
+            )
+        if query.is_distinct:
+            return self._distinct(replace(query, is_distinct=False), query.outputs)
+        return self._grouped_rows(query) if query.is_grouped else self._rows(query)
+
+    def _rows(self, block: Block) -> Made:
+        """A SELECT that does not group: its rows keep their people."""
+        source = self._source(block)
+        more, trails, crowds = self._handed_on(block, source)
+        return Made(self.block(block, more, source.text()), trails, crowds)
+
+    def _handed_on(self, block: Block, source: Grouped) -> tuple[list[str], list[Trail], list[Crowd]]:
+        """The columns by which the rows of a SELECT keep their people."""
+        more, trails, crowds = [], [], []
+        for trail in source.trails:
+            columns = {path: f"amci u{path}" for path in trail.columns}
+            more += [f"{sql} AS {quoted(columns[path])}" for path, sql in trail.columns.items()]
+            trails.append(Trail(columns))
+        for crowd in source.crowds:
+            key = self._groups.fresh("amci g")
+            more.append(f"{crowd.key} AS {quoted(key)}")
+            shares = {
+                output.name.lower(): share_of(output.value, source.shares(crowd))
+                for output in block.outputs
+                if output.value is not None and is_shared(output.value, source.shares(crowd))
+            }
+            crowds.append(replace(crowd, key=key, shares=shares))
+        return more, trails, crowds
+
+    def _grouped_rows(self, block: Block) -> Made:
+        text, trails, crowds = self._groups.relation(self._source(block))
+        return Made(text, trails, crowds)
+
+    def _distinct(self, query: Query, outputs: Sequence[Output]) -> Made:
+        """DISTINCT is to group by every column."""
+        return self._grouped_rows(_all_grouped(query, outputs))
+
+    def _both(self, union: Union) -> Made:
+        """The rows of both sides of UNION ALL."""
+        left, right = self._relation(union.left), self._relation(union.right)
+        people = joined_union(union)
+        columns = sorted(path for each in people for path in each)
+        trails = [Trail({path: f"amci u{path}" for path in sorted(each)}) for each in people]
+        arms = [
+            self._arm(made, arm, columns, left.crowds, right.crowds)
+            for made, arm in ((left, union.left), (right, union.right))
+        ]
+        crowds = [*left.crowds, *right.crowds]
+        text = f"({arms[0]})\nUNION ALL\n({arms[1]})"
+        return Made(
+            _renamed(text, union, [f"amci u{path}" for path in columns], [c.key for c in crowds]),
+            trails,
+            self._by_name(crowds, left, union),
+        )
+
+    def _arm(
+        self, made: Made, arm: Query, paths: Sequence[int], left: Sequence[Crowd], right: Sequence[Crowd]
+    ) -> str:
+        own = {path: column for trail in made.trails for path, column in trail.columns.items()}
+        people = [quoted(own[path]) if path in own else _NOBODY for path in paths]
+        groups = [quoted(crowd.key) if crowd in made.crowds else _NOBODY for crowd in (*left, *right)]
+        columns = [quoted(output.name) for output in arm.outputs]
+        return f"SELECT {', '.join([*columns, *people, *groups])} FROM ({made.text})"
+
+    def _by_name(self, crowds: Sequence[Crowd], left: Made, union: Union) -> list[Crowd]:
+        """The crowds of both sides, their shares by the names that the union gives."""
+        found = []
+        for crowd in crowds:
+            arm = union.left if crowd in left.crowds else union.right
+            names = {
+                one.name.lower(): other.name.lower()
+                for one, other in zip(arm.outputs, union.outputs, strict=False)
+            }
+            shares = {names[name]: share for name, share in crowd.shares.items() if name in names}
+            found.append(replace(crowd, shares=shares))
+        return found
+
+    # -- FROM --------------------------------------------------------------------------------------------------
+
+    def _source(self, block: Block) -> Grouped:
+        """FROM and WHERE of a SELECT with the people of its rows."""
+        joined, trails, crowds = [], [], []
+        for item in block.items:
+            text, own, others = self._item(item.relation, item.alias)
+            joined.append(self._joined(item, text))
+            trails += own
+            crowds += [(item.alias, crowd) for crowd in others]
+        where = f"WHERE {self.expression(block.where)}" if block.where is not None else ""
+        return Grouped(
+            block=block,
+            joined=" ".join(["FROM", *joined]) if joined else "",
+            where=where,
+            trails=merged_trails(trails, block.same),
+            found=crowds,
+        )
+
+    def _item(self, relation: Relation, alias: str) -> tuple[str, list[Trail], list[Crowd]]:
+        if isinstance(relation, Scan):
+            if not relation.source.has_users:
+                return self.relation(relation, alias), [], []
+            name = f"amci u{relation.path}"
+            text = f"({self.scan(relation, f', {quoted(USER)} AS {quoted(name)}')}) AS {quoted(alias)}"
+            return text, [Trail({relation.path: quoted(alias, name)})], []
+        if isinstance(relation, Use):
+            made, paths = self._made[relation.of.name], relation.paths
+            text = f"{quoted(relation.of.name)} AS {quoted(alias)}"
+        else:
+            made, paths = self._relation(relation), {}
+            text = (
+                f"({made.text}) AS {quoted(alias)}"
+                if not isinstance(relation, Rows)
+                else self.relation(relation, alias)
+            )
+        trails = [
+            Trail({paths.get(path, path): quoted(alias, column) for path, column in trail.columns.items()})
+            for trail in made.trails
+        ]
+        crowds = [replace(moved_crowd(crowd, paths), key=quoted(alias, crowd.key)) for crowd in made.crowds]
+        return text, trails, crowds
+
+    # -- the result --------------------------------------------------------------------------------------------
+
+    def _final(self, query: Query) -> str:
+        """The result with the columns of `stats`."""
+        if isinstance(query, Union):
+            # each arm keeps its own numbers; what is equal in both is made one after the rules were applied
+            arms = [f"({self._final(arm)})" for arm in (query.left, query.right)]
+            return "\nUNION ALL\n".join(arms)
+        if isinstance(query, Rows):
+            return f"SELECT *, {Counted().columns()} FROM ({self.query(query)})"
+        if query.is_distinct and not query.is_grouped:
+            return self._groups.result(
+                self._source(_all_grouped(replace(query, is_distinct=False), query.outputs))
+            )
+        plain = replace(query, is_distinct=False)
+        source = self._source(plain)
+        return self._groups.result(source) if plain.is_grouped else self._groups.rows(source)
+
+
+def _all_grouped(query: Query, outputs: Sequence[Output]) -> Block:
+    """A query grouped by all its columns."""
+    columns = []
+    for output in outputs:
+        column = exp.column(
+            exp.to_identifier(output.name, quoted=True), exp.to_identifier("amci all", quoted=True)
+        )
+        column.meta["family"] = output.facts.family
+        columns.append(column)
+    facts = [output.facts for output in outputs]
+    return Block(
+        outputs=[replace(output, value=column) for output, column in zip(outputs, columns, strict=True)],
+        items=[Item(alias="amci all", relation=query)],
+        keys=[copied(column) for column in columns],
+        key_facts=facts,
+        is_grouped=True,
+        same=list(classes_of(query)),
+    )
+
+
+def _renamed(text: str, union: Union, people: Sequence[str], groups: Sequence[str]) -> str:
+    names = ", ".join(map(quoted, [*(output.name for output in union.outputs), *people, *groups]))
+    return f"SELECT * FROM ({text}) AS u({names})"
+
+
+def _labels(query: Bound) -> dict[int, str]:
+    """What each path is called in a reason: its table, and which of several reads of it."""
+    paths = list(dict.fromkeys(paths_of(query.query)))
+    by_name: dict[str, list[int]] = {}
+    for path in paths:
+        by_name.setdefault(query.sources[path].name, []).append(path)
+    return {
+        path: f"'{name}'" + (f" (path {place} of {len(found)})" if len(found) > 1 else "")
+        for name, found in by_name.items()
+        for place, path in enumerate(found, 1)
+    }

@@ -1,0 +1,191 @@
+"""Aggregation thresholds: which rows of a result are shown, and what is left of the others (amc-api 3.3).
+
+A row needs as many users as its most sensitive column that is not NULL. It has the smallest of: distinct users of each
+read of a table; effective users of each metric, those who contribute to it; equivalent users of each metric, its total
+by the largest contribution of one user, of which two are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from amci.amcsql.meaning.bound import Block, Bound, Output, Query, Union
+from amci.amcsql.privacy.stats import STATS
+from amci.names import quoted
+
+Behavior = Literal["REMOVE_ROWS", "REMOVE_VALUES"]
+
+#: The result with its numbers, between two statements.
+TABLE = "amci result"
+_USERS, _USERS_OF, _EFFECTIVE, _EFFECTIVE_OF, _EQUIVALENT, _EQUIVALENT_OF = map(quoted, STATS)
+_EQUIVALENT_USERS = 2  #: are always enough
+_REQUIRED, _ACTUAL, _REASON, _SHOWN = '"amci required"', '"amci actual"', '"amci reason"', '"amci shown"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privacy:
+    """What is removed, and which columns say so; AMC's defaults."""
+
+    behavior: Behavior = "REMOVE_ROWS"
+    discriminator: str = ""  #: column that is true where values were removed; it also means REMOVE_VALUES
+    user_count: str = ""  #: column with the number of users
+    reason: str = ""  #: column with the reason of a removal
+    has_effective_users: bool = True  #: whether effective users count
+    has_equivalent_users: bool = True  #: and equivalent ones
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns beside the query's own."""
+        return [name for name in (self.discriminator, self.user_count, self.reason) if name]
+
+    @property
+    def removes_values(self) -> bool:
+        """Whether rows stay, and lose values."""
+        return self.behavior == "REMOVE_VALUES" or bool(self.discriminator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarded:
+    """Statements for DuckDB."""
+
+    make: str  #: the result with its numbers, as a temporary table
+    show: str  #: what may be seen of it
+    redacted: str  #: the columns of rows that were touched, then required, actual and reason
+    drop: str
+
+
+def guarded(query: Bound, traced: str, privacy: Privacy) -> Guarded:
+    """The statements for a query that was written with its people."""
+    outputs = query.query.outputs
+    made = f"CREATE OR REPLACE TEMP TABLE {quoted(TABLE)} AS\n{_judged(outputs, traced, privacy)}"
+    show = (
+        _with_values_removed(outputs, privacy)
+        if privacy.removes_values
+        else _with_rows_removed(outputs, privacy)
+    )
+    if _is_distinct(query.query):
+        show = f"SELECT DISTINCT * FROM ({show})"
+    columns = ", ".join([*(quoted(output.name) for output in outputs), _REQUIRED, _ACTUAL, _REASON])
+    return Guarded(
+        make=made,
+        show=show,
+        redacted=f"SELECT {columns} FROM {quoted(TABLE)} WHERE NOT {_SHOWN}",
+        drop=f"DROP TABLE IF EXISTS {quoted(TABLE)}",
+    )
+
+
+def unguarded(plain: str, privacy: Privacy) -> str:
+    """A query to which the rules do not apply, with the columns that were asked for."""
+    more = _more(privacy, "false", "CAST(NULL AS BIGINT)", "CAST(NULL AS VARCHAR)")
+    return f"SELECT *{''.join(f', {column}' for column in more)} FROM ({plain})" if more else plain
+
+
+def most_required(outputs: Sequence[Output]) -> int:
+    """The most users that any column needs."""
+    return max((output.facts.level.users for output in outputs), default=1)
+
+
+def _judged(outputs: Sequence[Output], traced: str, privacy: Privacy) -> str:
+    """The result with what each row needs, has, and why it may not be seen."""
+    required = _required(outputs)
+    is_shown = _enough(_REQUIRED, privacy)
+    return (
+        f"SELECT *, {_reason(privacy)} AS {_REASON}, {_actual(privacy)} AS {_ACTUAL}, {is_shown} AS {_SHOWN} FROM (\n"
+        f"SELECT *, {required} AS {_REQUIRED} FROM (\n{traced}\n))"
+    )
+
+
+def _required(outputs: Sequence[Output]) -> str:
+    """The most that a column needs which is not NULL."""
+    cases = []
+    for users in sorted(
+        {output.facts.level.users for output in outputs if output.facts.level.users > 1}, reverse=True
+    ):
+        there = [f"{quoted(o.name)} IS NOT NULL" for o in outputs if o.facts.level.users == users]
+        cases.append(f"WHEN {' OR '.join(there)} THEN {users}")
+    return f"CASE {' '.join(cases)} ELSE 1 END" if cases else "1"
+
+
+def _enough(required: str | int, privacy: Privacy) -> str:
+    """Whether a row has so many users; numbers that are NULL do not matter."""
+    conditions = [f"coalesce({_USERS} >= {required}, true)"]
+    if privacy.has_effective_users:
+        conditions.append(f"coalesce({_EFFECTIVE} >= {required}, true)")
+    if privacy.has_equivalent_users:
+        conditions.append(f"coalesce({_EQUIVALENT} >= {_needed_equivalents(required)}, true)")
+    return f"({' AND '.join(conditions)})"
+
+
+def _needed_equivalents(required: str | int) -> str:
+    return (
+        str(min(required, _EQUIVALENT_USERS))
+        if isinstance(required, int)
+        else f"least({required}, {_EQUIVALENT_USERS})"
+    )
+
+
+def _actual(privacy: Privacy) -> str:
+    numbers = [_USERS]
+    if privacy.has_effective_users:
+        numbers.append(_EFFECTIVE)
+    if privacy.has_equivalent_users:
+        # two are enough, so more say nothing of how many users there are
+        numbers.append(f"CASE WHEN {_EQUIVALENT} < {_EQUIVALENT_USERS} THEN {_EQUIVALENT} END")
+    return f"least({', '.join(numbers)})" if len(numbers) > 1 else _USERS
+
+
+def _reason(privacy: Privacy) -> str:
+    """The first cause in AMC's words; the plainest goes first."""
+    causes = [(_USERS, _USERS_OF, _REQUIRED)]
+    if privacy.has_effective_users:
+        causes.append((_EFFECTIVE, _EFFECTIVE_OF, _REQUIRED))
+    if privacy.has_equivalent_users:
+        causes.append((_EQUIVALENT, _EQUIVALENT_OF, f"least({_REQUIRED}, {_EQUIVALENT_USERS})"))
+    cases = " ".join(
+        f"WHEN {number} < {needed} THEN concat({number}, ' ', {label}, ' < ', {needed}, ' required')"
+        for number, label, needed in causes
+    )
+    return f"CASE {cases} END"
+
+
+def _with_rows_removed(outputs: Sequence[Output], privacy: Privacy) -> str:
+    columns = [*(quoted(output.name) for output in outputs), *_kept(outputs, privacy)]
+    return f"SELECT {', '.join(columns)} FROM {quoted(TABLE)} WHERE {_SHOWN}"
+
+
+def _with_values_removed(outputs: Sequence[Output], privacy: Privacy) -> str:
+    """Rows that have enough users, and sums of the others where nothing else tells them apart any more."""
+    columns = [*(quoted(output.name) for output in outputs), *_kept(outputs, privacy)]
+    whole = f"SELECT {', '.join(columns)} FROM {quoted(TABLE)} WHERE {_SHOWN}"
+    most = most_required(outputs)
+    emptied, keys = [], []
+    for place, output in enumerate(outputs, 1):
+        name = quoted(output.name)
+        value = f"CASE WHEN {_enough(output.facts.level.users, privacy)} THEN {name} END"
+        if output.facts.is_summed:
+            emptied.append(f"sum({value}) AS {name}")
+        else:
+            emptied.append(f"{value} AS {name}")
+            keys.append(str(place))
+    more = _more(privacy, "true", f"least(sum({_ACTUAL}), {most})", f"min({_REASON})")
+    grouped = f" GROUP BY {', '.join(keys)}" if keys else " HAVING count(*) > 0"
+    return f"{whole}\nUNION ALL\nSELECT {', '.join([*emptied, *more])} FROM {quoted(TABLE)} WHERE NOT {_SHOWN}{grouped}"
+
+
+def _kept(outputs: Sequence[Output], privacy: Privacy) -> list[str]:
+    return _more(privacy, "false", f"least({_ACTUAL}, {most_required(outputs)})", "CAST(NULL AS VARCHAR)")
+
+
+def _more(privacy: Privacy, is_filtered: str, users: str, reason: str) -> list[str]:
+    """The columns that were asked for beside the query's own."""
+    asked = ((privacy.discriminator, is_filtered), (privacy.user_count, users), (privacy.reason, reason))
+    return [f"{sql} AS {quoted(name)}" for name, sql in asked if name]
+
+
+def _is_distinct(query: Query) -> bool:
+    """Whether equal rows are to be made one after the rules were applied."""
+    if isinstance(query, Union):
+        return not query.is_all
+    return isinstance(query, Block) and query.is_distinct and query.is_grouped

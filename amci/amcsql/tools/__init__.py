@@ -1,0 +1,1 @@
+"""`amci sql …`: what people do with queries on this machine."""
