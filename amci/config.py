@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from amci.errors import ConfigError, Problem, UsageError
 
@@ -98,6 +98,14 @@ class SandboxSettings(Strict):
     """How long an execution stays RUNNING at least."""
     seed: int = 1
     """Of the synthetic events; the same seed gives the same events."""
+    scale: float = Field(default=0.02, gt=0, le=100)
+    """How many people and events: 1 is about 100,000 people, 0.01 about 1,000."""
+    days: int = Field(default=60, ge=1, le=400)
+    """Days of events up to the first day on which somebody asks; later days are added as they come."""
+    audience_minimum: int = Field(default=2000, ge=1)
+    """People an audience needs at least; less makes sense where `scale` is small."""
+    budget: int = Field(default=0, ge=0)
+    """Most different queries about the same data and time within a day, against differencing; 0 sets no limit."""
 
 
 class AmcSettings(Strict):

@@ -11,7 +11,7 @@ from threading import Event
 from amci.clock import Clock
 from amci.config import AmcSettings
 from amci.project import Project
-from amci.sandbox.options import DEFAULT_INSTANCE, SandboxInstance, SandboxOptions
+from amci.sandbox.options import DEFAULT_INSTANCE, Budget, SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.credentials import Credential, CredentialSource, CredentialStore, MemoryCredentials
 from amci.workflows.circuit import Circuit
@@ -129,4 +129,8 @@ def sandbox_options(project: Project) -> SandboxOptions:
         pending=settings.pending,
         running=settings.running,
         seed=settings.seed,
+        scale=settings.scale,
+        days=settings.days,
+        audience_minimum=settings.audience_minimum,
+        budget=Budget(most=settings.budget),
     )

@@ -17,6 +17,7 @@ from amci.sandbox.messages import Request, Response
 from amci.sandbox.moments import micros
 from amci.sandbox.options import SandboxInstance
 from amci.sandbox.paging import whole
+from amci.sandbox.uploads.versions import forget
 
 _NAME = re.compile(r"[A-Za-z0-9 ]{3,50}")
 _AWS_ACCOUNT = re.compile(r"\d{12}")
@@ -72,6 +73,8 @@ def change(backend: Backend, request: Request) -> Response:
 
 def delete(backend: Backend, request: Request) -> Response:
     """DELETE /amc/instances/{id}, with all that is in it."""
+    for row in backend.store.rows("data_sets", instance_id=request.instance.instance_id, after="", limit=-1):
+        forget(backend.directory, row)
     with backend.store.changing():
         backend.instances.delete(request.instance)
         wake_account(backend, request.instance, micros(request.now))

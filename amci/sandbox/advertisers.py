@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from sqlite3 import Row
 from typing import Any
@@ -14,8 +15,22 @@ from amci.sandbox.messages import Request, Response
 from amci.sandbox.moments import micros, span
 from amci.sandbox.options import SandboxInstance
 from amci.sandbox.paging import whole
-from amci.sandbox.queries import ADVERTISERS
 
+
+@dataclass(frozen=True, slots=True)
+class Advertiser:
+    """An advertiser whose events there are."""
+
+    advertiser_id: int
+    name: str
+
+
+#: Those of the synthetic world.
+ADVERTISERS = (
+    Advertiser(1234567890, "Northwind Outdoor"),
+    Advertiser(2345678901, "Atlas Pets"),
+    Advertiser(3456789012, "Blue Kettle"),
+)
 TYPES = ("DISPLAY", "SPONSORED_ADS", "SAS")
 _CONFIGURED = {"SPONSORED_ADS": "SPONSORED_PRODUCTS"}
 _FIELDS = ("id", "type", "marketplaceId")

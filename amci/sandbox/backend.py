@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from amci.clock import Clock
@@ -24,9 +25,26 @@ class Backend:
     queries: Queries
     key: bytes  #: signs download links
     fault: Fault | None = None  #: what the present request meets
+    has_sample_statuses: bool = False  #: uploads are PENDING and COMPLETED, as in some of AMC's samples
     #: executions as they were last shown: (seq, status, whether with the workflow)
     documents: dict[tuple[int, str, bool], dict[str, Any]] = field(default_factory=dict)
 
     def meets(self, kind: str) -> bool:
         """Whether the present request meets this fault."""
         return self.fault is not None and self.fault.kind == kind
+
+    @property
+    def directory(self) -> Path:
+        """Where the sandbox keeps what it knows: the folder of its file."""
+        return Path(self.store.rows("database")[0]["file"]).parent
+
+    @property
+    def buckets(self) -> Path:
+        """Has a folder for each S3 bucket that uploads may name."""
+        return self.directory / "uploads"
+
+    def people(self) -> str:
+        """The people of the world, see `world_people.people_of`; made when they are first asked for."""
+        from amci.sandbox.uploads.world_people import people_of
+
+        return people_of(self.directory, self.options.seed, self.options.scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,18 +38,30 @@ def serve(
         Path | None,
         typer.Option(help="Also deliver results here, as into AMC's bucket.", show_default=False),
     ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Size of its world: 1 is about 100,000 people; else the workspace's.", show_default=False
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of its events; else the workspace's.", show_default=False)
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(help="What goes wrong, such as throttle,path=*/workflows,times=3.", show_default=False),
     ] = None,
 ) -> None:
     """Answer as AMC does, over HTTP, until interrupted."""
+    from amci.config import duration
     from amci.sandbox.faults import fault_from
     from amci.signals import stopping
 
     faults = [fault_from(text) for text in fault or []]
     with ExitStack() as closing, stopping() as stop:
-        sandbox, options = _opened(ctx, directory, closing, pending, running, bucket)
+        given = {"scale": scale, "seed": seed, "bucket": bucket}
+        spans = {"pending": duration(pending), "running": duration(running)}
+        sandbox, options = _opened(ctx, directory, closing, {**given, **spans})
         for each in faults:
             sandbox.faults.add(each)
         _serve(ctx, sandbox, options.instances, host, port, stop)
@@ -58,16 +71,13 @@ def _opened(
     ctx: Context,
     directory: Path | None,
     closing: ExitStack,
-    pending: str,
-    running: str,
-    bucket: Path | None,
+    given: Mapping[str, Any],
 ) -> tuple[Sandbox, SandboxOptions]:
     """The sandbox that is meant, with the instances of the workspace's tenants where there is a workspace."""
     from dataclasses import replace
     from tempfile import TemporaryDirectory
 
     from amci.clock import SystemClock
-    from amci.config import duration
     from amci.connecting import sandbox_options
     from amci.errors import NoWorkspace
     from amci.sandbox.options import SandboxOptions
@@ -79,7 +89,7 @@ def _opened(
     except NoWorkspace:
         options = SandboxOptions()
         place = directory or Path(closing.enter_context(TemporaryDirectory(prefix="amci-sandbox-")))
-    options = replace(options, pending=duration(pending), running=duration(running), bucket=bucket)
+    options = replace(options, **{name: value for name, value in given.items() if value is not None})
     sandbox = Sandbox(place, SystemClock(), options)
     closing.callback(sandbox.close)
     return sandbox, options

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from amci.amcsql.sources import Source, sources
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import missing
 from amci.sandbox.messages import Request, Response, page
 from amci.sandbox.paging import cut, number_after, token
-from amci.amcsql.sources import Source, sources
+from amci.sandbox.uploads.uploaded import uploaded_sources
 
 
-def data_sources(_: Backend, request: Request) -> Response:
+def data_sources(backend: Backend, request: Request) -> Response:
     """GET /dataSources."""
     start, limit = number_after(request.query.get("nextToken"), 0), request.limit()
-    known = list(sources().values())
+    known = list(_known(backend, request).values())
     shown, is_more = cut(known[start : start + limit + 1], limit)
     return page(
         "dataSources", [_described(source) for source in shown], token(start + limit) if is_more else None
     )
 
 
-def data_source(_: Backend, request: Request) -> Response:
+def data_source(backend: Backend, request: Request) -> Response:
     """GET /dataSources/{dataSourceId}."""
     name = request.parts["dataSourceId"]
-    source = sources().get(name)
+    source = _known(backend, request).get(name)
     if source is None:
         raise missing("Data source", name)
     return Response(document=_described(source))
+
+
+def _known(backend: Backend, request: Request) -> Mapping[str, Source]:
+    """Amazon's, and those the advertiser uploaded, which win where two have the same name (amc-api 3.5)."""
+    return {**sources(), **uploaded_sources(backend, request.instance.instance_id)}
 
 
 def _described(source: Source) -> dict[str, Any]:
     return {
         "dataSourceId": source.name,
         "description": f"{source.kind} table of {source.category}",
-        "owner": "AMAZON",
-        "provider": "AMAZON",
+        "owner": "CUSTOMER" if source.is_uploaded else "AMAZON",
+        "provider": "ADVERTISER_DATA_UPLOAD" if source.is_uploaded else "AMAZON",
         "isPremium": source.category == "PAID",
         "columns": [
             {

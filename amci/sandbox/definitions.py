@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from amci.amcsql.findings import CompileError
 from amci.sandbox.backend import Backend
-from amci.sandbox.errors import CompileError, Refusal, bad, duplicate, missing, not_compiled
+from amci.sandbox.errors import Refusal, bad, duplicate, missing, not_compiled
 from amci.sandbox.messages import Request, Response, page
 from amci.sandbox.moments import micros
 from amci.sandbox.paging import after, cut, token
@@ -41,7 +42,7 @@ def create(backend: Backend, request: Request) -> Response:
     """POST /workflows."""
     definition = _flat(request.document())
     workflow_id = str(definition.get("workflowId") or "")
-    checked(backend, definition, workflow_id)
+    checked(backend, request, definition, workflow_id)
     made = backend.store.do("new_workflow", **_row(request, workflow_id, definition))
     if not made:
         raise duplicate("Workflow", workflow_id)
@@ -53,7 +54,7 @@ def change(backend: Backend, request: Request) -> Response:
     workflow_id = request.parts["workflowId"]
     definition = _flat(request.document()) | {"workflowId": workflow_id}
     definition_of(backend, request.instance.instance_id, workflow_id)
-    checked(backend, definition, workflow_id)
+    checked(backend, request, definition, workflow_id)
     backend.store.do("change_workflow", **_row(request, workflow_id, definition))
     return Response(document={})
 
@@ -80,7 +81,7 @@ def definition_of(backend: Backend, instance_id: str, workflow_id: str) -> dict[
     return definition
 
 
-def checked(backend: Backend, definition: Mapping[str, Any], workflow_id: str) -> None:
+def checked(backend: Backend, request: Request, definition: Mapping[str, Any], workflow_id: str) -> None:
     """Raise Refusal unless the definition has an id AMC takes and compiles."""
     if not _ID.fullmatch(workflow_id):
         raise bad(
@@ -89,7 +90,7 @@ def checked(backend: Backend, definition: Mapping[str, Any], workflow_id: str) -
     if not isinstance(definition.get("sqlQuery"), str) or not definition["sqlQuery"].strip():
         raise bad("sqlQuery is required.")
     try:
-        backend.queries.compile(definition)
+        backend.queries.compile(request.instance.instance_id, definition)
     except CompileError as error:
         raise Refusal(400, not_compiled(workflow_id, str(error))) from error
 

@@ -12,10 +12,9 @@ from urllib.parse import quote
 
 from amci.files import write_bytes
 from amci.sandbox.backend import Backend
-from amci.sandbox.document import is_true
 from amci.sandbox.errors import not_downloadable
 from amci.sandbox.executions import row_of
-from amci.sandbox.messages import Request, Response
+from amci.sandbox.messages import Request, Response, is_true
 from amci.sandbox.moments import from_micros, micros, span, wire
 
 _GOOD_FOR = span(timedelta(minutes=10))

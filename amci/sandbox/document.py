@@ -9,6 +9,7 @@ from sqlite3 import Row
 from typing import Any
 
 from amci.sandbox.backend import Backend
+from amci.sandbox.messages import is_true
 from amci.sandbox.moments import local, span, wire
 
 _EXPIRES, _WAITS = span(timedelta(hours=24)), span(timedelta(hours=1))
@@ -60,11 +61,6 @@ def _made(backend: Backend, row: Row, *, has_workflow: bool) -> dict[str, Any]:
 def limit_of(asked: Mapping[str, Any]) -> int | None:
     """How many seconds an execution may run, where its request says so."""
     return int(asked.get("workflowExecutionTimeoutSeconds") or 0) or None
-
-
-def is_true(value: object) -> bool:
-    """Clients send `true` as well as `"true"`."""
-    return str(value).lower() == "true"
 
 
 def _window(row: Row, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,71 +3,62 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
+from amci.amcsql.compiling import Compiled
+from amci.amcsql.findings import CompileError
+from amci.amcsql.sources import Source, audience_sources, sources
+from amci.amcsql.texts import PART, SCHEMA, USER
 from amci.errors import StorageError
 from amci.names import literal, quoted
-from amci.sandbox.data import VERSION, Events
-from amci.sandbox.errors import CompileError, QueryFailed
+from amci.sandbox import udfs
+from amci.sandbox.data.world import World
+from amci.sandbox.errors import QueryFailed
 from amci.sandbox.options import SandboxOptions
-from amci.sandbox.parts import DICE, SCHEMA, dice_of, is_parted, part_macro
+from amci.sandbox.running import Outcome, run
 from amci.sandbox.said import in_calcites_words
-from amci.amcsql.sources import Source, sources
 
 #: With one thread the same query gives its rows in the same order.
 _THREADS = 1
 _INTERRUPT_EVERY = 0.05  #: seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What a query gave."""
-
-    names: Sequence[str]
-    types: Sequence[str]  #: DuckDB's
-    values: Sequence[Sequence[Any]]
-
-
 class Engine:
-    """Compiles and runs DuckDB SQL over the synthetic events; threads may share it.
+    """Compiles and runs queries over the synthetic events; threads may share it.
 
     One query is run at a time; others can be compiled meanwhile.
     """
 
     def __init__(self, directory: Path, options: SandboxOptions) -> None:
         self._options = options
-        self._events = Events(directory=directory, seed=options.seed, users=options.users, days=options.days)
+        self._directory = directory
+        self.world = World(directory=directory, seed=options.seed, scale=options.scale, days=options.days)
         self._empty: duckdb.DuckDBPyConnection | None = None
         self._full: duckdb.DuckDBPyConnection | None = None
         self._last = date.min
         self._is_closed = False
         self._checking, self._running = threading.Lock(), threading.Lock()
 
-    @property
-    def version(self) -> str:
-        """Which events there are, beside their last day."""
-        return f"{VERSION}-{self._options.seed}-{self._options.users}-{self._options.days}"
-
-    def check(self, sql: str, original: str) -> None:
+    def check(self, compiled: Compiled, original: str) -> None:
         """Raise CompileError, in words about the `original`, unless DuckDB can run the query."""
         with self._checking:
             if self._empty is None:
                 self._empty = duckdb.connect()
-                _make_tables(self._empty, {})
-                _lock(self._empty, self._options.memory_limit)
+                self._empty.execute(f"CREATE SCHEMA {SCHEMA}")
+                for source in (*sources().values(), *audience_sources().values()):
+                    self._empty.execute(_create(source))
+                self._lock(self._empty)
             try:
-                self._empty.execute(f"EXPLAIN {sql}")
+                self._empty.execute(f"EXPLAIN {compiled.plain}")
             except duckdb.Error as error:
                 raise CompileError(in_calcites_words(str(error), original)) from error
 
-    def run(self, sql: str, last: date) -> Rows:
+    def run(self, compiled: Compiled, last: date, *, explains: bool = False) -> Outcome:
         """The rows of a query over the events up to the day `last`; raises QueryFailed.
 
         StorageError where the engine is closed.
@@ -75,22 +66,17 @@ class Engine:
         with self._running:
             if self._is_closed:
                 raise StorageError("the sandbox was closed while a query waited")
-            return self._run(self._session(last), sql)
-
-    def _run(self, con: duckdb.DuckDBPyConnection, sql: str) -> Rows:
-        seconds = self._options.query_timeout.total_seconds()
-        try:
-            with _stopped_after(con, seconds):
-                cursor = con.execute(sql)
-                described = cursor.description or []
-                values = cursor.fetchall()
-        except duckdb.InterruptException as error:
-            raise QueryFailed(f"Query timed out after {seconds:g} seconds.") from error
-        except duckdb.OutOfMemoryException as error:
-            raise QueryFailed("Query exceeded the memory available to it.") from error
-        except duckdb.Error as error:
-            raise QueryFailed(f"Query could not be run: {str(error).splitlines()[0]}") from error
-        return Rows([name for name, *_ in described], [str(d[1]) for d in described], values)
+            session = self._session(last)
+            seconds = self._options.query_timeout.total_seconds()
+            try:
+                with _stopped_after(session, seconds):
+                    return run(session, compiled, explains=explains)
+            except duckdb.InterruptException as error:
+                raise QueryFailed(f"Query timed out after {seconds:g} seconds.") from error
+            except duckdb.OutOfMemoryException as error:
+                raise QueryFailed("Query exceeded the memory available to it.") from error
+            except duckdb.Error as error:
+                raise QueryFailed(f"Query could not be run: {str(error).splitlines()[0]}") from error
 
     def close(self) -> None:
         """Let go of both sessions; a query that runs is given up, and no other begins."""
@@ -109,54 +95,46 @@ class Engine:
     def _session(self, last: date) -> duckdb.DuckDBPyConnection:
         """The session with all events up to `last`; made anew when a new day has come."""
         if self._full is None or self._last < last:
-            files = self._events.files(last)
+            self.world.prepare(last)
             old, self._full = self._full, None
             if old is not None:
                 old.close()
             session = duckdb.connect()
-            _make_tables(session, files)
-            _lock(session, self._options.memory_limit)
+            session.execute(f"CREATE SCHEMA {SCHEMA}")
+            for statement in self.world.statements(last):
+                session.execute(statement)
+            self._lock(session)
             self._full, self._last = session, last
         return self._full
 
-
-def _make_tables(con: duckdb.DuckDBPyConnection, files: dict[str, list[Path]]) -> None:
-    con.execute(f"CREATE SCHEMA {SCHEMA}")
-    for source in sources().values():
-        con.execute(_create(source))
-        if is_parted(source):
-            con.execute(part_macro(source))
-        if found := files.get(source.name):
-            listed = ", ".join(literal(str(file)) for file in found)
-            columns = f"*, {dice_of(source)}" if is_parted(source) else "*"
-            con.execute(
-                f"INSERT INTO {SCHEMA}.{quoted(source.name)} SELECT {columns} FROM read_parquet([{listed}])"
-            )
+    def _lock(self, con: duckdb.DuckDBPyConnection) -> None:
+        """From here on no file but the sandbox's own, no network, no extension, no other setting."""
+        udfs.register(con)
+        scratch = self._directory / "scratch"
+        # the events may lie elsewhere, behind a link
+        readable = {str(path.resolve()) for path in (self._directory, self._directory / "events")}
+        for setting in (
+            "TimeZone = 'UTC'",
+            # a share of nothing is NULL, as in Spark
+            "ieee_floating_point_ops = false",
+            f"threads = {_THREADS}",
+            f"memory_limit = '{self._options.memory_limit // 1024}KiB'",
+            f"temp_directory = {literal(str(scratch))}",
+            f"allowed_directories = [{', '.join(map(literal, sorted(readable)))}]",
+            "autoinstall_known_extensions = false",
+            "autoload_known_extensions = false",
+            "allow_community_extensions = false",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            con.execute(f"SET {setting}")
 
 
 def _create(source: Source) -> str:
     columns = [f"{quoted(column.name)} {column.sql_type}" for column in source.columns]
-    if is_parted(source):
-        columns.append(f"{quoted(DICE)} UBIGINT")
-    return f"CREATE TABLE {SCHEMA}.{quoted(source.name)} ({', '.join(columns)})"
-
-
-def _lock(con: duckdb.DuckDBPyConnection, memory_limit: int) -> None:
-    """From here on no file, no network, no extension, no other setting; memory and threads are bounded."""
-    for setting in (
-        "TimeZone = 'UTC'",
-        # a share of nothing is NULL, as in Spark
-        "ieee_floating_point_ops = false",
-        f"threads = {_THREADS}",
-        f"memory_limit = '{memory_limit // 1024}KiB'",
-        "temp_directory = ''",
-        "autoinstall_known_extensions = false",
-        "autoload_known_extensions = false",
-        "allow_community_extensions = false",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        con.execute(f"SET {setting}")
+    if source.has_users:
+        columns += [f"{quoted(USER)} BIGINT", f"{quoted(PART)} INTEGER"]
+    return f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{quoted(source.name)} ({', '.join(columns)})"
 
 
 @contextmanager

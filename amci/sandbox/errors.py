@@ -23,8 +23,8 @@ class Refusal(AmciError):
         self.error = error  #: Login with Amazon's own code, such as `invalid_grant`
 
 
-class CompileError(AmciError):
-    """A workflow that AMC cannot compile; says why, in Calcite's words where they are known."""
+class NoAudience(AmciError):
+    """A query that makes no audience; the text is what AMC says of it."""
 
 
 class QueryFailed(AmciError):

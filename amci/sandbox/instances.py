@@ -20,7 +20,8 @@ Account = tuple[str, str]
 
 _STEPS = ("REQUESTED", "SUBMITTED", "IN_PROGRESS")
 _TOKEN_LASTS = timedelta(minutes=10)
-_EVERYTHING_IN_IT = ("forget_workflows", "forget_schedules", "forget_executions", "forget_queue")
+_EVERYTHING_IN_IT = ("forget_workflows", "forget_schedules", "forget_executions", "forget_queue", "forget_audiences",
+                      "forget_data_sets", "forget_uploads", "forget_deletions", "forget_used")  # fmt: skip
 
 
 class Instances:

@@ -91,3 +91,8 @@ def page(name: str, items: Sequence[Any], token: str | None) -> Response:
     if token:
         document["nextToken"] = token
     return Response(document=document)
+
+
+def is_true(value: object) -> bool:
+    """Clients send `true` as well as `"true"`."""
+    return str(value).lower() == "true"

@@ -46,6 +46,14 @@ def bucket_of(instance_id: str, name: str) -> str:
     return f"amc-{letters}-{hashlib.sha256(instance_id.encode()).hexdigest()[:8]}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """At most so many different queries about the same within a time; `most` = 0 sets no limit."""
+
+    most: int = 0
+    within: timedelta = timedelta(days=1)
+
+
 #: Known where nobody names another.
 DEFAULT_INSTANCE = SandboxInstance(
     instance_id="amcsandbox1", entity_id="ENTITYSANDBOX", marketplace_id="ATVPDKIKX0DER", name="sandbox"
@@ -72,10 +80,12 @@ class SandboxOptions:
     updating: timedelta = timedelta(0)  #: and to change its advertisers
     slots: int = 10  #: executions of one instance at one time (amc-api 1.6)
     account_slots: int = 200  #: and of all instances of one AMC account
+    audience_minimum: int = 2000  #: people an audience needs (amc-api 2.4); less in small worlds
     seed: int = 1  #: of the events; the same seed gives the same instance the same events
     anchor: date | None = None  #: last day of events; None follows the clock
     days: int = 60  #: days of events up to the anchor when the directory is made
-    users: int = 2000  #: of whom each instance sees its own part
+    scale: float = 0.02  #: of the events: 1 is 100,000 people, of whom each instance sees its own part
+    budget: Budget = Budget()  #: how many different queries may ask the same data about the same time
     bucket: Path | None = None  #: results are delivered here as into AMC's bucket, too
     credentials: tuple[SandboxLogin, ...] = ()  #: logins that are accepted; any where empty
     rotates_refresh_tokens: bool = False  #: each refresh gives a new refresh token and ends the old one

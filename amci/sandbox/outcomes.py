@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from sqlite3 import Row
 from typing import Any
 
+from amci.amcsql.findings import CompileError
 from amci.sandbox.backend import Backend
+from amci.sandbox.budget import Used, fingerprint, refusal_text, remember, remembered, too_many
 from amci.sandbox.delivery import deliver, key_of
-from amci.sandbox.document import is_true, limit_of
-from amci.sandbox.errors import CompileError, QueryFailed, needs_synthetic_data, not_compiled, timed_out
+from amci.sandbox.document import limit_of
+from amci.sandbox.errors import QueryFailed, needs_synthetic_data, not_compiled, timed_out
+from amci.sandbox.messages import is_true
 from amci.sandbox.moments import from_micros
 from amci.sandbox.queries import Prepared, Queries, Result
 from amci.sandbox.windows import Window
@@ -41,14 +44,20 @@ def ended(backend: Backend, row: Row, at: int) -> Ended | Work:
     known = backend.instances.get(row["instance_id"], backend.clock.now())
     if known and known.instance_type == "SANDBOX" and not is_true(asked.get("requireSyntheticData")):
         return _failed("REJECTED", needs_synthetic_data(row["workflow_id"]))
-    values, now = asked.get("parameterValues") or {}, from_micros(row["created_at"])
     try:
-        prepared = backend.queries.prepare(row["instance_id"], definition, values, window, now)
-        if is_true(asked.get("dryRun")):
-            backend.queries.compile(definition)
-            return _ENDED
+        prepared = backend.queries.prepare(
+            row["instance_id"], definition, asked, window, from_micros(row["created_at"])
+        )
     except CompileError as error:
         return _failed("REJECTED", not_compiled(row["workflow_id"], str(error)))
+    return _ENDED if is_true(asked.get("dryRun")) else _asked(backend, row, at, prepared, window)
+
+
+def _asked(backend: Backend, row: Row, at: int, prepared: Prepared, window: Window) -> Ended | Work:
+    """How an execution ends whose query is a good one."""
+    asked = json.loads(row["request"])
+    if _is_one_too_many(backend, row, prepared, asked, window):
+        return _failed("REJECTED", refusal_text(row["workflow_execution_id"], row["workflow_id"]))
     if backend.store.row("has_result", result_id=prepared.result_id) is None:
         return Work(row, at, prepared)
     return _succeeded(backend, row, at, prepared.result_id)
@@ -58,8 +67,6 @@ def run(queries: Queries, work: Work) -> Result | Ended:
     """Run the query: its result, or how the execution ends without one."""
     try:
         return queries.run(work.prepared)
-    except CompileError as error:
-        return _failed("REJECTED", not_compiled(work.row["workflow_id"], str(error)))
     except QueryFailed as error:
         return _failed("FAILED", str(error))
 
@@ -75,6 +82,30 @@ def keep(backend: Backend, work: Work, result: Result) -> Ended:
         rows=result.rows,
     )
     return _succeeded(backend, row, work.at, result_id)
+
+
+def _is_one_too_many(
+    backend: Backend, row: Row, prepared: Prepared, asked: Mapping[str, Any], window: Window
+) -> bool:
+    """Whether so many different queries asked the same that another could tell single users apart."""
+    budget = backend.options.budget
+    if not budget.most:
+        return False
+    used = Used(
+        instance_id=row["instance_id"],
+        sources=frozenset(prepared.compiled.sources),
+        start=window.start,
+        end=window.end,
+        fingerprint=fingerprint(
+            prepared.original, asked.get("parameterValues") or {}, window.start, window.end
+        ),
+        at=from_micros(row["created_at"]),
+    )
+    earlier = remembered(backend.store, used.instance_id, used.at - budget.within)
+    if too_many(earlier, used, budget):
+        return True
+    remember(backend.store, used)
+    return False
 
 
 def _succeeded(backend: Backend, row: Row, at: int, result_id: str) -> Ended:

@@ -4,50 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from amci.sandbox.errors import CompileError
+from amci.amcsql.findings import CompileError, Finding, Place
+from amci.amcsql.sources import Source, audience_sources, sources
+from amci.sandbox.messages import is_true
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.results import Format, csv, format_of, output_columns
 from amci.sandbox.windows import Window
 
 if TYPE_CHECKING:
+    from amci.amcsql.compiling import Compiled, Controls
+    from amci.amcsql.privacy.thresholds import Privacy
     from amci.sandbox.engine import Engine
-    from amci.sandbox.sql import Translated
 
-_REMEMBERED = 1024  #: translations
-
-
-@dataclass(frozen=True, slots=True)
-class Advertiser:
-    """An advertiser whose events there are."""
-
-    advertiser_id: int
-    name: str
-
-
-#: Those of `events.sql`.
-ADVERTISERS = (Advertiser(1234567890, "Northwind Outdoor"), Advertiser(2345678901, "Atlas Pets"))
-
-
-#: The query as the workflow has it, its `inputParameters` and the parameter values, both as JSON.
-Asked = tuple[str, str, str]
+_REMEMBERED = 1024  #: compiled queries
+#: Says which data sets an instance has, by name.
+Uploaded = Callable[[str], Mapping[str, Source]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A query ready to run."""
 
-    sql: str  #: for DuckDB, with window and parameter values in place
-    asked: Asked
+    compiled: Compiled
+    original: str  #: as the workflow has it
     result_id: str  #: the same for queries that must give the same file
-    kinds: Sequence[str]  #: DIMENSION or METRIC, a column each
     form: Format
     last: date  #: last day of events it may see
 
@@ -64,70 +52,136 @@ class Result:
 class Queries:
     """Compiles and runs; threads may share it. DuckDB is imported when it is first needed."""
 
-    def __init__(self, directory: Path, options: SandboxOptions) -> None:
-        self._directory = directory
-        self._options = options
+    def __init__(self, directory: Path, options: SandboxOptions, uploaded: Uploaded) -> None:
+        self._directory, self._options, self._uploaded = directory, options, uploaded
         self._made: Engine | None = None
         self._making = Lock()
-        self._compiled: set[Asked] = set()
+        self._good: set[str] = set()  #: DuckDB's statements that it can run
         # many executions of one workflow ask the same for the same window
-        self._translated = lru_cache(maxsize=_REMEMBERED)(_translated)
+        self._compiled = lru_cache(maxsize=_REMEMBERED)(_compiled)
 
-    def compile(self, definition: Mapping[str, Any]) -> None:
+    def compile(self, instance_id: str, definition: Mapping[str, Any]) -> None:
         """Raise CompileError unless the workflow's SQL can be run."""
-        from amci.sandbox.sql import translate
-
-        original, declared = str(definition["sqlQuery"]), _declared(definition)
-        self._check((original, json.dumps(declared), "{}"), translate(original, declared).sql)
+        self.prepare(instance_id, definition, {}, ANY_WINDOW, ANY_WINDOW.end)
 
     def prepare(
         self,
         instance_id: str,
         definition: Mapping[str, Any],
-        values: Mapping[str, Any],
+        asked: Mapping[str, Any],
         window: Window,
         now: datetime,
     ) -> Prepared:
-        """An instance's query for a window and parameter values, asked at `now`; raises CompileError."""
-        declared, given = json.dumps(_declared(definition)), json.dumps(values)
-        last = self._options.anchor or now.date()
+        """An instance's query for a window, as it is asked at `now`; raises CompileError."""
         original = str(definition["sqlQuery"])
-        at = now if _asks_the_time(original) else window.end
-        translated = self._translated(original, declared, given, window.start, window.end, at, instance_id)
-        form = format_of(definition.get("outputFormat"))
-        same = "\0".join((translated.sql, str(form), self._engine.version, str(last)))
-        return Prepared(
-            sql=translated.sql,
-            asked=(original, declared, given),
-            result_id=hashlib.sha256(same.encode()).hexdigest(),
-            kinds=translated.kinds,
-            form=form,
-            last=last,
+        compiled = self._compile(
+            instance_id,
+            original,
+            declared=_declared(definition),
+            values=asked.get("parameterValues") or {},
+            window=window,
+            now=now,
+            controls="none" if _is_uncontrolled(asked) else "all",
+            privacy=_privacy(definition),
+            schema=str(definition.get("inputSchema") or ""),
         )
+        form, last = format_of(definition.get("outputFormat")), self._last(now)
+        ran = (compiled.guarded.make, compiled.guarded.show) if compiled.guarded else (compiled.plain,)
+        same = "\0".join((*ran, str(compiled.privacy), str(form), self._engine.world.version, str(last)))
+        result_id = hashlib.sha256(same.encode()).hexdigest()
+        return Prepared(compiled=compiled, original=original, result_id=result_id, form=form, last=last)
 
     def run(self, prepared: Prepared) -> Result:
-        """Run it; raises CompileError where the original was never compiled and cannot be, QueryFailed."""
-        self._check(prepared.asked, prepared.sql)
-        rows = self._engine.run(prepared.sql, prepared.last)
+        """Run it; raises QueryFailed."""
+        outcome = self._engine.run(prepared.compiled, prepared.last)
         return Result(
-            content=csv(rows.names, rows.values, prepared.form),
-            columns=output_columns(rows.names, rows.types, prepared.kinds),
-            rows=len(rows.values),
+            content=csv(outcome.names, outcome.rows, prepared.form),
+            columns=output_columns(outcome.names, outcome.types, prepared.compiled.kinds),
+            rows=len(outcome.rows),
         )
 
-    def _check(self, asked: Asked, sql: str) -> None:
-        """Raise CompileError unless DuckDB can run it. For another window or instance it is as good."""
-        if asked in self._compiled:
-            return
-        self._engine.check(sql, asked[0])
-        if len(self._compiled) >= _REMEMBERED:
-            self._compiled.clear()
-        self._compiled.add(asked)
+    def check(
+        self, instance_id: str, sql: str, declared: Sequence[Mapping[str, Any]], values: Mapping[str, Any]
+    ) -> None:
+        """Raise CompileError unless an audience's query can be run over the tables for audiences."""
+        self._audience(instance_id, sql, declared, values, ANY_WINDOW, ANY_WINDOW.end)
+
+    def users(
+        self,
+        instance_id: str,
+        sql: str,
+        declared: Sequence[Mapping[str, Any]],
+        values: Mapping[str, Any],
+        window: Window,
+        now: datetime,
+    ) -> int:
+        """How many different people an audience's query finds; raises CompileError, QueryFailed."""
+        compiled = self._audience(instance_id, sql, declared, values, window, now)
+        counted = replace(compiled, plain=f"SELECT count(DISTINCT user_id) FROM ({compiled.plain})")
+        return int(self._engine.run(counted, self._last(now)).rows[0][0])
 
     def close(self) -> None:
         """Let go of the sessions."""
         if self._made is not None:
             self._made.close()
+
+    def _audience(
+        self,
+        instance_id: str,
+        sql: str,
+        declared: Sequence[Mapping[str, Any]],
+        values: Mapping[str, Any],
+        window: Window,
+        now: datetime,
+    ) -> Compiled:
+        return self._compile(
+            instance_id, sql, declared=declared, values=values, window=window, now=now,
+            controls="comparisons", privacy=None, is_for_audiences=True,
+        )  # fmt: skip
+
+    def _compile(
+        self,
+        instance_id: str,
+        sql: str,
+        *,
+        declared: Sequence[Mapping[str, Any]],
+        values: Mapping[str, Any],
+        window: Window,
+        now: datetime,
+        controls: Controls,
+        privacy: Privacy | None,
+        schema: str = "",
+        is_for_audiences: bool = False,
+    ) -> Compiled:
+        """Compiled, and known to DuckDB as something it can run."""
+        uploaded = self._uploaded(instance_id)
+        found = self._compiled(
+            sql,
+            json.dumps(declared),
+            json.dumps(values),
+            (window.start, window.end),
+            now if _asks_the_time(sql) else window.end,
+            instance_id,
+            controls,
+            privacy,
+            schema,
+            tuple(uploaded.items()),
+            is_for_audiences,
+        )
+        with self._making:
+            if len(self._good) >= _REMEMBERED:
+                self._good.clear()
+        # for another window or instance it is as good, but that is known only where the text is the same
+        key = hashlib.sha256(
+            f"{sql}\0{declared}\0{values}\0{controls}\0{sorted(uploaded)}".encode()
+        ).hexdigest()
+        if key not in self._good:
+            self._engine.check(found, sql)
+            self._good.add(key)
+        return found
+
+    def _last(self, now: datetime) -> date:
+        return self._options.anchor or now.date()
 
     @property
     def _engine(self) -> Engine:
@@ -139,24 +193,71 @@ class Queries:
             return self._made
 
 
+#: For a query that is compiled and not run.
+ANY_WINDOW = Window(
+    start=datetime.fromisoformat("2020-01-01T00:00Z"), end=datetime.fromisoformat("2020-01-02T00:00Z")
+)
+
+
 def _declared(definition: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     declared = definition.get("inputParameters") or []
     if not isinstance(declared, list) or not all(isinstance(each, dict) for each in declared):
-        raise CompileError("inputParameters must be a list of parameters.")
+        text = "inputParameters must be a list of parameters."
+        raise CompileError(
+            Finding(severity="error", code="parameters", text=text, place=Place(1, 1, 1, 1), is_verbatim=True)
+        )
     return declared
 
 
-def _translated(
-    sql: str, declared: str, values: str, start: datetime, end: datetime, now: datetime, instance_id: str
-) -> Translated:
-    from amci.sandbox.sql import translate
+def _is_uncontrolled(asked: Mapping[str, Any]) -> bool:
+    """Whether rows of single users may be shown: only those of made-up users (amc-api 2.2)."""
+    return is_true(asked.get("disableAggregationControls")) and is_true(asked.get("requireSyntheticData"))
 
-    window = Window(start=start, end=end)
-    return translate(sql, json.loads(declared), json.loads(values), window, now, instance_id)
+
+def _privacy(definition: Mapping[str, Any]) -> Privacy:
+    from amci.amcsql.privacy.thresholds import Privacy
+
+    removes_values = definition.get("privacyFilteringBehavior") == "REMOVE_VALUES"
+    return Privacy(
+        behavior="REMOVE_VALUES" if removes_values else "REMOVE_ROWS",
+        discriminator=str(definition.get("filteredMetricsDiscriminatorColumn") or ""),
+        user_count=str(definition.get("distinctUserCountColumn") or ""),
+        reason=str(definition.get("filteredReasonColumn") or ""),
+    )
+
+
+def _compiled(
+    sql: str,
+    declared: str,
+    values: str,
+    window: tuple[datetime, datetime],
+    now: datetime,
+    instance_id: str,
+    controls: Controls,
+    privacy: Privacy | None,
+    schema: str,
+    uploaded: tuple[tuple[str, Source], ...],
+    is_for_audiences: bool,
+) -> Compiled:
+    from amci.amcsql.compiling import compiled
+
+    amcs = audience_sources() if is_for_audiences else sources()
+    return compiled(
+        sql,
+        sources={**amcs, **{name.lower(): source for name, source in uploaded}},
+        declared=json.loads(declared),
+        values=json.loads(values),
+        window=window,
+        now=now,
+        privacy=privacy,
+        controls=controls,
+        instance_id=instance_id,
+        schemas=frozenset({"sandbox", schema.lower()}) - {""},
+    )
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _asks_the_time(sql: str) -> bool:
-    from amci.sandbox.sql import asks_the_time
+    from amci.amcsql.compiling import asks_the_time
 
     return asks_the_time(sql)

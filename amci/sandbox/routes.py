@@ -17,8 +17,11 @@ from amci.sandbox import (
     login,
     schedules,
 )
+from amci.sandbox.audiences import rooms as audiences
 from amci.sandbox.backend import Backend
 from amci.sandbox.messages import Request, Response
+from amci.sandbox.uploads import datasets, deletions, uploads
+from amci.sandbox.uploads.answers import answering
 
 Handler = Callable[[Backend, Request], Response]
 
@@ -27,6 +30,8 @@ _EXECUTION = f"{_REPORTING}/workflowExecutions/{{workflowExecutionId}}"
 _INSTANCE = "/amc/instances/{instanceId}"
 _UPDATES = f"{_INSTANCE}/advertisers/updates"
 _COLLABORATION = f"{_INSTANCE}/collaboration"
+_UPLOADED = "/amc/advertiserData/{instanceId}"
+_AUDIENCE = "/amc/audiences/query/{audienceExecutionId}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Route:
     @property
     def needs_all(self) -> bool:
         """Whether its instance has to be there, and AMC's terms accepted."""
-        return self.path.startswith((_REPORTING, f"{_INSTANCE}/"))
+        return self.path.startswith((_REPORTING, _UPLOADED, f"{_INSTANCE}/"))
 
 
 def _things(name: str, path: str, variable: str, room: object, one: str) -> list[Route]:
@@ -60,6 +65,14 @@ def _things(name: str, path: str, variable: str, room: object, one: str) -> list
         Route("PUT", single, getattr(room, "change")),  # noqa: B009
         Route("DELETE", single, getattr(room, "delete")),  # noqa: B009
     ]
+
+
+def _uploaded(method: str, path: str, handler: Handler) -> Route:
+    """A route of advertiser data uploads, with their media type and their error body."""
+    column = "column" if "/columns" in path else ""
+    family = {"dataSets": f"advertiserdataset{column}", "uploads": "dataupload"}
+    media = family.get(path.split("/")[1], "userdeletionrequest")
+    return Route(method, f"{_UPLOADED}{path}", answering(handler), f"application/vnd.amc{media}.v1+json")
 
 
 ROUTES = (
@@ -94,6 +107,26 @@ ROUTES = (
     Route("GET", _COLLABORATION, collaborations.collaboration),
     Route("POST", f"{_COLLABORATION}/idmappingtables/list", collaborations.tables),
     Route("POST", f"{_COLLABORATION}/idnamespaces/list", collaborations.namespaces),
+    Route("POST", "/amc/audiences/query", audiences.create),
+    Route("POST", "/amc/audiences/lookalike", audiences.create_lookalike),
+    Route("GET", "/amc/audiences/query", audiences.audiences),
+    Route("GET", _AUDIENCE, audiences.audience),
+    Route("PUT", _AUDIENCE, audiences.change),
+    Route("DELETE", _AUDIENCE, audiences.delete),
+    _uploaded("POST", "/dataSets", datasets.create),
+    _uploaded("POST", "/dataSets/list", datasets.data_sets),
+    _uploaded("GET", "/dataSets/{dataSetId}", datasets.data_set),
+    _uploaded("PUT", "/dataSets/{dataSetId}", datasets.change),
+    _uploaded("DELETE", "/dataSets/{dataSetId}", datasets.delete),
+    _uploaded("POST", "/dataSets/{dataSetId}/columns", datasets.add_column),
+    _uploaded("PUT", "/dataSets/{dataSetId}/columns/{columnName}", datasets.change_column),
+    _uploaded("DELETE", "/dataSets/{dataSetId}/columns/{columnName}", datasets.delete_column),
+    _uploaded("POST", "/uploads/list", uploads.uploads),
+    _uploaded("POST", "/uploads/{dataSetId}", uploads.create),
+    _uploaded("GET", "/uploads/{dataSetId}/{uploadId}", uploads.upload),
+    _uploaded("POST", "/userDeletionRequest", deletions.create),
+    _uploaded("POST", "/userDeletionRequest/list", deletions.deletions),
+    _uploaded("GET", "/userDeletionRequest/{userDeletionRequestId}", deletions.deletion),
 )
 
 _VARIABLE = re.compile(r"\{(\w+)\}")

@@ -4,30 +4,50 @@ from __future__ import annotations
 
 import re
 
-from amci.sandbox.positions import named, spot
-from amci.sandbox.sql import parsed
+from sqlglot import exp
+
+from amci.amcsql.findings import Finding, place_of
+from amci.amcsql.functions.table import FUNCTIONS
+from amci.amcsql.grammar.parsing import parsed
 
 #: DuckDB's text, and Calcite's for the same; the first group is the name that is at fault.
 _TEXTS = (
     (r'Referenced column "([^"]+)" (?:was )?not found', "Column '{}' not found in any table"),
-    (r'Table "[^"]+" does not have a column named "([^"]+)"', "Column '{}' not found in any table"),
-    (r'Referenced table "([^"]+)" not found', "Table '{}' not found"),
-    (r'column "([^"]+)" must appear in the GROUP BY clause', "Expression '{}' is not being grouped"),
-    (r'Ambiguous reference to column name "([^"]+)"', "Column '{}' is ambiguous"),
     (
-        r"(?:Scalar|Aggregate|Table) Function with name \"?(\w+)\"? does not exist",
-        "No match found for function signature {}",
+        r"No function matches the given name and argument types '(\w+)\(",
+        "Cannot apply '{}' to arguments of these types",
     ),
-    (r"Function with name (\w+) does not exist", "No match found for function signature {}"),
+    (r"Cannot compare values of type .* in '?(\w+)", "Cannot compare values of these types in '{}'"),
 )
 
 
-def in_calcites_words(said: str, sql: str) -> str:
-    """`SQL query was invalid: …` for an error about the translation of `sql`."""
+def in_calcites_words(said: str, sql: str) -> Finding:
+    """What is wrong with `sql`, for an error about its translation."""
+    tree = parsed(sql)
     for pattern, text in _TEXTS:
         if found := re.search(pattern, said):
-            name = found[1].rpartition(".")[2]
-            where = spot(sql, named(parsed(sql), name))
-            return f"SQL query was invalid: {where}{text.format(name)}"
-    first = said.splitlines()[0]
-    return f"SQL query was invalid: {re.sub(r'^[A-Za-z ]+ Error: ', '', first)}"
+            name = _amcs(found[1])
+            return _finding(sql, _named(tree, name), text.format(name))
+    first = re.sub(r"^[A-Za-z ]+ Error: ", "", said.splitlines()[0])
+    return _finding(sql, None, re.sub(r'"amci [^"]*"', "a value", first))
+
+
+def _finding(sql: str, node: exp.Expr | None, text: str) -> Finding:
+    return Finding(
+        severity="error", code="types", text=text, place=place_of(sql, node), hint="CAST one of the values"
+    )
+
+
+def _amcs(name: str) -> str:
+    """AMC's name of a function that DuckDB calls otherwise."""
+    return next((each.name for each in FUNCTIONS.values() if each.duckdb.lower() == name.lower()), name)
+
+
+def _named(tree: exp.Expr, name: str) -> exp.Expr | None:
+    """The first call or name that is meant."""
+    wanted = name.lower()
+    return next((node for node in tree.walk() if node.name.lower() == wanted or _call(node) == wanted), None)
+
+
+def _call(node: exp.Expr) -> str:
+    return node.sql_name().lower() if isinstance(node, exp.Func) else ""

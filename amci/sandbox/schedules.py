@@ -8,10 +8,9 @@ from typing import Any
 
 from amci.sandbox.backend import Backend
 from amci.sandbox.definitions import definition_of
-from amci.sandbox.document import is_true
 from amci.sandbox.errors import bad, duplicate, missing
 from amci.sandbox.firing import DAYS, next_fire
-from amci.sandbox.messages import Request, Response, page
+from amci.sandbox.messages import Request, Response, is_true, page
 from amci.sandbox.moments import micros
 from amci.sandbox.paging import after, cut, token
 

@@ -13,17 +13,23 @@ from amci.clock import Clock, new_id
 from amci.sandbox import login
 from amci.sandbox.administration import account_of
 from amci.sandbox.advancing import Advancing
+from amci.sandbox.audiences.life import AudienceLife
 from amci.sandbox.backend import Backend
 from amci.sandbox.controls import control
 from amci.sandbox.errors import TERMS, UNAUTHORIZED, Refusal, missing, not_ready
 from amci.sandbox.faults import Fault, Faults, afterwards, instead
 from amci.sandbox.instances import Instances
 from amci.sandbox.messages import Request, Response, request as parsed
+from amci.sandbox.moments import micros
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.outcomes import Work, run
 from amci.sandbox.queries import Queries
 from amci.sandbox.routes import Route, route_of
 from amci.sandbox.store import Store
+from amci.sandbox.uploads import answers as adu
+from amci.sandbox.uploads.deletions import advance_deletions
+from amci.sandbox.uploads.uploaded import uploaded_sources
+from amci.sandbox.uploads.uploading import advance_uploads
 
 Answer = tuple[int, Mapping[str, str], bytes]
 
@@ -42,10 +48,13 @@ class Sandbox:
             clock=clock,
             options=options,
             instances=Instances(store, options),
-            queries=Queries(directory, options),
+            queries=Queries(
+                directory, options, lambda instance_id: uploaded_sources(self._backend, instance_id)
+            ),
             key=bytes.fromhex(store.noted("key", os.urandom(32).hex())),
         )
         self._advancing = Advancing(self._backend)
+        self._audiences = AudienceLife(self._backend)
         self._lock = threading.RLock()
 
     def respond(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -65,10 +74,14 @@ class Sandbox:
             return answer
 
     def advance(self) -> None:
-        """Let time do its work; other requests are answered while a query runs."""
+        """Let time do its work; other requests are answered while a query runs or an upload is read."""
+        now = micros(self._backend.clock.now())
+        advance_uploads(self._backend, now)
+        advance_deletions(self._backend, now)
         while work := self._advanced():
             for each in work:
                 self._run(each)
+        self._audiences.advance()
 
     def _advanced(self) -> list[Work]:
         with self._lock:
@@ -136,7 +149,12 @@ def _refused(request: Request, refusal: Refusal) -> Response:
         return Response(
             status=refusal.status, document={"message": refusal.details, "requestId": _request_id()}
         )
-    return Response(status=refusal.status, document={"code": str(refusal.status), "details": refusal.details})
+    if request.path.startswith("/amc/advertiserData/"):
+        return adu.refused(refusal)
+    said = {"code": str(refusal.status), "details": refusal.details}
+    if request.path.startswith("/amc/audiences/"):
+        said["requestId"] = _request_id()
+    return Response(status=refusal.status, document=said)
 
 
 def _media(request: Request, route: Route | None, response: Response) -> str:

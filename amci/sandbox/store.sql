@@ -234,3 +234,139 @@ INSERT INTO notes (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING;
 
 -- name: noted
 SELECT value FROM notes WHERE name = :name;
+
+-- name: new_audience
+INSERT INTO audiences (audience_id, instance_id, kind, request, query, status, created_at, asked_at, next_at,
+                       window_start, window_end)
+VALUES (:audience_id, :instance_id, :kind, :request, :query, 'PENDING', :now, :now, :next_at,
+        :window_start, :window_end);
+
+-- name: audience
+SELECT * FROM audiences WHERE instance_id = :instance_id AND audience_id = :audience_id;
+
+-- name: audiences
+-- Newest first.
+SELECT * FROM audiences WHERE instance_id = :instance_id AND seq < :after ORDER BY seq DESC LIMIT :limit;
+
+-- name: mend_audience
+UPDATE audiences
+   SET request = :request, query = :query, status = 'PENDING', reason = NULL, asked_at = :now, next_at = :next_at,
+       window_start = :window_start, window_end = :window_end
+ WHERE instance_id = :instance_id AND audience_id = :audience_id AND status = 'FAILED';
+
+-- name: delete_audience
+DELETE FROM audiences WHERE instance_id = :instance_id AND audience_id = :audience_id AND status = 'FAILED';
+
+-- name: forget_audiences
+DELETE FROM audiences WHERE instance_id = :instance_id;
+
+-- name: due_audience
+SELECT * FROM audiences WHERE next_at <= :now ORDER BY next_at, seq LIMIT 1;
+
+-- name: audience_moves
+UPDATE audiences
+   SET status = :status, reason = :reason, next_at = :next_at, tried_at = :tried_at, refreshed_at = :refreshed_at,
+       window_start = :window_start, window_end = :window_end, members = :members
+ WHERE seq = :seq AND next_at = :was_at;
+
+-- name: new_data_set
+INSERT INTO data_sets (instance_id, data_set_id, document, columns, next_key, stored, created_at)
+VALUES (:instance_id, :data_set_id, :document, :columns, :next_key, '[]', :now)
+ON CONFLICT DO NOTHING;
+
+-- name: data_set
+SELECT * FROM data_sets WHERE instance_id = :instance_id AND data_set_id = :data_set_id;
+
+-- name: data_set_by_seq
+SELECT * FROM data_sets WHERE seq = :seq;
+
+-- name: data_sets
+SELECT * FROM data_sets WHERE instance_id = :instance_id AND data_set_id > :after
+ ORDER BY data_set_id LIMIT :limit;
+
+-- name: number_of_data_sets
+SELECT count(*) AS number FROM data_sets WHERE instance_id = :instance_id;
+
+-- name: change_data_set
+UPDATE data_sets SET document = :document WHERE seq = :seq;
+
+-- name: change_columns
+UPDATE data_sets SET columns = :columns, next_key = :next_key WHERE seq = :seq;
+
+-- name: swap_version
+UPDATE data_sets SET previous = version, version = :version, stored = :stored
+ WHERE seq = :seq AND version IS :old;
+
+-- name: delete_data_set
+DELETE FROM data_sets WHERE seq = :seq;
+
+-- name: forget_data_sets
+DELETE FROM data_sets WHERE instance_id = :instance_id;
+
+-- name: new_upload
+INSERT INTO uploads (upload_id, instance_id, data_set_id, data_set_seq, request, status, created_at, updated_at,
+                     starts_at, ends_at)
+VALUES (:upload_id, :instance_id, :data_set_id, :data_set_seq, :request, 'SUBMITTED', :now, :now,
+        :starts_at, :ends_at);
+
+-- name: upload
+SELECT * FROM uploads WHERE instance_id = :instance_id AND data_set_id = :data_set_id AND upload_id = :upload_id;
+
+-- name: upload_by_seq
+SELECT * FROM uploads WHERE seq = :seq;
+
+-- name: uploads
+SELECT * FROM uploads
+ WHERE instance_id = :instance_id AND seq > :after
+   AND (:data_set_id IS NULL OR data_set_id = :data_set_id) AND (:status IS NULL OR status = :status)
+   AND created_at >= :since AND created_at < :until
+ ORDER BY seq LIMIT :limit;
+
+-- name: uploads_to_start
+-- The first condition is the one of the index.
+SELECT seq FROM uploads WHERE status IN ('SUBMITTED', 'IN_PROGRESS') AND status = 'SUBMITTED' AND starts_at <= :now;
+
+-- name: start_upload
+UPDATE uploads SET status = 'IN_PROGRESS', updated_at = starts_at WHERE seq = :seq AND status = 'SUBMITTED';
+
+-- name: uploads_to_end
+SELECT * FROM uploads WHERE status IN ('SUBMITTED', 'IN_PROGRESS') AND ends_at <= :now ORDER BY ends_at, seq;
+
+-- name: end_upload
+UPDATE uploads SET status = :status, message = :message, rows = :rows, updated_at = ends_at
+ WHERE seq = :seq AND status IN ('SUBMITTED', 'IN_PROGRESS');
+
+-- name: forget_uploads
+DELETE FROM uploads WHERE instance_id = :instance_id;
+
+-- name: new_deletion
+INSERT INTO deletions (deletion_id, instance_id, identities, number, status, created_at, updated_at, ends_at)
+VALUES (:deletion_id, :instance_id, :identities, :number, 'PENDING', :now, :now, :ends_at);
+
+-- name: deletion
+SELECT * FROM deletions WHERE instance_id = :instance_id AND deletion_id = :deletion_id;
+
+-- name: deletions
+SELECT * FROM deletions WHERE instance_id = :instance_id AND seq > :after ORDER BY seq LIMIT :limit;
+
+-- name: deletions_to_end
+SELECT * FROM deletions WHERE status = 'PENDING' AND ends_at <= :now ORDER BY ends_at, seq;
+
+-- name: end_deletion
+UPDATE deletions SET status = 'SUCCEEDED', identities = '[]', updated_at = ends_at WHERE seq = :seq;
+
+-- name: forget_deletions
+DELETE FROM deletions WHERE instance_id = :instance_id;
+
+-- name: keep_used
+INSERT INTO used (instance_id, sources, window_start, window_end, fingerprint, at)
+VALUES (:instance_id, :sources, :start, :end, :fingerprint, :at);
+
+-- name: used
+SELECT * FROM used WHERE instance_id = :instance_id AND at > :since ORDER BY at, seq;
+
+-- name: forget_used
+DELETE FROM used WHERE instance_id = :instance_id;
+
+-- name: database
+PRAGMA database_list;

@@ -17,7 +17,7 @@ from amci.testing import FakeClock
 HOST = "https://advertising-api.amazon.com"
 TRIVIAL = "SELECT a FROM (VALUES (1)) AS v(a)"
 #: Few events, so that they are made quickly.
-SMALL: dict[str, Any] = {"users": 40, "days": 5}
+SMALL: dict[str, Any] = {"scale": 0.001, "days": 5}
 
 
 class Answer(NamedTuple):
@@ -140,6 +140,6 @@ def amc(calling: Callable[..., Caller]) -> Caller:
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A session over the events of 300 users and 30 days, for queries."""
-    engine = Engine(tmp_path_factory.mktemp("events"), SandboxOptions(users=300, days=30))
+    engine = Engine(tmp_path_factory.mktemp("events"), SandboxOptions(scale=0.003, days=30))
     yield engine
     engine.close()

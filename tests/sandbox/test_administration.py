@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from amci.sandbox.options import SandboxInstance
 from amci.amcsql.sources import source, sources
+from amci.sandbox.options import SandboxInstance
 
 US, UK = "ATVPDKIKX0DER", "A1F83G8C2ARO7P"
 INSTANCES = (
@@ -74,7 +74,7 @@ def test_an_unknown_instance_is_refused(amc: Any, path: Any) -> None:
 def test_advertisers_can_be_asked_for_by_type(amc: Any) -> None:
     every = amc.ask("GET", "/amc/instances/amcsandbox1/advertisers").json
     display = amc.ask("GET", "/amc/instances/amcsandbox1/advertisers?type=DISPLAY").json
-    assert (every["totalCount"], display["totalCount"]) == (4, 2)
+    assert (every["totalCount"], display["totalCount"]) == (6, 3)
     assert {a["type"] for a in display["advertisers"]} == {"DISPLAY"}
 
 

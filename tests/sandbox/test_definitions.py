@@ -127,7 +127,7 @@ def test_a_change_that_does_not_compile_leaves_the_workflow_as_it_was(amc: Any) 
 
 def test_a_declared_parameter_compiles(amc: Any) -> None:
     declared = [{"name": "slots", "dataType": {"type": "ARRAY", "elementDataType": "STRING"}}]
-    sql = "SELECT campaign AS c FROM dsp_clicks WHERE ARRAY_CONTAINS(CUSTOM_PARAMETER('slots'), ad_slot_size)"
+    sql = "SELECT SUM(clicks) AS c FROM dsp_clicks WHERE ARRAY_CONTAINS(CUSTOM_PARAMETER('slots'), ad_slot_size)"
     assert amc.workflow("w", sql, inputParameters=declared).status == 200
 
 
@@ -135,4 +135,6 @@ def test_a_parameter_of_an_unknown_type_does_not(amc: Any) -> None:
     answer = amc.workflow(
         "w", "SELECT CUSTOM_PARAMETER('p') AS p", inputParameters=[{"name": "p", "dataType": "MONEY"}]
     )
-    assert answer.details == INVALID + "Parameter p has an unknown data type MONEY."
+    assert answer.details == INVALID + (
+        "SQL query was invalid: From line 1, column 8 to line 1, column 28: Parameter p has an unknown data type MONEY."
+    )

@@ -78,7 +78,7 @@ def test_the_same_question_has_the_same_answer(amc: Any) -> None:
     week = {"workflowId": "sums", "timeWindowType": "MOST_RECENT_WEEK"}
     results = [amc.download(amc.execute(**week)) for _ in range(2)]
     assert results[0] == results[1]
-    assert len(results[0].splitlines()) == 7
+    assert len(results[0].splitlines()) > 2
 
 
 def test_a_day_later_there_are_events_of_a_day_later(amc: Any) -> None:

@@ -1,4 +1,4 @@
-"""Each instance has events of its own."""
+"""The instances of a sandbox share its people; each sees two thirds of them."""
 
 from __future__ import annotations
 
@@ -8,36 +8,60 @@ from typing import Any
 
 import pytest
 
-from amci.sandbox.data import TABLES
+from amci.amcsql.compiling import Compiled, compiled
+from amci.amcsql.sources import Source, sources
+from amci.amcsql.texts import PART
 from amci.sandbox.engine import Engine
 from amci.sandbox.options import SandboxInstance
-from amci.sandbox.sql import translate
-from amci.sandbox.windows import Window
 
 LAST = date(2026, 10, 31)
-WINDOW = Window(start=datetime(2026, 10, 1, tzinfo=UTC), end=datetime(2026, 11, 1, tzinfo=UTC))
-SQL = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY 1 ORDER BY 1"
+WINDOW = (datetime(2026, 10, 3, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
+SQL = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY 1"
+TABLES = [
+    "dsp_impressions",
+    "sponsored_ads_traffic",
+    "amazon_attributed_events_by_traffic_time",
+    "conversions",
+    "conversions_all",
+]
+
+
+def _compiled(sql: str, instance_id: str, **more: Source) -> Compiled:
+    return compiled(
+        sql,
+        sources={**sources(), **more},
+        window=WINDOW,
+        now=WINDOW[1],
+        privacy=None,
+        instance_id=instance_id,
+    )
 
 
 def _ask(engine: Engine, sql: str, instance_id: str) -> list[tuple[Any, ...]]:
-    translated = translate(sql, window=WINDOW, instance_id=instance_id)
-    return [tuple(row) for row in engine.run(translated.sql, LAST).values]
+    return sorted(engine.run(_compiled(sql, instance_id), LAST).rows, key=repr)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_two_instances_have_other_events_and_other_users(engine: Engine, table: str) -> None:
+def test_an_instance_sees_two_thirds_of_the_people(engine: Engine, table: str) -> None:
     sql = f"SELECT user_id, COUNT(*) AS n FROM {table} WHERE user_id IS NOT NULL GROUP BY 1"
     one, other, all_ = (dict(_ask(engine, sql, name)) for name in ("amc1", "amc2", ""))
-    assert not one.keys() & other.keys()
-    assert not one.keys() & all_.keys()
-    assert sum(one.values()) != sum(other.values())
     for found in (one, other):
-        assert 0.4 < len(found) / len(all_) < 0.9
-        assert 0.4 < sum(found.values()) / sum(all_.values()) < 0.9
+        # whom it sees, it sees wholly
+        assert found.items() <= all_.items()
+        assert 0.55 < len(found) / len(all_) < 0.8
+    assert one.keys() != other.keys()
+    # two of them share those whom both see, as instances of one advertiser do
+    assert 0.3 < len(one.keys() & other.keys()) / len(all_) < 0.65
+
+
+def test_nearly_everybody_is_seen_by_one_of_several_instances(engine: Engine) -> None:
+    sql = "SELECT DISTINCT user_id FROM dsp_impressions WHERE user_id IS NOT NULL"
+    seen = [{user for (user,) in _ask(engine, sql, name)} for name in ("amc1", "amc2", "amc3", "amc4", "")]
+    assert len(set[Any]().union(*seen[:4])) / len(seen[4]) > 0.9
 
 
 def test_an_instance_always_has_the_same_events(engine: Engine) -> None:
-    assert _ask(engine, SQL, "amc1") == _ask(engine, SQL, "amc1")
+    assert _ask(engine, SQL, "amc1") == _ask(engine, SQL, "amc1") != _ask(engine, SQL, "amc2")
 
 
 @pytest.mark.parametrize(
@@ -50,31 +74,55 @@ def test_an_instance_always_has_the_same_events(engine: Engine) -> None:
     ],
 )  # fmt: skip
 def test_what_belongs_together_stays_together(engine: Engine, left: str, right: str, key: str) -> None:
-    sql = f"SELECT COUNT(*) AS n FROM {left} l JOIN {right} r ON {key} AND (l.user_id = r.user_id OR l.user_id IS NULL)"
     ours = "l.request_tag IS NOT NULL" if "request_tag" in key else "l.traffic_event_id IS NOT NULL"
+    sql = f"SELECT COUNT(*) AS n FROM {left} l JOIN {right} r ON {key} WHERE {ours}"
     ((joined,),) = _ask(engine, sql, "amc1")
     ((all_,),) = _ask(engine, f"SELECT COUNT(*) AS n FROM {left} l WHERE {ours}", "amc1")
     assert joined == all_ > 0
 
 
 def test_events_without_a_user_are_there_too(engine: Engine) -> None:
-    ((n,),) = _ask(engine, "SELECT COUNT(*) AS n FROM dsp_impressions WHERE user_id IS NULL", "amc1")
-    assert n > 0
+    sql = "SELECT COUNT(*) AS n FROM dsp_impressions WHERE user_id IS NULL"
+    ((one,),), ((all_,),) = (_ask(engine, sql, name) for name in ("amc1", ""))
+    assert 0 < one < all_
 
 
 def test_names_and_ctes_work_as_they_do_without_an_instance(engine: Engine) -> None:
     sql = """
-        WITH dsp_clicks AS (SELECT user_id, SUM(clicks) AS c FROM dsp_clicks GROUP BY 1)
+        WITH dsp_clicks AS (SELECT user_id, SUM(impressions) AS c FROM dsp_impressions GROUP BY 1)
         SELECT SUM(t.c) AS c, COUNT(DISTINCT i.user_id) AS u
           FROM dsp_clicks t JOIN TABLE(EXTEND_TIME_WINDOW('dsp_impressions', 'P1D', 'P1D')) i
             ON t.user_id = i.user_id
     """
-    assert _ask(engine, sql, "amc1") != _ask(engine, sql, "amc2")
+    one, other, all_ = (_ask(engine, sql, name)[0][1] for name in ("amc1", "amc2", ""))
+    assert len({one, other, all_}) == 3
+    assert 0 < max(one, other) < all_
 
 
-def test_the_numbers_behind_the_parts_cannot_be_asked_for(calling: Callable[..., Any]) -> None:
-    execution = calling().execute(sqlQuery='SELECT MAX("amci dice") AS d FROM dsp_impressions')
-    assert calling().status(execution) in ("REJECTED", "FAILED")
+def test_tables_without_people_are_the_same_for_all_instances(engine: Engine) -> None:
+    sql = "SELECT segment_id, segment_name FROM segment_metadata"
+    assert _ask(engine, sql, "amc1") == _ask(engine, sql, "amc2") != []
+
+
+def test_what_an_advertiser_uploaded_is_its_instances_alone_and_seen_whole() -> None:
+    crm = Source(
+        name="crm",
+        category="ADU",
+        kind="DIMENSION",
+        event_time=None,
+        columns=sources()["dsp_impressions"].columns,
+        is_uploaded=True,
+        reads="SELECT 1",
+    )
+    assert PART in _compiled("SELECT SUM(clicks) AS n FROM dsp_clicks", "amc1").plain
+    assert PART not in _compiled("SELECT COUNT(user_id) AS n FROM crm", "amc1", crm=crm).plain
+
+
+def test_what_amc_does_not_know_cannot_be_asked_for(calling: Callable[..., Any]) -> None:
+    for column in ("amci part", "amci user"):
+        sql = f'SELECT MAX("{column}") AS d FROM dsp_impressions'
+        execution = calling().execute(sqlQuery=sql)
+        assert f"Column '{column}' not found" in calling().execution(execution)["statusReason"]
 
 
 def test_instances_of_a_sandbox_give_other_results_each_the_same_again(calling: Callable[..., Any]) -> None:
@@ -82,10 +130,10 @@ def test_instances_of_a_sandbox_give_other_results_each_the_same_again(calling: 
         SandboxInstance(instance_id=name, entity_id="E", marketplace_id="M", name=name)
         for name in ("amc1", "amc2")
     )
-    asked = {"sqlQuery": SQL.removesuffix(" ORDER BY 1"), "timeWindowType": "MOST_RECENT_WEEK"}
+    asked = {"sqlQuery": SQL, "timeWindowType": "MOST_RECENT_WEEK"}
 
     def result(instance: SandboxInstance) -> str:
-        amc = calling(instances=instances, users=300)
+        amc = calling(instances=instances, scale=0.003)
         amc.instance = instance
         return str(amc.download(amc.execute(**asked)))
 

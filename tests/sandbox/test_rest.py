@@ -28,7 +28,7 @@ REPORTING = "/amc/reporting/amcsandbox1"
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    sandbox = Sandbox(tmp_path / "sandbox", FakeClock(), SandboxOptions(users=40, days=5))
+    sandbox = Sandbox(tmp_path / "sandbox", FakeClock(), SandboxOptions(scale=0.001, days=5))
     yield sandbox
     sandbox.close()
 

@@ -102,7 +102,7 @@ def test_another_process_finishes_what_one_left_behind(calling: Callable[..., An
 
 
 def test_a_query_that_takes_too_long_fails_its_execution_alone(calling: Callable[..., Any]) -> None:
-    amc = calling(query_timeout=timedelta(seconds=0.2), users=300)
+    amc = calling(query_timeout=timedelta(seconds=0.2), scale=0.003)
     amc.workflow("slow", ENDLESS)
     amc.workflow("quick", SQL)
     slow, quick = (amc.execute(workflowId=name, timeWindowType="ALL") for name in ("slow", "quick"))
@@ -111,7 +111,7 @@ def test_a_query_that_takes_too_long_fails_its_execution_alone(calling: Callable
 
 
 def test_closing_does_not_wait_for_a_query(calling: Callable[..., Any]) -> None:
-    amc = calling(users=300)
+    amc = calling(scale=0.003)
     amc.workflow("quick", SQL)
     amc.download(amc.execute(workflowId="quick"))
     execution = amc.execute(sqlQuery=ENDLESS, timeWindowType="ALL")
@@ -123,5 +123,5 @@ def test_closing_does_not_wait_for_a_query(calling: Callable[..., Any]) -> None:
         amc.sandbox.close()
         with pytest.raises(StorageError):
             future.result()
-    again = calling(users=300, query_timeout=timedelta(seconds=0.2))
+    again = calling(scale=0.003, query_timeout=timedelta(seconds=0.2))
     assert again.status(execution) == "FAILED"

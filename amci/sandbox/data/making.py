@@ -1,0 +1,136 @@
+"""Making the files of a stretch of days: the people once, then each table, a few days at a time."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+from amci.amcsql.sources import sources
+from amci.errors import StorageError
+from amci.files import replacing, storage_errors
+from amci.names import literal, quoted
+from amci.sandbox.data.columns import stored, stored_type
+from amci.sandbox.data.families import Family, Made, script
+
+_PEOPLE = 100_000  #: at scale 1
+_PEOPLE_AT_ONCE = 100_000
+_PERSON_DAYS_AT_ONCE = 600_000
+_MEMORY = "1200MiB"
+_DOING = "make the sandbox's events"
+_ROWS = 102_400  #: in a row group
+_DAY = timedelta(days=1)
+_DAYS = "INSERT INTO days SELECT unnest(range(?::DATE, ?::DATE + 1, INTERVAL 1 DAY))::DATE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """Makes the files of one world."""
+
+    folder: Path
+    seed: int
+    scale: float
+    families: tuple[Family, ...]
+
+    @property
+    def people(self) -> int:
+        """How many people there are; at least ten."""
+        return max(10, round(self.scale * _PEOPLE))
+
+    def stretch(self, first: date, last: date, *, last_table: str) -> Iterator[int]:
+        """Make the files of the days `first` to `last`; yields how many days are done."""
+        made = sorted(
+            (made for family in self.families for made in family.files), key=lambda m: m.name == last_table
+        )
+        with self._session() as con:
+            self._begin(con, first, last)
+            for table in made:
+                if table.is_dimension and not self._path(table, "all").exists():
+                    self._write(con, table, "all")
+            for begin, end in self._chunks(first, last):
+                con.execute("DELETE FROM days")
+                con.execute(_DAYS, [begin, end])
+                for table in made:
+                    if not table.is_dimension:
+                        self._write(con, table, f"{begin}_{end}")
+                yield (end - first).days + 1
+
+    def _begin(self, con: duckdb.DuckDBPyConnection, first: date, last: date) -> None:
+        """Everything the tables are made from."""
+        for name, value in (
+            ("seed()", f"{int(self.seed)}"),
+            ("population()", f"{self.people}::BIGINT"),
+            ("first_day()", f"DATE '{first}'"),
+            ("last_day()", f"DATE '{last}'"),
+        ):
+            con.execute(f"CREATE TEMP MACRO {name} AS {value}")
+        con.execute("CREATE TEMP TABLE days(day DATE)")
+        for statement in script("world.sql").values():
+            con.execute(statement)
+        for family in self.families:
+            for statement in family.setup:
+                con.execute(statement)
+        for begin in range(1, self.people + 1, _PEOPLE_AT_ONCE):
+            end = min(begin + _PEOPLE_AT_ONCE - 1, self.people)
+            con.execute(f"CREATE OR REPLACE TEMP MACRO from_person() AS {begin}::BIGINT")
+            con.execute(f"CREATE OR REPLACE TEMP MACRO to_person() AS {end}::BIGINT")
+            for family in self.families:
+                for statement in family.by_people:
+                    con.execute(statement)
+
+    def _chunks(self, first: date, last: date) -> Iterator[tuple[date, date]]:
+        """Stretches of days with so few events that they can be sorted in memory."""
+        size = max(1, _PERSON_DAYS_AT_ONCE // self.people)
+        while first <= last:
+            end = min(last, first + (size - 1) * _DAY)
+            yield first, end
+            first = end + _DAY
+
+    def _path(self, table: Made, stem: str) -> Path:
+        return self.folder / table.name / f"{stem}.parquet"
+
+    def _write(self, con: duckdb.DuckDBPyConnection, table: Made, stem: str) -> None:
+        with replacing(self._path(table, stem)) as part:
+            con.execute(
+                f"COPY (SELECT {_columns(con, table)} FROM ({table.sql}) AS m ORDER BY {table.order})"
+                f" TO {literal(str(part))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROWS})"
+            )
+
+    @contextmanager
+    def _session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with storage_errors(_DOING):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            scratch = tempfile.mkdtemp(prefix=".making-", dir=self.folder)
+        try:
+            with duckdb.connect() as con:
+                con.execute("SET TimeZone = 'UTC'")
+                con.execute(f"SET memory_limit = '{_MEMORY}'")
+                con.execute(f"SET temp_directory = {literal(scratch)}")
+                yield con
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise StorageError(
+                f"{_DOING}: {str(error).splitlines()[0]}",
+                hint="free some space, then run the same command again: days that are there are kept",
+            ) from error
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _columns(con: duckdb.DuckDBPyConnection, table: Made) -> str:
+    """What is written: AMC's columns of the table as its files hold them, then those that it does not know."""
+    have = {name for name, *_ in con.execute(f"DESCRIBE {table.sql}").fetchall()}
+    source = sources().get(table.name)
+    if source is None:
+        return "*"
+    amcs = [
+        f"CAST({quoted(name) if name in have else 'NULL'} AS {kind}) AS {quoted(name)}"
+        for name, kind in ((column.name, stored_type(column)) for column in stored(source))
+    ]
+    beside = sorted(have - {column.name for column in source.columns})
+    return ", ".join([*amcs, *(quoted(name) for name in beside)])

@@ -1,0 +1,152 @@
+"""What values of uploaded files have to be like, and what they become: SQL over a file's relation (amc-api 2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from amci.names import literal, quoted
+from amci.sandbox.uploads.columns import Column, identifier, is_from_amazon, name_problems
+from amci.sandbox.uploads.formats import RECORD, Opened, mistake
+from amci.sandbox.uploads.identities import CLEAR, hashed_sql, is_digest_sql
+
+#: How values are written, DuckDB's type, and what to say of others.
+_WRITTEN = {
+    "DECIMAL": (r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", "DECIMAL(38,4)", "a number such as 123.45"),
+    "INTEGER": (r"[+-]?\d+", "INTEGER", "a whole number of 32 bits"),
+    "LONG": (r"[+-]?\d+", "BIGINT", "a whole number of 64 bits"),
+    "TIMESTAMP": (
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z",
+        "TIMESTAMP",
+        "a moment in UTC such as 2026-08-02T08:00:00Z",
+    ),
+    "DATE": (r"\d{4}-\d\d-\d\d", "DATE", "a date such as 2026-08-02"),
+}
+_LOWER = ("MAID", "IDFA")  #: ids whose letters may be small or capital
+_CONSENTS = ("AMZN_USER_DATA", "AMZN_AD_STORAGE")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found in a file."""
+
+    problems: Sequence[str]
+    without_country: int  #: records that do not say from which country they are
+
+
+class Values:
+    """The values of a data set's columns, as they are in one file."""
+
+    def __init__(self, opened: Opened, columns: Sequence[Column]) -> None:
+        self._opened = opened
+        self._columns = columns
+        self._names = {name.lower(): name for name in opened.names}
+        self._uploaded = [column for column in columns if not is_from_amazon(column)]
+
+    def checked(self, con: duckdb.DuckDBPyConnection) -> Checked:
+        """Look at all records; nothing is written."""
+        said = list(self._shape_problems())
+        tests = [test for column in self._uploaded for test in self._tests(column)]
+        firsts = "".join(f", min({RECORD}) FILTER (WHERE {condition})" for _, condition, _ in tests)
+        # DuckDB looks at no value that nobody asks for, and a file may be damaged there
+        every = "".join(f", count({quoted(name)})" for name in self._names.values())
+        country = next((self.text(c) for c in self._columns if c.get("isCountryCode")), "NULL::VARCHAR")
+        try:
+            row = con.execute(
+                f"SELECT count(*) FILTER (WHERE coalesce(trim({country}), '') = ''){firsts}{every}"
+                f" FROM ({self._opened.sql})"
+            ).fetchall()[0]
+        except duckdb.Error as error:
+            return Checked([*said, str(mistake(self._opened.file, error))], 0)
+        for record, (name, _, what) in zip(row[1:], tests, strict=False):
+            if record is not None:
+                said.append(f"{self._opened.place(record)}, column {name}: {what}.")
+        return Checked(said, int(row[0]))
+
+    def sql(self, row: str) -> str:
+        """The relation of what is kept: typed values under the columns' keys, identities, "amci row"."""
+        stored = [f"{self._typed(c)} AS {c['key']}" for c in self._uploaded if not identifier(c)]
+        identities = [
+            f"{self._identity(c)} AS {quoted(str(identifier(c)))}" for c in self._uploaded if identifier(c)
+        ]
+        denied = [
+            f"upper({self.text(column)}) IS DISTINCT FROM 'DENIED'"
+            for column in self._uploaded
+            if column.get("consentType") in _CONSENTS
+        ]
+        where = f" WHERE {' AND '.join(denied)}" if denied else ""
+        number = f'concat({literal(row)}, {RECORD}) AS "amci row"'
+        return f"SELECT {', '.join([*stored, *identities, number])} FROM ({self._opened.sql}){where}"
+
+    def text(self, column: Column) -> str:
+        """A value as text; NULL where the file has no such column."""
+        name = self._names.get(column["name"].lower())
+        if name is None:
+            return "CAST(NULL AS VARCHAR)"
+        return quoted(name) if column["dataType"] == "STRING" else f"nullif(trim({quoted(name)}), '')"
+
+    def _typed(self, column: Column) -> str:
+        text, kind = self.text(column), column["dataType"]
+        if kind == "STRING":
+            return hashed_sql(None, text) if column.get("requiresOneWayHashing") else text
+        given = f"rtrim({text}, 'Z')" if kind == "TIMESTAMP" else text
+        return f"CAST({given} AS {_WRITTEN[kind][1]})"
+
+    def _identity(self, column: Column) -> str:
+        kind, text = str(identifier(column)), f"nullif(trim({self.text(column)}), '')"
+        if kind in CLEAR:
+            return hashed_sql(kind, text) if column.get("requiresOneWayHashing") else f"lower({text})"
+        return f"lower({text})" if kind in _LOWER else text
+
+    def _shape_problems(self) -> Iterator[str]:
+        """What is wrong with the names of the file's columns."""
+        wanted = {column["name"].lower() for column in self._columns}
+        key = self._opened.file.key
+        if not wanted & self._names.keys():
+            # what stands there may be values, so it is not repeated
+            yield f"{key}: it names none of the data set's columns; the first line of CSV has to."
+            return
+        strange = [
+            _shown(name, n) for n, name in enumerate(self._opened.names, 1) if name.lower() not in wanted
+        ]
+        if strange:
+            yield f"{key}: the data set has no column {', '.join(strange)}."
+        missing = [
+            column["name"]
+            for column in self._uploaded
+            if _must_be_there(column) and column["name"].lower() not in self._names
+        ]
+        if missing:
+            yield f"{key}: column {', '.join(missing)} is missing."
+
+    def _tests(self, column: Column) -> Iterator[tuple[str, str, str]]:
+        """The column's name, when a record is wrong in it, and what to say then."""
+        name, text, kind = column["name"], self.text(column), column["dataType"]
+        if name.lower() not in self._names:
+            return
+        if _must_be_there(column):
+            yield name, f"{text} IS NULL", "a value is required"
+        if kind != "STRING":
+            written, sql_type, what = _WRITTEN[kind]
+            given = f"rtrim({text}, 'Z')" if kind == "TIMESTAMP" else text
+            is_good = f"regexp_full_match({text}, {literal(written)}) AND TRY_CAST({given} AS {sql_type}) IS NOT NULL"
+            yield name, f"{text} IS NOT NULL AND NOT ({is_good})", f"expected {what}"
+        elif identifier(column) in CLEAR and not column.get("requiresOneWayHashing"):
+            clear = f"nullif(trim({text}), '')"
+            yield (
+                name,
+                f"{clear} IS NOT NULL AND NOT {is_digest_sql(clear)}",
+                "the value is not hashed; standardise it and take its SHA-256",
+            )
+
+
+def _shown(name: str, number: int) -> str:
+    """The name of a column, where it can be one."""
+    return f"number {number}" if name_problems(name) else name
+
+
+def _must_be_there(column: Column) -> bool:
+    """Without its main event time AMC cannot place a row in a period."""
+    return bool(column.get("isMainEventTime")) or not column.get("nullable", True)

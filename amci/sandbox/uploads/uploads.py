@@ -1,0 +1,181 @@
+"""Uploads into data sets: asked for, listed, shown; what becomes of them is in `uploading` (amc-api 2.5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from sqlite3 import Row
+from typing import Any
+
+from amci.sandbox.backend import Backend
+from amci.sandbox.errors import bad, missing
+from amci.sandbox.messages import Request, Response, page
+from amci.sandbox.moments import NEVER, BadMoment, micros, read, span, wire, zone
+from amci.sandbox.paging import cut, number_after, token
+from amci.sandbox.uploads.answers import checked, country_problems, most_of, parameters, uuid
+from amci.sandbox.uploads.datasets import is_fact, row_of
+
+STRATEGIES = ("ADDITIVE", "FULL_REPLACE", "OVERLAP_REPLACE", "OVERLAP_KEEP")
+COMPRESSIONS = ("NONE", "GZIP", "ZIP", "BZIP", "SNAPPY")
+_FILES = ("sourceFileS3Key", "sourceManifestS3Key", "sourceS3Prefix")
+_FORMATS = ("csvDataFormat", "jsonDataFormat", "parquetDataFormat")
+#: The statuses of the API, and the names some of AMC's samples have for them.
+_SAMPLES = {"SUBMITTED": "PENDING", "SUCCESS": "COMPLETED"}
+_MEANT = {sample: status for status, sample in _SAMPLES.items()}
+_STATUSES = ("SUBMITTED", "IN_PROGRESS", "SUCCESS", "FAILED")
+_SECOND = 1_000_000
+_LONGEST_DELIMITER = 4  #: bytes
+
+
+def create(backend: Backend, request: Request) -> Response:
+    """POST /uploads/{dataSetId}."""
+    asked = request.document()
+    row = row_of(backend, request.instance.instance_id, request.parts["dataSetId"])
+    checked(_problems(asked, has_event_time=is_fact(row)))
+    now, upload_id = micros(request.now), uuid()
+    starts_at = now + span(backend.options.pending)
+    backend.store.do(
+        "new_upload",
+        upload_id=upload_id,
+        instance_id=row["instance_id"],
+        data_set_id=row["data_set_id"],
+        data_set_seq=row["seq"],
+        request=json.dumps(asked),
+        now=now,
+        starts_at=starts_at,
+        ends_at=starts_at + span(backend.options.running),
+    )
+    return Response(document={"status": _said(backend, "SUBMITTED"), "uploadId": upload_id})
+
+
+def uploads(backend: Backend, request: Request) -> Response:
+    """POST /uploads/list: in order of creation."""
+    asked = parameters(request)
+    most, (since, until) = most_of(asked), _between(asked)
+    status = asked.get("status")
+    if status and status not in (*_STATUSES, *_MEANT):
+        raise bad(f"status must be one of {', '.join(_STATUSES)}.")
+    rows = backend.store.rows(
+        "uploads",
+        instance_id=request.instance.instance_id,
+        data_set_id=asked.get("dataSetId"),
+        status=_MEANT.get(status, status) if status else None,
+        since=since,
+        until=until,
+        after=number_after(asked.get("nextToken"), 0),
+        limit=most + 1,
+    )
+    shown, is_more = cut(rows, most)
+    return page(
+        "uploads", [_shown(backend, row) for row in shown], token(shown[-1]["seq"]) if is_more else None
+    )
+
+
+def upload(backend: Backend, request: Request) -> Response:
+    """GET /uploads/{dataSetId}/{uploadId}."""
+    row = backend.store.row(
+        "upload",
+        instance_id=request.instance.instance_id,
+        data_set_id=request.parts["dataSetId"],
+        upload_id=request.parts["uploadId"],
+    )
+    if row is None:
+        raise missing("Upload", request.parts["uploadId"])
+    return Response(document={"upload": _shown(backend, row)})
+
+
+def _said(backend: Backend, status: str) -> str:
+    return _SAMPLES.get(status, status) if backend.has_sample_statuses else status
+
+
+def _shown(backend: Backend, row: Row) -> dict[str, Any]:
+    asked = json.loads(row["request"])
+    shown = {
+        "uploadId": row["upload_id"],
+        "dataSetId": row["data_set_id"],
+        "instanceId": row["instance_id"],
+        "status": _said(backend, row["status"]),
+        "createdAt": wire(row["created_at"]),
+        "updatedAt": wire(row["updated_at"]),
+        "message": row["message"],
+        "metrics": {} if row["rows"] is None else {"OutputRowCount": row["rows"]},
+        "dataSource": asked["dataSource"],
+        "countryCode": asked.get("countryCode"),
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _between(asked: Mapping[str, str]) -> tuple[int, int]:
+    """The moments `createdAt` and its comparator allow, from the first to before the second."""
+    comparator = asked.get("createdAtComparator") or "EQ"
+    if not asked.get("createdAt"):
+        return 0, NEVER
+    try:
+        at = micros(read(asked["createdAt"], zone("UTC")))
+    except BadMoment as error:
+        raise bad(f"Invalid createdAt: {error}.") from error
+    ranges = {
+        "EQ": (at, at + _SECOND),
+        "GT": (at + _SECOND, NEVER),
+        "GTE": (at, NEVER),
+        "LT": (0, at),
+        "LTE": (0, at + _SECOND),
+    }
+    if comparator not in ranges:
+        raise bad(f"createdAtComparator must be one of {', '.join(ranges)}.")
+    return ranges[comparator]
+
+
+def _problems(asked: Mapping[str, Any], *, has_event_time: bool) -> list[str]:
+    """Everything that is wrong with a request."""
+    said = []
+    strategy = asked.get("updateStrategy")
+    if strategy not in STRATEGIES:
+        said.append(f"updateStrategy is required and must be one of {', '.join(STRATEGIES)}.")
+    elif strategy.startswith("OVERLAP_") and not has_event_time:
+        said.append(
+            f"updateStrategy {strategy} needs a data set with a main event time; this one is a DIMENSION data set."
+        )
+    if (asked.get("compressionFormat") or "NONE") not in COMPRESSIONS:
+        said.append(f"compressionFormat must be one of {', '.join(COMPRESSIONS)}.")
+    said += country_problems(asked.get("countryCode"))
+    return said + _source_problems(asked.get("dataSource")) + _format_problems(asked.get("fileFormat"))
+
+
+def _source_problems(given: object) -> list[str]:
+    if not isinstance(given, dict):
+        return ["dataSource is required."]
+    said = []
+    if not isinstance(given.get("sourceS3Bucket"), str) or not given["sourceS3Bucket"]:
+        said.append("dataSource must have sourceS3Bucket.")
+    named = [name for name in _FILES if isinstance(given.get(name), str) and given[name]]
+    if len(named) != 1:
+        said.append(f"dataSource must have exactly one of {', '.join(_FILES)}.")
+    return said
+
+
+def _format_problems(given: object) -> list[str]:
+    if not isinstance(given, dict) or len(given) != 1 or next(iter(given)) not in _FORMATS:
+        return [f"fileFormat is required and must have one of {', '.join(_FORMATS)}."]
+    if "jsonDataFormat" in given and given["jsonDataFormat"] not in ("LINES", "DOCUMENT"):
+        return ["jsonDataFormat must be LINES or DOCUMENT."]
+    return _csv_problems(given["csvDataFormat"]) if "csvDataFormat" in given else []
+
+
+def _csv_problems(options: object) -> list[str]:
+    if not isinstance(options, dict | None):
+        return ["csvDataFormat must be an object."]
+    allowed: dict[str, Callable[[str], bool]] = {
+        "fieldDelimiter": lambda text: len(text.encode()) <= _LONGEST_DELIMITER,
+        "quoteCharacter": lambda text: len(text) == 1,
+        # AMC's own sample writes the character twice
+        "quoteEscapeCharacter": lambda text: len(set(text)) == 1,
+        "recordDelimiter": lambda text: text in ("\n", "\r\n", "\r"),
+        "commentCharacter": lambda text: len(text) == 1,
+    }
+    said = [f"csvDataFormat has no {name}." for name in options or {} if name not in allowed]
+    for name, is_good in allowed.items():
+        value = (options or {}).get(name)
+        if value not in (None, "") and not (isinstance(value, str) and is_good(value)):
+            said.append(f"{name} {json.dumps(value)} cannot be used.")
+    return said
