@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from amci import __version__
+from amci.amcsql.cli import sql_app
 from amci.context import Context, command
 from amci.lake.cli import lake_app, query_command, sql_command
 from amci.plan_cli import plan_commands
 from amci.sandbox.cli import sandbox_app
 from amci.scheduler.cli import schedule_app
 from amci.tenants.cli import tenant_app
+from amci.workflows.audience_cli import audience_app
 from amci.workflows.auth_cli import auth_app
 from amci.workflows.exec_cli import exec_app
 from amci.workflows.fixtures_cli import fixtures_app
@@ -37,10 +39,12 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(workflow_app, name="workflow")
 app.add_typer(exec_app, name="exec")
+app.add_typer(audience_app, name="audience")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(auth_app, name="auth")
 app.add_typer(fixtures_app, name="fixtures")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(sql_app, name="sql")
 
 RunIds = Annotated[list[int], typer.Argument(help="Run ids.", show_default=False)]
 
@@ -232,4 +236,4 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 plan_commands(app)
 query_command(app)
-sql_command(app)
+sql_command(sql_app)

@@ -83,23 +83,58 @@ def command(
     """Register a function `f(ctx: Context, ...)` as a command that also takes --home and --json."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        hints = get_type_hints(function, include_extras=True)
-        own = list(inspect.signature(function).parameters.values())[1:]
-
-        def run(**values: Any) -> None:
-            context = Context(values.pop("home"), as_json=values.pop("json"))
-            function(context, **values)
-
-        added = {"home": (HomeOption, None), "json": (JsonOption, False)}
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
-        parameters += [
-            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a, default=d)
-            for n, (a, d) in added.items()
-        ]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in parameters}
-        run.__doc__ = function.__doc__
-        app.command(name, **options)(run)
+        app.command(name, **options)(_as_typer_wants(function))
         return function
 
     return register
+
+
+def without_command(app: typer.Typer, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as what a group of commands does when none of them is named; it takes the same options."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        run = _as_typer_wants(function)
+
+        def alone(**values: Any) -> None:
+            called: typer.Context = values.pop("called")
+            if called.invoked_subcommand is None:
+                run(**values)
+            elif any(values.values()):
+                from amci.errors import UsageError
+
+                words = f"{called.info_name} {called.invoked_subcommand}"
+                raise UsageError(f"options go behind the command: amci {words} …")
+
+        parameters = inspect.signature(run).parameters.values()
+        first = inspect.Parameter("called", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        _declare(alone, [first, *parameters], run.__doc__)
+        app.callback(invoke_without_command=True, **options)(alone)
+        return function
+
+    return register
+
+
+def _as_typer_wants(function: Callable[..., None]) -> Callable[..., None]:
+    """A function of options alone, --home and --json among them, that makes the context itself."""
+    hints = get_type_hints(function, include_extras=True)
+    own = list(inspect.signature(function).parameters.values())[1:]
+
+    def run(**values: Any) -> None:
+        context = Context(values.pop("home"), as_json=values.pop("json"))
+        function(context, **values)
+
+    added = {"home": (HomeOption, None), "json": (JsonOption, False)}
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
+    parameters += [
+        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a, default=d)
+        for n, (a, d) in added.items()
+    ]
+    _declare(run, parameters, function.__doc__)
+    return run
+
+
+def _declare(run: Callable[..., None], parameters: list[inspect.Parameter], doc: str | None) -> None:
+    """Give a function that takes anything the signature and the words typer reads."""
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__doc__ = doc

@@ -10,6 +10,7 @@ import typer
 from amci.context import Context, command
 
 if TYPE_CHECKING:
+    from amci.opened import Opened
     from amci.plan import Difference
 
 Tenants = Annotated[
@@ -38,6 +39,9 @@ def plan_commands(app: typer.Typer) -> None:
         tenant: Tenants = None,
         prune: Annotated[bool, typer.Option("--prune", help="Delete in AMC what nobody declared.")] = False,
         yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+        no_check: Annotated[
+            bool, typer.Option("--no-check", help="Send workflows, whatever `amci sql check` says of them.")
+        ] = False,
     ) -> None:
         """Make the workspace and AMC what config/ says."""
         from amci.plan import differences, runs_for, settle
@@ -46,6 +50,8 @@ def plan_commands(app: typer.Typer) -> None:
         with ctx.opened() as opened:
             with ctx.out.progress("asking AMC"):
                 found = differences(opened, tenant or ())
+            if not no_check:
+                _check(ctx, opened, found)
             if prune:
                 _confirm([d for d in found if d.is_pruning], yes=yes)
             runs = runs_for(opened, found, prune=prune)
@@ -66,6 +72,17 @@ def plan_commands(app: typer.Typer) -> None:
         leave(done)
         if unasked:
             raise typer.Exit(SOME_FAILED)
+
+
+def _check(ctx: Context, opened: Opened, found: Sequence[Difference]) -> None:
+    """Refuse to send workflows that AMC would refuse."""
+    from amci.workflows.sql_check_cli import refuse_bad
+
+    sent = [d for d in found if d.what == "workflow" and d.change in ("create", "update") and d.tenant_id]
+    workflows = {d.name: opened.project.workflows[d.name] for d in sent}
+    tenants = {str(d.tenant_id): opened.project.tenants[str(d.tenant_id)] for d in sent}
+    if workflows:
+        refuse_bad(ctx, opened, workflows.values(), list(tenants.values()))
 
 
 def _rows(ctx: Context, found: Sequence[Difference]) -> list[dict[str, Any]]:

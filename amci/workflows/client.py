@@ -12,6 +12,7 @@ from amci.tenants.model import Tenant
 from amci.workflows import wire
 from amci.workflows.client_administration import Administration
 from amci.workflows.client_asking import PAGE, made, segment
+from amci.workflows.client_audiences import Audiences
 from amci.workflows.client_caller import Caller
 from amci.workflows.client_fetcher import Fetcher
 from amci.workflows.client_schedules import Schedules
@@ -22,7 +23,7 @@ _BAD_REQUEST = 400
 _log = log.get("amc")
 
 
-class AmcClient(Administration, Schedules):
+class AmcClient(Administration, Audiences, Schedules):
     """One tenant's view of AMC; threads may share it. For what its calls raise see `Asking`."""
 
     def __init__(self, tenant: Tenant, caller: Caller, fetcher: Fetcher) -> None:

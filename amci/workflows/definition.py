@@ -187,11 +187,10 @@ def amc_definition(workflow: Workflow, tenant: Tenant) -> dict[str, Any]:
 
     A dynamic date is no default that AMC could take, so it is left out: amci sends values with each execution.
     """
-    defaults = workflow.defaults(tenant)
     fields = {
         "workflowId": workflow.workflow_id,
         "sqlQuery": sql.as_sent(workflow.sql),
-        "inputParameters": [_amc_parameter(p, defaults.get(p.name)) for p in workflow.input_parameters],
+        "inputParameters": amc_parameters(workflow, tenant),
         "outputFormat": workflow.output_format,
         "filteredMetricsDiscriminatorColumn": workflow.filtered_metrics_discriminator_column,
         "privacyFilteringBehavior": workflow.privacy_filtering_behavior,
@@ -201,6 +200,15 @@ def amc_definition(workflow: Workflow, tenant: Tenant) -> dict[str, Any]:
         "outputColumns": list(workflow.output_columns),
     }
     return {name: value for name, value in fields.items() if value} | workflow.more
+
+
+def amc_parameters(workflow: Workflow, tenant: Tenant | None = None) -> list[dict[str, Any]]:
+    """The parameters as AMC spells them, with this tenant's defaults or the declared ones; raises UsageError."""
+    declared = {parameter.name: parameter.default_value for parameter in workflow.input_parameters}
+    defaults = workflow.defaults(tenant) if tenant else declared
+    return [
+        _amc_parameter(parameter, defaults.get(parameter.name)) for parameter in workflow.input_parameters
+    ]
 
 
 def _amc_parameter(parameter: InputParameter, default: Any) -> dict[str, Any]:

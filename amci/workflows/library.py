@@ -27,7 +27,7 @@ def read(folder: Path, problems: list[Problem], shown: Callable[[Path], str]) ->
     found: dict[str, Workflow] = {}
     for path in documents + alone:
         try:
-            workflow = _one(path, shown)
+            workflow = one(path, shown)
         except ConfigError as error:
             problems += error.problems
             continue
@@ -39,7 +39,8 @@ def read(folder: Path, problems: list[Problem], shown: Callable[[Path], str]) ->
     return found
 
 
-def _one(path: Path, shown: Callable[[Path], str]) -> Workflow:
+def one(path: Path, shown: Callable[[Path], str]) -> Workflow:
+    """The workflow of one file, a document or SQL alone; raises ConfigError."""
     name = shown(path)
     document = _document(path, name) if path.suffix in _DOCUMENTS else {}
     beside = path.with_name(f"{path.stem}.sql")

@@ -30,6 +30,7 @@ Tenants = Annotated[
 ]
 Every = Annotated[bool, typer.Option("--all", help="Every tenant the workflow is for.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Do it now, and say what AMC answered.")]
+NoCheck = Annotated[bool, typer.Option("--no-check", help="Send it, whatever `amci sql check` says of it.")]
 
 
 @command(workflow_app, "list", epilog="Example: amci workflow list")
@@ -86,18 +87,28 @@ def diff(ctx: Context, workflow_id: WorkflowId, tenant: OneTenant) -> None:
 
 @command(workflow_app, "create", epilog="Example: amci workflow create reach --tenant acme --wait")
 def create(
-    ctx: Context, workflow_id: WorkflowId, tenant: Tenants = None, every: Every = False, wait: Wait = False
+    ctx: Context,
+    workflow_id: WorkflowId,
+    tenant: Tenants = None,
+    every: Every = False,
+    no_check: NoCheck = False,
+    wait: Wait = False,
 ) -> None:
     """Create a workflow in AMC, or update it where AMC has it."""
-    _bring(ctx, "create", workflow_id, tenant or [], every=every, wait=wait)
+    _bring(ctx, "create", workflow_id, tenant or [], every=every, is_checked=not no_check, wait=wait)
 
 
 @command(workflow_app, "update", epilog="Example: amci workflow update reach --all --wait")
 def update(
-    ctx: Context, workflow_id: WorkflowId, tenant: Tenants = None, every: Every = False, wait: Wait = False
+    ctx: Context,
+    workflow_id: WorkflowId,
+    tenant: Tenants = None,
+    every: Every = False,
+    no_check: NoCheck = False,
+    wait: Wait = False,
 ) -> None:
     """Update a workflow that AMC has."""
-    _bring(ctx, "update", workflow_id, tenant or [], every=every, wait=wait)
+    _bring(ctx, "update", workflow_id, tenant or [], every=every, is_checked=not no_check, wait=wait)
 
 
 @command(workflow_app, "delete", epilog="Example: amci workflow delete reach --tenant acme --yes --wait")
@@ -146,11 +157,21 @@ def pull(
     ctx.out.rows(rows, ["workflow_id", "done", "why"], empty="AMC has no workflows")
 
 
-def _bring(ctx: Context, action: str, workflow_id: str, names: list[str], *, every: bool, wait: bool) -> None:
-    """Create or update a workflow for the tenants named, or all it is for."""
+def _bring(
+    ctx: Context,
+    action: str,
+    workflow_id: str,
+    names: list[str],
+    *,
+    every: bool,
+    is_checked: bool,
+    wait: bool,
+) -> None:
+    """Create or update a workflow for the tenants named, or all it is for; its SQL is checked before."""
     from amci.clock import timestamp
     from amci.errors import UsageError
     from amci.workflows.lines import Action, workflow_run
+    from amci.workflows.sql_check_cli import refuse_bad
 
     with ctx.opened() as opened:
         workflow = _known(opened.project.workflows, workflow_id, "workflow")
@@ -159,6 +180,8 @@ def _bring(ctx: Context, action: str, workflow_id: str, names: list[str], *, eve
         meant = [t for t in everybody.values() if t.instance_id and workflow.is_for(t)] if every else named
         if not meant:
             raise UsageError("for which tenant?", hint="name it with --tenant, or say --all")
+        if is_checked:
+            refuse_bad(ctx, opened, [workflow], meant)
         again = timestamp(opened.clock.now())
         _do(ctx, opened, [workflow_run(Action(action), t, workflow, again=again) for t in meant], wait=wait)
 

@@ -72,7 +72,7 @@ class Desk:
         (folder / "sandbox").mkdir(parents=True)
         # All sandboxes have the same few events, which take a while to make.
         (folder / "sandbox" / "events").symlink_to(events)
-        told = SandboxOptions(instances=instances, users=20, days=20, **options)
+        told = SandboxOptions(instances=instances, scale=0.001, days=20, **options)
         self.sandbox = Sandbox(folder / "sandbox", self.clock, told)
         self.overlay: Overlay = lambda _method, _url: None
         self.words: dict[bytes, bytes] = {}  #: in AMC's answers, replaced

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from amci.errors import NotFound, UsageError
+from amci.errors import NotFound, QueryError, UsageError
 from amci.workflows.workflow_cli import workflow_app
 
 SQL = "SELECT campaign, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1"
@@ -76,9 +76,37 @@ def test_without_wait_the_work_is_in_line(shell: Shell) -> None:
 
 def test_a_refusal_of_amc_ends_with_the_code_for_failed_runs(shell: Shell) -> None:
     shell.configure("workflows/bad.sql", "SELECT SUM(x) FROM nowhere")
-    (row,) = shell.run("create", "bad", "--tenant", "acme", "--wait", code=3)
+    (row,) = shell.run("create", "bad", "--tenant", "acme", "--no-check", "--wait", code=3)
     assert row["status"] == "FAILED"
     assert "Was unable to compile workflow bad" in row["says"]
+
+
+@pytest.mark.parametrize("verb", ["create", "update"])
+def test_what_amc_would_refuse_is_not_sent(shell: Shell, verb: str) -> None:
+    shell.configure(
+        "workflows/bad.sql", "SELECT campain, SUM(impressions) AS n\nFROM dsp_impressions GROUP BY 1"
+    )
+    with pytest.raises(QueryError) as refused:
+        shell.run(verb, "bad", "--all")
+    assert "workflow bad:1:8: error: Column 'campain' not found in any table" in str(refused.value)
+    assert "did you mean campaign?" in str(refused.value)
+    assert "--no-check" in refused.value.hint
+    assert shell.run("create", "reach", "--all") != []
+    assert {r["in_amc"] == [] for r in shell.run("list")} == {True}
+
+
+def test_a_parameter_that_is_declared_passes_the_check(shell: Shell) -> None:
+    shell.configure("workflows/one.sql", f"{SQL} HAVING SUM(impressions) > CUSTOM_PARAMETER('least')")
+    declared = "input_parameters: [{name: least, data_type: LONG, default_value: 1}]\n"
+    shell.configure("workflows/one.yaml", declared)
+    assert [r["says"] for r in shell.run("create", "one", "--tenant", "acme", "--wait")] == ["CREATED"]
+
+
+def test_a_live_amc_may_have_tables_that_nobody_knows_here(shell: Shell) -> None:
+    shell.configure("../amci.yaml", "notify: []\namc: {mode: live}\n")
+    shell.configure("workflows/own.sql", "SELECT COUNT(DISTINCT user_id) AS n FROM my_upload")
+    (row,) = shell.run("create", "own", "--tenant", "acme")
+    assert row["status"] == "PENDING"
 
 
 def test_deleting_asks_first(shell: Shell) -> None:

@@ -33,7 +33,9 @@ def sandbox(tmp_path: Path, clock: FakeClock, tenant: Tenant) -> Iterator[Sandbo
         marketplace_id=tenant.marketplace_id,
         name="acme",
     )
-    options = SandboxOptions(instances=(known,), creating=3 * MINUTE, updating=2 * MINUTE, users=20, days=3)
+    options = SandboxOptions(
+        instances=(known,), creating=3 * MINUTE, updating=2 * MINUTE, scale=0.001, days=3
+    )
     sandbox = Sandbox(tmp_path, clock, options)
     yield sandbox
     sandbox.close()
