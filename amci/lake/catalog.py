@@ -318,6 +318,9 @@ def widened(column: str, have: str, want: str) -> str:
     """SQL that turns a typed column from one SQL type into a wider one, without loss."""
     if have == want:
         return quoted(column)
+    if have == Kind.NOTHING and want != Kind.VARCHAR.sql:
+        # Text that has no value may be empty text.
+        return f"CAST(NULLIF({quoted(column)}, '') AS {want})"
     old, new = Kind.of_sql(have), Kind.of_sql(want)
     if have == old.sql:
         return widen_sql(old, new, column)

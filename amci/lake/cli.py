@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from amci.context import Context, command
+from amci.context import Context, command, without_command
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -67,9 +67,9 @@ def query_command(app: typer.Typer) -> None:
 
 
 def sql_command(app: typer.Typer) -> None:
-    """Register `amci sql`."""
+    """Register what `amci sql` does alone; its commands are about AMC SQL."""
 
-    @command(app, "sql", epilog="Example: amci sql --tenant northwind-outdoor")
+    @without_command(app, epilog="Example: amci sql --tenant northwind-outdoor")
     def sql(ctx: Context, tenant: TenantOption = None, as_of: AsOfOption = None) -> None:
         """Ask the lake in an interactive shell."""
         from amci.lake.shell import converse

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from amci.lake import arrays
 from amci.names import literal, quoted as identifier
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ class Kind(StrEnum):
     TIMESTAMP = "TIMESTAMP"  #: a local time, microseconds
     TIMESTAMPTZ = "TIMESTAMPTZ"  #: a moment, microseconds, kept in UTC
     VARCHAR = "VARCHAR"
+    TEXTS = "VARCHAR[]"  #: an array, only where AMC says so
+    INTEGERS = "BIGINT[]"
+    NUMBERS = "DOUBLE[]"
+    ROWS = "VARCHAR[][]"  #: an array of NAMED_ROWs
+
+    @property
+    def is_array(self) -> bool:
+        """Whether a value has several values."""
+        return self.value.endswith("[]")
 
     @property
     def sql(self) -> str:
@@ -107,6 +117,14 @@ _DAY = (
 )
 _TIME = "[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.][0-9]{1,6})?)?"
 _OFFSET = "[-+](?:0[0-9]|1[0-5])(?::[0-5][0-9])?"
+_PATTERNS = {
+    Kind.DATE: _DAY,
+    Kind.TIMESTAMP: f"{_DAY}(?:{_TIME}Z?)?",
+    Kind.TEXTS: arrays.FLAT,
+    Kind.INTEGERS: arrays.of(_INTEGER),
+    Kind.NUMBERS: arrays.of(_NUMBER),
+    Kind.ROWS: arrays.NESTED,
+}
 _MOMENTS = "TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
 
 
@@ -139,14 +157,12 @@ def _strict(kind: Kind, expr: str, *, special: bool) -> str:
             return f"CASE WHEN {_match(expr, _INTEGER)} THEN TRUE ELSE {long} END"
         case Kind.DOUBLE:
             return _strict_double(expr, special=special)
-        case Kind.DATE:
-            return _match(expr, _DAY)
-        case Kind.TIMESTAMP:
-            return _match(expr, f"{_DAY}(?:{_TIME}Z?)?")
-        case _:
+        case Kind.TIMESTAMPTZ:
             moment = f"TRY_CAST({_castable(Kind.TIMESTAMPTZ, expr)} AS TIMESTAMPTZ)"
             # an offset can carry the first and the last day out of the years 1 to 9999
             return f"CASE WHEN {_match(expr, _DAY + _TIME + _OFFSET)} THEN {moment} BETWEEN {_MOMENTS} END"
+        case _:
+            return _match(expr, _PATTERNS[kind])
 
 
 def _strict_double(expr: str, *, special: bool) -> str:
@@ -180,8 +196,12 @@ def cast_sql(kind: Kind, expr: str) -> str:
     """SQL that turns text which fits (see `fits_sql`) into the kind; '' becomes NULL, except in text."""
     if kind.sql == "VARCHAR":
         return expr
-    filled = f"NULLIF({expr}, '')"
-    return f"CAST({_castable(kind, filled)} AS {kind.sql})"
+    return _converted(kind, f"NULLIF({expr}, '')")
+
+
+def _converted(kind: Kind, expr: str) -> str:
+    value = arrays.split(expr, is_nested=kind is Kind.ROWS) if kind.is_array else _castable(kind, expr)
+    return f"CAST({value} AS {kind.sql})"
 
 
 #: What the text of DuckDB's error ends with where a value does not fit: this, then the column's name.
@@ -197,15 +217,15 @@ def checked_cast_sql(kind: Kind, expr: str, column: str) -> str:
         return expr
     fits = _strict(kind, expr, special=name_rule(column) is Kind.DOUBLE)
     rest = f"WHEN {expr} IS NULL OR {expr} = '' THEN NULL ELSE error({literal(UNFIT + column)})"
-    return f"CASE WHEN {fits} THEN CAST({_castable(kind, expr)} AS {kind.sql}) {rest} END"
+    return f"CASE WHEN {fits} THEN {_converted(kind, expr)} {rest} END"
 
 
 def widen_sql(have: Kind, want: Kind, column: str) -> str:
     """SQL that turns the stored values of a column from one kind into a wider one; NULL stays NULL.
 
     Times become ISO 8601 text with `T` (moments in UTC with `+00:00`), numbers the shortest text that reads
-    back as the same number, so a DOUBLE of one million becomes `1000000.0`. Raises ValueError where `want`
-    does not hold `have`: narrowing is not offered.
+    back as the same number, so a DOUBLE of one million becomes `1000000.0`; arrays are printed as AMC does.
+    Raises ValueError where `want` does not hold `have`: narrowing is not offered.
     """
     if join(have, want) is not want:
         raise ValueError(f"{have} does not widen to {want}")
@@ -214,6 +234,8 @@ def widen_sql(have: Kind, want: Kind, column: str) -> str:
         return f"replace(CAST({name} AS VARCHAR), ' ', 'T')"
     if want is Kind.VARCHAR and have is Kind.TIMESTAMPTZ:
         return f"replace(CAST({name} AT TIME ZONE 'UTC' AS VARCHAR), ' ', 'T') || '+00:00'"
+    if want is Kind.VARCHAR and have.is_array:
+        return arrays.printed(name, is_nested=have is Kind.ROWS)
     if have is Kind.NOTHING:
         name = f"NULLIF({name}, '')" if want.sql != "VARCHAR" else name
     return f"CAST({name} AS {want.sql})"
@@ -236,6 +258,16 @@ def is_in_place(have: Kind, want: Kind) -> bool:
 
 
 _SAMPLE = 2048  # one vector of DuckDB
+_WHOLE, _FRACTIONS = ("BYTE", "SHORT", "INTEGER", "LONG"), ("DECIMAL", "DOUBLE", "FLOAT")
+#: What AMC's types say of a column, values seen or not; dates tell by themselves what they are.
+_DECLARED: Mapping[str, tuple[Kind, ...]] = {
+    "STRING": (),
+    "BOOLEAN": (Kind.BOOLEAN,),
+    **dict.fromkeys(_WHOLE, (Kind.BIGINT, Kind.DOUBLE)),
+    **dict.fromkeys(_FRACTIONS, (Kind.DOUBLE,)),
+    **{f"ARRAY {element}": (Kind.INTEGERS,) for element in _WHOLE},
+    **{f"ARRAY {element}": (Kind.NUMBERS,) for element in _FRACTIONS},
+}
 
 
 def infer(
@@ -245,18 +277,21 @@ def infer(
     *,
     quoted: Collection[str] = (),
     dates: bool = True,
+    declared: Mapping[str, str] | None = None,
 ) -> dict[str, Kind]:
     """The narrowest kind of each column over ALL rows of `rows_sql`, a text that can follow FROM.
 
     `quoted` names columns whose values were JSON strings: dates, times or text, never numbers. With
     `dates=False` dates and times stay text. Name rules come first: an `_id` is text unseen; a cost is DOUBLE,
-    or VARCHAR if a value does not fit, also where no value was seen.
+    or VARCHAR if a value does not fit, also where no value was seen. Then come AMC's types, where they are
+    `declared` (`DECIMAL`, `ARRAY STRING`): text stays text, and fractions may all be whole.
 
     The first rows suggest a kind, one scan of everything confirms it, and the columns that fail are examined
     against every other kind in one more: the answer is the same as examining all.
     """
     found = dict.fromkeys(columns, Kind.VARCHAR)
-    ladders = {column: _ladder(column, is_quoted=column in quoted, dates=dates) for column in columns}
+    said = declared or {}
+    ladders = {c: _ladder(c, is_quoted=c in quoted, dates=dates, said=said.get(c, "")) for c in columns}
     names = ", ".join(map(identifier, columns))
     count, guesses = _narrowest(con, f"(SELECT {names} FROM {rows_sql} LIMIT {_SAMPLE})", ladders)
     if count < _SAMPLE:
@@ -268,8 +303,10 @@ def infer(
     return found | seen | _narrowest(con, rows_sql, rest)[1]
 
 
-def _ladder(column: str, *, is_quoted: bool, dates: bool) -> tuple[Kind, ...]:
+def _ladder(column: str, *, is_quoted: bool, dates: bool, said: str) -> tuple[Kind, ...]:
     """The kinds to try before VARCHAR, narrowest first."""
+    if said.startswith("ARRAY"):
+        return _DECLARED.get(said, (Kind.NOTHING, Kind.TEXTS, Kind.ROWS))
     rule = name_rule(column)
     if rule is Kind.VARCHAR:
         return ()
@@ -277,7 +314,7 @@ def _ladder(column: str, *, is_quoted: bool, dates: bool) -> tuple[Kind, ...]:
         return (Kind.DOUBLE,)
     numbers = () if is_quoted else (Kind.BOOLEAN, Kind.BIGINT, Kind.DOUBLE)
     times = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ) if dates else ()
-    return (Kind.NOTHING, *numbers, *times)
+    return _DECLARED.get(said, (Kind.NOTHING, *numbers, *times))
 
 
 def _narrowest(

@@ -24,7 +24,7 @@ from amci.lake.pii import protect
 from amci.lake.placement import placement
 from amci.lake.prestage import Rows, Staged, write_together
 from amci.lake.rules import Rules, Work
-from amci.lake.sidecar import origin
+from amci.lake.sidecar import origin, types
 from amci.lake.sink import AllTrue, Gathered, Sink, folder_of, table_of
 from amci.layout import file_stem
 from amci.names import column_names, quoted
@@ -44,6 +44,7 @@ class _Read:
     reading: Reading
     rows: Gathered
     origin: Mapping[str, str]  #: what its sidecar says
+    types: Mapping[str, str]  #: AMC's, of its columns
 
 
 class LightHandler:
@@ -145,7 +146,9 @@ class LightHandler:
             gathered = self._transformed(work, place, light, gathered)
         if gathered.is_empty:
             return self._nothing(work, gathered.skip or "no data rows")
-        return _Read(work=work, place=place, reading=reading, rows=gathered, origin=origin(path))
+        return _Read(
+            work=work, place=place, reading=reading, rows=gathered, origin=origin(path), types=types(path)
+        )
 
     def _overtaken(self, work: Work, reason: str) -> Skipped:
         """The file is not what was seen any more: let the next look see it as new."""
@@ -250,6 +253,7 @@ class LightHandler:
             "export_time": timestamp(place.export_time) if place.export_time else None,
             "sha256": read.reading.sha256,
             "origin": read.origin,
+            "types": read.types,
         }
         rows = sum(t["rows"] for t in tables.values())
         return Done({"rows": rows, "bytes": read.reading.bytes}, then=[_loading(read.work, payload)])

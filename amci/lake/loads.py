@@ -91,6 +91,11 @@ class Item:
         return {name: "TIMESTAMP" if name in self._timestamp else "VARCHAR" for name in self.constants}
 
     @property
+    def types(self) -> dict[str, str]:
+        """AMC's types of its columns, where AMC was asked; the AWS solution does not look at them."""
+        return {} if self.dataset.compat == "aws" else dict(self.run.payload.get("types", {}))
+
+    @property
     def partition_by(self) -> tuple[str, ...]:
         """Columns of the Hive partitions of post-stage."""
         placed = tuple(self.run.payload.get("partition", {}))

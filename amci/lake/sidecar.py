@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from amci import log
 from amci.clock import moment
 from amci.layout import sidecar_of
+from amci.names import column_names
 
 #: Fields of the comprehensive catalogue that only the execution knows.
 TEXTS = ("workflow_execution_id", "sql_hash")
 MOMENTS = ("time_window_start", "time_window_end")
+Found = TypeVar("Found")
+
+_WORDS = re.compile(r"[A-Z_]+")
 
 _log = log.get("sidecar")
 
@@ -29,18 +34,45 @@ def story(path: Path) -> str:
     return _said(path, ("correlation_id",)).get("correlation_id", "")
 
 
+def types(path: Path) -> dict[str, str]:
+    """AMC's types of the columns, by their names in the lake: `LONG`, `ARRAY STRING`, `ARRAY` (amc-api 2.2)."""
+    columns = (
+        _read(path, lambda document: [_column(one) for one in document.get("output_columns") or []]) or []
+    )
+    names = column_names(name for name, _ in columns)
+    return {name: data_type for name, (_, data_type) in zip(names, columns, strict=True)}
+
+
 def _said(path: Path, names: Sequence[str]) -> dict[str, str]:
+    return _read(path, lambda d: {name: text for name in names if (text := _text(name, d))}) or {}
+
+
+def _read(path: Path, wanted: Callable[[Mapping[str, Any]], Found]) -> Found | None:
     try:
         document = json.loads(sidecar_of(path).read_bytes())
         if not isinstance(document, dict):
             raise TypeError("not a mapping")  # noqa: TRY301 - said once, below
-        return {name: text for name in names if (text := _text(name, document))}
+        return wanted(document)
     except FileNotFoundError:
-        return {}
+        return None
     except (OSError, ValueError, TypeError) as error:
         # It says where rows came from, not what they are: they are loaded all the same.
         _log.warning("sidecar not usable", file=path.name, exc_info=error)
-        return {}
+        return None
+
+
+def _column(said: object) -> tuple[str, str]:
+    if not isinstance(said, dict):
+        raise TypeError("a column is not a mapping")
+    return str(said.get("name") or ""), _spelled(said.get("dataType"))
+
+
+def _spelled(data_type: object) -> str:
+    if not isinstance(data_type, dict):
+        return " ".join(_WORDS.findall(str(data_type).upper())[:2])
+    element = data_type.get("elementDataType")
+    # Of arrays of arrays, and of rows, the values say more than AMC does.
+    return f"{data_type.get('type')} {element if isinstance(element, str) else ''}".strip().upper()
 
 
 def moments(origin: Mapping[str, str]) -> dict[str, datetime]:

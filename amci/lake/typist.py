@@ -51,7 +51,8 @@ class Typist:
         groups: dict[tuple[object, ...], list[tuple[Item, StagedTable]]] = {}
         for item in items:
             for staged in item.tables:
-                key = (staged.name, item.partition_by, *item.constant_types.items())
+                types = tuple(sorted(item.types.items()))
+                key = (staged.name, item.partition_by, types, *item.constant_types.items())
                 groups.setdefault(key, []).append((item, staged))
         return [self._group(members, may_guess=may_guess) for members in groups.values()]
 
@@ -68,6 +69,7 @@ class Typist:
             columns,
             quoted=frozenset().union(*(staged.quoted for _, staged in members)),
             dates=first.dataset.types_dates,
+            declared=first.types,
         )
         return Load(
             name=table.name,
@@ -113,7 +115,14 @@ class Typist:
     def _alone(self, item: Item, staged: StagedTable) -> Load | Skip:
         rows, constants = self._rows([(item, staged)])
         columns = [c for c in _data_columns(staged.files) if c not in constants]
-        kinds = infer(self._con, rows, columns, quoted=staged.quoted, dates=item.dataset.types_dates)
+        kinds = infer(
+            self._con,
+            rows,
+            columns,
+            quoted=staged.quoted,
+            dates=item.dataset.types_dates,
+            declared=item.types,
+        )
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
         self._temporary += [work, out]
         casts = ", ".join(f"{cast_sql(kind, quoted(c))} AS {quoted(c)}" for c, kind in kinds.items())

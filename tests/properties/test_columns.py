@@ -97,11 +97,25 @@ def is_fit(kind: Kind, text: str, *, special: bool = False) -> bool:
         return True
     if kind is Kind.NOTHING:
         return False
+    if kind.is_array:
+        return is_array(kind, text)
     try:
         value(kind, text, special=special)
     except (ValueError, KeyError, OverflowError):
         return False
     return True
+
+
+def is_array(kind: Kind, text: str) -> bool:
+    if not re.fullmatch(r"(?s)\[.*\]", text):
+        return False
+    inner = text[1:-1]
+    if kind is Kind.TEXTS:
+        return not inner.startswith("[")
+    if kind is Kind.ROWS:
+        return bool(re.fullmatch(r"\[[^\[\]]*\](, \[[^\[\]]*\])*", inner))
+    of = Kind.BIGINT if kind is Kind.INTEGERS else Kind.DOUBLE
+    return inner == "" or all(e == "null" or (e != "" and is_fit(of, e)) for e in inner.split(", "))
 
 
 def narrowest(
@@ -151,6 +165,9 @@ texts = st.one_of(
     st.decimals(allow_nan=False, allow_infinity=False, places=4).map(str),
     st.from_regex(number_like, fullmatch=True, alphabet="-+.eE0123456789"),
     st.dates().map(str),
+    st.lists(st.sampled_from(["1", "-2.0", "0.5", "a", "null", "[1, a]", "x [y]", ""]))
+    .map(", ".join)
+    .map("[{}]".format),
     naive,
     naive.map(lambda text: text.replace("T", " ")[:16]),
     naive.map(lambda text: f"{text}Z"),
