@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from amci.cli import app
 from amci.engine import Engine
 from amci.run import Run
-from amci.sandbox.data import Events
+from amci.sandbox.data.world import World
 from amci.sandbox.faults import Fault
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.service import Sandbox
@@ -170,12 +170,10 @@ def opened(site: Any) -> Iterator[Circle]:
 def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Few events, where the sandbox looks for its usual ones: it starts quickly then."""
     folder, usual = tmp_path_factory.mktemp("events"), SandboxOptions()
-    few = Events(directory=folder, seed=usual.seed, users=300, days=8)
+    few = World(directory=folder, seed=usual.seed, scale=0.003, days=8)
     # The clocks of the tests run ahead.
-    few.files((TurnableClock().now() + timedelta(days=1)).date())
-    few._folder("").rename(
-        Events(directory=folder, seed=usual.seed, users=usual.users, days=usual.days)._folder("")
-    )
+    few.prepare((TurnableClock().now() + timedelta(days=1)).date())
+    few.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
     return folder / "events"
 
 

@@ -69,7 +69,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
         for name in TENANTS
     )
-    options = SandboxOptions(instances=instances, anchor=date(2026, 10, 25), days=8, users=300)
+    options = SandboxOptions(instances=instances, anchor=date(2026, 10, 25), days=8, scale=0.003)
     sandbox = Sandbox(tmp_path_factory.mktemp("amc"), SystemClock(), options)
     with Server(sandbox) as server:
         yield server.url
