@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PYTHON ?= python3
 
-.PHONY: install demo test lint format bench crash lock docs clean
+.PHONY: install demo test lint format bench crash lock docs use-cases clean
 
 install: $(STAMP)
 
@@ -42,6 +42,11 @@ format: install
 
 docs: install
 	$(PY) docs/generate.py
+
+# Draws the charts of the use cases, too; what it draws with is not needed for anything else.
+use-cases: install
+	uv pip install --quiet --python $(PY) 'matplotlib>=3.11' 2>/dev/null || $(PY) -m pip install --quiet 'matplotlib>=3.11'
+	$(PY) docs/use_cases.py
 
 bench: install
 	$(PY) -m bench

@@ -13,7 +13,16 @@ from typing import Any
 
 import duckdb
 
-from bench import executions, loads, queryable, schedules, small_costs
+from bench import (
+    amc_queries,
+    amc_sql,
+    amc_world,
+    executions,
+    loads,
+    queryable,
+    schedules,
+    small_costs,
+)
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -27,6 +36,10 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=100, help="executions of each of 40 tenants")
     parser.add_argument("--full", action="store_true", help="the whole day's work, not a part of it")
     parser.add_argument("--repeat", type=int, default=3, help="counted pairs of each comparison")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of the sandbox's events; 1 is 100,000 people"
+    )
+    parser.add_argument("--days", type=int, default=30, help="of the sandbox's events")
     parser.add_argument("--folder", type=Path, help="where data and workspaces go; kept, and used again")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="amci-bench-") as temporary:
@@ -46,6 +59,15 @@ def main() -> None:
             ),
             "day": lambda: executions.a_day(folder, tenants=40, runs=22_000 if asked.full else 2_000),
             "queryable": lambda: queryable.queryable(folder, executions=100),
+            "amc_sql": lambda: [
+                *amc_sql.translating(repeat=10 * asked.repeat),
+                *amc_sql.checking(folder, repeat=3 * asked.repeat),
+            ],
+            # Before the queries: the memory of a new process is counted from that of the one that starts it.
+            "world": lambda: amc_world.making(folder, scale=asked.scale, days=asked.days),
+            "amc_queries": lambda: amc_queries.queries(
+                folder, scale=asked.scale, days=asked.days, repeat=max(5, asked.repeat)
+            ),
         }
         if unknown := set(asked.names) - set(known):
             parser.error(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(known)}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 #: Documents with examples.
-DOCUMENTS = ("README.md", "docs/tutorial.md", "docs/transforms.md")
+DOCUMENTS = ("README.md", "docs/tutorial.md", "docs/transforms.md", "docs/amc-sql.md")
 # A file to write: a comment with its path, then a fence. A console: a fence with `$ ` before each command.
 _EXAMPLE = re.compile(
     r"<!-- file: (?P<path>\S+) -->\n+```\w*\n(?P<content>.*?)^```$|^```console\n(?P<console>.*?)^```$",

@@ -174,7 +174,9 @@ def commands() -> Iterator[tuple[str, ...]]:
     """Every command, as the words behind `amci`."""
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
-        yield from ((name, sub) for sub in inner) if inner else ((name,),)
+        if not inner or command.invoke_without_command:
+            yield (name,)
+        yield from ((name, sub) for sub in inner or ())
 
 
 def help_of(words: tuple[str, ...]) -> str:

@@ -23,7 +23,7 @@ from amci.clock import timestamp
 from amci.files import on_fault_point
 from amci.opened import Opened, open_workspace
 from amci.runs import MOST_EXPIRIES
-from amci.sandbox.data import Events
+from amci.sandbox.data.world import World
 from amci.sandbox.options import SandboxOptions
 from amci.workflows.cancel import cancel
 from amci.workflows.lines import execute_run
@@ -53,10 +53,9 @@ def prepared(site: Any, *, amc: str = AT_ONCE) -> None:
         window = "window: {type: EXPLICIT, start: TODAY(-5), end: TODAY(-2)}\n"
         site.configure(f"workflows/{name}.yaml", f"sql: {SQL}\n{window}")
     folder, usual = site.workspace.sandbox, SandboxOptions()
-    few = Events(directory=folder, seed=usual.seed, users=300, days=8)
-    few.files(site.clock.now().date())
-    meant = Events(directory=folder, seed=usual.seed, users=usual.users, days=usual.days)
-    few._folder("").rename(meant._folder(""))
+    few = World(directory=folder, seed=usual.seed, scale=0.003, days=8)
+    few.prepare(site.clock.now().date())
+    few.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
 
 
 def asked(opened: Opened, tenant: str, workflow: str, key: str, **more: Any) -> int:
