@@ -36,6 +36,7 @@ from amci.amcsql.meaning.shapes import (
     star_of,
     unlike,
 )
+from amci.amcsql.meaning.windowed import with_windows_beneath
 from amci.amcsql.sources import Source
 from amci.amcsql.trees import copied
 
@@ -170,6 +171,7 @@ class _Binder:
             node=node,
         )
         if is_grouped:
+            block = with_windows_beneath(block, reader)
             check_grouping(block, self._report)
         return block
 

@@ -63,10 +63,6 @@ def _key(
 
 def _is_illegal(value: exp.Expr, node: exp.Expr, report: Report) -> bool:
     """Whether rows cannot be grouped by a value, which is reported."""
-    if value.find(exp.Window):
-        text = "Windowed aggregate expression is illegal in GROUP BY clause"
-        report.error(node, "window-in-group-by", text, "compute it in a sub-query and group outside")
-        return True
     if aggregates(value):
         text = "Aggregate expression is illegal in GROUP BY clause"
         report.error(node, "aggregate-in-group-by", text, "group by the other columns only")
