@@ -14,6 +14,7 @@ from amci.amcsql.functions.to_duckdb import to_duckdb
 from amci.amcsql.meaning.bound import Block, Inner, Item, Named, Query, Relation, Rows, Scan, Union, Use
 from amci.amcsql.meaning.expressions import NUMBERS, family_of
 from amci.amcsql.meaning.shapes import cells_of
+from amci.amcsql.meaning.users import simply_counted
 from amci.amcsql.trees import copied, inside
 from amci.names import literal, quoted
 
@@ -71,7 +72,7 @@ class Texts:
 
     def block(self, block: Block, more: Iterable[str] = (), source: str | None = None) -> str:
         """One SELECT, with more columns, and from another FROM and WHERE than its own."""
-        columns = [self.output(name, value) for name, value in values(block)]
+        columns = [self.output(name, simply_counted(block, value)) for name, value in values(block)]
         distinct = "DISTINCT " if block.is_distinct else ""
         parts = [f"SELECT {distinct}{', '.join([*columns, *more])}", source or self.source(block)]
         if block.keys:

@@ -14,7 +14,7 @@ from sqlglot import exp
 from amci.amcsql.functions.calls import type_of
 from amci.amcsql.meaning.bound import Block
 from amci.amcsql.meaning.expressions import aggregates, family_of, is_distinct
-from amci.amcsql.meaning.levels import Facts
+from amci.amcsql.meaning.users import tells_user
 from amci.amcsql.privacy.crowded import counts_of_groups, is_plain, names
 from amci.amcsql.privacy.crowds import Crowd, Trail
 from amci.amcsql.privacy.grouped import Grouped, Metric, add_numbers, count_columns
@@ -76,7 +76,11 @@ class _Parts:
     def _distinct(self, call: exp.Expr) -> exp.Expr | None:
         """A count of users is a count of the groups of the first pass."""
         counted = call.this.expressions
-        if not isinstance(call, exp.Count) or len(counted) != 1 or not self._tells(counted[0]):
+        if (
+            not isinstance(call, exp.Count)
+            or len(counted) != 1
+            or not tells_user(self.block, counted[0], self.trail.paths)
+        ):
             return None
         name = f"s{len(self.columns)}"
         self.columns.append(
@@ -84,14 +88,6 @@ class _Parts:
         )
         is_there = exp.case().when(_named(name, "BOOLEAN"), exp.Literal.number(1))
         return exp.Count(this=is_there)
-
-    def _tells(self, node: exp.Expr) -> bool:
-        """Whether a value is NULL or tells the user of its row."""
-        if isinstance(node, exp.Column):
-            facts = _facts(self.block, node)
-            return bool(facts.identifies) and facts.identifies <= self.trail.paths
-        choices = _choices(node)
-        return choices is not None and all(self._tells(each) for each in choices)
 
     def _column(self, call: exp.Expr) -> str:
         name = f"s{len(self.columns)}"
@@ -114,22 +110,6 @@ class _Parts:
                 child.replace(copied(self.merged[child]))
             else:
                 self._replace(child, places)
-
-
-def _choices(node: exp.Expr) -> list[exp.Expr] | None:
-    """The values of which an expression is one; none of NULL, None of an expression that computes something."""
-    if isinstance(node, exp.Null):
-        return []
-    if isinstance(node, exp.Paren):
-        return [node.this]
-    if isinstance(node, exp.Coalesce):
-        return [node.this, *node.expressions]
-    if isinstance(node, exp.If):
-        return [node.args[name] for name in ("true", "false") if node.args.get(name) is not None]
-    if isinstance(node, exp.Case):
-        default = node.args.get("default")
-        return [*(branch.args["true"] for branch in node.args["ifs"]), *([default] if default else [])]
-    return None
 
 
 def partial_result(
@@ -280,15 +260,6 @@ def _through(trail: Trail) -> tuple[dict[int, str], list[str]]:
         {path: f"p{path}" for path in trail.columns},
         [f"bool_or({sql} IS NOT NULL) AS p{path}" for path, sql in trail.columns.items()],
     )
-
-
-def _facts(block: Block, column: exp.Column) -> Facts:
-    for item in block.items:
-        if item.alias == column.table:
-            for output in item.relation.outputs:
-                if output.name.lower() == column.name.lower():
-                    return output.facts
-    return Facts()
 
 
 def _named(name: str, family: str) -> exp.Column:
