@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -23,23 +25,37 @@ def translating(*, repeat: int) -> list[dict[str, Any]]:
     queries, days = [*use_cases(), *skeletons()], window(30)
     for query in queries:
         _milliseconds(query, days)
+    taken = _taken(queries, days, repeat)
+    # as `amci sandbox serve` does: what is loaded by now stays, and the collector need not look at it
+    gc.freeze()
+    served = _taken(queries, days, repeat)
+    gc.unfreeze()
+    return [
+        *(_report(f"translate and check {name}", times) for name, times in taken.items()),
+        _all("translate and check", taken),
+        _all("translate and check, as the sandbox that is served does,", served),
+    ]
+
+
+def _taken(queries: Sequence[Query], days: Window, repeat: int) -> dict[str, list[float]]:
+    """Milliseconds of each query, `repeat` times."""
     taken: dict[str, list[float]] = {query.name: [] for query in queries}
     for turn in range(repeat):
         # in one order, the garbage of all would always be collected while the same query is at work
         for query in random.Random(turn).sample(queries, len(queries)):
             taken[query.name].append(_milliseconds(query, days))
-    every = [each for times in taken.values() for each in times]
+    return taken
+
+
+def _all(what: str, taken: Mapping[str, list[float]]) -> dict[str, Any]:
+    """All queries together, against the targets."""
     slowest = max(taken, key=lambda name: median(taken[name]))
-    return [
-        *(_report(f"translate and check {name}", times) for name, times in taken.items()),
-        _report(f"translate and check {len(queries)} queries", every)
-        | {
-            "target_median_ms": _TARGET_MEDIAN,
-            "target_p99_ms": _TARGET_P99,
-            "slowest": slowest,
-            "slowest_median_ms": median(taken[slowest]),
-        },
-    ]
+    return _report(f"{what} {len(taken)} queries", [each for times in taken.values() for each in times]) | {
+        "target_median_ms": _TARGET_MEDIAN,
+        "target_p99_ms": _TARGET_P99,
+        "slowest": slowest,
+        "slowest_median_ms": median(taken[slowest]),
+    }
 
 
 def checking(folder: Path, *, repeat: int) -> list[dict[str, Any]]:

@@ -104,8 +104,12 @@ def _serve(
     stop: threading.Event,
 ) -> None:
     """Serve until `stop` is set, and let time do its work even when nobody asks."""
+    import gc
+
     from amci.sandbox.rest import Server
 
+    # Trees of queries are full of circles, so the collector runs often; it need not look at all that stays.
+    gc.freeze()
     with Server(sandbox, host, port) as server:
         about = _about(server.url, instances)
         ctx.out.record(about, [f"export {name}={value}" for name, value in about["environment"].items()])

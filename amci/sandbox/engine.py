@@ -53,6 +53,7 @@ class Engine:
                 for source in (*sources().values(), *audience_sources().values()):
                     self._empty.execute(_create(source))
                 self._lock(self._empty)
+            udfs.register_for(compiled.plain, self._empty)
             try:
                 self._empty.execute(f"EXPLAIN {compiled.plain}")
             except duckdb.Error as error:
@@ -67,6 +68,7 @@ class Engine:
             if self._is_closed:
                 raise StorageError("the sandbox was closed while a query waited")
             session = self._session(last)
+            udfs.register_for(compiled.plain, session)
             seconds = self._options.query_timeout.total_seconds()
             try:
                 with _stopped_after(session, seconds):
@@ -109,7 +111,6 @@ class Engine:
 
     def _lock(self, con: duckdb.DuckDBPyConnection) -> None:
         """From here on no file but the sandbox's own, no network, no extension, no other setting."""
-        udfs.register(con)
         scratch = self._directory / "scratch"
         # the events may lie elsewhere, behind a link
         readable = {str(path.resolve()) for path in (self._directory, self._directory / "events")}
