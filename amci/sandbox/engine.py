@@ -12,11 +12,11 @@ import duckdb
 
 from amci.amcsql.compiling import Compiled
 from amci.amcsql.findings import CompileError
+from amci.amcsql.patterns.regexes import CALLED
 from amci.amcsql.sources import Source, audience_sources, sources
 from amci.amcsql.texts import PART, SCHEMA, USER
 from amci.errors import StorageError
 from amci.names import literal, quoted
-from amci.sandbox import udfs
 from amci.sandbox.data.world import World
 from amci.sandbox.errors import QueryFailed
 from amci.sandbox.options import SandboxOptions
@@ -53,7 +53,7 @@ class Engine:
                 for source in (*sources().values(), *audience_sources().values()):
                     self._empty.execute(_create(source))
                 self._lock(self._empty)
-            udfs.register_for(compiled.plain, self._empty)
+            _add_functions(compiled, self._empty)
             try:
                 self._empty.execute(f"EXPLAIN {compiled.plain}")
             except duckdb.Error as error:
@@ -68,7 +68,7 @@ class Engine:
             if self._is_closed:
                 raise StorageError("the sandbox was closed while a query waited")
             session = self._session(last)
-            udfs.register_for(compiled.plain, session)
+            _add_functions(compiled, session)
             seconds = self._options.query_timeout.total_seconds()
             try:
                 with _stopped_after(session, seconds):
@@ -129,6 +129,14 @@ class Engine:
             "lock_configuration = true",
         ):
             con.execute(f"SET {setting}")
+
+
+def _add_functions(compiled: Compiled, con: duckdb.DuckDBPyConnection) -> None:
+    """Add what is written in Python to a session, for the few queries that call it: loading it takes time."""
+    if any(name in compiled.plain for name in CALLED):
+        from amci.sandbox.udfs import register
+
+        register(con)
 
 
 def _create(source: Source) -> str:

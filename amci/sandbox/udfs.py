@@ -20,12 +20,6 @@ _REMEMBERED = 65_536
 T = TypeVar("T")
 
 
-def register_for(sql: str, con: duckdb.DuckDBPyConnection) -> None:
-    """Add the functions to a connection where a query calls one of them: few do, and adding them takes time."""
-    if any(name in sql for name in (FIND, SUBSTR, REPLACE, SPLIT)):
-        register(con)
-
-
 def register(con: duckdb.DuckDBPyConnection) -> None:
     """Add the functions that `to_duckdb` writes to a connection; one that has them keeps them."""
     has = "SELECT 1 FROM duckdb_functions() WHERE function_name = ?"

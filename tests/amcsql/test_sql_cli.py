@@ -417,11 +417,27 @@ def upload(desk: Desk, name: str) -> None:
     form = b"grant_type=refresh_token&refresh_token=r&client_id=c&client_secret=s"
     token = json.loads(sandbox.respond("POST", f"{host}/auth/o2/token", {}, form)[2])["access_token"]
     column = {"name": "product", "dataType": "STRING", "columnType": "DIMENSION"}
-    asked = json.dumps({"dataSet": {"dataSetId": name, "columns": [column], "countryCode": "US"}}).encode()
-    url = f"{host}/amc/advertiserData/amcacme/dataSets"
-    status, _, said = sandbox.respond("POST", url, {**HEADERS, "authorization": f"Bearer {token}"}, asked)
+    (workspace.sandbox / "uploads" / "mine").mkdir(parents=True)
+    (workspace.sandbox / "uploads" / "mine" / "sales.csv").write_text("product\nTent\nTent\nStove\n")
+    upload = {
+        "updateStrategy": "FULL_REPLACE",
+        "compressionFormat": "NONE",
+        "dataSource": {"sourceS3Bucket": "mine", "sourceFileS3Key": "sales.csv"},
+        "fileFormat": {"csvDataFormat": {"fieldDelimiter": ","}},
+    }
+    for path, asked in (
+        ("dataSets", {"dataSet": {"dataSetId": name, "columns": [column], "countryCode": "US"}}),
+        (f"uploads/{name}", upload),
+    ):
+        url, headers = (
+            f"{host}/amc/advertiserData/amcacme/{path}",
+            {**HEADERS, "authorization": f"Bearer {token}"},
+        )
+        status, _, said = sandbox.respond("POST", url, headers, json.dumps(asked).encode())
+        assert status == 200, said
+    sandbox.advance()
+    sandbox.advance()
     sandbox.close()
-    assert status == 200, said
 
 
 def test_a_tenants_uploaded_data_sets_are_tables_too(desk: Desk) -> None:
@@ -433,6 +449,8 @@ def test_a_tenants_uploaded_data_sets_are_tables_too(desk: Desk) -> None:
     assert [(table["name"], table["access"]) for table in found["tables"]] == [("my_sales", "uploaded")]
     assert desk.json("tables", "my_sales", "-t", "acme")["columns"][0]["column"] == "product"
     assert "my_sales" in {row["table"] for row in desk.json("tables", "-t", "acme")}
+    ran = desk.json("run", "a.sql", "--tenant", "acme", "--window", "MOST_RECENT_WEEK", "--scale", "0.001")
+    assert sorted((row["product"], row["n"]) for row in ran["rows"]) == [("Stove", 1), ("Tent", 2)]
 
 
 # ---- before anything is sent

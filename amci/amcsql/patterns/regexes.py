@@ -10,7 +10,7 @@ from amci.amcsql.functions.duckdb_templates import call, filled
 from amci.amcsql.patterns.java_regex import InvalidPattern, JavaPattern, java_pattern
 
 #: The functions that `amci.sandbox.udfs` adds to DuckDB.
-FIND, REPLACE, SUBSTR, SPLIT = (
+FIND, REPLACE, SUBSTR, SPLIT = CALLED = (
     "amci_regex_find",
     "amci_regex_replace",
     "amci_regex_substr",

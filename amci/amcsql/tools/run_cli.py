@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from amci.amcsql.findings import CompileError
 from amci.amcsql.privacy.thresholds import Privacy
-from amci.amcsql.tools.check_cli import finding_lines, tenant_named
+from amci.amcsql.tools.check_cli import finding_lines, tenant_named, uploaded_by
 from amci.amcsql.tools.inputs_cli import Asked
 from amci.amcsql.tools.linting import Lint, lint
 from amci.amcsql.tools.redaction import Report, report
@@ -81,11 +81,12 @@ class Runner:
     ) -> None:
         self._ctx, self._engine, self._options, self._request, self._now = ctx, engine, options, request, now
         self._tenant = tenant_named(ctx, request.tenant)
+        self._uploaded = uploaded_by(ctx, self._tenant)
 
     def run(self, asked: Asked) -> Ran:
         """The result of a query; raises QueryError with what AMC would say against it."""
         window, declared = self._window(asked), asked.declared(self._tenant)
-        found = lint(asked.sql, declared, kind=asked.kind)
+        found = lint(asked.sql, declared, kind=asked.kind, uploaded=self._uploaded)
         if found.errors:
             raise refusal(asked, found)
         privacy = _privacy(asked) if self._request.has_privacy and not asked.is_for_audiences else None
@@ -118,9 +119,10 @@ class Runner:
         from amci.amcsql.compiling import compiled
         from amci.amcsql.sources import audience_sources, sources
 
+        amcs = audience_sources() if asked.is_for_audiences else sources()
         made = compiled(
             asked.sql,
-            sources=audience_sources() if asked.is_for_audiences else sources(),
+            sources={**amcs, **{name.lower(): source for name, source in self._uploaded.items()}},
             declared=declared,
             values=self._values(asked, window),
             window=(window.start, window.end),
