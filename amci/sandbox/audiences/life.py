@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from sqlite3 import Row
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 from amci.amcsql.findings import CompileError
 from amci.errors import AmciError
@@ -18,6 +18,7 @@ from amci.sandbox.audiences.times import Coming, Upkeep, coming
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import NoAudience, QueryFailed
 from amci.sandbox.moments import from_micros, micros, span
+from amci.sandbox.queries import Queries
 from amci.sandbox.windows import Window
 
 _MOST_SEEDS = 500_000  #: of a lookalike audience (amc-api 2.4)
@@ -30,28 +31,6 @@ _SPOILED: tuple[type[AmciError], ...] = (NoAudience, CompileError, QueryFailed)
 Changes = Mapping[str, Any]
 
 
-class AudienceQueries(Protocol):
-    """What audiences ask of the engine."""
-
-    def check(
-        self, instance_id: str, sql: str, declared: Sequence[Mapping[str, Any]], values: Mapping[str, Any]
-    ) -> None:
-        """Raise CompileError unless the query can be run over the tables for audiences."""
-        ...
-
-    def users(
-        self,
-        instance_id: str,
-        sql: str,
-        declared: Sequence[Mapping[str, Any]],
-        values: Mapping[str, Any],
-        window: Window,
-        now: datetime,
-    ) -> int:
-        """How many different people a query finds; raises CompileError, QueryFailed."""
-        ...
-
-
 class AudienceLife:
     """Brings the audiences from the last look to now; threads may share it."""
 
@@ -60,7 +39,7 @@ class AudienceLife:
         self._turn = Lock()
 
     @property
-    def _queries(self) -> AudienceQueries:
+    def _queries(self) -> Queries:
         return self._backend.queries
 
     def advance(self) -> None:
