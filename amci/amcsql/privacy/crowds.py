@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.levels import NOBODY
 from amci.amcsql.meaning.people import Class
 from amci.amcsql.trees import copied, inside
 
@@ -128,8 +127,3 @@ def shared_column(name: str) -> exp.Column:
 def moved_crowd(crowd: Crowd, paths: Mapping[int, int]) -> Crowd:
     """The crowd of a query of WITH where its paths are called otherwise."""
     return replace(crowd, columns={paths.get(path, path): column for path, column in crowd.columns.items()})
-
-
-def paths_in(crowd: Crowd) -> Class:
-    """The paths its users come through."""
-    return NOBODY | frozenset(crowd.columns)
