@@ -373,6 +373,7 @@ def test_everything_published_is_known() -> None:
 
 def test_everything_that_is_known_is_translated(con: duckdb.DuckDBPyConnection) -> None:
     """DuckDB has a function for each: it never says that it knows none of the name."""
+    unknown = []
     elsewhere = {"BUILT_IN_PARAMETER", "CUSTOM_PARAMETER", "EXTEND_TIME_WINDOW", "CASE", "CAST", "EXTRACT"}
     for name, function in FUNCTIONS.items():
         if name in elsewhere:
@@ -382,9 +383,10 @@ def test_everything_that_is_known_is_translated(con: duckdb.DuckDBPyConnection) 
         try:
             con.execute(duck(f"SELECT {call}{' OVER ()' if function.role in ('rank', 'shift') else ''}"))
         except duckdb.CatalogException as error:
-            pytest.fail(f"{name}: {error}")
+            unknown.append(f"{name}: {error}")
         except duckdb.Error:
             pass  # a wrong argument, of a function that is there
+    assert unknown == []
 
 
 def test_the_skeletons_parse_in_duckdb(con: duckdb.DuckDBPyConnection) -> None:

@@ -141,7 +141,7 @@ def test_tables_columns_keywords_and_commands_are_completed(terminal: Terminal) 
         (".sch", ".schema"),
     ):
         terminal.type(f"{begun}\t")
-        terminal.expect(re.escape(whole.removeprefix(begun)))
+        assert terminal.expect(re.escape(whole.removeprefix(begun)))
         terminal.type("\x03")
         terminal.expect("amci>")
 

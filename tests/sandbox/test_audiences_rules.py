@@ -16,6 +16,15 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SEEN = "SELECT user_id FROM dsp_impressions_for_audiences"
 
 
+def fault(sql: str) -> str:
+    """What AMC says against an audience's query; empty where it keeps the rules."""
+    try:
+        audience_rules.check(sql)
+    except NoAudience as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -30,7 +39,7 @@ SEEN = "SELECT user_id FROM dsp_impressions_for_audiences"
     ],
 )
 def test_a_query_that_keeps_the_rules_passes(sql: str) -> None:
-    audience_rules.check(sql)
+    assert fault(sql) == ""
 
 
 @pytest.mark.parametrize(
@@ -45,9 +54,7 @@ def test_a_query_that_keeps_the_rules_passes(sql: str) -> None:
     ],
 )
 def test_tables_for_measurement_make_no_audience(sql: str) -> None:
-    with pytest.raises(NoAudience) as caught:
-        audience_rules.check(sql)
-    assert str(caught.value) == INVALID_TABLES
+    assert fault(sql) == INVALID_TABLES
 
 
 @pytest.mark.parametrize(
@@ -66,9 +73,7 @@ def test_tables_for_measurement_make_no_audience(sql: str) -> None:
     ],
 )
 def test_what_an_audience_query_may_not_have_is_named(sql: str, says: str) -> None:
-    with pytest.raises(NoAudience) as caught:
-        audience_rules.check(sql)
-    assert says in str(caught.value)
+    assert says in fault(sql)
 
 
 def test_what_is_no_amc_sql_does_not_compile() -> None:
