@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from amci.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxInstance:
@@ -91,3 +93,10 @@ class SandboxOptions:
     rotates_refresh_tokens: bool = False  #: each refresh gives a new refresh token and ends the old one
     memory_limit: int = 512 * 1024**2  #: bytes one query may use
     query_timeout: timedelta = timedelta(seconds=60)  #: a query that runs longer fails its execution
+
+    def __post_init__(self) -> None:
+        """Raise UsageError where there would be no world."""
+        if self.scale <= 0:
+            raise UsageError(
+                f"--scale {self.scale:g} makes no people", hint="1 is 100,000 people; 0.01 is quick"
+            )

@@ -200,7 +200,10 @@ def _query(asked: Asked) -> str | None:
     try:
         text = asked.file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{asked.file} cannot be read", hint=str(error)) from None
+        raise UsageError(
+            f"{asked.file} cannot be read: {error.strerror if isinstance(error, OSError) else 'it is no UTF-8 text'}",
+            hint="name a file with the audience's SQL, or a workflow with --workflow",
+        ) from None
     query = asking.query_of(text)
     _check(query)
     return query

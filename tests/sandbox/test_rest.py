@@ -14,7 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from amci.cli import app
 from amci.errors import UsageError
 from amci.sandbox.faults import Fault
 from amci.sandbox.options import SandboxOptions
@@ -154,3 +156,9 @@ def test_opening_the_sandbox_does_not_import_duckdb(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_world_without_people_is_refused() -> None:
+    refused = CliRunner().invoke(app, ["sandbox", "serve", "--scale", "0"])
+    assert isinstance(refused.exception, UsageError)
+    assert str(refused.exception) == "--scale 0 makes no people"

@@ -214,7 +214,12 @@ def test_what_failed_is_deleted(terminal: Terminal) -> None:
         ),
         (("Seen", "SEEN", "--window", "soon"), UsageError, "'soon' is no time window", "START..END"),
         (("Seen", *WINDOW), UsageError, "whom should the audience have", "--workflow ID"),
-        (("Seen", "nowhere.sql", *WINDOW), UsageError, "cannot be read", "No such file"),
+        (
+            ("Seen", "nowhere.sql", *WINDOW),
+            UsageError,
+            "nowhere.sql cannot be read: No such file or directory",
+            "with --workflow",
+        ),
         (
             ("Seen", "SEEN", *WINDOW),
             UsageError,

@@ -187,10 +187,6 @@ def runner(ctx: Context, request: Request) -> Iterator[Runner]:
         scale=options.scale if request.scale is None else request.scale,
         seed=options.seed if request.seed is None else request.seed,
     )
-    if options.scale <= 0:
-        raise UsageError(
-            f"--scale {options.scale:g} makes no people", hint="1 is 100,000 people; 0.01 is quick"
-        )
     now = datetime.combine(last + _LATER, time(), UTC) if last else SystemClock().now()
     engine = Engine(directory, options)
     try:
