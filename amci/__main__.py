@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from amci.errors import AmciError
+from amci.kernel.errors import AmciError
 from amci.output import Output
 
 _BUG, _INTERRUPTED = 70, 130
 
 
 def main() -> NoReturn:
-    """Run the `amci` command; the exit codes are those of `amci.errors`."""
+    """Run the `amci` command; the exit codes are those of `amci.kernel.errors`."""
     out = Output(as_json="--json" in sys.argv)
     try:
         from amci.cli import app
@@ -35,7 +35,7 @@ def main() -> NoReturn:
 
 def _bug(error: Exception) -> AmciError:
     """A bug's place, without the values that may be in its text."""
-    from amci import log
+    from amci.kernel import log
 
     log.get(__name__).error("bug", exc_info=error)
     last = error.__traceback__

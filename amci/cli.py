@@ -22,7 +22,7 @@ from amci.workflows.fixtures_cli import fixtures_app
 from amci.workflows.workflow_cli import workflow_app
 
 if TYPE_CHECKING:
-    from amci.run import Run
+    from amci.kernel.run import Run
 
 app = typer.Typer(
     name="amci",
@@ -119,9 +119,9 @@ def status(ctx: Context) -> None:
 @command(app, "doctor", epilog="Example: amci doctor")
 def doctor(ctx: Context) -> None:
     """What is wrong, and what to do about it."""
-    from amci.clock import SystemClock
-    from amci.config import environment
     from amci.doctor import examine
+    from amci.kernel.clock import SystemClock
+    from amci.kernel.config import environment
 
     found = examine(ctx.workspace, SystemClock(), environment())
     ctx.out.rows([f.as_row() for f in found], ["severity", "what", "do"], empty="nothing is wrong")
@@ -136,7 +136,7 @@ def redrive(
     failed: Annotated[bool, typer.Option("--failed", help="All failed runs.")] = False,
 ) -> None:
     """Put failed or skipped runs back in line and do them."""
-    from amci.errors import UsageError
+    from amci.kernel.errors import UsageError
     from amci.working import report_work
 
     if not run_ids and not failed:
@@ -158,8 +158,8 @@ def runs_list(
     before: Annotated[int | None, typer.Option(help="Only runs with a smaller id; for paging.")] = None,
 ) -> None:
     """Runs, newest first."""
-    from amci.clock import SystemClock
-    from amci.runs import RunStore
+    from amci.kernel.clock import SystemClock
+    from amci.kernel.runs import RunStore
 
     with ctx.state() as state:
         found = RunStore(state, SystemClock()).list(
@@ -175,8 +175,8 @@ def runs_list(
 @command(runs_app, "show", epilog="Example: amci runs show 17")
 def runs_show(ctx: Context, run_id: Annotated[int, typer.Argument(help="Run id.")]) -> None:
     """One run: what it is about, its history, and the runs of the same story."""
-    from amci.clock import SystemClock
-    from amci.runs import RunStore
+    from amci.kernel.clock import SystemClock
+    from amci.kernel.runs import RunStore
 
     with ctx.state() as state:
         store = RunStore(state, SystemClock())
@@ -209,8 +209,8 @@ def runs_cancel(ctx: Context, run_ids: RunIds) -> None:
 
 
 def _status(name: str | None) -> Any:
-    from amci.errors import UsageError
-    from amci.run import RunStatus
+    from amci.kernel.errors import UsageError
+    from amci.kernel.run import RunStatus
 
     if name is None:
         return None

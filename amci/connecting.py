@@ -8,8 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
-from amci.clock import Clock
-from amci.config import AmcSettings
+from amci.kernel.clock import Clock
+from amci.kernel.config import AmcSettings
+from amci.kernel.workspace import Workspace
 from amci.project import Project
 from amci.sandbox.options import DEFAULT_INSTANCE, Budget, SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
@@ -20,7 +21,6 @@ from amci.workflows.fixtures import scenario_path
 from amci.workflows.fixtures_transport import RecordTransport, ReplayTransport
 from amci.workflows.scrub import Scrubber, known_ids
 from amci.workflows.transport import InProcess, Transport, network
-from amci.workspace import Workspace
 
 #: What the sandbox and a recording are told; neither asks whether it is true.
 _PRETENDED = Credential(client_id="sandbox", client_secret="sandbox", refresh_token="sandbox")  # noqa: S106

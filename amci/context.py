@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from amci.engine import Engine
+    from amci.kernel.state import State
+    from amci.kernel.workspace import Workspace
     from amci.opened import Opened
     from amci.project import Project
-    from amci.state import State
-    from amci.workspace import Workspace
 
 HomeOption = Annotated[
     Path | None,
@@ -37,38 +37,38 @@ class Context:
     @property
     def workspace(self) -> Workspace:
         """The workspace that is meant; raises NoWorkspace."""
-        from amci.config import environment
-        from amci.workspace import find
+        from amci.kernel.config import environment
+        from amci.kernel.workspace import find
 
         return find(self._home, environment(), Path.cwd())
 
     def project(self) -> Project:
         """Its configuration; raises ConfigError."""
-        from amci.config import environment
+        from amci.kernel.config import environment
         from amci.project import load
 
         return load(self.workspace, environment())
 
     def engine(self) -> AbstractContextManager[Engine]:
         """The workspace opened for writing; raises WorkspaceBusy."""
-        from amci.clock import SystemClock
-        from amci.config import environment
         from amci.engine import open_engine
+        from amci.kernel.clock import SystemClock
+        from amci.kernel.config import environment
 
         return open_engine(self.workspace, SystemClock(), environment())
 
     def opened(self) -> AbstractContextManager[Opened]:
         """The workspace opened to look at and to put runs in line, also beside a writing process."""
-        from amci.clock import SystemClock
-        from amci.config import environment
+        from amci.kernel.clock import SystemClock
+        from amci.kernel.config import environment
         from amci.opened import open_workspace
 
         return open_workspace(self.workspace, SystemClock(), environment())
 
     def state(self) -> State:
         """The run store, to look at only, also beside a writing process; NotFound before the first run."""
-        from amci.errors import NotFound
-        from amci.state import State
+        from amci.kernel.errors import NotFound
+        from amci.kernel.state import State
 
         if not self.workspace.state.exists():
             raise NotFound(
@@ -100,7 +100,7 @@ def without_command(app: typer.Typer, **options: Any) -> Callable[[Callable[...,
             if called.invoked_subcommand is None:
                 run(**values)
             elif any(values.values()):
-                from amci.errors import UsageError
+                from amci.kernel.errors import UsageError
 
                 words = f"{called.info_name} {called.invoked_subcommand}"
                 raise UsageError(f"options go behind the command: amci {words} …")

@@ -13,18 +13,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from amci import log, samples
-from amci.clock import SystemClock
-from amci.config import environment
+from amci import samples
 from amci.demo_circle import go_round
 from amci.engine import Engine, open_engine
-from amci.errors import AmciError
+from amci.kernel import log
+from amci.kernel.clock import SystemClock
+from amci.kernel.config import environment
+from amci.kernel.errors import AmciError
+from amci.kernel.run import RunStatus
+from amci.kernel.workspace import Workspace
 from amci.lake.query import Session, session
 from amci.output import Output
-from amci.run import RunStatus
 from amci.samples import Sample
 from amci.scaffold import make
-from amci.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from amci.engine import Engine, open_engine
-from amci.errors import AmciError
+from amci.kernel.errors import AmciError
+from amci.kernel.run import Run, RunStatus
+from amci.kernel.testing import TurnableClock
+from amci.kernel.workspace import Workspace
 from amci.output import Output
 from amci.plan import differences, runs_for, settle
-from amci.run import Run, RunStatus
-from amci.testing import TurnableClock
 from amci.workflows.lines import EXECUTE
-from amci.workspace import Workspace
 
 #: The laptop was closed that long, so a daily schedule has missed a fire.
 _CLOSED = timedelta(days=1)

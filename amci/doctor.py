@@ -14,19 +14,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from amci.clock import Clock
-from amci.config import Settings, read_settings
-from amci.errors import AmciError, ConfigError
-from amci.files import storage_error
+from amci.kernel.clock import Clock
+from amci.kernel.config import Settings, read_settings
+from amci.kernel.errors import AmciError, ConfigError
+from amci.kernel.files import storage_error
+from amci.kernel.run import RunStatus
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace
 from amci.lake import duck
 from amci.lake.check import what_keeps_it_closed
 from amci.lake.landing import Root, scan
 from amci.lake.objects import ObjectStore
 from amci.project import load
-from amci.run import RunStatus
-from amci.runs import RunStore
-from amci.state import State
-from amci.workspace import Workspace
 
 Severity = Literal["error", "warning", "info"]
 

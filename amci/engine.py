@@ -10,10 +10,15 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from amci import log
-from amci.clock import Clock, moment
-from amci.errors import AmciError, ConfigError, NotFound, StorageError
 from amci.handlers import amc_handlers, lake_handlers
+from amci.kernel import log
+from amci.kernel.clock import Clock, moment
+from amci.kernel.errors import AmciError, ConfigError, NotFound, StorageError
+from amci.kernel.notify.handler import NOTIFY
+from amci.kernel.run import Failed, Outcome, Run, RunStatus
+from amci.kernel.testing import arm
+from amci.kernel.worker import Tally, Worker
+from amci.kernel.workspace import Workspace
 from amci.lake.catalog import Catalog
 from amci.lake.ingest import Found, Ingest
 from amci.lake.landing import Root, Settling
@@ -23,14 +28,9 @@ from amci.lake.router import Router
 from amci.lake.rules import Rules
 from amci.lake.watch import as_root
 from amci.lookout import Lookout
-from amci.notify_handler import NOTIFY
 from amci.opened import Opened, open_workspace
 from amci.project import Project, fingerprint, load, tenant_root
-from amci.run import Failed, Outcome, Run, RunStatus
-from amci.testing import arm
-from amci.worker import Tally, Worker
 from amci.workflows.lines import EXECUTE
-from amci.workspace import Workspace
 
 _log = log.get("engine")
 
@@ -315,7 +315,7 @@ class Engine:
 def open_engine(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) -> Iterator[Engine]:
     """The engine of a workspace; raises WorkspaceBusy while another process has it.
 
-    `AMCI_FAULT` in `environ` arms the fault points of crash tests; see `amci.testing`.
+    `AMCI_FAULT` in `environ` arms the fault points of crash tests; see `amci.kernel.testing`.
     """
     if plan := environ.get("AMCI_FAULT"):
         arm(plan)

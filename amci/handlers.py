@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from amci.kernel.notify.handler import NotifyHandler
+from amci.kernel.worker import Handler
 from amci.lake.catalog import Catalog
 from amci.lake.heavy import HeavyHandler
 from amci.lake.landing import Root
@@ -13,13 +15,11 @@ from amci.lake.maintenance import Maintenance
 from amci.lake.objects import ObjectStore
 from amci.lake.rules import Rules
 from amci.lake.upkeep import UpkeepHandler
-from amci.notify_handler import NotifyHandler
 from amci.opened import Opened
 from amci.tenants import folder
 from amci.tenants.model import Tenant
 from amci.tenants.provisioning import ProvisionHandler
 from amci.tenants.registry import Registry
-from amci.worker import Handler
 from amci.workflows.cancel import CancelHandler
 from amci.workflows.execute import ExecuteHandler
 from amci.workflows.reconcile import ReconcileHandler

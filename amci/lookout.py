@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-from amci import log
-from amci.clock import Clock
-from amci.config import Settings
-from amci.errors import StorageError
+from amci.kernel import log
+from amci.kernel.clock import Clock
+from amci.kernel.config import Settings
+from amci.kernel.errors import StorageError
 from amci.lake.ingest import Found, Ingest
 from amci.lake.landing import Root
 from amci.lake.watch import Hints, watching

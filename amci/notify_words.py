@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from amci.notify import LONGEST_SUBJECT, NOTIFY, Notice
-from amci.run import Run, RunStatus
+from amci.kernel.notify.notifier import LONGEST_SUBJECT, NOTIFY, Notice
+from amci.kernel.run import Run, RunStatus
 
 #: Of a run's reason where AMC said no; see `errors.ExecutionFailed`.
 _AMC_SAYS = re.compile(r"AMC says ([A-Z]+)(?:: (.*))?", re.DOTALL)

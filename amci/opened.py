@@ -7,26 +7,26 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from amci.clock import Clock
 from amci.connecting import amc_settings, connect
-from amci.errors import AmciError
+from amci.kernel.clock import Clock
+from amci.kernel.errors import AmciError
+from amci.kernel.notify.notifier import Notifier
+from amci.kernel.run import NewRun, RetryPolicy, Run
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace
 from amci.lake.catalog import Catalog
 from amci.lake.purge import purge
-from amci.notify import Notifier
 from amci.notify_words import notices_of
 from amci.project import Project, fingerprint, load, tenant_root
-from amci.run import NewRun, RetryPolicy, Run
-from amci.runs import RunStore
 from amci.scheduler.service import Scheduler
 from amci.scheduler.store import ScheduleStore
-from amci.state import State
 from amci.tenants.credentials import CredentialStore
 from amci.tenants.model import Tenant
 from amci.workflows.circuit import read_circuits, write_circuit
 from amci.workflows.client import AmcClient
 from amci.workflows.connections import Connections
 from amci.workflows.executions import ExecutionStore
-from amci.workspace import Workspace
 
 
 class Opened:

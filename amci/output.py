@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TextIO
 
-from amci.clock import timestamp
-from amci.errors import AmciError, ConfigError
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import AmciError, ConfigError
 
 #: A column wider than this is cut in text output on a terminal; JSON is never cut.
 _WIDEST = 60

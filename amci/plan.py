@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from amci.clock import timestamp
-from amci.errors import RemoteError
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import RemoteError
+from amci.kernel.run import NewRun, RunStatus
 from amci.opened import Opened
-from amci.run import NewRun, RunStatus
 from amci.tenants.model import Tenant
 from amci.tenants.provisioning import newest_run, provision_run
 from amci.workflows.definition import amc_definition

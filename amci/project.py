@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from amci.config import Settings, parsed, read_document, read_settings
-from amci.errors import ConfigError, Problem
+from amci.kernel.config import Settings, parsed, read_document, read_settings
+from amci.kernel.errors import ConfigError, Problem
+from amci.kernel.plugins import Transform, find
+from amci.kernel.workspace import Workspace
 from amci.lake.dataset import Dataset
 from amci.lake.transforms.amc import amc_light_transform
 from amci.lake.transforms.reports import reports_light_transform
-from amci.plugins import Transform, find
 from amci.scheduler.config import ScheduleFile
 from amci.scheduler.model import Schedule
 from amci.spread import spread
@@ -26,7 +27,6 @@ from amci.tenants.model import Tenant
 from amci.workflows import library
 from amci.workflows.checking import tenant_problems
 from amci.workflows.definition import Workflow
-from amci.workspace import Workspace
 
 Model = TypeVar("Model", bound=BaseModel)
 

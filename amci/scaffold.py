@@ -6,9 +6,9 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
-from amci.errors import UsageError
-from amci.files import storage_errors
-from amci.workspace import MARKER, Workspace
+from amci.kernel.errors import UsageError
+from amci.kernel.files import storage_errors
+from amci.kernel.workspace import MARKER, Workspace
 
 
 def example() -> Path:

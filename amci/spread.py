@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 
-from amci.errors import AmciError, NotFound, Problem, UsageError
+from amci.kernel.errors import AmciError, NotFound, Problem, UsageError
 from amci.lake import upkeep
 from amci.scheduler.config import ScheduleFile
 from amci.scheduler.model import FireRun, Schedule

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from amci.clock import SystemClock
+from amci.kernel.clock import SystemClock
+from amci.kernel.run import RunStatus
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace
 from amci.lake.objects import ObjectStore
-from amci.run import RunStatus
-from amci.runs import RunStore
-from amci.state import State
 from amci.workflows.circuit import CircuitState, read_circuits
 from amci.workflows.executions import ExecutionStore
-from amci.workspace import Workspace
 
 
 def overview(workspace: Workspace) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from amci.context import Context
-from amci.errors import WorkspaceBusy
-from amci.signals import stopping
+from amci.kernel.errors import WorkspaceBusy
+from amci.kernel.signals import stopping
 
 if TYPE_CHECKING:
     from amci.engine import Engine
+    from amci.kernel.run import Run
+    from amci.kernel.worker import Tally
     from amci.opened import Opened
-    from amci.run import Run
-    from amci.worker import Tally
 
 #: Exit codes: some runs failed, what succeeded is there; a person interrupted.
 SOME_FAILED, INTERRUPTED = 3, 130

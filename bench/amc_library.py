@@ -11,7 +11,7 @@ from typing import Any
 from amci.amcsql.compiling import Compiled, compiled
 from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.sources import audience_sources, sources
-from amci.errors import ConfigError, Problem
+from amci.kernel.errors import ConfigError, Problem
 from amci.tenants.model import Tenant
 from amci.workflows import library
 from amci.workflows.definition import amc_definition

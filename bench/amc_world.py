@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from amci.amcsql.sources import Column, sources
-from amci.names import literal, quoted
+from amci.kernel.names import literal, quoted
 from amci.sandbox.data.world import World
 from bench.amc_library import LAST
 from bench.process import Cost, python

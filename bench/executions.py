@@ -17,9 +17,9 @@ from typing import Any
 
 import httpx
 
-from amci.clock import SystemClock, moment
-from amci.runs import RunStore
-from amci.state import State
+from amci.kernel.clock import SystemClock, moment
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
 from bench.execution_plan import aim, fresh, read, template
 from bench.process import AMCI, Cost
 

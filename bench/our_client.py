@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from amci.clock import SystemClock
 from amci.engine import open_engine
-from amci.run import NewRun
+from amci.kernel.clock import SystemClock
+from amci.kernel.run import NewRun
+from amci.kernel.workspace import Workspace
 from amci.tenants.model import Tenant
 from amci.workflows.lines import execute_run
 from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
-from amci.workspace import Workspace
 
 
 def runs(plan: Mapping[str, Any], tenants: Mapping[str, Tenant]) -> list[NewRun]:

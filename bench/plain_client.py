@@ -88,12 +88,12 @@ def client_of(plan: Mapping[str, Any]) -> Iterator[PlainClient]:
     if plan["url"]:
         yield PlainClient(plan["url"])
         return
-    from amci.clock import SystemClock
     from amci.connecting import sandbox_options
+    from amci.kernel.clock import SystemClock
+    from amci.kernel.workspace import Workspace
     from amci.project import load
     from amci.sandbox.service import Sandbox
     from amci.workflows.transport import InProcess
-    from amci.workspace import Workspace
 
     workspace = Workspace(Path(plan["home"]))
     sandbox = Sandbox(workspace.sandbox, SystemClock(), sandbox_options(load(workspace, {})))

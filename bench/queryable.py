@@ -12,13 +12,13 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from amci.clock import SystemClock
 from amci.engine import Engine, open_engine
+from amci.kernel.clock import SystemClock
+from amci.kernel.run import NewRun, Run, RunStatus
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace
 from amci.lake.query import session
-from amci.run import NewRun, Run, RunStatus
-from amci.runs import RunStore
-from amci.state import State
-from amci.workspace import Workspace
 from bench.execution_plan import aim, read, template
 from bench.our_client import runs
 

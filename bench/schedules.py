@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 from croniter import croniter
 from cronsim import CronSim
 
-from amci.runs import RunStore
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.testing import FakeClock
 from amci.scheduler.expression import parse
 from amci.scheduler.model import FireRun, Schedule
 from amci.scheduler.service import Scheduler
 from amci.scheduler.store import ScheduleStore
-from amci.state import State
-from amci.testing import FakeClock
 
 _NOW = datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from amci.clock import SystemClock
-from amci.run import NewRun
-from amci.runs import RunStore
+from amci.kernel.clock import SystemClock
+from amci.kernel.run import NewRun
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
 from amci.samples import many_small
-from amci.state import State
 from bench.process import AMCI, cost, pairs, python
 
 

@@ -19,9 +19,10 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from amci import errors
 from amci.cli import app
-from amci.config import AmcSettings, NotifySettings, RootSettings, SandboxSettings, Settings, Size
+from amci.kernel import errors
+from amci.kernel.config import AmcSettings, NotifySettings, RootSettings, SandboxSettings, Settings, Size
+from amci.kernel.workspace import Workspace
 from amci.lake.dataset import CsvSettings, Dataset, JsonSettings, LimitSettings
 from amci.lake.pii import PiiHash
 from amci.lake.quality import AcceptedValues, QualityRule, Range, RowCount
@@ -30,7 +31,6 @@ from amci.tenants.marketplaces import MARKETPLACES
 from amci.tenants.model import Tenant
 from amci.workflows.datatypes import DataType
 from amci.workflows.definition import InputParameter, WindowSpec, Workflow
-from amci.workspace import Workspace
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -194,7 +194,7 @@ def _cli() -> str:
 
 
 def _run_moves() -> str:
-    migration = resources.files("amci.migrations") / "0001_runs.sql"
+    migration = resources.files("amci.kernel") / "migrations" / "0001_runs.sql"
     with sqlite3.connect(":memory:") as db:
         db.executescript(migration.read_text(encoding="utf-8"))
         rows = db.execute("SELECT old, new, event, why FROM run_moves ORDER BY old, new").fetchall()

@@ -18,11 +18,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from amci.errors import ConfigError, Problem
+from amci.kernel.errors import ConfigError, Problem
+from amci.kernel.testing import FakeClock
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.model import Tenant
-from amci.testing import FakeClock
 from amci.workflows import library
 from amci.workflows.definition import Workflow, amc_definition
 

@@ -15,13 +15,13 @@ import duckdb
 import pytest
 
 from amci.engine import Drained, Engine, open_engine
+from amci.kernel.run import Run
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.testing import TurnableClock
+from amci.kernel.workspace import Workspace
 from amci.lake import duck
 from amci.lake.objects import ObjectStore
-from amci.run import Run
-from amci.runs import RunStore
-from amci.state import State
-from amci.testing import TurnableClock
-from amci.workspace import Workspace
 
 SETTINGS = "name: test\nthreads: 1\nsettle: 50ms\nretry_interval: 5ms\nretry_max_delay: 10ms\nnotify: []\n"
 

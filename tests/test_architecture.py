@@ -20,7 +20,7 @@ SIBLINGS = {"tenants", "scheduler", "workflows", "lake", "sandbox", "amcsql"}
 #: The layer that knows all packages; every other module beside them is kernel.
 TOP = {
     "amci.cli", "amci.engine", "amci.project", "amci.status", "amci.doctor", "amci.demo", "amci.scaffold",
-    "amci.context", "amci.testing", "amci.__main__", "amci.working", "amci.opened", "amci.connecting",
+    "amci.context", "amci.kernel.testing", "amci.__main__", "amci.working", "amci.opened", "amci.connecting",
     "amci.handlers", "amci.lookout", "amci.spread", "amci.plan", "amci.plan_cli", "amci.demo_circle",
 }  # fmt: skip
 BELOW = {
@@ -35,7 +35,7 @@ BELOW = {
 }
 #: Who talks HTTP: AMC's client with what stands in for it, the login, and webhooks.
 HTTP = ("amci.workflows.client", "amci.workflows.connections", "amci.workflows.fixtures", "amci.workflows.login",
-        "amci.workflows.transport", "amci.notify_webhook")  # fmt: skip
+        "amci.workflows.transport", "amci.kernel.notify.webhook")  # fmt: skip
 HEAVY = {"duckdb", "polars", "pyarrow"}
 #: Where anything may be raised by somebody else's code, and what becomes of it there.
 BROAD = {
@@ -44,8 +44,8 @@ BROAD = {
     "amci.lake.prestage": "an error of the writing thread is carried to the one that waits for it",
     "amci.lake.result": "an error of the reading thread is raised where the result is asked for",
     "amci.lake.transforming": "a transform may raise anything",
-    "amci.plugins": "a plugin may raise anything while it is loaded",
-    "amci.worker": "a handler may raise anything; its run is then FAILED",
+    "amci.kernel.plugins": "a plugin may raise anything while it is loaded",
+    "amci.kernel.worker": "a handler may raise anything; its run is then FAILED",
 }
 
 
@@ -126,12 +126,12 @@ def test_only_the_clock_asks_for_the_time_and_makes_ids() -> None:
         for name, path in NAMES.items()
         if called(path) & asking or imported(path) & {"time", "uuid", "secrets"}
     }
-    assert who == {"amci.clock"}
+    assert who == {"amci.kernel.clock"}
 
 
 def test_only_config_reads_the_environment() -> None:
     reading = {"os.environ", "os.getenv", "os.environb", "os.putenv"}
-    assert {name for name, path in NAMES.items() if called(path) & reading} == {"amci.config"}
+    assert {name for name, path in NAMES.items() if called(path) & reading} == {"amci.kernel.config"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from amci.engine import Engine
+from amci.kernel.run import NewRun, RunStatus
+from amci.kernel.runs import RunStore
 from amci.lake import check
 from amci.lake.query import session
 from amci.opened import open_workspace
 from amci.plan import Change, differences, runs_for, settle
-from amci.run import NewRun, RunStatus
-from amci.runs import RunStore
 from amci.tenants.provisioning import provision_run
 from amci.workflows.lines import execute_run
 from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType

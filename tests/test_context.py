@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from amci.context import Context, command
-from amci.errors import NotFound, NoWorkspace
+from amci.kernel.errors import NotFound, NoWorkspace
 from amci.scaffold import make
 
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 import pytest
 import yaml
 
-from amci.clock import SystemClock
-from amci.notify_webhook import signature
+from amci.kernel.clock import SystemClock
+from amci.kernel.notify.webhook import signature
 from amci.scheduler.config import ScheduleFile
 from amci.scheduler.expression import parse
 from amci.scheduler.model import CatchUp

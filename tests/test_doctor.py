@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from amci.clock import Clock, SystemClock
 from amci.doctor import Finding, _watches, examine
 from amci.engine import open_engine
-from amci.state import State
-from amci.workspace import Workspace
+from amci.kernel.clock import Clock, SystemClock
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace
 
 NOBODY: Mapping[str, str] = {}
 KEY = "blue-kettle/workflow=reach/schedule=daily/2026-10-01-reach-ver1.csv"

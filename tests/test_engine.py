@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from amci.clock import stopwatch
 from amci.engine import Engine
-from amci.errors import IllegalMove, NotFound, WorkspaceBusy
+from amci.kernel.clock import stopwatch
+from amci.kernel.errors import IllegalMove, NotFound, WorkspaceBusy
+from amci.kernel.run import RunStatus
+from amci.kernel.workspace import Workspace
 from amci.lake import duck, light
 from amci.lake.formats import open_reading
-from amci.run import RunStatus
-from amci.workspace import Workspace
 
 KEY = "adtech/d/t/a.csv"
 LIMIT = 20.0  # seconds until a test that waits for a thread gives up

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from amci.errors import AmciError, ConfigError, NotFound, Problem
+from amci.kernel.errors import AmciError, ConfigError, NotFound, Problem
 from amci.output import Output
 
 

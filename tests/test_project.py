@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import ConfigError
+from amci.kernel.errors import ConfigError
 from amci.project import load
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from amci.errors import AmciError
+from amci.kernel.errors import AmciError
 
 if TYPE_CHECKING:
     from sqlglot import exp

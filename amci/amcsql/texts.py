@@ -16,7 +16,7 @@ from amci.amcsql.meaning.expressions import NUMBERS, family_of
 from amci.amcsql.meaning.shapes import cells_of
 from amci.amcsql.meaning.users import simply_counted
 from amci.amcsql.trees import copied, inside
-from amci.names import literal, quoted
+from amci.kernel.names import literal, quoted
 
 #: Where AMC's tables lie in DuckDB; a query of WITH may be called like one of them.
 SCHEMA = "amc"

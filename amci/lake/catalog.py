@@ -12,15 +12,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from amci.clock import new_id
-from amci.files import fault_point, replacing
+from amci.kernel.clock import new_id
+from amci.kernel.files import fault_point, replacing
+from amci.kernel.layout import hive_path
+from amci.kernel.names import literal, quoted
+from amci.kernel.workspace import Workspace
 from amci.lake import duck
 from amci.lake.columns import Kind, widen_sql, widening_check_sql
 from amci.lake.model import OBJECT_ID, VERSION
 from amci.lake.schema import Plan, plan
-from amci.layout import hive_path
-from amci.names import literal, quoted
-from amci.workspace import Workspace
 
 LAKE = "lake"
 LEDGER = quoted(LAKE, "amci", "objects")

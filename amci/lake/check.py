@@ -12,13 +12,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amci.clock import moment
-from amci.errors import AmciError
+from amci.kernel.clock import moment
+from amci.kernel.errors import AmciError
+from amci.kernel.workspace import Workspace
 from amci.lake.catalog import LAKE, LEDGER, TableName
 from amci.lake.model import OBJECT_ID, VERSION
 from amci.lake.query import Session, session
 from amci.lake.statement import said
-from amci.workspace import Workspace
 
 #: Where DuckLake keeps its own tables; their columns are those of its specification, version 1.0.
 METADATA = f"__ducklake_metadata_{LAKE}"

@@ -58,8 +58,8 @@ def query_command(app: typer.Typer) -> None:
         as_of: AsOfOption = None,
     ) -> None:
         """Ask the lake in DuckDB SQL."""
+        from amci.kernel.signals import stopping
         from amci.lake.render import render
-        from amci.signals import stopping
 
         text = typer.get_text_stream("stdin").read() if sql == "-" else sql
         with open_session(ctx, tenant=tenant, as_of=as_of) as session, stopping() as session.stop:
@@ -92,7 +92,7 @@ def ingest(
     ] = False,
 ) -> None:
     """Bring files into raw/ and process them."""
-    from amci.errors import WorkspaceBusy
+    from amci.kernel.errors import WorkspaceBusy
     from amci.lake.deliver import deliver
     from amci.working import report_drain
 
@@ -165,7 +165,7 @@ def history(
     ctx: Context, name: Annotated[str, typer.Argument(help="Object id, key, or the end of a key.")]
 ) -> None:
     """An object's versions, runs and tables."""
-    from amci.clock import SystemClock
+    from amci.kernel.clock import SystemClock
     from amci.lake import show
     from amci.lake.objects import ObjectStore
 
@@ -187,7 +187,7 @@ def quarantine(
     ctx: Context, every: Annotated[bool, typer.Option("--all", help="Also what was resolved since.")] = False
 ) -> None:
     """What could not be used, why, and what to do."""
-    from amci.clock import SystemClock
+    from amci.kernel.clock import SystemClock
     from amci.lake.objects import ObjectStore
 
     with ctx.state() as state:
@@ -258,7 +258,7 @@ def expire(
     dry_run: DryRun = False,
 ) -> None:
     """Forget old snapshots; `vacuum` then frees their files."""
-    from amci.config import duration
+    from amci.kernel.config import duration
 
     age = duration(older_than)
     _maintain(ctx, lambda m: m.expire(age, dry_run=dry_run))

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from amci.kernel.names import literal, quoted as identifier
 from amci.lake import arrays
-from amci.names import literal, quoted as identifier
 
 if TYPE_CHECKING:
     import duckdb

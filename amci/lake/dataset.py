@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from amci.config import Size, Strict
+from amci.kernel.config import Size, Strict
 from amci.lake.formats import CsvOptions, JsonOptions, Limits
 from amci.lake.pii import PiiRules
 from amci.lake.quality import QualityRule

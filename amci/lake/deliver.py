@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from amci.errors import NotFound, UsageError
-from amci.files import replacing, storage_errors
+from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.files import replacing, storage_errors
 from amci.lake.landing import is_taken
 
 # Control characters, and the surrogates by which Python shows bytes that are no UTF-8.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import duckdb
 
-from amci.errors import AmciError, MemoryLimit, StorageError
-from amci.names import literal
+from amci.kernel.errors import AmciError, MemoryLimit, StorageError
+from amci.kernel.names import literal
 
 #: Extension name and the package whose wheel carries its binary; versions equal DuckDB's own.
 _EXTENSIONS = {"ducklake": "duckdb_extension_ducklake", "sqlite_scanner": "duckdb_extension_sqlite_scanner"}

@@ -9,8 +9,10 @@ from typing import Any
 
 import duckdb
 
-from amci.clock import Clock, moment
-from amci.errors import AmciError, DataError
+from amci.kernel.clock import Clock, moment
+from amci.kernel.errors import AmciError, DataError
+from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
+from amci.kernel.runs import RunStore
 from amci.lake import sidecar
 from amci.lake.catalog import Catalog, Loaded, TableName
 from amci.lake.columns import UNFIT
@@ -20,8 +22,6 @@ from amci.lake.model import Skip
 from amci.lake.objects import ObjectStore, Quarantined
 from amci.lake.rules import Rules
 from amci.lake.typist import Typist
-from amci.run import Done, Failed, Outcome, Run, Skipped
-from amci.runs import RunStore
 
 
 class HeavyHandler:

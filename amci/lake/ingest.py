@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from amci.clock import Clock
-from amci.errors import Unroutable
-from amci.files import storage_errors
+from amci.kernel.clock import Clock
+from amci.kernel.errors import Unroutable
+from amci.kernel.files import storage_errors
+from amci.kernel.run import NewRun
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
 from amci.lake.landing import Root, Settling, nameable, scan
 from amci.lake.lines import light_run, tenant_id
 from amci.lake.objects import Known, Landed, ObjectStore, Quarantined
 from amci.lake.router import Route, Router
 from amci.lake.sidecar import story
-from amci.run import NewRun
-from amci.runs import RunStore
-from amci.state import State
 
 #: Objects noted in one transaction: large enough to be quick, small enough to leave room for others.
 _CHUNK = 1000

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import duckdb
 
-from amci.errors import QualityError
-from amci.files import replacing
+from amci.kernel.errors import QualityError
+from amci.kernel.files import replacing
+from amci.kernel.layout import file_stem
+from amci.kernel.names import literal, quoted
 from amci.lake import quality
 from amci.lake.catalog import TableName
 from amci.lake.loads import Item
 from amci.lake.model import ROW
 from amci.lake.objects import Quarantined
-from amci.layout import file_stem
-from amci.names import literal, quoted
 
 
 def judge(con: duckdb.DuckDBPyConnection, item: Item, name: TableName, table: str, quarantine: Path) -> None:

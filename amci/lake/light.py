@@ -11,9 +11,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from amci.clock import timestamp
-from amci.errors import AmciError, DataError, MalformedFile
-from amci.files import storage_errors
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import AmciError, DataError, MalformedFile
+from amci.kernel.files import storage_errors
+from amci.kernel.layout import file_stem
+from amci.kernel.names import column_names, quoted
+from amci.kernel.plugins import Transform
+from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, Skipped
 from amci.lake import transforming
 from amci.lake.formats import FileFormat, Reading, format_of, open_reading
 from amci.lake.landing import Root
@@ -26,10 +30,6 @@ from amci.lake.prestage import Rows, Staged, write_together
 from amci.lake.rules import Rules, Work
 from amci.lake.sidecar import origin, types
 from amci.lake.sink import AllTrue, Gathered, Sink, folder_of, table_of
-from amci.layout import file_stem
-from amci.names import column_names, quoted
-from amci.plugins import Transform
-from amci.run import Done, Failed, NewRun, Outcome, Run, Skipped
 
 #: Small objects are kept until this much text has come together, then written.
 _TOGETHER = 64 * 1024**2

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from amci.clock import new_id
+from amci.kernel.clock import new_id
+from amci.kernel.run import NewRun, Run
 from amci.lake.router import Route
-from amci.run import NewRun, Run
 
 
 def light_run(

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from amci.kernel.names import quoted
+from amci.kernel.run import Run
 from amci.lake.catalog import TableName, widened
 from amci.lake.columns import Kind, cast_sql, checked_cast_sql, join
 from amci.lake.dataset import Dataset
 from amci.lake.objects import Quarantined
 from amci.lake.rules import Work
-from amci.names import quoted
-from amci.run import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from amci.clock import Clock
-from amci.files import storage_errors
+from amci.kernel.clock import Clock
+from amci.kernel.files import storage_errors
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace
 from amci.lake import publishing
 from amci.lake.catalog import LAKE, Catalog, TableName
 from amci.lake.check import METADATA, files_below, known_files, scheduled_files
 from amci.lake.duck import duck_errors
 from amci.lake.show import table_named
-from amci.state import State
-from amci.workspace import Workspace
 
 #: Files are deleted when nothing has needed them for this long, so that queries under way keep theirs.
 GRACE = timedelta(hours=1)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from amci.clock import Clock, timestamp
-from amci.errors import DataError, MalformedFile, NotFound
-from amci.state import State
+from amci.kernel.clock import Clock, timestamp
+from amci.kernel.errors import DataError, MalformedFile, NotFound
+from amci.kernel.state import State
 
 
 @dataclass(frozen=True, slots=True)

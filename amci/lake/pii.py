@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import AfterValidator
 
-from amci.config import Strict
-from amci.errors import ConfigError, Problem
-from amci.names import sanitized
+from amci.kernel.config import Strict
+from amci.kernel.errors import ConfigError, Problem
+from amci.kernel.names import sanitized
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from amci.kernel.names import table_name
 from amci.lake.model import Placement, RawObject
-from amci.names import table_name
 
 
 def placement(obj: RawObject) -> Placement:

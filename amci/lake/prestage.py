@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from amci.files import replacing
+from amci.kernel.files import replacing
 from amci.lake.model import OBJECT_ID, ROW, VERSION
 
 #: Rows of one row group; DuckDB's own size, so that its threads share a file evenly.

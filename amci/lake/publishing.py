@@ -10,13 +10,13 @@ from typing import Any
 
 import duckdb
 
-from amci.errors import UsageError
-from amci.files import fsync, replacing, storage_errors
+from amci.kernel.errors import UsageError
+from amci.kernel.files import fsync, replacing, storage_errors
+from amci.kernel.names import literal, quoted
 from amci.lake.catalog import LAKE, LEDGER, Catalog, TableName
 from amci.lake.check import METADATA, files_below
 from amci.lake.duck import duck_errors
 from amci.lake.show import partition_by
-from amci.names import literal, quoted
 
 #: The ledger of loads.
 OBJECTS = TableName("amci", "objects")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, FiniteFloat, StrictBool, StrictInt, StrictStr, model_validator
 
-from amci.config import Strict
-from amci.errors import QualityError
-from amci.names import literal, quoted, sanitized
+from amci.kernel.config import Strict
+from amci.kernel.errors import QualityError
+from amci.kernel.names import literal, quoted, sanitized
 
 if TYPE_CHECKING:
     import duckdb

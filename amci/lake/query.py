@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from amci.clock import moment, new_id, pause
-from amci.errors import NotFound, StorageError, UsageError
+from amci.kernel.clock import moment, new_id, pause
+from amci.kernel.errors import NotFound, StorageError, UsageError
+from amci.kernel.names import literal, quoted
+from amci.kernel.workspace import Workspace
 from amci.lake import duck
 from amci.lake.catalog import LAKE
 from amci.lake.model import OBJECT_ID, VERSION
 from amci.lake.result import Budget, Result, is_busy
 from amci.lake.statement import Scope, UnknownTable, checked
-from amci.names import literal, quoted
-from amci.workspace import Workspace
 
 Value = TypeVar("Value")
 

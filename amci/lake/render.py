@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from amci.errors import QueryError, UsageError
-from amci.files import replacing
+from amci.kernel.errors import QueryError, UsageError
+from amci.kernel.files import replacing
 from amci.lake.query import Session
 from amci.lake.result import Result
 from amci.output import Output, aligned, cell_width, shown

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from amci.clock import Clock, timestamp
-from amci.errors import AmciError
+from amci.kernel.clock import Clock, timestamp
+from amci.kernel.errors import AmciError
+from amci.kernel.run import NewRun
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
 from amci.lake.landing import Root
 from amci.lake.lines import heavy_run_again, light_run
 from amci.lake.objects import ObjectStore
 from amci.lake.router import Route
 from amci.lake.rules import Rules
-from amci.run import NewRun
-from amci.runs import RunStore
-from amci.state import State
 
 
 @dataclass(frozen=True, slots=True)

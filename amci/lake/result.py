@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import duckdb
 import pyarrow as pa
 
-from amci.clock import stopwatch
-from amci.errors import QueryError, StorageError
+from amci.kernel.clock import stopwatch
+from amci.kernel.errors import QueryError, StorageError
 from amci.lake.statement import said
 
 Value = TypeVar("Value")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from amci.errors import Unroutable
+from amci.kernel.errors import Unroutable
 from amci.lake.dataset import PLACEHOLDER, Dataset
 from amci.tenants.model import Tenant
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import duckdb
 
-from amci.errors import AmciError, NotFound
+from amci.kernel.errors import AmciError, NotFound
+from amci.kernel.plugins import Transform
+from amci.kernel.run import Run
 from amci.lake import duck
 from amci.lake.dataset import Dataset
 from amci.lake.model import RawObject
 from amci.lake.router import Router
-from amci.plugins import Transform
-from amci.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from amci.errors import SchemaConflict
+from amci.kernel.errors import SchemaConflict
 from amci.lake.columns import Kind, is_in_place, join
 
 

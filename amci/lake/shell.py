@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from amci.clock import stopwatch
-from amci.errors import AmciError, UsageError
-from amci.files import storage_errors
+from amci.kernel.clock import stopwatch
+from amci.kernel.errors import AmciError, UsageError
+from amci.kernel.files import storage_errors
+from amci.kernel.signals import stopping
 from amci.lake.query import Session
 from amci.lake.render import render
 from amci.lake.statement import is_complete, split
 from amci.output import Output
-from amci.signals import stopping
 
 MODES = ("table", "csv", "json")
 _PROMPT, _MORE = "amci> ", "   -> "

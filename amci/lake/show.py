@@ -8,14 +8,14 @@ from typing import Any
 
 import duckdb
 
-from amci.errors import NotFound
+from amci.kernel.errors import NotFound
+from amci.kernel.names import quoted
+from amci.kernel.state import State
 from amci.lake.catalog import LAKE, LEDGER, TableName
 from amci.lake.check import METADATA
 from amci.lake.model import OBJECT_ID
 from amci.lake.objects import ObjectStore
 from amci.lake.query import Session
-from amci.names import quoted
-from amci.state import State
 
 Row = dict[str, Any]
 

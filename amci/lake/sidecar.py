@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from amci import log
-from amci.clock import moment
-from amci.layout import sidecar_of
-from amci.names import column_names
+from amci.kernel import log
+from amci.kernel.clock import moment
+from amci.kernel.layout import sidecar_of
+from amci.kernel.names import column_names
 
 #: Fields of the comprehensive catalogue that only the execution knows.
 TEXTS = ("workflow_execution_id", "sql_hash")

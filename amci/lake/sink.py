@@ -11,11 +11,11 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from amci.kernel.layout import file_stem, hive_path
+from amci.kernel.names import sanitized, table_name
 from amci.lake.model import Placement
 from amci.lake.prestage import Staged, StreamWriter
 from amci.lake.rules import Work
-from amci.layout import file_stem, hive_path
-from amci.names import sanitized, table_name
 
 #: An object whose text is larger than this in memory is streamed to files of its own.
 _SMALL = 8 * 1024**2

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from amci.errors import QueryError
+from amci.kernel.errors import QueryError
 
 #: Table functions that read no file, change nothing and take no table's name as text. All others are refused.
 _HARMLESS = frozenset(

@@ -9,11 +9,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from amci import log
-from amci.errors import AmciError, TransformError
+from amci.kernel import log
+from amci.kernel.errors import AmciError, TransformError
+from amci.kernel.names import column_names, literal, quoted
+from amci.kernel.plugins import Transform
 from amci.lake.model import Placement, RawObject, Skip
-from amci.names import column_names, literal, quoted
-from amci.plugins import Transform
 
 
 @contextmanager

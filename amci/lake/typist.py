@@ -8,14 +8,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amci.errors import MalformedFile
+from amci.kernel.errors import MalformedFile
+from amci.kernel.names import literal, quoted
 from amci.lake import transforming
 from amci.lake.catalog import Catalog
 from amci.lake.columns import Kind, cast_sql, infer
 from amci.lake.judge import judge
 from amci.lake.loads import Item, Load, Source, StagedTable
 from amci.lake.model import OBJECT_ID, RESERVED, ROW, VERSION, Skip
-from amci.names import literal, quoted
 
 #: Beyond so many rows the types are guessed from the first of them and checked while they are loaded.
 _MANY = 500_000

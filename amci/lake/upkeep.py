@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from amci.config import duration
-from amci.errors import AmciError, UsageError
+from amci.kernel.config import duration
+from amci.kernel.errors import AmciError, UsageError
+from amci.kernel.run import Done, Failed, Outcome, Run
 from amci.lake.catalog import Catalog
 from amci.lake.maintenance import Maintenance
-from amci.run import Done, Failed, Outcome, Run
 
 #: Kind of these runs.
 UPKEEP = "upkeep"

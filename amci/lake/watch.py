@@ -11,7 +11,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.polling import PollingObserver
 
-from amci import log
+from amci.kernel import log
 from amci.lake.landing import Root, is_taken
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from amci.files import storage_errors
+from amci.kernel.files import storage_errors
 from amci.samples.model import Sample
 
 

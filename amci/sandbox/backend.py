@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amci.clock import Clock
+from amci.kernel.clock import Clock
 from amci.sandbox.faults import Fault
 from amci.sandbox.instances import Instances
 from amci.sandbox.options import SandboxOptions

@@ -53,9 +53,9 @@ def serve(
     ] = None,
 ) -> None:
     """Answer as AMC does, over HTTP, until interrupted."""
-    from amci.config import duration
+    from amci.kernel.config import duration
+    from amci.kernel.signals import stopping
     from amci.sandbox.faults import fault_from
-    from amci.signals import stopping
 
     faults = [fault_from(text) for text in fault or []]
     with ExitStack() as closing, stopping() as stop:
@@ -77,9 +77,9 @@ def _opened(
     from dataclasses import replace
     from tempfile import TemporaryDirectory
 
-    from amci.clock import SystemClock
     from amci.connecting import sandbox_options
-    from amci.errors import NoWorkspace
+    from amci.kernel.clock import SystemClock
+    from amci.kernel.errors import NoWorkspace
     from amci.sandbox.options import SandboxOptions
     from amci.sandbox.service import Sandbox
 

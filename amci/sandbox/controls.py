@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.sandbox.errors import Refusal
 from amci.sandbox.faults import Faults, checked
 from amci.sandbox.messages import Request, Response

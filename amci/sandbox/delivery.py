@@ -10,7 +10,7 @@ from sqlite3 import Row
 from typing import Any
 from urllib.parse import quote
 
-from amci.files import write_bytes
+from amci.kernel.files import write_bytes
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import not_downloadable
 from amci.sandbox.executions import row_of

@@ -15,8 +15,8 @@ from amci.amcsql.findings import CompileError
 from amci.amcsql.patterns.regexes import CALLED
 from amci.amcsql.sources import Source, audience_sources, sources
 from amci.amcsql.texts import PART, SCHEMA, USER
-from amci.errors import StorageError
-from amci.names import literal, quoted
+from amci.kernel.errors import StorageError
+from amci.kernel.names import literal, quoted
 from amci.sandbox.data.world import World
 from amci.sandbox.errors import QueryFailed
 from amci.sandbox.options import SandboxOptions

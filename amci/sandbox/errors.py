@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amci.errors import AmciError
+from amci.kernel.errors import AmciError
 
 if TYPE_CHECKING:
     from amci.sandbox.options import SandboxInstance

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlite3 import Row
 from typing import Any
 
-from amci.clock import new_id
+from amci.kernel.clock import new_id
 from amci.sandbox.backend import Backend
 from amci.sandbox.definitions import definition_of
 from amci.sandbox.document import document

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.sandbox.messages import Request, Response
 
 Kind = Literal[

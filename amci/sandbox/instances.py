@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlite3 import Row
 from typing import Any
 
-from amci.clock import new_id
+from amci.kernel.clock import new_id
 from amci.sandbox.errors import bad
 from amci.sandbox.moments import from_micros, micros
 from amci.sandbox.options import SandboxInstance, SandboxOptions, bucket_of

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
-from amci.clock import new_id
+from amci.kernel.clock import new_id
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import UNAUTHORIZED, Refusal
 from amci.sandbox.messages import Request, Response

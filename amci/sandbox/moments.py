@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from amci.errors import AmciError
+from amci.kernel.errors import AmciError
 
 #: Later than all moments, as they are stored.
 NEVER = 2**62

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

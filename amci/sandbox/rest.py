@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.sandbox.service import Sandbox
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]

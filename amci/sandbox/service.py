@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from amci.clock import Clock, new_id
+from amci.kernel.clock import Clock, new_id
 from amci.sandbox import login
 from amci.sandbox.administration import account_of
 from amci.sandbox.advancing import Advancing

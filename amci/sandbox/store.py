@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from amci.errors import StorageError
-from amci.files import storage_errors
-from amci.state import named_queries
+from amci.kernel.errors import StorageError
+from amci.kernel.files import storage_errors
+from amci.kernel.state import named_queries
 
 #: Longer than a query may run: another process may be running one.
 _BUSY_SECONDS = 90.0

@@ -58,7 +58,7 @@ def next_(
     zone: Annotated[str, typer.Option(help="Time zone of --expression.")] = "UTC",
 ) -> None:
     """The next fires, over all schedules, of one, or of an expression you want to try."""
-    from amci.clock import SystemClock
+    from amci.kernel.clock import SystemClock
     from amci.scheduler import show
 
     if expression is not None:

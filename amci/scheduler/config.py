@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from amci.config import Duration, Strict
-from amci.dates import time_zone
-from amci.errors import UsageError
+from amci.kernel.config import Duration, Strict
+from amci.kernel.dates import time_zone
+from amci.kernel.errors import UsageError
 from amci.scheduler.expression import parse
 from amci.scheduler.model import CatchUp, Overlap
 from amci.scheduler.pasted import in_our_words

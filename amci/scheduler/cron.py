@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.scheduler.days import DayRule, Last, Nearest, Nth, OfMonth, OfWeek
 
 FIRST_YEAR, LAST_YEAR = 1970, 2199  # EventBridge's years

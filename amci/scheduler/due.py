@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from amci.dates import time_zone
+from amci.kernel.dates import time_zone
 from amci.scheduler.expression import Expression, parse
 from amci.scheduler.model import CatchUp, Decision, Schedule
 

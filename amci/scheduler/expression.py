@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.scheduler.cron import FIRST_YEAR, LAST_YEAR, Cron, eventbridge, unix
 from amci.scheduler.days import OfMonth, OfWeek
 from amci.scheduler.local import first_moment

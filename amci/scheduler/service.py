@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from amci.clock import Clock, timestamp
-from amci.errors import NotFound, UsageError
-from amci.run import NewRun
-from amci.runs import RunStore
+from amci.kernel.clock import Clock, timestamp
+from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.run import NewRun
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
 from amci.scheduler.due import Due, Timetable, due
 from amci.scheduler.model import Decision, Fire, Overlap, Schedule
 from amci.scheduler.store import ScheduleStore
-from amci.state import State
 
 #: How often all cursors are brought up to now. An edited schedule is looked at from its cursor on, so an old
 #: cursor would make fires of the past out of a new expression.

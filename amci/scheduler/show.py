@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from amci.clock import moment
-from amci.dates import time_zone
-from amci.errors import NotFound, UsageError
-from amci.run import Run
+from amci.kernel.clock import moment
+from amci.kernel.dates import time_zone
+from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.run import Run
 from amci.scheduler.due import Timetable
 from amci.scheduler.expression import parse
 from amci.scheduler.model import Schedule

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Self
 
-from amci.clock import Clock, moment, timestamp
+from amci.kernel.clock import Clock, moment, timestamp
+from amci.kernel.run import RunStatus
+from amci.kernel.state import State
 from amci.output import plain
-from amci.run import RunStatus
 from amci.scheduler.model import Decision, Fire, Schedule
-from amci.state import State
 
 # A schedule that comes back, or is enabled again, begins now: what it would have done meanwhile is not invented.
 # One whose definition changed keeps its cursor, so that nothing fires twice.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from amci.errors import Problem
+from amci.kernel.errors import Problem
 from amci.tenants.marketplaces import MARKETPLACES, nearest, shown
 from amci.tenants.model import Tenant
 

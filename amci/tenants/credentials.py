@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from amci.clock import Clock, moment, timestamp
-from amci.errors import AuthError, NotFound
-from amci.files import storage_errors, write_bytes
+from amci.kernel.clock import Clock, moment, timestamp
+from amci.kernel.errors import AuthError, NotFound
+from amci.kernel.files import storage_errors, write_bytes
+from amci.kernel.workspace import Workspace
 from amci.tenants import sealed
 from amci.tenants.keys import Key, Keys, KeySource
-from amci.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from amci.config import Strict, parsed
-from amci.errors import ConfigError, Problem
+from amci.kernel.config import Strict, parsed
+from amci.kernel.errors import ConfigError, Problem
 from amci.tenants.checks import doubts, faults
 from amci.tenants.model import Tenant
 

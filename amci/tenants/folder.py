@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from amci.errors import NotFound, StorageError, UsageError
-from amci.files import storage_errors
+from amci.kernel.errors import NotFound, StorageError, UsageError
+from amci.kernel.files import storage_errors
+from amci.kernel.workspace import Workspace
 from amci.tenants.model import Tenant
-from amci.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

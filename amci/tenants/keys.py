@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from amci.errors import AuthError, UsageError
-from amci.files import storage_errors, write_bytes
-from amci.workspace import Workspace
+from amci.kernel.errors import AuthError, UsageError
+from amci.kernel.files import storage_errors, write_bytes
+from amci.kernel.workspace import Workspace
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend

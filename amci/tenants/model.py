@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from amci.config import NotifySettings, Strict
+from amci.kernel.config import NotifySettings, Strict
 from amci.tenants import marketplaces
 
 Region = marketplaces.Region

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from amci.clock import Clock, new_id
-from amci.errors import AmciError, NotFound, RemoteError
-from amci.run import Done, Failed, NewRun, Outcome, Run, RunStatus, Skipped, Snooze
-from amci.runs import RunStore
+from amci.kernel.clock import Clock, new_id
+from amci.kernel.errors import AmciError, NotFound, RemoteError
+from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, RunStatus, Skipped, Snooze
+from amci.kernel.runs import RunStore
 from amci.tenants.access import AmcAccess
 from amci.tenants.model import Tenant
 from amci.tenants.steps import Inspection, Step, inspected

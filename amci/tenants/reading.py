@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from amci.config import read_text
-from amci.errors import ConfigError, Problem, UsageError
+from amci.kernel.config import read_text
+from amci.kernel.errors import ConfigError, Problem, UsageError
 from amci.tenants.documents import Given, tenants_from
 from amci.tenants.model import Tenant
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from amci.errors import AuthError, Refused, RemoteError
+from amci.kernel.errors import AuthError, Refused, RemoteError
 from amci.tenants.marketplaces import MARKETPLACES, shown
 from amci.tenants.model import Region, Tenant
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from amci.config import parsed, read_document
-from amci.errors import ConfigError, NotFound, Problem
-from amci.files import storage_errors, write_bytes
+from amci.kernel.config import parsed, read_document
+from amci.kernel.errors import ConfigError, NotFound, Problem
+from amci.kernel.files import storage_errors, write_bytes
 from amci.tenants.checks import clashes, faults, shared
 from amci.tenants.model import Tenant
 

@@ -15,7 +15,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from amci.errors import AuthError
+from amci.kernel.errors import AuthError
 
 VERSION = 1
 SALT_BYTES = 16

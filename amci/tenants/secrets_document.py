@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from amci.errors import ConfigError, Problem
+from amci.kernel.errors import ConfigError, Problem
 from amci.tenants.credentials import Credential
 
 _NEEDED = ("client_id", "client_secret")

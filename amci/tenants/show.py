@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from amci.run import Run
-from amci.runs import RunStore
+from amci.kernel.run import Run
+from amci.kernel.runs import RunStore
 from amci.tenants.model import Tenant
 from amci.tenants.provisioning import newest_run, status_of
 from amci.tenants.registry import Changes

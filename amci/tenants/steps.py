@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from amci.errors import AmciError, AuthError, Refused, RemoteError, Unavailable
+from amci.kernel.errors import AmciError, AuthError, Refused, RemoteError, Unavailable
 from amci.tenants.access import AccountLike, AmcAccess
 from amci.tenants.marketplaces import shown
 from amci.tenants.model import Tenant

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from amci.errors import AuthError, Refused, RemoteError, Throttled, Unavailable
+from amci.kernel.errors import AuthError, Refused, RemoteError, Throttled, Unavailable
 from amci.workflows import wire
 
 _SECONDS = re.compile(r"\s*(\d{1,9})(?:\.\d+)?\s*")

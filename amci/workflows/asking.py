@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from amci.errors import NotFound, UsageError
+from amci.kernel.errors import NotFound, UsageError
 from amci.tenants.model import Tenant
 from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from amci.errors import NotFound, UsageError
+from amci.kernel.errors import NotFound, UsageError
 from amci.workflows import datatypes, sql, windows
 from amci.workflows.asking import window_from
 from amci.workflows.audience_model import Audience, Reach

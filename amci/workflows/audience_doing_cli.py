@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from amci.context import Context
-from amci.errors import NotFound, UsageError
+from amci.kernel.errors import NotFound, UsageError
 from amci.workflows import audience_asking as asking
 from amci.workflows.asking import chosen
 from amci.workflows.audience_model import Audience, AudienceRequest, AudienceStatus, Reach
@@ -116,7 +116,7 @@ class Desk:
         return asking.meant(identifier, self.client.audiences())
 
     def _followed(self, found: Audience) -> Audience:
-        from amci.signals import stopping
+        from amci.kernel.signals import stopping
 
         with stopping() as stop, self._ctx.out.progress(f"audience '{found.name}'") as tell:
             found = self._looked(found, stop, tell)

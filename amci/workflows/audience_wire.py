@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from amci.clock import moment
-from amci.errors import Refused, UsageError
+from amci.kernel.clock import moment
+from amci.kernel.errors import Refused, UsageError
 from amci.workflows.answers import Answer
 from amci.workflows.audience_model import Audience, AudienceRequest, AudienceStatus
 from amci.workflows.wire import Document, error_text, required

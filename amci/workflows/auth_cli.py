@@ -37,7 +37,7 @@ def set_credentials(
     ] = None,
 ) -> None:
     """Enter credentials, or a secret for notices."""
-    from amci.errors import UsageError
+    from amci.kernel.errors import UsageError
 
     if secret is not None and auth_id is not None:
         raise UsageError("an AUTH_ID and --secret do not go together", hint="give one of them")
@@ -68,7 +68,7 @@ def login(
     region: Annotated[str, typer.Option(help="Whose consent page: NA, EU or FE.")] = "NA",
 ) -> None:
     """Let somebody who may see the AMC account give consent, and keep the tokens."""
-    from amci.clock import SystemClock
+    from amci.kernel.clock import SystemClock
     from amci.workflows.login import TOKEN_URLS, code_from, exchange_code
 
     name, store, where = auth_id or "default", _store(ctx), _region(region)
@@ -113,7 +113,7 @@ def list_credentials(ctx: Context) -> None:
 @command(auth_app, "rotate", epilog="Example: amci auth rotate")
 def rotate(ctx: Context) -> None:
     """Lock the credentials with a new key (AMCI_NEW_KEY, else a fresh one) and give up the old one."""
-    from amci.config import environment
+    from amci.kernel.config import environment
 
     new = environment().get("AMCI_NEW_KEY", "")
     store = _store(ctx)
@@ -140,8 +140,8 @@ def remove(
 
 
 def _store(ctx: Context) -> CredentialStore:
-    from amci.clock import SystemClock
-    from amci.config import environment
+    from amci.kernel.clock import SystemClock
+    from amci.kernel.config import environment
     from amci.tenants.credentials import CredentialStore
 
     return CredentialStore(ctx.workspace, environment(), SystemClock())
@@ -171,7 +171,7 @@ def _from_person() -> Any:
 
 
 def _needed(what: str, value: str) -> str:
-    from amci.errors import UsageError
+    from amci.kernel.errors import UsageError
 
     if not value:
         raise UsageError(f"the {what} is empty", hint="nothing was changed; run the command again")
@@ -180,8 +180,8 @@ def _needed(what: str, value: str) -> str:
 
 def _text(file: str) -> str:
     """The content of a file or of standard input, without the line break at its end."""
-    from amci.errors import NotFound, UsageError
-    from amci.files import storage_errors
+    from amci.kernel.errors import NotFound, UsageError
+    from amci.kernel.files import storage_errors
 
     try:
         with storage_errors(f"read {file}"):
@@ -202,7 +202,7 @@ def _asked(label: str) -> str:
 
 def _consent(ctx: Context, region: Region, client_id: str, redirect_uri: str) -> tuple[str, str | None]:
     """Show the consent page's address, read what came of it; returns that and the state it should name."""
-    from amci.clock import new_id
+    from amci.kernel.clock import new_id
     from amci.workflows.login import consent_url
 
     state = new_id()
@@ -216,7 +216,7 @@ def _consent(ctx: Context, region: Region, client_id: str, redirect_uri: str) ->
 def _region(text: str) -> Region:
     from typing import get_args
 
-    from amci.errors import UsageError
+    from amci.kernel.errors import UsageError
     from amci.tenants.model import Region
 
     regions: tuple[Region, ...] = get_args(Region)

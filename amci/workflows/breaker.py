@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from amci import log
-from amci.clock import Clock
-from amci.errors import StorageError
+from amci.kernel import log
+from amci.kernel.clock import Clock
+from amci.kernel.errors import StorageError
 from amci.workflows.circuit import Circuit, CircuitOpen, CircuitState, admitted, answered, failed
 
 _log = log.get("circuit")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from amci.errors import AmciError, ExecutionFailed, NotFound, Refused, RemoteError, StorageError
-from amci.run import Done, Failed, NewRun, Outcome, Run, Skipped, Snooze
-from amci.runs import RunStore
+from amci.kernel.errors import AmciError, ExecutionFailed, NotFound, Refused, RemoteError, StorageError
+from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, Skipped, Snooze
+from amci.kernel.runs import RunStore
 from amci.workflows import looking
 from amci.workflows.adopt import adopted
 from amci.workflows.client import AmcClient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
-from amci.errors import Problem, UsageError
+from amci.kernel.errors import Problem, UsageError
 from amci.tenants.model import Tenant
 from amci.workflows import sql, windows
 from amci.workflows.definition import Workflow

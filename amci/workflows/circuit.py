@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from amci.clock import moment, timestamp
-from amci.errors import Unavailable
-from amci.state import State
+from amci.kernel.clock import moment, timestamp
+from amci.kernel.errors import Unavailable
+from amci.kernel.state import State
 
 
 class CircuitState(StrEnum):

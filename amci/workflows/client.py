@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, BinaryIO, Literal
 
-from amci import log
-from amci.errors import Refused, Unavailable
+from amci.kernel import log
+from amci.kernel.errors import Refused, Unavailable
 from amci.tenants.model import Tenant
 from amci.workflows import wire
 from amci.workflows.client_administration import Administration

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.workflows import wire
 from amci.workflows.client_asking import Asking, made, segment
 from amci.workflows.model import Account, Advertiser, Instance

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from amci.errors import ConfigError, OutcomeUnknown, Problem, Refused, UsageError
+from amci.kernel.errors import ConfigError, OutcomeUnknown, Problem, Refused, UsageError
 from amci.tenants.model import Tenant
 from amci.workflows import wire
 from amci.workflows.answers import Answer

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from amci import log
-from amci.clock import timestamp
-from amci.errors import OutcomeUnknown, Refused, RemoteError
+from amci.kernel import log
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import OutcomeUnknown, Refused, RemoteError
 from amci.workflows import audience_wire as wire
 from amci.workflows.answers import Answer
 from amci.workflows.audience_model import Audience, AudienceRequest, AudienceStatus

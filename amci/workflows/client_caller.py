@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from amci.clock import Clock
-from amci.errors import OutcomeUnknown, RemoteError, Unavailable, UsageError
+from amci.kernel.clock import Clock
+from amci.kernel.errors import OutcomeUnknown, RemoteError, Unavailable, UsageError
 from amci.workflows.answers import Answer, NotNow, refusal
 from amci.workflows.breaker import Breaker, Turn
 from amci.workflows.limits import Limit

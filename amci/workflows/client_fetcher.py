@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import httpx
 
-from amci.clock import Clock
-from amci.errors import Refused, RemoteError, Unavailable
+from amci.kernel.clock import Clock
+from amci.kernel.errors import Refused, RemoteError, Unavailable
 from amci.workflows.answers import Answer, NotNow, refusal
 from amci.workflows.patience import Patience
 

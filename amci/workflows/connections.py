@@ -9,9 +9,9 @@ from datetime import timedelta
 import httpx
 
 import amci
-from amci import clock as clocks
-from amci.clock import Clock
-from amci.config import AmcSettings
+from amci.kernel import clock as clocks
+from amci.kernel.clock import Clock
+from amci.kernel.config import AmcSettings
 from amci.tenants.credentials import CredentialSource
 from amci.tenants.model import Region, Tenant
 from amci.workflows.breaker import Breaker

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, model_serializer
 
-from amci import dates
-from amci.config import Strict
-from amci.errors import UsageError
+from amci.kernel import dates
+from amci.kernel.config import Strict
+from amci.kernel.errors import UsageError
 
 
 class DataType(StrEnum):

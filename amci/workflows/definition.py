@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from amci.config import Strict
-from amci.errors import UsageError
+from amci.kernel.config import Strict
+from amci.kernel.errors import UsageError
 from amci.tenants.model import Tenant
 from amci.workflows import datatypes, spelling, sql
 from amci.workflows.datatypes import ParameterTypeField

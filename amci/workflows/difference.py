@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.workflows.sql import sql_hash
 
 #: Fields of AMC's workflow, in the order they are shown (amc-api 2.2).

@@ -144,7 +144,7 @@ def summary(
     ] = False,
 ) -> None:
     """How many executions stand how, in the words of the AWS solution."""
-    from amci.config import duration
+    from amci.kernel.config import duration
     from amci.workflows import exec_doing_cli as doing
     from amci.workflows.asking import chosen
 
@@ -166,7 +166,7 @@ def retry(
     dry_run: DryRun = False,
 ) -> None:
     """Run again what failed, but for what an equal request has brought since or is about to bring."""
-    from amci.config import duration
+    from amci.kernel.config import duration
     from amci.workflows import exec_doing_cli as doing
     from amci.workflows.exec_show import LISTED, execution_row
     from amci.workflows.fanout import resubmittable
@@ -284,7 +284,7 @@ def for_each(
     dry_run: DryRun = False,
 ) -> None:
     """Run a workflow once for each row of a query; what was asked for before is not asked for again."""
-    from amci.config import duration
+    from amci.kernel.config import duration
     from amci.workflows import exec_doing_cli as doing
     from amci.workflows.asking import chosen
     from amci.workflows.fanout import for_each as planned

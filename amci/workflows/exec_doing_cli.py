@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from amci import dates
-from amci.clock import moment, new_id
 from amci.context import Context
-from amci.errors import NotFound, UsageError
+from amci.kernel import dates
+from amci.kernel.clock import moment, new_id
+from amci.kernel.errors import NotFound, UsageError
 from amci.workflows.asking import Pasted, assignments, chosen, pasted, window_from
 from amci.workflows.cancel import cancel, cancel_run
 from amci.workflows.exec_show import COLUMNS, COUNTED, PLANNED, execution_row, planned_rows, run_row
@@ -23,8 +23,8 @@ from amci.workflows.resolving import resolved, sql_hash_of
 from amci.working import do_runs, leave
 
 if TYPE_CHECKING:
+    from amci.kernel.run import NewRun
     from amci.opened import Opened
-    from amci.run import NewRun
     from amci.tenants.model import Tenant
 
 _NO_CAP = 1_000_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from amci.run import NewRun, Run
+from amci.kernel.run import NewRun, Run
 from amci.workflows.executions import Tracked
 from amci.workflows.model import ExecutionRequest
 

@@ -9,9 +9,9 @@ from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 
-from amci.clock import moment
-from amci.errors import AmciError, NotFound, RemoteError, StorageError, UsageError
-from amci.run import Failed, Outcome, Run
+from amci.kernel.clock import moment
+from amci.kernel.errors import AmciError, NotFound, RemoteError, StorageError, UsageError
+from amci.kernel.run import Failed, Outcome, Run
 from amci.tenants.model import Tenant
 from amci.workflows.client import AmcClient
 from amci.workflows.definition import Workflow

@@ -12,10 +12,10 @@ from enum import Enum, auto
 from importlib import resources
 from typing import Any, Self
 
-from amci.clock import Clock, moment, timestamp
-from amci.errors import NotFound
-from amci.run import Run
-from amci.state import State, named_queries
+from amci.kernel.clock import Clock, moment, timestamp
+from amci.kernel.errors import NotFound
+from amci.kernel.run import Run
+from amci.kernel.state import State, named_queries
 from amci.workflows.likeness import content, fingerprint, window_text
 from amci.workflows.model import Execution, ExecutionRequest, ExecutionStatus, TimeWindow, WindowType
 

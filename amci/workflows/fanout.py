@@ -10,9 +10,9 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from amci.errors import UsageError
-from amci.run import NewRun, RunStatus
-from amci.runs import RunStore
+from amci.kernel.errors import UsageError
+from amci.kernel.run import NewRun, RunStatus
+from amci.kernel.runs import RunStore
 from amci.tenants.model import Tenant
 from amci.workflows.executions import ExecutionStore, Tracked
 from amci.workflows.lines import execute_run, request_document

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import Base64Bytes, Field
 
-from amci.config import Strict, parsed, read_document
-from amci.errors import ConfigError, NotFound, UsageError
+from amci.kernel.config import Strict, parsed, read_document
+from amci.kernel.errors import ConfigError, NotFound, UsageError
 from amci.workflows import scrub_rules
 from amci.workflows.scrub import Scrubber
 

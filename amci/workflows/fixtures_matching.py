@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from amci.errors import NotRecorded
+from amci.kernel.errors import NotRecorded
 from amci.workflows.fixtures import Exchange, Fixture, Request
 
 Matching = Literal["strict", "any_order"]

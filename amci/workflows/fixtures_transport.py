@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 
 from amci import __version__
-from amci.clock import Clock, timestamp
-from amci.errors import NotRecorded
-from amci.files import storage_errors, write_bytes
+from amci.kernel.clock import Clock, timestamp
+from amci.kernel.errors import NotRecorded
+from amci.kernel.files import storage_errors, write_bytes
 from amci.workflows import fixtures
 from amci.workflows.fixtures import LARGEST_DOWNLOAD, Family, Request
 from amci.workflows.fixtures_matching import Answers, Matching

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from amci.config import parsed, read_document
-from amci.errors import ConfigError, Problem
+from amci.kernel.config import parsed, read_document
+from amci.kernel.errors import ConfigError, Problem
 from amci.tenants.model import Tenant
 from amci.workflows import checking, spelling
 from amci.workflows.definition import Workflow

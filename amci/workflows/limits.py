@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-from amci.clock import Clock
+from amci.kernel.clock import Clock
 
 Pause = Callable[[timedelta], None]
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from amci.clock import timestamp
-from amci.run import NewRun
+from amci.kernel.clock import timestamp
+from amci.kernel.run import NewRun
 from amci.tenants.model import Tenant
 from amci.workflows.definition import Workflow, amc_definition
 from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 
-from amci.clock import Clock
-from amci.errors import AuthError, Throttled, Unavailable, UsageError
+from amci.kernel.clock import Clock
+from amci.kernel.errors import AuthError, Throttled, Unavailable, UsageError
 from amci.tenants.credentials import Credential, CredentialSource
 from amci.tenants.model import Region
 

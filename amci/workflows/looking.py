@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from amci.config import AmcSettings
-from amci.errors import Refused, RemoteError
+from amci.kernel.config import AmcSettings
+from amci.kernel.errors import Refused, RemoteError
 from amci.workflows.adopt import SKEW
 from amci.workflows.client import AmcClient
 from amci.workflows.executions import Tracked

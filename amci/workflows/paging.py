@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from amci.errors import Refused, Unavailable
+from amci.kernel.errors import Refused, Unavailable
 from amci.workflows import wire
 from amci.workflows.answers import Answer
 from amci.workflows.wire import Document

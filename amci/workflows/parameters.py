@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.tenants.model import Tenant
 from amci.workflows import datatypes, sql
 from amci.workflows.definition import Workflow, checked, unknown_parameter

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from amci import log
-from amci.errors import RemoteError, Throttled, Unavailable
+from amci.kernel import log
+from amci.kernel.errors import RemoteError, Throttled, Unavailable
 from amci.workflows.answers import NotNow
 from amci.workflows.circuit import CircuitOpen
 from amci.workflows.limits import Pause

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from amci.config import parsed
-from amci.errors import ConfigError
-from amci.files import write_bytes
+from amci.kernel.config import parsed
+from amci.kernel.errors import ConfigError
+from amci.kernel.files import write_bytes
 from amci.workflows import spelling
 from amci.workflows.definition import InputParameter, Workflow
 

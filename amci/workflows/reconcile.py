@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from amci.clock import timestamp
-from amci.errors import AmciError, NotFound, StorageError
-from amci.run import Done, Failed, NewRun, Outcome, Run
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import AmciError, NotFound, StorageError
+from amci.kernel.run import Done, Failed, NewRun, Outcome, Run
 from amci.tenants.model import Tenant
 from amci.workflows.client import AmcClient
 from amci.workflows.executions import Tracked

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from amci import dates
-from amci.errors import UsageError
+from amci.kernel import dates
+from amci.kernel.errors import UsageError
 from amci.tenants.model import Tenant
 from amci.workflows import parameters, sql, windows
 from amci.workflows.definition import Workflow

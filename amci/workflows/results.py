@@ -12,10 +12,10 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, BinaryIO, cast
 
-from amci.clock import timestamp
-from amci.errors import DataError, Refused, Unavailable
-from amci.files import fault_point, replacing, storage_errors, sweep, write_bytes
-from amci.layout import ResultName, sidecar_of
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import DataError, Refused, Unavailable
+from amci.kernel.files import fault_point, replacing, storage_errors, sweep, write_bytes
+from amci.kernel.layout import ResultName, sidecar_of
 from amci.tenants.model import Tenant
 from amci.workflows.client import AmcClient
 from amci.workflows.executions import Tracked

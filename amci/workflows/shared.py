@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from amci.clock import Clock
-from amci.config import AmcSettings
+from amci.kernel.clock import Clock
+from amci.kernel.config import AmcSettings
 from amci.tenants.model import Tenant
 from amci.workflows.client import AmcClient
 from amci.workflows.executions import ExecutionStore

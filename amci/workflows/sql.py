@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlglot import Token, Tokenizer

@@ -27,7 +27,7 @@ def refuse_bad(
     from amci.amcsql.tools.check_cli import finding_lines
     from amci.amcsql.tools.inputs_cli import Asked
     from amci.amcsql.tools.linting import lint
-    from amci.errors import QueryError
+    from amci.kernel.errors import QueryError
 
     amc = opened.project.settings.amc
     is_elsewhere = amc.mode in ("live", "record") or (amc.mode == "sandbox" and bool(amc.sandbox.url))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from amci.errors import UsageError
-from amci.run import Run, RunStatus
+from amci.kernel.errors import UsageError
+from amci.kernel.run import Run, RunStatus
 from amci.tenants.model import Tenant
 from amci.workflows import checking
 from amci.workflows.definition import Workflow, amc_definition

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from amci.errors import (
+from amci.kernel.errors import (
     AmciError,
     ExecutionFailed,
     OutcomeUnknown,
@@ -21,8 +21,8 @@ from amci.errors import (
     StorageError,
     Throttled,
 )
-from amci.files import fault_point
-from amci.run import Done, Failed, Outcome, Run, Skipped, Snooze
+from amci.kernel.files import fault_point
+from amci.kernel.run import Done, Failed, Outcome, Run, Skipped, Snooze
 from amci.tenants.model import Tenant
 from amci.workflows import looking, results
 from amci.workflows.adopt import adopted

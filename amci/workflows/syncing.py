@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from amci.errors import AmciError, NotFound, Refused, UsageError
-from amci.run import Done, Failed, Outcome, Run, Skipped
+from amci.kernel.errors import AmciError, NotFound, Refused, UsageError
+from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
 from amci.tenants.model import Tenant
 from amci.workflows import sql
 from amci.workflows.client import AmcClient

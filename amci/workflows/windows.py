@@ -10,8 +10,8 @@ from itertools import count
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from amci import dates
-from amci.errors import UsageError
+from amci.kernel import dates
+from amci.kernel.errors import UsageError
 from amci.workflows.model import TimeWindow, WindowType
 
 #: AMC's data are complete two days after the event; relative windows end there (amc-api 2.2).

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from amci.clock import moment
-from amci.errors import Refused, UsageError
+from amci.kernel.clock import moment
+from amci.kernel.errors import Refused, UsageError
 from amci.workflows.model import (
     Account,
     Advertiser,

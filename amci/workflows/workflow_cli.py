@@ -11,8 +11,8 @@ import typer
 from amci.context import Context, command
 
 if TYPE_CHECKING:
+    from amci.kernel.run import NewRun, Run
     from amci.opened import Opened
-    from amci.run import NewRun, Run
     from amci.tenants.model import Tenant
 
 Thing = TypeVar("Thing")
@@ -56,7 +56,7 @@ def show(
     remote: Annotated[bool, typer.Option("--remote", help="As the tenant's AMC has it now.")] = False,
 ) -> None:
     """A workflow: here, as AMC gets it, or as AMC has it."""
-    from amci.errors import UsageError
+    from amci.kernel.errors import UsageError
     from amci.workflows.definition import amc_definition
 
     if remote and not tenant:
@@ -122,7 +122,7 @@ def delete(
     wait: Wait = False,
 ) -> None:
     """Delete a workflow in AMC; the file in config/workflows/ stays."""
-    from amci.clock import timestamp
+    from amci.kernel.clock import timestamp
     from amci.workflows.lines import Action, workflow_run
 
     with ctx.opened() as opened:
@@ -168,8 +168,8 @@ def _bring(
     wait: bool,
 ) -> None:
     """Create or update a workflow for the tenants named, or all it is for; its SQL is checked before."""
-    from amci.clock import timestamp
-    from amci.errors import UsageError
+    from amci.kernel.clock import timestamp
+    from amci.kernel.errors import UsageError
     from amci.workflows.lines import Action, workflow_run
     from amci.workflows.sql_check_cli import refuse_bad
 
@@ -205,7 +205,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _remote(opened: Opened, workflow_id: str, tenant_id: str) -> dict[str, Any]:
-    from amci.errors import NotFound
+    from amci.kernel.errors import NotFound
 
     tenant: Tenant = _known(opened.project.tenants, tenant_id, "tenant")
     found = opened.connections.client(tenant).workflow(workflow_id)
@@ -216,7 +216,7 @@ def _remote(opened: Opened, workflow_id: str, tenant_id: str) -> dict[str, Any]:
 
 
 def _known(things: Mapping[str, Thing], name: str, what: str) -> Thing:
-    from amci.errors import NotFound
+    from amci.kernel.errors import NotFound
 
     if name not in things:
         near = difflib.get_close_matches(name, list(things), n=1)

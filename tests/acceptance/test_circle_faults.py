@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 from amci.cli import app
 from amci.engine import Engine
-from amci.run import Run
+from amci.kernel.run import Run
+from amci.kernel.testing import TurnableClock
 from amci.sandbox.data.world import World
 from amci.sandbox.faults import Fault
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.service import Sandbox
-from amci.testing import TurnableClock
 from amci.workflows.lines import EXECUTE, Action, execute_run, workflow_run
 from amci.workflows.model import ExecutionRequest
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from amci import demo, samples
-from amci.clock import SystemClock
 from amci.engine import open_engine
-from amci.errors import AmciError, UsageError
+from amci.kernel.clock import SystemClock
+from amci.kernel.errors import AmciError, UsageError
 from amci.output import Output
 from amci.scaffold import make
 

@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from amci.cli import app
-from amci.clock import SystemClock
+from amci.kernel.clock import SystemClock
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.rest import Server
 from amci.sandbox.service import Sandbox

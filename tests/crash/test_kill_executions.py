@@ -19,10 +19,10 @@ import pytest
 from typer.testing import CliRunner
 
 from amci.cli import app
-from amci.clock import timestamp
-from amci.files import on_fault_point
+from amci.kernel.clock import timestamp
+from amci.kernel.files import on_fault_point
+from amci.kernel.runs import MOST_EXPIRIES
 from amci.opened import Opened, open_workspace
-from amci.runs import MOST_EXPIRIES
 from amci.sandbox.data.world import World
 from amci.sandbox.options import SandboxOptions
 from amci.workflows.cancel import cancel

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amci.runs import MOST_EXPIRIES
+from amci.kernel.runs import MOST_EXPIRIES
 
 POISON = "adtech/d/t/05.csv"
 

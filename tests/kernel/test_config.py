@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from amci.config import Settings, duration, parsed, read_document, read_settings
-from amci.errors import ConfigError, UsageError
+from amci.kernel.config import Settings, duration, parsed, read_document, read_settings
+from amci.kernel.errors import ConfigError, UsageError
 
 
 def read(tmp_path: Path, text: str | bytes) -> dict[str, object]:

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from amci import dates
-from amci.errors import UsageError
+from amci.kernel import dates
+from amci.kernel.errors import UsageError
 
 NOW = datetime(2024, 3, 31, 14, 5, 6, 789, tzinfo=UTC)
 ZONE = ZoneInfo("UTC")

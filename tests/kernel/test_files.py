@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from amci.errors import StorageError
-from amci.files import on_fault_point, replacing, storage_errors, write_bytes
+from amci.kernel.errors import StorageError
+from amci.kernel.files import on_fault_point, replacing, storage_errors, write_bytes
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from amci.errors import Unroutable
-from amci.layout import ResultName, file_stem, hive_path
+from amci.kernel.errors import Unroutable
+from amci.kernel.layout import ResultName, file_stem, hive_path
 
 
 @pytest.mark.parametrize(

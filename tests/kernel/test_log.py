@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from amci import log
-from amci.errors import DataError, StorageError
+from amci.kernel import log
+from amci.kernel.errors import DataError, StorageError
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -34,7 +34,7 @@ class StillClock:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "logs" / "amci.log"
+    yield tmp_path / "logs" / "amci.kernel.log"
     log.configure(None, "INFO", to_stderr=False)
 
 
@@ -173,4 +173,4 @@ def test_an_unconfigured_log_is_silent(path: Path, capsys: pytest.CaptureFixture
 def test_a_log_that_cannot_be_opened_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
-        log.configure(tmp_path / "file" / "amci.log", "INFO", to_stderr=False)
+        log.configure(tmp_path / "file" / "amci.kernel.log", "INFO", to_stderr=False)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from amci.names import column_names, literal, quoted, sanitized, table_name
+from amci.kernel.names import column_names, literal, quoted, sanitized, table_name
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from amci.errors import ConfigError, StorageError
-from amci.notify import LONGEST_SUBJECT, Notice, Notifier, NotifyTarget, TargetKind
+from amci.kernel.errors import ConfigError, StorageError
+from amci.kernel.notify.notifier import LONGEST_SUBJECT, Notice, Notifier, NotifyTarget, TargetKind
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from amci import notify_mail
-from amci.errors import AmciError, AuthError, Refused, Unavailable
-from amci.notify import Notice, NotifyTarget, TargetKind
+from amci.kernel.errors import AmciError, AuthError, Refused, Unavailable
+from amci.kernel.notify import mail
+from amci.kernel.notify.notifier import Notice, NotifyTarget, TargetKind
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOTICE = Notice(
@@ -134,9 +134,7 @@ def target(port: int, *, scheme: str = "smtp", user: str = "", **values: Any) ->
 
 
 def send(to: NotifyTarget, *, password: str = "", tls: ssl.SSLContext | None = None) -> None:
-    notify_mail.send(
-        to, NOTICE, key="notify:1", password=password, at=AT, timeout=timedelta(seconds=10), tls=tls
-    )
+    mail.send(to, NOTICE, key="notify:1", password=password, at=AT, timeout=timedelta(seconds=10), tls=tls)
 
 
 def refusal(to: NotifyTarget, **how: Any) -> AmciError:
@@ -203,7 +201,7 @@ def test_towards_another_machine_a_password_goes_only_through_tls(serve: Serve, 
     ],
 )
 def test_only_loopback_is_this_machine(host: str, is_this: bool) -> None:
-    assert notify_mail._is_this_machine(host) is is_this
+    assert mail._is_this_machine(host) is is_this
 
 
 @pytest.mark.parametrize("password", ["planted.wrong", "planted.wröng"])

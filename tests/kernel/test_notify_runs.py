@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from amci import log
-from amci.config import NotifySettings
-from amci.errors import AmciError, AuthError, ConfigError, NotFound
-from amci.notify import NOTIFY, Notice, Notifier, NotifyTarget, TargetKind
-from amci.notify_handler import NotifyHandler
+from amci.kernel import log
+from amci.kernel.config import NotifySettings
+from amci.kernel.errors import AmciError, AuthError, ConfigError, NotFound
+from amci.kernel.notify.handler import NotifyHandler
+from amci.kernel.notify.notifier import NOTIFY, Notice, Notifier, NotifyTarget, TargetKind
+from amci.kernel.run import Done, Failed, NewRun, Outcome, RetryPolicy, Run, RunStatus
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.testing import FakeClock
+from amci.kernel.worker import Tally, Worker
+from amci.kernel.workspace import Workspace
 from amci.notify_words import notices_of
-from amci.run import Done, Failed, NewRun, Outcome, RetryPolicy, Run, RunStatus
-from amci.runs import RunStore
-from amci.state import State
-from amci.testing import FakeClock
-from amci.worker import Tally, Worker
-from amci.workspace import Workspace
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY, HOOK = "planted.signing.key", "/services/planted.path"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from amci.errors import DataError, ExecutionFailed
+from amci.kernel.errors import DataError, ExecutionFailed
+from amci.kernel.run import Run, RunStatus, reason_for
 from amci.notify_words import Said, body, execution_name, notice_of, notices_of, subject
-from amci.run import Run, RunStatus, reason_for
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXECUTION = "1a2b3c4d-5e6f-7081-92a3-b4c5d6e7f809"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from amci import runs as runs_module
-from amci.errors import (
+from amci.kernel import runs as runs_module
+from amci.kernel.errors import (
     AmciError,
     ConfigError,
     DataError,
@@ -22,7 +22,7 @@ from amci.errors import (
     Throttled,
     UsageError,
 )
-from amci.run import (
+from amci.kernel.run import (
     Done,
     Failed,
     Finished,
@@ -35,8 +35,8 @@ from amci.run import (
     Snooze,
     reason_for,
 )
-from amci.runs import RunStore
-from amci.state import State
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
 
 LEASE = timedelta(minutes=5)
 P, R, S, K, F, C = RunStatus

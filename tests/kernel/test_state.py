@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from amci.clock import SystemClock
-from amci.errors import StateError, StorageError, WorkspaceTooNew
-from amci.files import on_fault_point
-from amci.state import State, named_queries
+from amci.kernel.clock import SystemClock
+from amci.kernel.errors import StateError, StorageError, WorkspaceTooNew
+from amci.kernel.files import on_fault_point
+from amci.kernel.state import State, named_queries
 
 
 @pytest.fixture

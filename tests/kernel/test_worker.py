@@ -8,12 +8,12 @@ from typing import Any, Self
 
 import pytest
 
-from amci.clock import SystemClock
-from amci.errors import DataError, LeaseLost, StorageError
-from amci.run import Done, Failed, NewRun, Outcome, RetryPolicy, Run, RunStatus, Skipped, Snooze
-from amci.runs import RunStore
-from amci.state import State
-from amci.worker import Tally, Worker
+from amci.kernel.clock import SystemClock
+from amci.kernel.errors import DataError, LeaseLost, StorageError
+from amci.kernel.run import Done, Failed, NewRun, Outcome, RetryPolicy, Run, RunStatus, Skipped, Snooze
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.worker import Tally, Worker
 
 NOW = timedelta()
 SOON = timedelta(milliseconds=20)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from amci.errors import NoWorkspace, WorkspaceBusy
-from amci.workspace import MARKER, Workspace, find
+from amci.kernel.errors import NoWorkspace, WorkspaceBusy
+from amci.kernel.workspace import MARKER, Workspace, find
 
 
 def made(home: Path) -> Path:
@@ -54,7 +54,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     workspace = Workspace(made(tmp_path / "w"))
     holding = (
-        "import sys, signal\nfrom pathlib import Path\nfrom amci.workspace import Workspace\n"
+        "import sys, signal\nfrom pathlib import Path\nfrom amci.kernel.workspace import Workspace\n"
         f"with Workspace(Path({str(workspace.home)!r})).writing():\n"
         "    print('held', flush=True)\n    signal.pause()\n"
     )

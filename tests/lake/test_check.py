@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from amci.clock import SystemClock
 from amci.engine import open_engine
+from amci.kernel.clock import SystemClock
+from amci.kernel.workspace import Workspace
 from amci.lake import check
 from amci.lake.query import Session, session
-from amci.workspace import Workspace
 
 REACH = "blue-kettle/workflow=reach/schedule=daily/2026-{}-reach-ver1.csv"
 TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"

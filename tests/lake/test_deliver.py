@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from amci.errors import NotFound, UsageError
+from amci.kernel.errors import NotFound, UsageError
 from amci.lake.deliver import deliver
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from amci.clock import SystemClock
 from amci.engine import open_engine
-from amci.errors import NotFound, UsageError
+from amci.kernel.clock import SystemClock
+from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.testing import FakeClock
+from amci.kernel.workspace import Workspace
 from amci.lake import check, maintenance
 from amci.lake.maintenance import GRACE, Maintenance, Report
 from amci.lake.query import Session, session
-from amci.testing import FakeClock
-from amci.workspace import Workspace
 
 REACH = "blue-kettle/workflow=reach/schedule=daily/2026-{}-reach-ver1.csv"
 TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"

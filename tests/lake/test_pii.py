@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from amci.errors import ConfigError
+from amci.kernel.errors import ConfigError
 from amci.lake.pii import PiiHash, PiiRules, hashed, protect
 
 KEY = b"a long random text"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from amci.errors import QualityError
+from amci.kernel.errors import QualityError
 from amci.lake.quality import Finding, QualityRule, check, rules
 
 ORDERS = """

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from amci.errors import NotFound, QueryError, UsageError
+from amci.kernel.errors import NotFound, QueryError, UsageError
+from amci.kernel.workspace import Workspace
 from amci.lake.catalog import LAKE, Catalog, TableName
 from amci.lake.query import Session, session
-from amci.workspace import Workspace
 
 Open = Callable[..., AbstractContextManager[Session]]
 

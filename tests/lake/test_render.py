@@ -14,12 +14,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from amci.errors import QueryError, UsageError
+from amci.kernel.errors import QueryError, UsageError
+from amci.kernel.workspace import Workspace
 from amci.lake.catalog import Catalog
 from amci.lake.query import Session, session
 from amci.lake.render import render
 from amci.output import Output
-from amci.workspace import Workspace
 
 MIB = 1024 * 1024
 

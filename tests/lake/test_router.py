@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from amci.errors import Unroutable
+from amci.kernel.errors import Unroutable
 from amci.lake.dataset import Dataset
 from amci.lake.router import Router
 from amci.tenants.model import Tenant

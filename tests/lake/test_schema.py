@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import SchemaConflict
+from amci.kernel.errors import SchemaConflict
 from amci.lake.columns import Kind
 from amci.lake.schema import Plan, plan
 

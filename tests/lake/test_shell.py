@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from amci.kernel.workspace import Workspace
 from amci.lake.catalog import Catalog
 from amci.scaffold import make
-from amci.workspace import Workspace
 
 MIB = 1024 * 1024
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>()][0-9A-B]?)")

@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import pytest
 
-from amci.clock import SystemClock
 from amci.engine import open_engine
-from amci.errors import NotFound
+from amci.kernel.clock import SystemClock
+from amci.kernel.errors import NotFound
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace
 from amci.lake import show
 from amci.lake.objects import ObjectStore
 from amci.lake.query import Session, session
-from amci.state import State
-from amci.workspace import Workspace
 
 REACH = "blue-kettle/workflow=reach/schedule=daily/2026-10-{}-reach-ver1.csv"
 OTHER = "atlas_pets/workflow=reach/schedule=daily/2026-10-01-reach-ver1.csv"

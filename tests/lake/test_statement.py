@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from hypothesis import given, strategies as st
 
-from amci.errors import QueryError
+from amci.kernel.errors import QueryError
 from amci.lake.statement import Scope, UnknownTable, checked, is_complete, split
 
 SCOPE = Scope(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from watchdog.events import FileCreatedEvent
 
-from amci.clock import stopwatch
+from amci.kernel.clock import stopwatch
 from amci.lake.watch import Hints, _Handler as Handler, as_root, watching
 
 # watchdog says so of folders made while it adds them, and goes on.

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import assume, given, strategies as st
 
-from amci import dates
-from amci.errors import UsageError
+from amci.kernel import dates
+from amci.kernel.errors import UsageError
 from amci.workflows.windows import sliding, tumbling
 
 NAMES = ["TODAY", "FIRSTDAYOFOFFSETMONTH", "LASTDAYOFOFFSETMONTH", "FIFTEENTHDAYOFOFFSETMONTH"]

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from hypothesis import given, settings, strategies as st
 
-from amci.errors import MalformedFile
+from amci.kernel.errors import MalformedFile
 from amci.lake.formats import CsvOptions, FileFormat, JsonOptions, open_reading
 
 Rows = list[list[str | None]]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from hypothesis import given, strategies as st
 
-from amci.layout import ResultName, file_stem, hive_path
+from amci.kernel.layout import ResultName, file_stem, hive_path
 
 BASE = st.text(st.characters(exclude_characters=".", exclude_categories=["Cs", "Cc"]), min_size=1)
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis wants them naive

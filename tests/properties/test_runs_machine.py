@@ -10,10 +10,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from amci.errors import DataError, IllegalMove, StorageError
-from amci.run import Done, Failed, NewRun, Run, RunStatus, Skipped, Snooze
-from amci.runs import RunStore
-from amci.state import State
+from amci.kernel.errors import DataError, IllegalMove, StorageError
+from amci.kernel.run import Done, Failed, NewRun, Run, RunStatus, Skipped, Snooze
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
 
 LEASE = timedelta(minutes=5)
 POOLS = {"one": 1, "two": 2, "closed": 0}

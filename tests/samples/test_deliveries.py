@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from amci import samples
-from amci.errors import StorageError
+from amci.kernel.errors import StorageError
 from amci.samples import Sample
 
 FIRST = samples.first_delivery()

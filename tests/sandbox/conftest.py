@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from amci.kernel.testing import FakeClock
 from amci.sandbox.engine import Engine
 from amci.sandbox.options import DEFAULT_INSTANCE, SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
-from amci.testing import FakeClock
 
 HOST = "https://advertising-api.amazon.com"
 TRIVIAL = "SELECT a FROM (VALUES (1)) AS v(a)"

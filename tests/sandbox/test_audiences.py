@@ -8,11 +8,11 @@ import duckdb
 import pytest
 from sqlglot import exp, parse_one
 
+from amci.kernel.testing import FakeClock
 from amci.sandbox.errors import QueryFailed
 from amci.sandbox.faults import Fault
 from amci.sandbox.options import DEFAULT_INSTANCE, SandboxInstance
 from amci.sandbox.windows import Window
-from amci.testing import FakeClock
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 QUERY, LOOKALIKE = "/amc/audiences/query", "/amc/audiences/lookalike"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.sandbox.faults import Fault, Faults, fault_from
 
 EXECUTIONS = "*/workflowExecutions"

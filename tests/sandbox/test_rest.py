@@ -17,12 +17,12 @@ import pytest
 from typer.testing import CliRunner
 
 from amci.cli import app
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
+from amci.kernel.testing import FakeClock
 from amci.sandbox.faults import Fault
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.rest import Server
 from amci.sandbox.service import Sandbox
-from amci.testing import FakeClock
 
 FORM = {"grant_type": "refresh_token", "refresh_token": "r", "client_id": "c", "client_secret": "s"}
 REPORTING = "/amc/reporting/amcsandbox1"
@@ -149,7 +149,7 @@ def test_in_a_workspace_it_answers_for_the_instances_of_its_tenants(site: Any) -
 
 def test_opening_the_sandbox_does_not_import_duckdb(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from amci.clock import SystemClock;"
+        "import sys; from pathlib import Path; from amci.kernel.clock import SystemClock;"
         "from amci.sandbox.service import Sandbox; from amci.sandbox.rest import Server;"
         f"s = Sandbox(Path({str(tmp_path)!r}), SystemClock()); Server(s).__enter__().__exit__(None, None, None);"
         "s.close(); print({'duckdb', 'sqlglot', 'pyarrow'} & sys.modules.keys())"

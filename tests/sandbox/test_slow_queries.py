@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import StorageError
+from amci.kernel.errors import StorageError
 
 SQL = "SELECT SUM(impressions) AS impressions FROM dsp_impressions"
 ENDLESS = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amci.errors import StorageError
+from amci.kernel.errors import StorageError
 from amci.sandbox.store import Store
 
 NUMBERS = dict.fromkeys(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from amci.errors import NotFound, UsageError
+from amci.kernel.errors import NotFound, UsageError
 from amci.scheduler.cli import schedule_app
 
 NEW_YEAR = "2199-01-01T00:00:00.000000Z"

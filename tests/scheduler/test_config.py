@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from amci.config import parsed, read_document
-from amci.errors import ConfigError
+from amci.kernel.config import parsed, read_document
+from amci.kernel.errors import ConfigError
 from amci.scheduler.config import ScheduleFile
 from amci.scheduler.model import CatchUp, Overlap
 

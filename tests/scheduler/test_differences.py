@@ -13,7 +13,7 @@ from croniter import CroniterError, croniter
 from cronsim import CronSim, CronSimError
 from hypothesis import given, settings, strategies as st
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.scheduler.expression import parse
 
 PAGE = Path(__file__).parents[2] / "docs" / "decisions" / "0011-schedule-expressions.md"

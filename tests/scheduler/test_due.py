@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.scheduler.due import MOST, Due, Timetable, due
 from amci.scheduler.model import CatchUp, FireRun, Schedule
 

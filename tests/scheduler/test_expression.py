@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.scheduler.expression import Expression, parse
 
 ZONE = ZoneInfo("UTC")

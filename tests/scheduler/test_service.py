@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from amci.clock import timestamp
-from amci.errors import NotFound, UsageError
-from amci.files import on_fault_point
-from amci.run import Done, Run, RunStatus
-from amci.runs import RunStore
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.files import on_fault_point
+from amci.kernel.run import Done, Run, RunStatus
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.testing import FakeClock
 from amci.scheduler.model import CatchUp, Decision, Fire, FireRun, Overlap, Schedule
 from amci.scheduler.service import Scheduler
 from amci.scheduler.store import ScheduleStore
-from amci.state import State
-from amci.testing import FakeClock
 
 RUN = FireRun(
     kind="execute", payload={"schedule": "s"}, tenant_id="acme", pool="amc:x", batch_key="acme", priority=2

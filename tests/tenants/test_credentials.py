@@ -18,13 +18,13 @@ from keyring.backend import KeyringBackend
 from keyring.backends import fail
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
-from amci.errors import AmciError, AuthError, ConfigError, NotFound, UsageError
+from amci.kernel.errors import AmciError, AuthError, ConfigError, NotFound, UsageError
+from amci.kernel.testing import FakeClock
+from amci.kernel.workspace import Workspace
 from amci.output import Output
 from amci.tenants.credentials import Credential, CredentialStore, MemoryCredentials
 from amci.tenants.keys import KeySource
 from amci.tenants.secrets_document import credentials_from
-from amci.testing import FakeClock
-from amci.workspace import Workspace
 
 PLANTED = "planted-secret"
 CREDENTIAL = Credential(
@@ -443,9 +443,9 @@ UPDATES = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from amci.clock import SystemClock
+from amci.kernel.clock import SystemClock
 from amci.tenants.credentials import CredentialStore
-from amci.workspace import Workspace
+from amci.kernel.workspace import Workspace
 store = CredentialStore(Workspace(Path(sys.argv[1])), {"AMCI_KEY": sys.argv[2]}, SystemClock())
 for _ in range(50):
     store.update("default", lambda c: replace(c, refresh_token=c.refresh_token + sys.argv[3]))

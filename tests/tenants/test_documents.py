@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import ConfigError, UsageError
+from amci.kernel.errors import ConfigError, UsageError
 from amci.tenants.documents import tenants_from
 from amci.tenants.model import Tenant
 from amci.tenants.reading import assignments, given

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from amci.config import parsed
-from amci.errors import AuthError, NotFound, Refused, Throttled, Unavailable, Unroutable
-from amci.run import Run, RunStatus
-from amci.runs import RunStore
-from amci.state import State
+from amci.kernel.config import parsed
+from amci.kernel.errors import AuthError, NotFound, Refused, Throttled, Unavailable, Unroutable
+from amci.kernel.run import Run, RunStatus
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.testing import FakeClock
+from amci.kernel.worker import Worker
+from amci.kernel.workspace import Workspace
 from amci.tenants.folder import folder_of, prepare
 from amci.tenants.model import Tenant
 from amci.tenants.provisioning import ProvisionHandler, provision_run, put_in_line, status_of
 from amci.tenants.registry import Registry
-from amci.testing import FakeClock
-from amci.worker import Worker
-from amci.workspace import Workspace
 
 TERMS = "Terms and conditions must be accepted to continue"
 SAMPLE = "acme/workflow=sample/schedule=adhoc/2026-01-01-sample.csv"

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from amci.config import parsed, read_document
-from amci.errors import ConfigError, NotFound, StorageError, UsageError
-from amci.files import on_fault_point
+from amci.kernel.config import parsed, read_document
+from amci.kernel.errors import ConfigError, NotFound, StorageError, UsageError
+from amci.kernel.files import on_fault_point
+from amci.kernel.workspace import Workspace
 from amci.tenants.documents import tenants_from
 from amci.tenants.folder import contents, delete, folder_of, own_folder, prepare
 from amci.tenants.model import Tenant
 from amci.tenants.registry import Changes, Registry
-from amci.workspace import Workspace
 
 
 @pytest.fixture

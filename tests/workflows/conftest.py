@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from amci.config import AmcSettings
-from amci.run import RetryPolicy, Run
-from amci.runs import RunStore
+from amci.kernel.config import AmcSettings
+from amci.kernel.run import RetryPolicy, Run
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.testing import FakeClock
 from amci.sandbox.faults import Fault
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
-from amci.state import State
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
-from amci.testing import FakeClock
 from amci.workflows.cancel import CancelHandler
 from amci.workflows.client import AmcClient
 from amci.workflows.connections import Connections

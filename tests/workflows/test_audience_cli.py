@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from amci.clock import SystemClock
-from amci.errors import NotFound, Refused, UsageError
+from amci.kernel.clock import SystemClock
+from amci.kernel.errors import NotFound, Refused, UsageError
 from amci.sandbox.data.world import World
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.rest import Server

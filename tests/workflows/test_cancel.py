@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from amci.errors import IllegalMove, NotFound
-from amci.run import Failed, RunStatus, Snooze
+from amci.kernel.errors import IllegalMove, NotFound
+from amci.kernel.run import Failed, RunStatus, Snooze
 from amci.workflows.cancel import cancel, cancel_run
 from amci.workflows.model import ExecutionStatus
 

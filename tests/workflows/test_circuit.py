@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from amci.errors import StorageError
-from amci.state import State
-from amci.testing import FakeClock
+from amci.kernel.errors import StorageError
+from amci.kernel.state import State
+from amci.kernel.testing import FakeClock
 from amci.workflows.breaker import Breaker
 from amci.workflows.circuit import (
     Circuit,

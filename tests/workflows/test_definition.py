@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from amci.config import parsed
-from amci.errors import ConfigError, UsageError
+from amci.kernel.config import parsed
+from amci.kernel.errors import ConfigError, UsageError
 from amci.tenants.model import Tenant
 from amci.workflows import checking, sql
 from amci.workflows.definition import WindowSpec, Workflow, amc_definition

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from amci.errors import IllegalMove, UsageError
+from amci.kernel.errors import IllegalMove, UsageError
 from amci.workflows.exec_cli import exec_app
 from amci.workflows.workflow_cli import workflow_app
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from amci.files import on_fault_point
-from amci.run import RunStatus
+from amci.kernel.files import on_fault_point
+from amci.kernel.run import RunStatus
 from amci.workflows.definition import InputParameter, Workflow
 from amci.workflows.model import ExecutionStatus, TimeWindow, WindowType
 

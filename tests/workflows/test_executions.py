@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import NotFound
+from amci.kernel.errors import NotFound
 from amci.workflows.executions import Go
 from amci.workflows.likeness import content, fingerprint, is_like, recognisable
 from amci.workflows.looking import next_look, pause

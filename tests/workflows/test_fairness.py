@@ -5,9 +5,9 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-from amci.clock import SystemClock
-from amci.run import RunStatus
-from amci.worker import Worker
+from amci.kernel.clock import SystemClock
+from amci.kernel.run import RunStatus
+from amci.kernel.worker import Worker
 from amci.workflows.lines import execute_run
 from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
 

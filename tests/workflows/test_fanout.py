@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from amci.errors import NotFound, UsageError
-from amci.run import RunStatus
+from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.run import RunStatus
 from amci.tenants.model import Tenant
 from amci.workflows.asking import assignments, chosen, pasted, window_from
 from amci.workflows.fanout import backfill, for_each, lagged, resubmittable

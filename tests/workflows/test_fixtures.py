@@ -15,8 +15,8 @@ import pytest
 import yaml
 from hypothesis import given, strategies as st
 
-from amci.errors import ConfigError, NotFound, NotRecorded, UsageError
-from amci.testing import FakeClock
+from amci.kernel.errors import ConfigError, NotFound, NotRecorded, UsageError
+from amci.kernel.testing import FakeClock
 from amci.workflows import fixtures
 from amci.workflows.fixtures import LARGEST_DOWNLOAD, dumped, read, scenario_path, scenarios, verify
 from amci.workflows.fixtures_transport import RecordTransport, ReplayTransport

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from amci.errors import NotFound
+from amci.kernel.errors import NotFound
 from amci.workflows.fixtures_cli import fixtures_app
 
 FIXTURE = """\

@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from amci.config import AmcSettings
-from amci.errors import NotRecorded
+from amci.kernel.config import AmcSettings
+from amci.kernel.errors import NotRecorded
+from amci.kernel.testing import FakeClock
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
-from amci.testing import FakeClock
 from amci.workflows.client import AmcClient
 from amci.workflows.connections import Connections
 from amci.workflows.fixtures import verify

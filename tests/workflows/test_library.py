@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import Problem
+from amci.kernel.errors import Problem
 from amci.tenants.model import Tenant
 from amci.workflows import library, pulling
 from amci.workflows.definition import Workflow, amc_definition

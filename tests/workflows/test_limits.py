@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from amci.testing import FakeClock
+from amci.kernel.testing import FakeClock
 from amci.workflows.limits import Limit
 
 

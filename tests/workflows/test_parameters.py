@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from amci.config import parsed
-from amci.errors import UsageError
+from amci.kernel.config import parsed
+from amci.kernel.errors import UsageError
 from amci.tenants.model import Tenant
 from amci.workflows import parameters
 from amci.workflows.definition import Workflow

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from amci.run import RunStatus
+from amci.kernel.run import RunStatus
 from amci.workflows.lines import request_from
 from amci.workflows.model import ExecutionStatus
 from amci.workflows.reconcile import reconcile_run

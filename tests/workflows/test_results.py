@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amci.run import RunStatus
+from amci.kernel.run import RunStatus
 from amci.workflows import results
 
 LINK = "http://files.test/"

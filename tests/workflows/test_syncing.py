@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from amci.config import parsed
-from amci.run import NewRun, Run, RunStatus
+from amci.kernel.config import parsed
+from amci.kernel.run import NewRun, Run, RunStatus
+from amci.kernel.worker import Worker
 from amci.tenants.model import Tenant
-from amci.worker import Worker
 from amci.workflows.definition import Workflow, amc_definition
 from amci.workflows.difference import diff
 from amci.workflows.lines import Action, execute_run, request_document, request_from, workflow_run

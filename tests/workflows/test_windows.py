@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.workflows import windows
 from amci.workflows.model import TimeWindow, WindowType
 from amci.workflows.windows import nearest_hour, resolve, sliding, tumbling

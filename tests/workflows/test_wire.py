@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import Refused, UsageError
+from amci.kernel.errors import Refused, UsageError
 from amci.workflows import wire
 from amci.workflows.model import (
     Account,

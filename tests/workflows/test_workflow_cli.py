@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from amci.errors import NotFound, QueryError, UsageError
+from amci.kernel.errors import NotFound, QueryError, UsageError
 from amci.workflows.workflow_cli import workflow_app
 
 SQL = "SELECT campaign, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from amci.errors import AmciError
+from amci.kernel.errors import AmciError
 
 
 class InvalidPattern(AmciError):

@@ -13,7 +13,7 @@ from amci.amcsql.meaning.people import Class
 from amci.amcsql.privacy.crowds import Crowd, Trail
 from amci.amcsql.privacy.stats import Counted
 from amci.amcsql.trees import copied
-from amci.names import quoted
+from amci.kernel.names import quoted
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from amci.amcsql.privacy.partials import partial_result
 from amci.amcsql.privacy.stats import Counted
 from amci.amcsql.texts import Texts, values
 from amci.amcsql.trees import copied, inside
-from amci.names import quoted
+from amci.kernel.names import quoted
 
 _JOINED = "amci c"
 

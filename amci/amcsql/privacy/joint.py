@@ -13,7 +13,7 @@ from sqlglot import exp
 from amci.amcsql.privacy.crowds import Crowd, Trail
 from amci.amcsql.privacy.grouped import Grouped, Metric, count_columns
 from amci.amcsql.texts import Texts
-from amci.names import quoted
+from amci.kernel.names import quoted
 
 _BASE = "amci rows"
 

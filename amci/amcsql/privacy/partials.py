@@ -22,7 +22,7 @@ from amci.amcsql.privacy.joint import is_joint
 from amci.amcsql.privacy.stats import Counted
 from amci.amcsql.texts import Texts, values
 from amci.amcsql.trees import copied, inside
-from amci.names import quoted
+from amci.kernel.names import quoted
 
 _PERSON = '"amci person"'
 

@@ -34,7 +34,7 @@ from amci.amcsql.privacy.groups import Groups
 from amci.amcsql.privacy.stats import Counted
 from amci.amcsql.texts import USER, Sight, Texts, Written
 from amci.amcsql.trees import copied
-from amci.names import quoted
+from amci.kernel.names import quoted
 
 _NOBODY = "CAST(NULL AS BIGINT)"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from amci.names import literal, quoted
+from amci.kernel.names import literal, quoted
 
 #: Distinct users, effective users, equivalent users: the smallest number, and what it is the number of.
 STATS = (

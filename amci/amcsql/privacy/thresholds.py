@@ -13,7 +13,7 @@ from typing import Literal
 
 from amci.amcsql.meaning.bound import Block, Bound, Output, Query, Union
 from amci.amcsql.privacy.stats import STATS
-from amci.names import quoted
+from amci.kernel.names import quoted
 
 Behavior = Literal["REMOVE_ROWS", "REMOVE_VALUES"]
 

@@ -12,7 +12,7 @@ from amci.amcsql.functions.table import FUNCTIONS
 from amci.amcsql.meaning.levels import Level
 from amci.amcsql.sources import Column, Source, aliases, audience_sources, sources
 from amci.amcsql.tools.linting import access
-from amci.errors import NotFound
+from amci.kernel.errors import NotFound
 
 _UNITS = {
     "microcents": "microcents: divide by 100,000,000 for currency units",

@@ -13,7 +13,7 @@ from amci.amcsql.findings import CompileError
 from amci.amcsql.tools import linting_text as words
 from amci.amcsql.tools.inputs_cli import Asked
 from amci.amcsql.tools.linting import WINDOW, Lint, lint
-from amci.errors import NotFound
+from amci.kernel.errors import NotFound
 
 if TYPE_CHECKING:
     from amci.amcsql.grammar.parsing import Mode
@@ -93,8 +93,8 @@ def uploaded_by(ctx: Context, tenant: Tenant | None) -> Mapping[str, Source]:
     """The data sets that a tenant's instance has in the workspace's sandbox, by name."""
     if tenant is None or not tenant.instance_id or not (ctx.workspace.sandbox / "sandbox.db").exists():
         return {}
-    from amci.clock import SystemClock
     from amci.connecting import sandbox_options
+    from amci.kernel.clock import SystemClock
     from amci.sandbox.backend import Backend
     from amci.sandbox.instances import Instances
     from amci.sandbox.queries import Queries

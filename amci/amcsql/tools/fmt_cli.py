@@ -13,8 +13,8 @@ import typer
 from amci.amcsql.findings import CompileError
 from amci.amcsql.grammar.formatting import formatted
 from amci.amcsql.tools.inputs_cli import STDIN, sql_files, sql_text
-from amci.errors import ConfigError
-from amci.files import replacing
+from amci.kernel.errors import ConfigError
+from amci.kernel.files import replacing
 
 if TYPE_CHECKING:
     from amci.output import Output

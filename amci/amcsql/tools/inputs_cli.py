@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from amci.amcsql.tools.linting import reads_audience_tables
-from amci.errors import AmciError, ConfigError, NotFound, NoWorkspace, Problem, UsageError
+from amci.kernel.errors import AmciError, ConfigError, NotFound, NoWorkspace, Problem, UsageError
 
 if TYPE_CHECKING:
     from amci.context import Context

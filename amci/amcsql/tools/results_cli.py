@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from amci.amcsql.tools.differing import Difference, Version
 from amci.amcsql.tools.run_cli import Ran
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 from amci.output import aligned, plain, shown
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from amci.amcsql.tools.check_cli import finding_lines, tenant_named, uploaded_by
 from amci.amcsql.tools.inputs_cli import Asked
 from amci.amcsql.tools.linting import Lint, lint
 from amci.amcsql.tools.redaction import Report, report
-from amci.errors import NoWorkspace, QueryError, UsageError
+from amci.kernel.errors import NoWorkspace, QueryError, UsageError
 
 if TYPE_CHECKING:
     from amci.amcsql.compiling import Compiled
@@ -135,7 +135,7 @@ class Runner:
         return made
 
     def _window(self, asked: Asked) -> Window:
-        from amci.errors import AmciError
+        from amci.kernel.errors import AmciError
         from amci.sandbox.windows import resolve as in_utc
         from amci.workflows.asking import window_from
         from amci.workflows.windows import resolve
@@ -154,7 +154,7 @@ class Runner:
             raise UsageError(str(error), hint="write START..END, or MOST_RECENT_WEEK") from None
 
     def _values(self, asked: Asked, window: Window) -> dict[str, Any]:
-        from amci.dates import time_zone
+        from amci.kernel.dates import time_zone
         from amci.tenants.model import Tenant
         from amci.workflows.asking import assignments
         from amci.workflows.parameters import merged, resolved
@@ -176,7 +176,7 @@ class Runner:
 @contextmanager
 def runner(ctx: Context, request: Request) -> Iterator[Runner]:
     """Runs queries over the sandbox of the workspace, or over one of this user's where there is no workspace."""
-    from amci.clock import SystemClock
+    from amci.kernel.clock import SystemClock
     from amci.sandbox.engine import Engine
 
     last = _day(request.last)
@@ -203,8 +203,8 @@ def refusal(asked: Asked, found: Lint) -> QueryError:
 
 
 def _place(ctx: Context) -> tuple[Path, SandboxOptions]:
-    from amci.config import environment
     from amci.connecting import sandbox_options
+    from amci.kernel.config import environment
     from amci.sandbox.options import SandboxOptions
 
     try:

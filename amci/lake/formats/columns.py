@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from amci.errors import MalformedFile
+from amci.kernel.errors import MalformedFile
+from amci.kernel.names import column_names
 from amci.lake.formats.json_cursor import Number
 from amci.lake.formats.model import TextBatch
-from amci.names import column_names
 
 _ROWS = 20_000
 _CHARACTERS = 8 << 20

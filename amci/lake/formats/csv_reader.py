@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from amci.errors import MalformedFile
+from amci.kernel.errors import MalformedFile
+from amci.kernel.names import column_names
 from amci.lake.formats.escapes import unescaped
 from amci.lake.formats.faults import Shape, record_fault, text_fault
 from amci.lake.formats.source import ChunkFile, at_least
 from amci.lake.formats.text import BadText, checked, utf8
-from amci.names import column_names
 
 if TYPE_CHECKING:
     from amci.lake.formats.model import CsvOptions, Limits

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from amci.errors import MalformedFile
+from amci.kernel.errors import MalformedFile
 from amci.lake.formats.source import at_least
 
 if TYPE_CHECKING:

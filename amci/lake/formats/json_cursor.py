@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from amci.errors import MalformedFile
+from amci.kernel.errors import MalformedFile
 from amci.lake.formats.text import BadText
 
 _SPACE = re.compile(r"[ \t\n\r]*")

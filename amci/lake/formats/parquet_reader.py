@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from amci.errors import MalformedFile
+from amci.kernel.errors import MalformedFile
+from amci.kernel.names import column_names
 from amci.lake.formats.columns import compact
 from amci.lake.formats.json_cursor import Number
-from amci.names import column_names
 
 if TYPE_CHECKING:
     from amci.lake.formats.model import Limits

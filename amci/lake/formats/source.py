@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from amci.errors import MalformedFile, StorageError
+from amci.kernel.errors import MalformedFile, StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-from amci.errors import MalformedFile
+from amci.kernel.errors import MalformedFile
 from amci.lake.formats.source import at_least
 
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")

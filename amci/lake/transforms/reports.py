@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from amci.errors import Unroutable
+from amci.kernel.errors import Unroutable
+from amci.kernel.names import table_name
 from amci.lake.model import Placement, RawObject
-from amci.names import table_name
 
 _REPORT = re.compile(r"(?P<stem>.+?)(?:\.json)?(?:\.gz|\.zst)?", re.IGNORECASE)
 

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 from amci.amcsql.findings import CompileError
-from amci.errors import AmciError
+from amci.kernel.errors import AmciError
 from amci.sandbox.audiences.lookalike import members
 from amci.sandbox.audiences.request import LOOKALIKE
 from amci.sandbox.audiences.times import Coming, Upkeep, coming

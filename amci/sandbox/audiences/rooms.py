@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlite3 import Row
 from typing import Any
 
-from amci.clock import new_id
+from amci.kernel.clock import new_id
 from amci.sandbox.advertisers import of_instance
 from amci.sandbox.audiences import request as requests
 from amci.sandbox.audiences.document import document, media, version

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from amci.amcsql.sources import Source
-from amci.names import quoted
+from amci.kernel.names import quoted
 
 #: What is counted: of which event, and how much of it.
 _COUNTED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from amci.amcsql.sources import Column, Source
-from amci.names import quoted
+from amci.kernel.names import quoted
 
 #: Columns beside AMC's that tell whom a row belongs to.
 HIDDEN = ("amci user", "amci part")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
-from amci.state import named_queries
+from amci.kernel.state import named_queries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

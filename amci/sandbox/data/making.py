@@ -13,9 +13,9 @@ from pathlib import Path
 import duckdb
 
 from amci.amcsql.sources import sources
-from amci.errors import StorageError
-from amci.files import replacing, storage_errors
-from amci.names import literal, quoted
+from amci.kernel.errors import StorageError
+from amci.kernel.files import replacing, storage_errors
+from amci.kernel.names import literal, quoted
 from amci.sandbox.data.columns import stored, stored_type
 from amci.sandbox.data.families import Family, Made, script
 

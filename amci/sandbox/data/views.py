@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from amci.amcsql.sources import Source, audience_sources, sources
-from amci.names import literal, quoted
+from amci.kernel.names import literal, quoted
 from amci.sandbox.data.columns import HIDDEN, derived
 from amci.sandbox.data.families import Family
 

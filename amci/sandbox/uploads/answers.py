@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from amci.clock import new_id
+from amci.kernel.clock import new_id
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import Refusal, bad
 from amci.sandbox.messages import Request, Response

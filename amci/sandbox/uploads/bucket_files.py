@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from amci.errors import DataError
-from amci.files import storage_errors
+from amci.kernel.errors import DataError
+from amci.kernel.files import storage_errors
 
 _LONGEST_MANIFEST = 1_000_000  #: bytes
 _LINE = re.compile(r"s3://([^/]+)/(.+)")

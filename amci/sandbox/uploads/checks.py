@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from amci.names import literal, quoted
+from amci.kernel.names import literal, quoted
 from amci.sandbox.uploads.columns import Column, identifier, is_from_amazon, name_problems
 from amci.sandbox.uploads.formats import RECORD, Opened, mistake
 from amci.sandbox.uploads.identities import CLEAR, hashed_sql, is_digest_sql

@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
-from amci.files import storage_errors
-from amci.names import literal, quoted
+from amci.kernel.files import storage_errors
+from amci.kernel.names import literal, quoted
 from amci.sandbox.uploads.bucket_files import BucketFile, UploadFailed
 
 #: DuckDB's words for what is wrong with a CSV file; its whole text would show what is in the file.

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from amci.names import literal
+from amci.kernel.names import literal
 
 #: How each kind of personal data of person n is written once it is standardised, before it is hashed.
 CLEAR = {

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from amci.errors import StorageError
-from amci.names import literal, quoted
+from amci.kernel.errors import StorageError
+from amci.kernel.names import literal, quoted
 from amci.sandbox.uploads.resolving import Resolver
 from amci.sandbox.uploads.session import session
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import duckdb
 
-from amci.files import storage_errors
-from amci.names import literal
+from amci.kernel.files import storage_errors
+from amci.kernel.names import literal
 from amci.sandbox.uploads.bucket_files import BucketFile, Found, UploadFailed, found
 from amci.sandbox.uploads.checks import Values
 from amci.sandbox.uploads.columns import Column, flagged, identifier

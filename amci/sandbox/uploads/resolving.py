@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import duckdb
 
-from amci.names import quoted
+from amci.kernel.names import quoted
 from amci.sandbox.uploads.identities import MATCHING, PARTS, identity_sql, key_sql
 
 _OF_ALL = 10_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from amci.names import literal
+from amci.kernel.names import literal
 
 
 @contextmanager

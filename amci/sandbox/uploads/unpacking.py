@@ -13,7 +13,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from amci.files import storage_errors
+from amci.kernel.files import storage_errors
 from amci.sandbox.uploads.bucket_files import BucketFile, UploadFailed
 
 _PIECE = 1 << 20

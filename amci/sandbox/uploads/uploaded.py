@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlite3 import Row
 
 from amci.amcsql.sources import Column as SourceColumn, Source
-from amci.names import literal, quoted
+from amci.kernel.names import literal, quoted
 from amci.sandbox.backend import Backend
 from amci.sandbox.uploads.columns import Column, flagged, identifier
 from amci.sandbox.uploads.datasets import columns_of, is_fact

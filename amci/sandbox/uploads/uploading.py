@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from sqlite3 import Row
 
-from amci.errors import StorageError
+from amci.kernel.errors import StorageError
 from amci.sandbox.backend import Backend
 from amci.sandbox.uploads.answers import uuid
 from amci.sandbox.uploads.bucket_files import UploadFailed

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Row
 
-from amci.files import fault_point, fsync, storage_errors
+from amci.kernel.files import fault_point, fsync, storage_errors
 
 _UNFINISHED = ".part"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import duckdb
 
-from amci.files import replacing
-from amci.names import literal
+from amci.kernel.files import replacing
+from amci.kernel.names import literal
 from amci.sandbox.data.families import script
 from amci.sandbox.data.making import Making
 from amci.sandbox.data.world import VERSION

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from amci.errors import MalformedFile, StorageError
+from amci.kernel.errors import MalformedFile, StorageError
 from amci.lake.formats import CsvOptions, FileFormat, Limits, open_reading
 from amci.lake.formats.csv_reader import csv_batches
 from amci.lake.formats.source import Source

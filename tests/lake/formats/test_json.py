@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import MalformedFile
+from amci.kernel.errors import MalformedFile
 from amci.lake.formats import FileFormat, JsonOptions, Limits, open_reading
 
 CHUNKS = [1, 3, 1 << 20]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from amci.errors import MalformedFile
+from amci.kernel.errors import MalformedFile
 from amci.lake.formats import FileFormat, Limits, open_reading
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=dt.UTC)

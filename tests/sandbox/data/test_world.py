@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from amci.amcsql.sources import sources
-from amci.errors import StorageError
+from amci.kernel.errors import StorageError
 from amci.sandbox.data import making
 from amci.sandbox.data.world import World
 

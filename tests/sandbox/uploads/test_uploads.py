@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amci.files import on_fault_point
+from amci.kernel.files import on_fault_point
 from amci.sandbox.options import DEFAULT_INSTANCE
 from amci.sandbox.uploads.uploaded import uploaded_sources
 from amci.sandbox.uploads.versions import alone

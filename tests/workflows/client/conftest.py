@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from amci.config import AmcSettings
+from amci.kernel.config import AmcSettings
+from amci.kernel.testing import FakeClock
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
-from amci.testing import FakeClock
 from amci.workflows.client import AmcClient
 from amci.workflows.connections import Connections
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import ConfigError, OutcomeUnknown, Refused, Unavailable, UsageError
+from amci.kernel.errors import ConfigError, OutcomeUnknown, Refused, Unavailable, UsageError
 from amci.tenants.model import Tenant
 from amci.workflows.client import AmcClient
 from amci.workflows.model import ExecutionRequest, ExecutionStatus, TimeWindow, WindowType

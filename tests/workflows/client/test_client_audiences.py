@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from amci.errors import ConfigError, OutcomeUnknown, Refused, Throttled, Unavailable, UsageError
+from amci.kernel.errors import ConfigError, OutcomeUnknown, Refused, Throttled, Unavailable, UsageError
+from amci.kernel.testing import FakeClock
 from amci.sandbox.faults import Fault
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.model import Tenant
-from amci.testing import FakeClock
 from amci.workflows.audience_model import AudienceRequest, AudienceStatus, Reach
 from amci.workflows.client import AmcClient
 from amci.workflows.transport import InProcess

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from amci.config import AmcSettings
-from amci.errors import (
+from amci.kernel.config import AmcSettings
+from amci.kernel.errors import (
     AmciError,
     AuthError,
     OutcomeUnknown,
@@ -20,9 +20,9 @@ from amci.errors import (
     Throttled,
     Unavailable,
 )
+from amci.kernel.testing import FakeClock
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
-from amci.testing import FakeClock
 from amci.workflows.answers import retry_after
 from amci.workflows.circuit import Circuit, CircuitOpen, CircuitState
 from amci.workflows.client import AmcClient

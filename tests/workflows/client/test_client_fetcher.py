@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from amci.errors import AmciError, Refused, Throttled, Unavailable
+from amci.kernel.errors import AmciError, Refused, Throttled, Unavailable
 from amci.workflows.client import AmcClient
 
 CSV = b"campaign,reach\nSpring,10\n" * 1000

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from amci.errors import Refused
+from amci.kernel.errors import Refused
+from amci.kernel.testing import FakeClock
 from amci.sandbox.faults import Fault
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.model import Tenant
-from amci.testing import FakeClock
 from amci.workflows.client import AmcClient
 from amci.workflows.model import Advertiser, ExecutionRequest, ExecutionStatus
 from amci.workflows.transport import InProcess

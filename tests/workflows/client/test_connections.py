@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from amci.config import AmcSettings
-from amci.errors import AuthError, Unavailable
-from amci.state import State
+from amci.kernel.config import AmcSettings
+from amci.kernel.errors import AuthError, Unavailable
+from amci.kernel.state import State
+from amci.kernel.testing import FakeClock
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
-from amci.testing import FakeClock
 from amci.workflows.circuit import CircuitOpen, CircuitState, read_circuits, write_circuit
 from amci.workflows.connections import Connections
 from amci.workflows.transport import InProcess

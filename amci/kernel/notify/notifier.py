@@ -12,14 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self, TextIO
 
-from amci import log
-from amci.clock import moment, timestamp
-from amci.config import NotifySettings
-from amci.errors import AmciError, NotFound, StorageError
-from amci.files import storage_errors
-from amci.notify_targets import NotifyTarget, TargetKind
-from amci.run import NewRun
-from amci.workspace import Workspace
+from amci.kernel import log
+from amci.kernel.clock import moment, timestamp
+from amci.kernel.config import NotifySettings
+from amci.kernel.errors import AmciError, NotFound, StorageError
+from amci.kernel.files import storage_errors
+from amci.kernel.notify.targets import NotifyTarget, TargetKind
+from amci.kernel.run import NewRun
+from amci.kernel.workspace import Workspace
 
 __all__ = ["LONGEST_SUBJECT", "NOTIFY", "Failure", "Notice", "Notifier", "NotifyTarget", "TargetKind"]
 

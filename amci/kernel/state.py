@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
-from amci.clock import Clock, timestamp
-from amci.errors import AmciError, StateError, StorageError, WorkspaceTooNew
-from amci.files import fault_point
+from amci.kernel.clock import Clock, timestamp
+from amci.kernel.errors import AmciError, StateError, StorageError, WorkspaceTooNew
+from amci.kernel.files import fault_point
 
 Params = Sequence[Any] | Mapping[str, Any]
 
@@ -183,7 +183,7 @@ def _connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
 
 def _migrations() -> dict[int, tuple[str, str]]:
     """The files `NNNN_name.sql` that come with amci, in order: number → (name, script)."""
-    folder = resources.files("amci") / "migrations"
+    folder = resources.files("amci.kernel") / "migrations"
     files = sorted(
         (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
     )

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from amci.clock import pause
-from amci.errors import NoWorkspace, WorkspaceBusy
-from amci.files import storage_errors
+from amci.kernel.clock import pause
+from amci.kernel.errors import NoWorkspace, WorkspaceBusy
+from amci.kernel.files import storage_errors
 
 #: The file that makes a directory a workspace.
 MARKER = "amci.yaml"

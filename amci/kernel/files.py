@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from amci.errors import StorageError
+from amci.kernel.errors import StorageError
 
 _on_fault: Callable[[str], None] | None = None
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 
-from amci.clock import Clock, moment, timestamp
-from amci.errors import IllegalMove, NotFound, UsageError
-from amci.run import (
+from amci.kernel.clock import Clock, moment, timestamp
+from amci.kernel.errors import IllegalMove, NotFound, UsageError
+from amci.kernel.run import (
     Done,
     Event,
     Failed,
@@ -28,12 +28,12 @@ from amci.run import (
     Snooze,
     reason_for,
 )
-from amci.state import State, named_queries
+from amci.kernel.state import State, named_queries
 
 #: A run whose lease expired this often is FAILED: it may be what kills the process.
 MOST_EXPIRIES = 5
 
-_SQL = named_queries((resources.files("amci") / "queries.sql").read_text(encoding="utf-8"))
+_SQL = named_queries((resources.files("amci.kernel") / "queries.sql").read_text(encoding="utf-8"))
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _CHUNK = 10_000
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from amci.errors import Problem
+from amci.kernel.errors import Problem
 
 GROUP = "amci.transforms"
 

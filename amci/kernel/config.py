@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from amci.errors import ConfigError, Problem, UsageError
+from amci.kernel.errors import ConfigError, Problem, UsageError
 
 Model = TypeVar("Model", bound=BaseModel)
 

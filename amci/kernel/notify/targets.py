@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from amci.config import NotifySettings
-from amci.errors import ConfigError, Problem
+from amci.kernel.config import NotifySettings
+from amci.kernel.errors import ConfigError, Problem
 
 
 class TargetKind(StrEnum):

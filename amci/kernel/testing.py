@@ -8,8 +8,8 @@ import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from amci.clock import SystemClock
-from amci.files import on_fault_point
+from amci.kernel.clock import SystemClock
+from amci.kernel.files import on_fault_point
 
 
 class FakeClock:

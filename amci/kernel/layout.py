@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from amci.errors import Unroutable
+from amci.kernel.errors import Unroutable
 
 _RESULT = re.compile(
     r"(?P<stamp>\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}\.\d{3}Z)?)-(?P<base>[^.]+)\.(?P<ending>csv(?:\.gz|\.zst)?)",

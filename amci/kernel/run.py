@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from amci.clock import moment
-from amci.errors import AmciError
+from amci.kernel.clock import moment
+from amci.kernel.errors import AmciError
 
 
 class RunStatus(StrEnum):

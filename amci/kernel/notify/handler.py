@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from amci import notify_mail, notify_webhook
-from amci.clock import Clock
-from amci.errors import AmciError, StorageError
-from amci.notify import NOTIFY, Notice, Notifier, TargetKind
-from amci.run import Done, Failed, Outcome, Run
+from amci.kernel.clock import Clock
+from amci.kernel.errors import AmciError, StorageError
+from amci.kernel.notify import mail, webhook
+from amci.kernel.notify.notifier import NOTIFY, Notice, Notifier, TargetKind
+from amci.kernel.run import Done, Failed, Outcome, Run
 
 __all__ = ["NOTIFY", "NotifyHandler"]
 
@@ -48,8 +48,6 @@ class NotifyHandler:
         key, at = run.idempotency_key, self.clock.now()
         secret = self.secrets(target.secret) if target.secret else ""
         if target.kind is TargetKind.WEBHOOK:
-            notify_webhook.post(target, notice, key=key, secret=secret, at=at, timeout=self.timeout)
+            webhook.post(target, notice, key=key, secret=secret, at=at, timeout=self.timeout)
         else:
-            notify_mail.send(
-                target, notice, key=key, password=secret, at=at, timeout=self.timeout, tls=self.tls
-            )
+            mail.send(target, notice, key=key, password=secret, at=at, timeout=self.timeout, tls=self.tls)

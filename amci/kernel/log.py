@@ -15,9 +15,9 @@ from typing import Any, Protocol, cast
 
 import structlog
 
-from amci.clock import Clock, SystemClock, timestamp
-from amci.errors import AmciError
-from amci.files import storage_errors
+from amci.kernel.clock import Clock, SystemClock, timestamp
+from amci.kernel.errors import AmciError
+from amci.kernel.files import storage_errors
 
 _ROOT = "amci"
 _MOST_BYTES = 10_000_000

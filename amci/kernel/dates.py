@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from amci.errors import UsageError
+from amci.kernel.errors import UsageError
 
 Form = Literal["datetime", "date"]
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from amci import log
-from amci.clock import Clock
-from amci.errors import LeaseLost, StateError, StorageError
-from amci.run import Failed, Outcome, Run, RunStatus, Snooze
-from amci.runs import RunStore
+from amci.kernel import log
+from amci.kernel.clock import Clock
+from amci.kernel.errors import LeaseLost, StateError, StorageError
+from amci.kernel.run import Failed, Outcome, Run, RunStatus, Snooze
+from amci.kernel.runs import RunStore
 
 #: How soon a stop that was asked for from a signal handler is noticed; such a handler may take no lock.
 _LOOK_UP = timedelta(milliseconds=250)

@@ -1,0 +1,1 @@
+"""Tells people and programs what became of a run: by webhook, by mail, in a file."""
