@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from amci.cli.output import Output
 from amci.kernel.errors import AmciError
-from amci.output import Output
 
 _BUG, _INTERRUPTED = 70, 130
 
@@ -15,7 +15,7 @@ def main() -> NoReturn:
     """Run the `amci` command; the exit codes are those of `amci.kernel.errors`."""
     out = Output(as_json="--json" in sys.argv)
     try:
-        from amci.cli import app
+        from amci.cli.app import app
 
         sys.exit(app(standalone_mode=True) or 0)
     except AmciError as error:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from amci.engine import open_engine
+from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
 from amci.kernel.run import NewRun
 from amci.kernel.workspace import Workspace

@@ -88,10 +88,10 @@ def client_of(plan: Mapping[str, Any]) -> Iterator[PlainClient]:
     if plan["url"]:
         yield PlainClient(plan["url"])
         return
-    from amci.connecting import sandbox_options
+    from amci.app.amc_connection import sandbox_options
+    from amci.app.project import load
     from amci.kernel.clock import SystemClock
     from amci.kernel.workspace import Workspace
-    from amci.project import load
     from amci.sandbox.service import Sandbox
     from amci.workflows.transport import InProcess
 

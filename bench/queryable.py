@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from amci.engine import Engine, open_engine
+from amci.app.engine import Engine, open_engine
 from amci.kernel.clock import SystemClock
 from amci.kernel.run import NewRun, Run, RunStatus
 from amci.kernel.runs import RunStore

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from amci.cli import app
+from amci.cli.app import app
 from amci.kernel import errors
 from amci.kernel.config import AmcSettings, NotifySettings, RootSettings, SandboxSettings, Settings, Size
 from amci.kernel.workspace import Workspace

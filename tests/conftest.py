@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from amci.engine import Drained, Engine, open_engine
+from amci.app.engine import Drained, Engine, open_engine
 from amci.kernel.run import Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from amci.engine import Engine
+from amci.app.engine import Engine
+from amci.app.plan import Change, differences, runs_for, settle
+from amci.app.session import open_session
 from amci.kernel.run import NewRun, RunStatus
 from amci.kernel.runs import RunStore
 from amci.lake import check
 from amci.lake.query import session
-from amci.opened import open_workspace
-from amci.plan import Change, differences, runs_for, settle
 from amci.tenants.provisioning import provision_run
 from amci.workflows.lines import execute_run
 from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
@@ -149,7 +149,7 @@ def test_a_plan_says_whom_it_could_not_ask_and_goes_on_with_the_others(amc: Any)
     amc.settings(
         SANDBOX.replace("mode: sandbox", "mode: sandbox, attempts: 1, sandbox: {url: 'http://127.0.0.1:9'}")
     )
-    with open_workspace(amc.workspace, amc.clock, {}) as opened:
+    with open_session(amc.workspace, amc.clock, {}) as opened:
         found = differences(opened)
     assert {(d.change, d.name) for d in found} == {(Change.UNKNOWN, "acme"), (Change.UNKNOWN, "zoo")}
     assert all(d.says for d in found)
@@ -228,7 +228,7 @@ def test_up_ends_when_the_configuration_is_another_one_and_not_when_it_is_broken
 def test_a_run_put_in_line_by_another_process_is_noticed(amc: Any) -> None:
     with amc.engine() as engine:
         apply(engine)
-        with up(engine), open_workspace(amc.workspace, amc.clock, {}) as beside:
+        with up(engine), open_session(amc.workspace, amc.clock, {}) as beside:
             request = ExecutionRequest(workflow_id="reach")
             new = execute_run(beside.project.tenants["acme"], request, key="beside", at=amc.clock.now())
             beside.runs.create([new])
@@ -289,7 +289,7 @@ def test_a_tenant_can_be_purged_from_the_lake(amc: Any) -> None:
         engine.drain(threading.Event())
         apply(engine)
         ask(engine)
-    with open_workspace(amc.workspace, amc.clock, {}) as opened:
+    with open_session(amc.workspace, amc.clock, {}) as opened:
         would = opened.purge_tenant("acme", dry_run=True)
         assert would["objects"] == would["tables"] == 1
         assert amc.query(f"SELECT count(*) FROM {TABLE}")[0][0] == would["rows"] > 0

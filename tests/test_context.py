@@ -8,9 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from amci.context import Context, command
+from amci.app.init import create_workspace
+from amci.cli.context import Context, command
 from amci.kernel.errors import NotFound, NoWorkspace
-from amci.scaffold import make
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def app() -> typer.Typer:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("AMCI_HOME", raising=False)
     monkeypatch.chdir(tmp_path)
-    return make(tmp_path / "w").home
+    return create_workspace(tmp_path / "w").home
 
 
 def said(app: typer.Typer, *arguments: str) -> str:
@@ -55,7 +55,7 @@ def test_a_command_keeps_its_own_parameters_and_help(app: typer.Typer) -> None:
 def test_the_workspace_is_the_one_named_else_the_environments_else_the_one_around(
     app: typer.Typer, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = make(tmp_path / "other").home
+    other = create_workspace(tmp_path / "other").home
     monkeypatch.chdir(home / "raw")
     assert said(app, "where") == f"home: {home}\n"
     monkeypatch.setenv("AMCI_HOME", str(other))

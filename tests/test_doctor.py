@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from amci.doctor import Finding, _watches, examine
-from amci.engine import open_engine
+from amci.app.doctor import Finding, _watches, examine
+from amci.app.engine import open_engine
 from amci.kernel.clock import Clock, SystemClock
 from amci.kernel.state import State
 from amci.kernel.workspace import Workspace

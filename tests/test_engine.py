@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from amci.engine import Engine
+from amci.app.engine import Engine
 from amci.kernel.clock import stopwatch
 from amci.kernel.errors import IllegalMove, NotFound, WorkspaceBusy
 from amci.kernel.run import RunStatus

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from amci.cli.output import Output
 from amci.kernel.errors import AmciError, ConfigError, NotFound, Problem
-from amci.output import Output
 
 
 class Printed:

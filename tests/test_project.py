@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from amci.app.project import load
 from amci.kernel.errors import ConfigError
-from amci.project import load
 
 
 def problems(site: Any) -> str:

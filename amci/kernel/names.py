@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 import unicodedata
@@ -68,3 +69,9 @@ def quoted(*parts: str) -> str:
 def literal(text: str) -> str:
     """A SQL string literal; for the few places where DuckDB takes no parameter."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was probably meant to be; None where nothing is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return near[0] if near else None

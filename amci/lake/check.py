@@ -17,7 +17,7 @@ from amci.kernel.errors import AmciError
 from amci.kernel.workspace import Workspace
 from amci.lake.catalog import LAKE, LEDGER, TableName
 from amci.lake.model import OBJECT_ID, VERSION
-from amci.lake.query import Session, session
+from amci.lake.query import QuerySession, session
 from amci.lake.statement import said
 
 #: Where DuckLake keeps its own tables; their columns are those of its specification, version 1.0.
@@ -69,7 +69,7 @@ def files_below(folder: Path) -> Iterator[Path]:
             yield Path(base, name)
 
 
-def examine(session: Session, workspace: Workspace, *, deep: bool) -> list[Row]:
+def examine(session: QuerySession, workspace: Workspace, *, deep: bool) -> list[Row]:
     """What is wrong with the lake's files, as rows of `problem`, `file` and `says`; safe beside a writer.
 
     `problem` is `missing`, `altered` (other size or number of rows), `extra` (nobody refers to it), or with
@@ -82,7 +82,7 @@ def examine(session: Session, workspace: Workspace, *, deep: bool) -> list[Row]:
     return found + (_against_ledger(session) if deep else [])
 
 
-def _look_again(session: Session, workspace: Workspace, suspects: set[Path], *, deep: bool) -> list[Row]:
+def _look_again(session: QuerySession, workspace: Workspace, suspects: set[Path], *, deep: bool) -> list[Row]:
     """What is still wrong now: a commit or a clean-up may have come between the first list and the look."""
     # Asked before the list is taken: a writer that is gone by now has committed what it wrote, or never will.
     since = _writing_since(workspace)
@@ -135,7 +135,7 @@ def _rows_read(path: Path) -> int:
         return sum(batch.num_rows for batch in file.iter_batches())
 
 
-def _against_ledger(session: Session) -> list[Row]:
+def _against_ledger(session: QuerySession) -> list[Row]:
     tables = session.con.execute(
         "SELECT schema_name, table_name FROM duckdb_tables()"
         f" WHERE database_name = '{LAKE}' AND schema_name <> 'amci'"
@@ -154,7 +154,7 @@ def _against_ledger(session: Session) -> list[Row]:
     return found
 
 
-def _differences(session: Session, name: TableName) -> str:
+def _differences(session: QuerySession, name: TableName) -> str:
     """One statement, hence one snapshot of table and ledger."""
     rows = session.con.execute(
         "SELECT o, v, coalesce(have, 0), coalesce(want, 0) FROM"
@@ -173,7 +173,7 @@ def _differences(session: Session, name: TableName) -> str:
     )
 
 
-def _is_entered(session: Session, name: TableName) -> bool:
+def _is_entered(session: QuerySession, name: TableName) -> bool:
     """Whether the ledger still has rows in a table; it may have been replaced since the list was taken."""
     return bool(
         session.con.execute(

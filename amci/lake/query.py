@@ -31,7 +31,7 @@ _LARGEST = 2**63 - 1
 _ONE_TENANT = "one_tenant"
 
 
-class Session:
+class QuerySession:
     """A connection that can read the lake and nothing else.
 
     Each query sees one committed state: the newest when it begins, or that of `as_of`. The session itself
@@ -130,7 +130,7 @@ def session(
     threads: int | None = None,
     tenant: str | None = None,
     as_of: str | None = None,
-) -> Iterator[Session]:
+) -> Iterator[QuerySession]:
     """Open a read-only session; `as_of` is a snapshot's number or a moment, `tenant` shows only its rows.
 
     `memory_limit` is in bytes; what does not fit spills to a folder of its own in the workspace.
@@ -150,7 +150,7 @@ def session(
             _narrow(con, tenant)
         _search_everywhere(con, _ONE_TENANT if tenant else LAKE)
         _lock(con, workspace)
-        yield Session(con, tenant, timeout, is_pinned=as_of is not None)
+        yield QuerySession(con, tenant, timeout, is_pinned=as_of is not None)
     finally:
         con.close()
         shutil.rmtree(spill, ignore_errors=True)

@@ -15,7 +15,7 @@ from amci.lake.catalog import LAKE, LEDGER, TableName
 from amci.lake.check import METADATA
 from amci.lake.model import OBJECT_ID
 from amci.lake.objects import ObjectStore
-from amci.lake.query import Session
+from amci.lake.query import QuerySession
 
 Row = dict[str, Any]
 
@@ -54,7 +54,7 @@ _CHANGES = {
 }
 
 
-def tables(session: Session, tenant: str | None = None) -> list[Row]:
+def tables(session: QuerySession, tenant: str | None = None) -> list[Row]:
     """Every table with its rows, objects, tenants, files, bytes and newest load.
 
     With `tenant`: only tables that hold rows of it, counting its rows and objects; files and bytes are always
@@ -63,7 +63,7 @@ def tables(session: Session, tenant: str | None = None) -> list[Row]:
     return session.rows(_TABLES, {"tenant": tenant})
 
 
-def table(session: Session, name: str) -> Row:
+def table(session: QuerySession, name: str) -> Row:
     """A table's rows, `partition_by`, columns (`column`, `type`, `nulls`) and newest objects.
 
     Raises NotFound with near matches.
@@ -93,7 +93,7 @@ def table(session: Session, name: str) -> Row:
     }
 
 
-def partitions(session: Session, name: str) -> tuple[list[str], list[Row]]:
+def partitions(session: QuerySession, name: str) -> tuple[list[str], list[Row]]:
     """A table's partition columns, and one row for each partition with its `rows` and `objects`.
 
     Both are empty where the table is not partitioned. Raises NotFound with near matches.
@@ -109,7 +109,7 @@ def partitions(session: Session, name: str) -> tuple[list[str], list[Row]]:
     )
 
 
-def snapshots(session: Session, limit: int) -> list[Row]:
+def snapshots(session: QuerySession, limit: int) -> list[Row]:
     """Snapshots, newest first: number, time, and what changed in words."""
     names = {
         str(row["table_id"]): row["name"]
@@ -181,7 +181,7 @@ def table_named(name: str, there: Sequence[TableName]) -> TableName:
     raise NotFound(f"no table '{name}'", hint=hint)
 
 
-def _table_named(session: Session, name: str) -> TableName:
+def _table_named(session: QuerySession, name: str) -> TableName:
     rows = session.con.execute(
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?", [LAKE]
     ).fetchall()

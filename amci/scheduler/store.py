@@ -13,7 +13,7 @@ from typing import Self
 from amci.kernel.clock import Clock, moment, timestamp
 from amci.kernel.run import RunStatus
 from amci.kernel.state import State
-from amci.output import plain
+from amci.kernel.text import plain
 from amci.scheduler.model import Decision, Fire, Schedule
 
 # A schedule that comes back, or is enabled again, begins now: what it would have done meanwhile is not invented.

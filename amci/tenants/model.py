@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from amci.kernel.config import NotifySettings, Strict
+from amci.kernel.errors import NotFound
+from amci.kernel.names import suggestion
 from amci.tenants import marketplaces
 
 Region = marketplaces.Region
@@ -85,3 +88,14 @@ class Tenant(Strict):
     def account_pool(self) -> str:
         """Whose slots all executions of its AMC account take."""
         return f"amc-account:{self.advertiser_id}"
+
+
+def tenant_named(tenants: Mapping[str, Tenant], name: str) -> Tenant:
+    """The tenant called `name`; raises NotFound with a near name as the hint."""
+    if name in tenants:
+        return tenants[name]
+    near = suggestion(name, tenants)
+    raise NotFound(
+        f"no tenant '{name}'",
+        hint=f"did you mean '{near}'?" if near else "`amci tenant list` shows the tenants",
+    )

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from amci.cli import app
-from amci.engine import Engine
+from amci.app.engine import Engine
+from amci.cli.app import app
 from amci.kernel.run import Run
 from amci.kernel.testing import TurnableClock
 from amci.sandbox.data.world import World

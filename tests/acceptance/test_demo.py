@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from amci import demo, samples
-from amci.engine import open_engine
+from amci.app import samples
+from amci.app.engine import open_engine
+from amci.app.init import create_workspace
+from amci.cli import demo
+from amci.cli.output import Output
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import AmciError, UsageError
-from amci.output import Output
-from amci.scaffold import make
 
 AMCI = Path(sys.executable).parent / "amci"
 
@@ -127,16 +128,16 @@ def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_outcome_that_is_not_the_expected_one_is_an_error_that_names_the_file() -> None:
-    fine = demo.Became(key="a", about="", expected="skipped", outcome="skipped", rows=0, reason="")
+    fine = demo.FileOutcome(key="a", about="", expected="skipped", outcome="skipped", rows=0, reason="")
     demo.insist([fine])
-    wrong = demo.Became(key="b", about="", expected="skipped", outcome="loaded", rows=3, reason="")
+    wrong = demo.FileOutcome(key="b", about="", expected="skipped", outcome="loaded", rows=3, reason="")
     with pytest.raises(AmciError, match=r"1 files .*\nb: loaded, expected skipped") as told:
         demo.insist([fine, wrong])
     assert told.value.exit_code == 1
 
 
 def test_the_example_dataset_takes_a_day_on_which_nothing_was_shipped(tmp_path: Path) -> None:
-    workspace = make(tmp_path / "w")
+    workspace = create_workspace(tmp_path / "w")
     text = next(s.content for s in samples.first_delivery() if "/shop/" in s.key).decode()
     header, first, *_ = (line.split(";") for line in text.splitlines())
     first[header.index("Shipped At")] = ""

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from amci.cli import app
+from amci.cli.app import app
 from amci.kernel.clock import SystemClock
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.rest import Server

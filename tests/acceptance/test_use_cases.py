@@ -20,9 +20,9 @@ import yaml
 
 from amci.amcsql.compiling import examined
 from amci.amcsql.sources import audience_sources, sources
-from amci.engine import Engine
+from amci.app.engine import Engine
+from amci.app.plan import differences, runs_for, settle
 from amci.kernel.run import RunStatus
-from amci.plan import differences, runs_for, settle
 from amci.tenants.model import Tenant
 from amci.workflows.definition import amc_definition
 from amci.workflows.lines import execute_run

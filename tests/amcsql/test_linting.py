@@ -10,8 +10,8 @@ import pytest
 
 from amci.amcsql.findings import Place
 from amci.amcsql.sources import Column, Source
+from amci.amcsql.tools.findings_text import finding_lines, in_file, summary
 from amci.amcsql.tools.linting import Lint, lint, reads_audience_tables
-from amci.amcsql.tools.linting_text import finding_lines, in_file, summary
 from amci.workflows import library
 from amci.workflows.definition import Workflow, amc_parameters
 

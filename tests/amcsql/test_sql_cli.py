@@ -14,12 +14,12 @@ from typer.testing import CliRunner, Result
 
 from amci.amcsql.functions.table import FUNCTIONS
 from amci.amcsql.sources import audience_sources, sources
-from amci.cli import app
-from amci.connecting import sandbox_options
+from amci.app.amc_connection import sandbox_options
+from amci.app.project import load
+from amci.cli.app import app
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import AmciError, ConfigError, NotFound, QueryError, UsageError
 from amci.kernel.workspace import Workspace
-from amci.project import load
 from amci.sandbox.service import Sandbox
 
 GOOD = """SELECT campaign, SUM(impressions) AS impressions, COUNT(DISTINCT user_id) AS users

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from amci.cli import app
+from amci.app.session import Session, open_session
+from amci.cli.app import app
 from amci.kernel.clock import timestamp
 from amci.kernel.files import on_fault_point
 from amci.kernel.runs import MOST_EXPIRIES
-from amci.opened import Opened, open_workspace
 from amci.sandbox.data.world import World
 from amci.sandbox.options import SandboxOptions
 from amci.workflows.cancel import cancel
@@ -58,7 +58,7 @@ def prepared(site: Any, *, amc: str = AT_ONCE) -> None:
     few.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
 
 
-def asked(opened: Opened, tenant: str, workflow: str, key: str, **more: Any) -> int:
+def asked(opened: Session, tenant: str, workflow: str, key: str, **more: Any) -> int:
     """A run for an execution; its id."""
     window = opened.project.workflows["reach"].time_window
     request = ExecutionRequest(workflow_id=workflow, window=window, **more)
@@ -76,7 +76,7 @@ def scheduled(site: Any) -> None:
         f"start: {timestamp(first)}\nend: {timestamp(first + 2 * hour)}\n",
     )
     site.clock.turn(-4 * hour)
-    with open_workspace(site.workspace, site.clock, {}) as opened:
+    with open_session(site.workspace, site.clock, {}) as opened:
         opened.schedules.sync(opened.project.schedules.values())
     site.clock.turn(4 * hour)
 
@@ -190,10 +190,10 @@ def drain(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     site = site_of(tmp_path_factory.mktemp("drain") / "before")
     prepared(site)
     told(site, "apply")
-    with open_workspace(site.workspace, site.clock, {}) as opened:
+    with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "acme", "reach", "exec:older")
     told(site, "drain")
-    with open_workspace(site.workspace, site.clock, {}) as opened:
+    with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "acme", "reach", "exec:first")
         asked(opened, "acme", "reach", "exec:equal")
         asked(opened, "acme", "look", "exec:ad-hoc", sql_query=AD_HOC)
@@ -283,16 +283,16 @@ def cancelled(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory)
     site = site_of(tmp_path_factory.mktemp("cancel") / "before")
     prepared(site, amc=LASTING)
     told(site, "apply")
-    with open_workspace(site.workspace, site.clock, {}) as opened:
+    with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "bolt", "reach", "exec:stays")
     told(site, "drain")
-    with open_workspace(site.workspace, site.clock, {}) as opened:
+    with open_session(site.workspace, site.clock, {}) as opened:
         known = asked(opened, "bolt", "reach", "exec:known")
     told(site, "drain")
-    with open_workspace(site.workspace, site.clock, {}) as opened:
+    with open_session(site.workspace, site.clock, {}) as opened:
         unknown = asked(opened, "bolt", "reach", "exec:unknown")
     killed_within(site, "execute.after_post")
-    with open_workspace(site.workspace, site.clock, {}) as opened:
+    with open_session(site.workspace, site.clock, {}) as opened:
         assert opened.executions.of_run(unknown)[0].workflow_execution_id is None
         for run_id in (known, unknown):
             assert len(cancel(opened.runs, opened.executions, run_id)) == 1
@@ -326,7 +326,7 @@ def test_a_killed_cancelling_cancels_what_was_meant_and_nothing_else(
 def test_a_run_that_died_too_often_gives_its_slot_back_and_is_taken_up_where_it_was(site: Any) -> None:
     prepared(site)
     told(site, "apply")
-    with open_workspace(site.workspace, site.clock, {}) as opened:
+    with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "acme", "reach", "exec:doomed")
     killed_within(site, "execute.after_post")
     for _ in range(MOST_EXPIRIES - 1):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from amci.app.notice_text import notices_of
 from amci.kernel import log
 from amci.kernel.config import NotifySettings
 from amci.kernel.errors import AmciError, AuthError, ConfigError, NotFound
@@ -23,7 +24,6 @@ from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
 from amci.kernel.worker import Tally, Worker
 from amci.kernel.workspace import Workspace
-from amci.notify_words import notices_of
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY, HOOK = "planted.signing.key", "/services/planted.path"

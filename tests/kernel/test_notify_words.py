@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from amci.app.notice_text import NoticeText, body, execution_name, notice_of, notices_of, subject
 from amci.kernel.errors import DataError, ExecutionFailed
 from amci.kernel.run import Run, RunStatus, reason_for
-from amci.notify_words import Said, body, execution_name, notice_of, notices_of, subject
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 EXECUTION = "1a2b3c4d-5e6f-7081-92a3-b4c5d6e7f809"
@@ -34,7 +34,7 @@ def test_a_subject_is_cut_at_a_hundred_characters() -> None:
 
 
 def test_a_body_has_a_line_for_each_thing_that_matters_and_then_all_of_it() -> None:
-    said = Said(request_type="createWorkflow", name="reach", status="CREATED", message="fine", more={})
+    said = NoticeText(request_type="createWorkflow", name="reach", status="CREATED", message="fine", more={})
     assert body("acme", said, {"a": 1}) == (
         "acme createWorkflow for reach CREATED\nCustomer Id: acme\nRequest Type: createWorkflow\n"
         'Workflow Id: reach\nResponse Status: CREATED\nResponse Message: fine\n--\n{\n  "a": 1\n}'

@@ -12,14 +12,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from amci.engine import open_engine
+from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.testing import FakeClock
 from amci.kernel.workspace import Workspace
 from amci.lake import check, maintenance
 from amci.lake.maintenance import GRACE, Maintenance, Report
-from amci.lake.query import Session, session
+from amci.lake.query import QuerySession, session
 
 REACH = "blue-kettle/workflow=reach/schedule=daily/2026-{}-reach-ver1.csv"
 TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"
@@ -39,7 +39,7 @@ def drain(workspace: Workspace) -> None:
 
 
 @contextmanager
-def reading(workspace: Workspace) -> Iterator[Session]:
+def reading(workspace: Workspace) -> Iterator[QuerySession]:
     with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30), threads=1) as opened:
         yield opened
 

@@ -15,9 +15,9 @@ import pytest
 from amci.kernel.errors import NotFound, QueryError, UsageError
 from amci.kernel.workspace import Workspace
 from amci.lake.catalog import LAKE, Catalog, TableName
-from amci.lake.query import Session, session
+from amci.lake.query import QuerySession, session
 
-Open = Callable[..., AbstractContextManager[Session]]
+Open = Callable[..., AbstractContextManager[QuerySession]]
 
 REACH, SHARED = TableName("adtech_amc", "Acme reach"), TableName("adtech_ads", "shared.parquet")
 LIMIT = 60  # rounds until a test that waits for another process gives up
@@ -74,23 +74,23 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def whole(lake: Workspace) -> Iterator[Session]:
+def whole(lake: Workspace) -> Iterator[QuerySession]:
     with opened(lake) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def acme(lake: Workspace) -> Iterator[Session]:
+def acme(lake: Workspace) -> Iterator[QuerySession]:
     with opened(lake, tenant="acme") as found:
         yield found
 
 
-def opened(workspace: Workspace, **options: Any) -> AbstractContextManager[Session]:
+def opened(workspace: Workspace, **options: Any) -> AbstractContextManager[QuerySession]:
     defaults = {"memory_limit": 256 * MIB, "timeout": timedelta(seconds=60), "threads": 1}
     return session(workspace, **(defaults | options))
 
 
-def values(lake: Session, sql: str) -> list[Any]:
+def values(lake: QuerySession, sql: str) -> list[Any]:
     return [row[0] for row in lake.run(sql).fetchall()]
 
 
@@ -155,7 +155,7 @@ WRITES = [
 
 @pytest.mark.parametrize("sql", WRITES)
 def test_a_query_that_does_more_than_read_is_refused_and_writes_nothing(
-    lake: Workspace, whole: Session, sql: str
+    lake: Workspace, whole: QuerySession, sql: str
 ) -> None:
     before = everything(lake), values(whole, "SELECT count(*) FROM amci.objects")
     with pytest.raises(QueryError) as refused:
@@ -200,12 +200,12 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("sql", OUTSIDE)
-def test_nothing_outside_the_lake_can_be_read(lake: Workspace, whole: Session, sql: str) -> None:
+def test_nothing_outside_the_lake_can_be_read(lake: Workspace, whole: QuerySession, sql: str) -> None:
     with pytest.raises(QueryError):
         whole.run(sql.format(post_stage=lake.post_stage, state=lake.state, catalog=lake.catalog)).fetchall()
 
 
-def test_variables_of_the_program_are_not_tables(whole: Session) -> None:
+def test_variables_of_the_program_are_not_tables(whole: QuerySession) -> None:
     import pyarrow as pa
 
     rows = pa.table({"a": [1]})
@@ -248,13 +248,13 @@ READS = [
 
 
 @pytest.mark.parametrize("sql", READS)
-def test_what_only_reads_works(whole: Session, sql: str) -> None:
+def test_what_only_reads_works(whole: QuerySession, sql: str) -> None:
     result = whole.run(sql)
     assert result.columns
     assert result.fetchall()
 
 
-def test_all_tables_are_shown_and_found_without_their_schema(whole: Session) -> None:
+def test_all_tables_are_shown_and_found_without_their_schema(whole: QuerySession) -> None:
     assert values(whole, "SHOW TABLES") == ["Acme reach", "bolt_reach", "objects", "shared.parquet"]
     assert values(whole, 'SELECT sum("The value") FROM "Acme reach"') == [6]
 
@@ -272,7 +272,7 @@ def test_all_tables_are_shown_and_found_without_their_schema(whole: Session) -> 
         ("SELECT " + "-(" * 20_000 + "1" + ")" * 20_000, r"(?i)nested|depth|memory exhausted"),
     ],
 )
-def test_a_mistake_is_said_in_one_line(whole: Session, sql: str, says: str) -> None:
+def test_a_mistake_is_said_in_one_line(whole: QuerySession, sql: str, says: str) -> None:
     with pytest.raises(QueryError, match=says) as wrong:
         whole.run(sql)
     assert "\n" not in str(wrong.value)
@@ -311,7 +311,7 @@ def test_a_query_that_needs_more_memory_spills(lake: Workspace) -> None:
         assert sum(batch.num_rows for batch in sorted_rows) == 800_000
 
 
-def test_an_earlier_state_is_seen_by_number_and_by_time(lake: Workspace, whole: Session) -> None:
+def test_an_earlier_state_is_seen_by_number_and_by_time(lake: Workspace, whole: QuerySession) -> None:
     snapshots = whole.run("SELECT snapshot_id, snapshot_time FROM lake.snapshots() ORDER BY 1").fetchall()
     counts = {}
     for number, at in snapshots:
@@ -362,7 +362,7 @@ def test_an_empty_workspace_says_so(tmp_path: Path) -> None:
         pass
 
 
-def test_a_tenant_sees_its_own_rows_and_tables_only(acme: Session) -> None:
+def test_a_tenant_sees_its_own_rows_and_tables_only(acme: QuerySession) -> None:
     assert values(acme, "SHOW TABLES") == ["Acme reach", "objects", "shared.parquet"]
     assert values(acme, 'SELECT "The value" FROM adtech_ads."shared.parquet"') == [10]
     assert values(acme, 'SELECT DISTINCT secret FROM "Acme reach"') == ["acme-secret"]
@@ -408,12 +408,12 @@ ROUND = [
 
 
 @pytest.mark.parametrize("sql", ROUND)
-def test_a_tenant_has_no_way_round_its_views(lake: Workspace, acme: Session, sql: str) -> None:
+def test_a_tenant_has_no_way_round_its_views(lake: Workspace, acme: QuerySession, sql: str) -> None:
     with pytest.raises(QueryError):
         acme.run(sql.format(post_stage=lake.post_stage)).fetchall()
 
 
-def test_an_error_tells_a_tenant_no_value_of_another(acme: Session) -> None:
+def test_an_error_tells_a_tenant_no_value_of_another(acme: QuerySession) -> None:
     with pytest.raises(QueryError) as refused:
         acme.run('SELECT * FROM "shared.parquet" WHERE secret::INTEGER = 1').fetchall()
     assert "secret" not in str(refused.value)

@@ -14,25 +14,25 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from amci.cli.output import Output
+from amci.cli.query_output import render
 from amci.kernel.errors import QueryError, UsageError
 from amci.kernel.workspace import Workspace
 from amci.lake.catalog import Catalog
-from amci.lake.query import Session, session
-from amci.lake.render import render
-from amci.output import Output
+from amci.lake.query import QuerySession, session
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuerySession]:
     workspace = Workspace(tmp_path_factory.mktemp("lake"))
     Catalog(workspace, memory_limit=256 * MIB, threads=1).close()
     with session(workspace, memory_limit=256 * MIB, timeout=timedelta(seconds=60), threads=1) as found:
         yield found
 
 
-def printed(lake: Session, sql: str, form: str) -> str:
+def printed(lake: QuerySession, sql: str, form: str) -> str:
     stdout = io.StringIO()
     render(lake, sql, form, None, Output(stdout=stdout))
     return stdout.getvalue()
@@ -49,7 +49,7 @@ ODD = (
 )
 
 
-def test_csv_is_rfc_4180_with_null_told_from_empty(lake: Session) -> None:
+def test_csv_is_rfc_4180_with_null_told_from_empty(lake: QuerySession) -> None:
     text = printed(lake, ODD, "csv")
     assert text.endswith("\r\n")
     assert '\r\n,"",NULL,"a""b,c","x\ny",12345678901234567.89,9007199254740994,NaN,true,' in text
@@ -78,7 +78,7 @@ def test_csv_is_rfc_4180_with_null_told_from_empty(lake: Session) -> None:
     }
 
 
-def test_json_keeps_every_digit_and_type(lake: Session) -> None:
+def test_json_keeps_every_digit_and_type(lake: QuerySession) -> None:
     (row,) = json.loads(printed(lake, ODD, "json"), parse_float=Decimal)
     assert row["amount"] == Decimal("12345678901234567.89")
     assert row["total"] == 9007199254740994
@@ -88,13 +88,13 @@ def test_json_keeps_every_digit_and_type(lake: Session) -> None:
     assert (row["period"], row["bytes"], row["yes"]) == ("P1M2DT0S", "aa", True)
 
 
-def test_json_of_no_rows_and_of_many_is_an_array(lake: Session) -> None:
+def test_json_of_no_rows_and_of_many_is_an_array(lake: QuerySession) -> None:
     assert json.loads(printed(lake, "FROM amci.objects", "json")) == []
     numbers = json.loads(printed(lake, "SELECT range AS n FROM range(120000) ORDER BY 1", "json"))
     assert [row["n"] for row in numbers] == list(range(120_000))
 
 
-def test_columns_of_one_name_are_all_kept(lake: Session, tmp_path: Path) -> None:
+def test_columns_of_one_name_are_all_kept(lake: QuerySession, tmp_path: Path) -> None:
     sql = "SELECT 1 AS a, 2 AS a, 3 AS a_2"
     assert json.loads(printed(lake, sql, "json")) == [{"a": 1, "a_3": 2, "a_2": 3}]
     assert printed(lake, sql, "csv") == "a,a,a_2\r\n1,2,3\r\n"
@@ -102,7 +102,7 @@ def test_columns_of_one_name_are_all_kept(lake: Session, tmp_path: Path) -> None
     assert pq.read_table(tmp_path / "a.parquet").to_pylist() == [{"a": 1, "a_3": 2, "a_2": 3}]
 
 
-def test_parquet_has_the_rows_with_their_types(lake: Session, tmp_path: Path) -> None:
+def test_parquet_has_the_rows_with_their_types(lake: QuerySession, tmp_path: Path) -> None:
     render(lake, ODD, "parquet", tmp_path / "odd.parquet", Output())
     (row,) = pq.read_table(
         tmp_path / "odd.parquet", columns=["amount", "total", "at", "period", "list"]
@@ -116,7 +116,7 @@ def test_parquet_has_the_rows_with_their_types(lake: Session, tmp_path: Path) ->
     )
 
 
-def test_a_table_is_aligned_and_tells_null_from_the_word(lake: Session) -> None:
+def test_a_table_is_aligned_and_tells_null_from_the_word(lake: QuerySession) -> None:
     sql = (
         "SELECT * FROM (VALUES (1, 'a', NULL), (200, '猫', 'NULL'), (NULL, '', 'x')) v(n, s, t) ORDER BY ALL"
     )
@@ -134,20 +134,20 @@ def test_a_table_is_aligned_and_tells_null_from_the_word(lake: Session) -> None:
     ("rows", "says"), [(100, "(100 rows)"), (101, "(100 of 101 rows;"), (300_000, "more than 100,000 rows")]
 )
 def test_a_table_shows_a_hundred_rows_and_says_how_many_there_are(
-    lake: Session, rows: int, says: str
+    lake: QuerySession, rows: int, says: str
 ) -> None:
     lines = printed(lake, f"FROM range({rows})", "table").splitlines()
     assert len(lines) == 103
     assert says in lines[-1]
 
 
-def test_a_plan_is_shown_as_it_is(lake: Session) -> None:
+def test_a_plan_is_shown_as_it_is(lake: QuerySession) -> None:
     plan = printed(lake, "EXPLAIN SELECT count(*) FROM amci.objects", "table")
     assert "␤" not in plan
     assert len(plan.splitlines()) > 5
 
 
-def test_on_a_terminal_long_values_are_cut_and_columns_that_do_not_fit_left_out(lake: Session) -> None:
+def test_on_a_terminal_long_values_are_cut_and_columns_that_do_not_fit_left_out(lake: QuerySession) -> None:
     leader, follower = pty.openpty()
     with os.fdopen(follower, "w") as terminal, os.fdopen(leader, "rb", buffering=0) as screen:
         import termios
@@ -167,7 +167,7 @@ def test_on_a_terminal_long_values_are_cut_and_columns_that_do_not_fit_left_out(
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
-def test_an_output_file_is_complete_or_absent(lake: Session, tmp_path: Path, form: str) -> None:
+def test_an_output_file_is_complete_or_absent(lake: QuerySession, tmp_path: Path, form: str) -> None:
     wanted, failed = tmp_path / "new" / "wanted", tmp_path / "failed"
     stdout = io.StringIO()
     render(lake, "SELECT range AS n FROM range(3)", form, wanted, Output(stdout=stdout))
@@ -180,7 +180,7 @@ def test_an_output_file_is_complete_or_absent(lake: Session, tmp_path: Path, for
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "json"])
-def test_a_large_answer_is_written_as_it_comes(lake: Session, tmp_path: Path, form: str) -> None:
+def test_a_large_answer_is_written_as_it_comes(lake: QuerySession, tmp_path: Path, form: str) -> None:
     sql = "SELECT range AS n, repeat('x', 1000) || range AS t FROM range({})"
     render(lake, sql.format(100_000), form, tmp_path / "small", Output())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -191,12 +191,12 @@ def test_a_large_answer_is_written_as_it_comes(lake: Session, tmp_path: Path, fo
 
 
 @pytest.mark.parametrize("kind", ["TIMETZ '06:00:00+02'", "'101'::BIT", "['101'::BIT]"])
-def test_a_type_that_would_change_its_value_is_refused(lake: Session, kind: str) -> None:
+def test_a_type_that_would_change_its_value_is_refused(lake: QuerySession, kind: str) -> None:
     with pytest.raises(QueryError, match="column v"):
         printed(lake, f"SELECT {kind} AS v", "csv")
 
 
-def test_an_unknown_format_is_refused_with_the_known_ones(lake: Session) -> None:
+def test_an_unknown_format_is_refused_with_the_known_ones(lake: QuerySession) -> None:
     with pytest.raises(UsageError, match="xlsx") as refused:
         printed(lake, "SELECT 1", "xlsx")
     assert refused.value.hint == "one of table, csv, json, parquet"

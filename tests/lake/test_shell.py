@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from amci.app.init import create_workspace
 from amci.kernel.workspace import Workspace
 from amci.lake.catalog import Catalog
-from amci.scaffold import make
 
 MIB = 1024 * 1024
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>()][0-9A-B]?)")
@@ -24,7 +24,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>()][0-9A-B]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    workspace = make(tmp_path_factory.mktemp("shell") / "w")
+    workspace = create_workspace(tmp_path_factory.mktemp("shell") / "w")
     Catalog(Workspace(workspace.home), memory_limit=256 * MIB, threads=1).close()
     return workspace.home
 

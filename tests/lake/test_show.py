@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import pytest
 
-from amci.engine import open_engine
+from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import NotFound
 from amci.kernel.state import State
 from amci.kernel.workspace import Workspace
 from amci.lake import show
 from amci.lake.objects import ObjectStore
-from amci.lake.query import Session, session
+from amci.lake.query import QuerySession, session
 
 REACH = "blue-kettle/workflow=reach/schedule=daily/2026-10-{}-reach-ver1.csv"
 OTHER = "atlas_pets/workflow=reach/schedule=daily/2026-10-01-reach-ver1.csv"
@@ -36,7 +36,7 @@ def drain(workspace: Workspace) -> None:
 
 
 @contextmanager
-def reading(workspace: Workspace) -> Iterator[Session]:
+def reading(workspace: Workspace) -> Iterator[QuerySession]:
     with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30), threads=1) as opened:
         yield opened
 

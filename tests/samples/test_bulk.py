@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from amci import samples
+from amci.app import samples
 
 AMC_KEY = re.compile(
     r"(northwind-outdoor|blue-kettle|atlas_pets)/workflow=([^/]+)/schedule=(daily|weekly|adhoc)/"

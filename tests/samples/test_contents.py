@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from amci import samples
-from amci.samples import Sample
+from amci.app import samples
+from amci.app.samples import Sample
 
 FIRST = samples.first_delivery()
 SECOND = samples.second_delivery()

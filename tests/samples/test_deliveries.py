@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from amci import samples
+from amci.app import samples
+from amci.app.samples import Sample
 from amci.kernel.errors import StorageError
-from amci.samples import Sample
 
 FIRST = samples.first_delivery()
 SECOND = samples.second_delivery()

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from amci.cli import app
+from amci.cli.app import app
 from amci.kernel.errors import UsageError
 from amci.kernel.testing import FakeClock
 from amci.sandbox.faults import Fault
@@ -98,7 +98,7 @@ def test_a_port_that_is_taken_is_said_to_be(sandbox: Sandbox) -> None:
 
 
 def _served(tmp_path: Path, *options: str) -> subprocess.Popen[str]:
-    script = "from amci.sandbox.cli import sandbox_app; import typer; a = typer.Typer();"
+    script = "from amci.cli.sandbox import sandbox_app; import typer; a = typer.Typer();"
     script += "a.add_typer(sandbox_app, name='sandbox'); a()"
     return subprocess.Popen(
         [sys.executable, "-c", script, "sandbox", "serve", "--port", "0", "--json", *options],

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from amci.cli.schedule import schedule_app
 from amci.kernel.errors import NotFound, UsageError
-from amci.scheduler.cli import schedule_app
 
 NEW_YEAR = "2199-01-01T00:00:00.000000Z"
 

@@ -18,10 +18,10 @@ from keyring.backend import KeyringBackend
 from keyring.backends import fail
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
+from amci.cli.output import Output
 from amci.kernel.errors import AmciError, AuthError, ConfigError, NotFound, UsageError
 from amci.kernel.testing import FakeClock
 from amci.kernel.workspace import Workspace
-from amci.output import Output
 from amci.tenants.credentials import Credential, CredentialStore, MemoryCredentials
 from amci.tenants.keys import KeySource
 from amci.tenants.secrets_document import credentials_from

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from amci.cli.tenant_documents import assignments, given
 from amci.kernel.errors import ConfigError, UsageError
 from amci.tenants.documents import tenants_from
 from amci.tenants.model import Tenant
-from amci.tenants.reading import assignments, given
 
 AWS: dict[str, Any] = {
     "customer_details": {

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from amci.cli.audience import audience_app
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import NotFound, Refused, UsageError
 from amci.sandbox.data.world import World
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.rest import Server
 from amci.sandbox.service import Sandbox
-from amci.workflows.audience_cli import audience_app
 
 DSP = "1234567890"
 WINDOW = ("--window", "2026-10-15..2026-10-25")

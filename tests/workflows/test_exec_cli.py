@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from amci.cli.exec import exec_app
+from amci.cli.workflow import workflow_app
 from amci.kernel.errors import IllegalMove, UsageError
-from amci.workflows.exec_cli import exec_app
-from amci.workflows.workflow_cli import workflow_app
 
 SETTINGS = (
     "name: test\nthreads: 1\nnotify: []\namc:\n  mode: sandbox\n  poll_first: 20ms\n  poll_longest: 100ms\n"

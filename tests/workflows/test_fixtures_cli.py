@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from amci.cli.fixtures import fixtures_app
 from amci.kernel.errors import NotFound
-from amci.workflows.fixtures_cli import fixtures_app
 
 FIXTURE = """\
 format: 1

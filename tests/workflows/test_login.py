@@ -22,13 +22,13 @@ import typer
 from keyring.backends import fail
 from typer.testing import CliRunner
 
+from amci.cli.auth import auth_app
+from amci.cli.output import Output
 from amci.kernel.errors import AmciError, AuthError, Throttled, Unavailable, UsageError
 from amci.kernel.testing import FakeClock
 from amci.kernel.workspace import Workspace
-from amci.output import Output
 from amci.tenants.credentials import Credential, CredentialSource, CredentialStore, MemoryCredentials
 from amci.workflows import login
-from amci.workflows.auth_cli import auth_app
 from amci.workflows.login import LwaAuth, code_from, consent_url, exchange_code, refresh
 from amci.workflows.transport import InProcess
 

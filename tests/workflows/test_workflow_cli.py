@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from amci.cli.workflow import workflow_app
 from amci.kernel.errors import NotFound, QueryError, UsageError
-from amci.workflows.workflow_cli import workflow_app
 
 SQL = "SELECT campaign, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1"
 TENANT = "tenant: {0}\ninstance_id: amc{0}\nadvertiser_id: ENTITY{0}\nmarketplace_id: ATVPDKIKX0DER\n"

@@ -1,0 +1,1 @@
+"""Puts the packages together: opens a workspace, reads its project, runs its engine."""

@@ -1,0 +1,136 @@
+"""How a workspace reaches AMC: live, recording, from a recording, or the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+
+from amci.app.project import Project
+from amci.kernel.clock import Clock
+from amci.kernel.config import AmcSettings
+from amci.kernel.workspace import Workspace
+from amci.sandbox.options import DEFAULT_INSTANCE, Budget, SandboxInstance, SandboxOptions
+from amci.sandbox.service import Sandbox
+from amci.tenants.credentials import Credential, CredentialSource, CredentialStore, MemoryCredentials
+from amci.workflows.circuit import Circuit
+from amci.workflows.connections import Connections
+from amci.workflows.fixtures import scenario_path
+from amci.workflows.fixtures_transport import RecordTransport, ReplayTransport
+from amci.workflows.scrub import Scrubber, known_ids
+from amci.workflows.transport import InProcess, Transport, network
+
+#: What the sandbox and a recording are told; neither asks whether it is true.
+_PRETENDED = Credential(client_id="sandbox", client_secret="sandbox", refresh_token="sandbox")  # noqa: S106
+
+#: Nobody waits for a recording, and it cannot be asked too often.
+_AT_ONCE: Mapping[str, object] = {
+    "poll_first": timedelta(0),
+    "poll_longest": timedelta(0),
+    "adopt_within": timedelta(0),
+    "requests_per_second": 0.0,
+}
+
+
+def amc_settings(project: Project) -> AmcSettings:
+    """The settings that hold in this workspace's mode."""
+    amc = project.settings.amc
+    return amc.model_copy(update=dict(_AT_ONCE)) if amc.mode == "replay" else amc
+
+
+def amc_connection(
+    workspace: Workspace,
+    project: Project,
+    clock: Clock,
+    store: Callable[[], CredentialStore],
+    circuits: Iterable[Circuit],
+    on_circuit: Callable[[Circuit], None],
+    closing: ExitStack,
+) -> Connections:
+    """Connections to AMC as the workspace's mode says; what they need is closed with `closing`."""
+    settings = amc_settings(project)
+    source: CredentialSource
+    transport = base_url = None
+    match settings.mode:
+        case "live":
+            source = store()
+        case "record":
+            # A recording may also be made of a sandbox that is served, by people who have no credentials.
+            base_url = settings.sandbox.url or None
+            source = _pretended(project) if base_url else store()
+            transport = _recording(workspace, project, clock)
+        case "replay":
+            source, transport = _pretended(project), _replaying(workspace, project)
+        case "sandbox":
+            source, base_url = _pretended(project), settings.sandbox.url or None
+            transport = None if base_url else _in_process(workspace, project, clock, closing)
+    connections = Connections(
+        settings,
+        source,
+        clock,
+        transport=transport,
+        base_url=base_url,
+        circuits=circuits,
+        on_circuit=on_circuit,
+        pause=lambda pause: _rest(clock, pause),
+    )
+    closing.callback(connections.close)
+    return connections
+
+
+def _rest(clock: Clock, pause: timedelta) -> None:
+    clock.wait(Event(), pause)
+
+
+def _pretended(project: Project) -> MemoryCredentials:
+    return MemoryCredentials({tenant.auth_id: _PRETENDED for tenant in project.tenants.values()})
+
+
+def _scrubber(project: Project) -> Scrubber:
+    return Scrubber(known_ids(project.tenants.values()))
+
+
+def _fixture(workspace: Workspace, project: Project) -> Path:
+    return scenario_path(workspace.fixtures, project.settings.amc.scenario)
+
+
+def _recording(workspace: Workspace, project: Project, clock: Clock) -> Transport:
+    return RecordTransport(network(), _fixture(workspace, project), _scrubber(project), clock)
+
+
+def _replaying(workspace: Workspace, project: Project) -> Transport:
+    matching = project.settings.amc.matching
+    return ReplayTransport(_fixture(workspace, project), _scrubber(project), matching)
+
+
+def _in_process(workspace: Workspace, project: Project, clock: Clock, closing: ExitStack) -> Transport:
+    sandbox = Sandbox(workspace.sandbox, clock, sandbox_options(project))
+    closing.callback(sandbox.close)
+    return InProcess(sandbox.respond)
+
+
+def sandbox_options(project: Project) -> SandboxOptions:
+    """A sandbox that knows the instances of this workspace's tenants."""
+    settings = project.settings.amc.sandbox
+    instances = tuple(
+        SandboxInstance(
+            instance_id=tenant.instance_id,
+            entity_id=tenant.advertiser_id,
+            marketplace_id=tenant.marketplace_id,
+            name=tenant.name or tenant.tenant,
+        )
+        for tenant in project.tenants.values()
+        if tenant.instance_id
+    )
+    return SandboxOptions(
+        instances=instances or (DEFAULT_INSTANCE,),
+        pending=settings.pending,
+        running=settings.running,
+        seed=settings.seed,
+        scale=settings.scale,
+        days=settings.days,
+        audience_minimum=settings.audience_minimum,
+        budget=Budget(most=settings.budget),
+    )

@@ -1,0 +1,271 @@
+"""What is wrong with an installation or a workspace, and what to do about it; it reports, and never fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from amci.app.project import load
+from amci.kernel.clock import Clock
+from amci.kernel.config import Settings, read_settings
+from amci.kernel.errors import AmciError, ConfigError
+from amci.kernel.files import storage_error
+from amci.kernel.run import RunStatus
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace
+from amci.lake import duck
+from amci.lake.check import what_keeps_it_closed
+from amci.lake.landing import Root, scan
+from amci.lake.objects import ObjectStore
+
+Severity = Literal["error", "warning", "info"]
+
+_PYTHON = (3, 11)
+_LEAST_FREE = 1024**3
+#: Memory for a connection that only tries whether the extensions load, bytes.
+_LITTLE = 64 * 1024**2
+#: A file that has not stood still for this long is worth a word.
+_LONG_SETTLING = timedelta(minutes=5)
+#: Clocks of two machines may differ by this much without anything being wrong.
+_SKEW = timedelta(minutes=1)
+_EXTENSIONS = ("duckdb-extension-ducklake", "duckdb-extension-sqlite-scanner")
+_WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong or worth knowing."""
+
+    severity: Severity
+    what: str
+    do: str
+
+    def as_row(self) -> dict[str, str]:
+        """As shown by `amci doctor`."""
+        return asdict(self)
+
+
+Findings = Iterator[Finding]
+
+
+def examine(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) -> list[Finding]:
+    """Everything that can be found wrong, worst first; on a broken or empty workspace too."""
+    settings = _settings(workspace, environ)
+    checks: list[Callable[[], Findings]] = [
+        _python,
+        _packages,
+        lambda: _configuration(workspace, environ),
+        lambda: _disk(workspace),
+        lambda: _state(workspace),
+        lambda: _catalog(workspace, settings),
+        lambda: _work(workspace, clock),
+        lambda: _roots(workspace, settings, clock),
+    ]
+    found = [finding for check in checks for finding in _safely(check)]
+    order = ("error", "warning", "info")
+    return sorted(found, key=lambda finding: order.index(finding.severity))
+
+
+def _safely(check: Callable[[], Findings]) -> list[Finding]:
+    """A check's findings; what keeps it from looking is a finding itself."""
+    found: list[Finding] = []
+    try:
+        found.extend(check())
+    except AmciError as error:
+        found.append(Finding("error", str(error), error.hint or "mend that, then ask again"))
+    except OSError as error:
+        said = storage_error(error, "look into the workspace")
+        found.append(Finding("error", str(said), said.hint))
+    return found
+
+
+def _settings(workspace: Workspace, environ: Mapping[str, str]) -> Settings:
+    try:
+        return read_settings(workspace.settings_file, environ)
+    except ConfigError:
+        # `_configuration` reports it; the other checks go on with what holds by default.
+        return Settings()
+
+
+def _python() -> Findings:
+    have = sys.version_info[:2]
+    if have < _PYTHON:
+        wanted = ".".join(map(str, _PYTHON))
+        yield Finding("error", f"Python {have[0]}.{have[1]} is too old", f"install Python {wanted} or newer")
+
+
+def _packages() -> Findings:
+    versions: dict[str, str | None] = {}
+    for name in ("duckdb", *_EXTENSIONS):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    duckdb = versions["duckdb"]
+    for name in _EXTENSIONS:
+        if versions[name] is None:
+            yield Finding(
+                "warning",
+                f"package {name} is missing, so DuckDB has to download the extension",
+                f"install {name}=={duckdb}",
+            )
+        elif versions[name] != duckdb:
+            yield Finding(
+                "error",
+                f"package {name} is {versions[name]}, duckdb is {duckdb}: the two have to be equal",
+                f"install {name}=={duckdb}",
+            )
+    # Raises where an extension does not load, which is then the finding.
+    duck.connect(memory_limit=_LITTLE, threads=1).close()
+
+
+def _configuration(workspace: Workspace, environ: Mapping[str, str]) -> Findings:
+    try:
+        load(workspace, environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Finding("error", str(problem), "mend this file; nothing runs before that")
+
+
+def _disk(workspace: Workspace) -> Findings:
+    places = (workspace.home, workspace.state.parent, workspace.pre_stage, workspace.post_stage)
+    for place in places:
+        if place.exists() and not os.access(place, os.W_OK | os.X_OK):
+            shown = workspace.relative(place)
+            yield Finding("error", f"{shown} is not writable", "give this user write permission there")
+    free = shutil.disk_usage(workspace.home).free
+    if free < _LEAST_FREE:
+        said = f"only {free // 1024**2:,} MiB are free on the disk of the workspace"
+        yield Finding("warning", said, "free some space; `amci lake expire` and `amci lake vacuum` may help")
+
+
+def _state(workspace: Workspace) -> Findings:
+    if not workspace.state.exists():
+        yield Finding("info", "nothing has run here yet", "put files into raw/, then run `amci drain`")
+        return
+    restore = "restore state/amci.db from a backup; nothing was changed"
+    try:
+        uri = f"{workspace.state.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=10)) as db:
+            answers = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
+    except sqlite3.Error as error:
+        yield Finding("error", f"the state file cannot be read: {error}", restore)
+        return
+    if answers != ["ok"]:
+        yield Finding("error", f"the state file is damaged: {answers[0]}", restore)
+
+
+def _catalog(workspace: Workspace, settings: Settings) -> Findings:
+    if not workspace.catalog.exists():
+        if any(workspace.post_stage.rglob("*.parquet")):
+            yield Finding(
+                "error",
+                "post-stage has files, but there is no catalog",
+                "restore state/catalog.db, or move stage/post-stage away and run `amci lake reprocess`",
+            )
+        return
+    if reason := what_keeps_it_closed(workspace, memory_limit=settings.query_memory_limit):
+        yield Finding(
+            "error",
+            f"the catalog cannot be opened: {reason}",
+            "check the packages of duckdb and its extensions, or restore state/catalog.db from a backup",
+        )
+
+
+def _work(workspace: Workspace, clock: Clock) -> Findings:
+    """Runs and objects that wait for somebody."""
+    if not workspace.state.exists():
+        return
+    writer = workspace.writer()
+    with _opened(workspace) as state:
+        counts: dict[str, int] = {}
+        for by_status in RunStore(state, clock).counts().values():
+            for status, number in by_status.items():
+                counts[status] = counts.get(status, 0) + number
+        objects = ObjectStore(state, clock).counts()
+    if writer is None and (stuck := counts.get(RunStatus.RUNNING, 0)):
+        said = f"{stuck} runs were under way when their process ended"
+        yield Finding("warning", said, "run `amci drain`: it takes them up again")
+    if failed := counts.get(RunStatus.FAILED, 0):
+        said = f"{failed} runs failed"
+        yield Finding("warning", said, "see `amci runs list --status failed`, then `amci redrive --failed`")
+    if objects["quarantined"]:
+        said = f"{objects['quarantined']} objects are in quarantine"
+        yield Finding("warning", said, "see `amci lake quarantine`: it says why, and what to do")
+
+
+def _opened(workspace: Workspace) -> State:
+    return State.read_only(workspace.state)
+
+
+def _roots(workspace: Workspace, settings: Settings, clock: Clock) -> Findings:
+    folders = 0
+    for setting in settings.roots:
+        root = Root(setting.name, workspace.home / setting.path, setting.watch)
+        if not root.path.is_dir():
+            yield Finding(
+                "warning",
+                f"root '{root.name}' is missing: {workspace.relative(root.path)}",
+                "make the directory, mount its disk, or take the root out of amci.yaml",
+            )
+            continue
+        if root.watch == "events":
+            folders += 1 + sum(len(names) for _, names, _ in os.walk(root.path))
+        yield from _files(workspace, root, clock)
+    yield from _watches(folders)
+
+
+def _files(workspace: Workspace, root: Root, clock: Clock) -> Findings:
+    now = clock.now().timestamp()
+    known = _known(workspace, root, clock)
+    ahead = waiting = 0
+    for file in scan(root):
+        age = now - file.mtime_ns / 1e9
+        if age < -_SKEW.total_seconds():
+            ahead += 1
+        elif known is not None and age > _LONG_SETTLING.total_seconds():
+            waiting += known.get(file.key) != (file.size, file.mtime_ns)
+    if ahead:
+        yield Finding(
+            "warning",
+            f"{ahead} files of root '{root.name}' were modified in the future",
+            "set the clock of this machine, or of the one that wrote them",
+        )
+    if waiting:
+        said = f"{waiting} files of root '{root.name}' are older than {_LONG_SETTLING.seconds // 60} minutes"
+        yield Finding("info", f"{said} and not taken yet", "run `amci drain`, or keep `amci up` running")
+
+
+def _known(workspace: Workspace, root: Root, clock: Clock) -> dict[str, Any] | None:
+    """Size and mtime of what is recorded, by key; None where the state cannot tell, as `_state` reports."""
+    if not workspace.state.exists():
+        return None
+    try:
+        with _opened(workspace) as state:
+            known = ObjectStore(state, clock).known(root.name)
+    except AmciError:
+        return None
+    return {key: (entry.size, entry.mtime_ns) for key, entry in known.items()}
+
+
+def _watches(folders: int, limits: Path = _WATCHES) -> Findings:
+    """Whether the kernel lets this user watch so many folders; other systems have no such limit."""
+    if not limits.exists():
+        return
+    most = int(limits.read_text())
+    if folders > most:
+        yield Finding(
+            "warning",
+            f"{folders:,} folders are to be watched, and the kernel allows {most:,} watches",
+            "raise fs.inotify.max_user_watches (sysctl); until then the scans find what events miss",
+        )

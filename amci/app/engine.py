@@ -1,0 +1,354 @@
+"""The engine: opens a workspace for writing, and does the work there is."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from amci.app.handlers import amc_handlers, lake_handlers
+from amci.app.project import Project, fingerprint, load, tenant_root
+from amci.app.session import Session, open_session
+from amci.kernel import log
+from amci.kernel.clock import Clock, moment
+from amci.kernel.errors import AmciError, ConfigError, NotFound, StorageError
+from amci.kernel.notify.handler import NOTIFY
+from amci.kernel.run import Failed, Outcome, Run, RunStatus
+from amci.kernel.testing import arm
+from amci.kernel.worker import Tally, Worker
+from amci.kernel.workspace import Workspace
+from amci.lake.catalog import Catalog
+from amci.lake.ingest import Found, Ingest
+from amci.lake.landing import Root, Settling
+from amci.lake.objects import ObjectStore, Quarantined
+from amci.lake.reprocess import Reprocess
+from amci.lake.router import Router
+from amci.lake.rules import Rules
+from amci.lake.watch import as_root
+from amci.lake.watcher import Lookout
+from amci.workflows.lines import EXECUTE
+
+_log = log.get("engine")
+
+#: How long `drain` waits for runs that wait for a retry; later ones are left for the next time.
+_PATIENCE = timedelta(seconds=30)
+_FOR_EVER = timedelta(days=36500)
+#: How often `drain` looks again for files that are still being written before it leaves them.
+_LOOKS = 3
+#: How often `up` asks the scheduler, at least: schedules may be paused or fired by another process.
+_TICK = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What a drain found and what became of it."""
+
+    found: Found
+    tally: Tally
+    fires: int = 0  #: schedules that were due
+
+
+class Engine:
+    """A workspace, opened by the one process that writes to it."""
+
+    def __init__(self, opened: Session, catalog: Catalog) -> None:
+        workspace, project, state, clock = opened.workspace, opened.project, opened.state, opened.clock
+        settings = project.settings
+        self.opened = opened
+        self.workspace = workspace
+        self.project = project
+        self.state = state
+        self.catalog = catalog
+        self.clock = clock
+        self.runs = opened.runs
+        self.objects = ObjectStore(state, clock)
+        self.roots = roots(workspace, project)
+        self.router = Router(project.datasets.values(), project.tenants)
+        self.rules = Rules(
+            datasets=project.datasets,
+            transforms=project.transforms,
+            router=self.router,
+            pii_key=opened.pii_key,
+            memory_limit=settings.memory_limit,
+            threads=settings.threads,
+        )
+        self.ingest = Ingest(
+            roots=self.roots,
+            router=self.router,
+            state=state,
+            objects=self.objects,
+            runs=self.runs,
+            clock=clock,
+            settling=Settling(settings.settle),
+        )
+        self.reprocess = Reprocess(
+            state=state,
+            objects=self.objects,
+            runs=self.runs,
+            rules=self.rules,
+            roots=self.roots,
+            pre_stage=workspace.pre_stage,
+            clock=clock,
+        )
+        self._progress: Callable[[Run], None] = lambda _: None
+        self._failure: BaseException | None = None
+        self.is_outdated = False  #: `up` ended because the configuration has changed; open the engine anew
+        handlers = lake_handlers(
+            opened,
+            rules=self.rules,
+            objects=self.objects,
+            catalog=catalog,
+            roots=self.roots,
+            reprocess=lambda changed, dataset: self.load_again(changed_only=changed, dataset=dataset),
+        )
+        handlers += amc_handlers(opened, lambda key: self.router.route(key).dataset.dataset)
+        self._worker = Worker(
+            self.runs,
+            handlers,
+            clock,
+            name=f"amci-{os.getpid()}",
+            lease=settings.lease,
+            on_finished=self._finished,
+            uncounted={NOTIFY},
+        )
+        self._lookout = Lookout(self.roots, self.ingest, settings, clock, self._worker.wake)
+        opened.set_pools()
+        for run in self.runs.recover(all_workers=True):
+            if run.status is RunStatus.FAILED:
+                self._note_failure(run)
+
+    def drain(self, stop: threading.Event, progress: Callable[[Run], None] | None = None) -> Drained:
+        """Process everything that is present, then return.
+
+        Files that are still being written are waited for a few settle times; after that they are left, and
+        counted as `settling`.
+        """
+        self._progress = progress or self._progress
+        fires = self._fires()
+        found = self.ingest.look_everywhere()
+        tally = self._worker.drain(stop, _PATIENCE)
+        looks = 0
+        while found.settling and looks < _LOOKS and not stop.is_set():
+            self.clock.wait(stop, self.project.settings.settle)
+            again = self.ingest.look_everywhere()
+            looks = 0 if again.new else looks + 1
+            found = Found(
+                found.new + again.new,
+                found.unroutable + again.unroutable,
+                found.removed + again.removed,
+                again.settling,
+            )
+            tally = summed(tally, self._worker.drain(stop, _PATIENCE))
+        return Drained(found, tally, fires)
+
+    def _fires(self) -> int:
+        """Decide on every fire that has come; those of a long pause come in several ticks."""
+        fires = len(self.opened.scheduler.tick())
+        while (due := self.opened.scheduler.next_due()) is not None and due <= self.clock.now():
+            fires += len(self.opened.scheduler.tick())
+        return fires
+
+    def redrive(self, run_ids: Sequence[int], *, all_failed: bool = False) -> list[Run]:
+        """Put failed or skipped runs back in line."""
+        ids = list(run_ids)
+        if all_failed:
+            ids += [run.run_id for run in self.runs.list(status=RunStatus.FAILED, limit=-1)]
+        return self.runs.redrive(ids)
+
+    def load_again(
+        self,
+        *,
+        changed_only: bool,
+        dataset: str | None = None,
+        since: str | None = None,
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Route what no dataset took, and put objects in line to be loaded again."""
+        if dataset and dataset not in self.project.datasets:
+            raise NotFound(
+                f"no dataset '{dataset}'", hint=f"there are {', '.join(sorted(self.project.datasets))}"
+            )
+        rows = self.reprocess.select(
+            dataset=dataset, since=moment(since) if since else None, changed_only=changed_only
+        )
+        # Selected before: what finds a place now is put in line by that alone.
+        routed = 0 if dry_run else self.ingest.route_again()
+        if dry_run:
+            return {"routed": routed, "objects": len(rows)}
+        again = self.reprocess.put_in_line(rows)
+        return {"routed": routed, **asdict(again)}
+
+    def work(self, stop: threading.Event, progress: Callable[[Run], None] | None = None) -> Tally:
+        """Do the runs there are, without looking at the roots."""
+        self._progress = progress or self._progress
+        return self._worker.drain(stop, _PATIENCE)
+
+    def finish(
+        self,
+        keys: Collection[str],
+        stop: threading.Event,
+        progress: Callable[[Run], None] | None = None,
+        *,
+        is_patient: bool = True,
+    ) -> None:
+        """Do the runs with these keys and what follows from them, or until `stop`.
+
+        However long they wait; or, where not `is_patient`, until each has been tried.
+        """
+        left = {run.idempotency_key for run in self.runs.by_keys(keys) if not run.status.is_final}
+        tell = progress or self._progress
+
+        def see(run: Run) -> None:
+            tell(run)
+            if (run.status.is_final or not is_patient) and run.idempotency_key in left:
+                left.discard(run.idempotency_key)
+                if not left:
+                    stop.set()
+
+        self._progress = see
+        if left:
+            self._worker.drain(stop, _FOR_EVER)
+            if left:
+                return
+            stop.clear()
+        self._worker.drain(stop, _PATIENCE)
+
+    def up(self, stop: threading.Event, progress: Callable[[Run], None] | None = None) -> Tally:
+        """Watch the roots and process what lands, until `stop` is set."""
+        self._progress = progress or self._progress
+        beside = [
+            threading.Thread(target=self._beside, args=(stop, work), name=name)
+            for name, work in (("lookout", self._lookout.watch), ("scheduler", self._schedule))
+        ]
+        for thread in beside:
+            thread.start()
+        try:
+            return self._worker.run(stop)
+        finally:
+            stop.set()
+            self._lookout.wake()
+            for thread in beside:
+                thread.join()
+            if self._failure:
+                raise self._failure
+
+    def _beside(self, stop: threading.Event, work: Callable[[threading.Event], None]) -> None:
+        """The life of a thread beside the worker: what ends one of them ends all."""
+        try:
+            work(stop)
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits for it
+            self._failure = error
+            stop.set()
+            self._worker.wake()
+
+    def _schedule(self, stop: threading.Event) -> None:
+        """Create the runs of fires as they come due, and notice when the configuration is another one."""
+        seen = self.opened.read_at
+        while not stop.is_set():
+            try:
+                if fires := self.opened.scheduler.tick():
+                    _log.info("fired", fires=len(fires))
+                    self._worker.wake()
+                now = fingerprint(self.workspace)
+                if now != seen and self._is_usable():
+                    self.is_outdated = True
+                    stop.set()
+                    self._worker.wake()
+                seen = now
+            except StorageError as error:
+                _log.error("could not look at schedules", exc_info=error)
+            self.clock.wait(stop, _TICK)
+
+    def _is_usable(self) -> bool:
+        """Whether the configuration, which has just changed, can be gone on with."""
+        try:
+            load(self.workspace, self.opened.environ)
+        except ConfigError as error:
+            _log.error("configuration not usable, going on with what was read before", exc_info=error)
+            return False
+        return True
+
+    def _finished(self, run: Run, outcome: Outcome) -> None:
+        error = outcome.error if isinstance(outcome, Failed) else None
+        if run.status is RunStatus.FAILED:
+            self._note_failure(run, error.hint if isinstance(error, AmciError) else "")
+        elif run.kind == EXECUTE and run.status is RunStatus.SUCCEEDED:
+            self._take_in(run)
+        if run.status.is_final:
+            self.opened.tell(run)
+        self._progress(run)
+
+    def _take_in(self, run: Run) -> None:
+        """Have a result loaded at once; whatever keeps it from being seen here, the next look finds it."""
+        key = (run.result or {}).get("key")
+        if key and run.tenant_id:
+            root = self.opened.root_of(self.project.tenants[run.tenant_id])
+            try:
+                self.ingest.arrived(root, key)
+            except StorageError as storage:
+                _log.error("result not noted yet", run_id=run.run_id, exc_info=storage)
+
+    def _note_failure(self, run: Run, hint: str = "") -> None:
+        """A failed run's object is in quarantine, whatever made it fail."""
+        object_id, version = run.payload.get("object_id"), run.payload.get("version")
+        if (
+            object_id is not None
+            and version is not None
+            and not self.objects.is_quarantined(object_id, version)
+        ):
+            entry = Quarantined(
+                object_id=object_id,
+                version=version,
+                stage=run.kind,
+                reason=run.reason or "failed",
+                hint=hint or "see `amci runs show`, then `amci redrive`",
+                run_id=run.run_id,
+            )
+            self.objects.quarantine([entry])
+
+
+@contextmanager
+def open_engine(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) -> Iterator[Engine]:
+    """The engine of a workspace; raises WorkspaceBusy while another process has it.
+
+    `AMCI_FAULT` in `environ` arms the fault points of crash tests; see `amci.kernel.testing`.
+    """
+    if plan := environ.get("AMCI_FAULT"):
+        arm(plan)
+    with workspace.writing(), open_session(workspace, clock, environ) as opened:
+        settings = opened.project.settings
+        log.configure(workspace.log, settings.log_level, False, clock=clock)
+        catalog = Catalog(workspace, memory_limit=settings.memory_limit, threads=settings.threads)
+        try:
+            yield Engine(opened, catalog)
+        finally:
+            catalog.close()
+
+
+def roots(workspace: Workspace, project: Project) -> list[Root]:
+    """The watched directories; those inside the workspace are made where they are missing."""
+    found = []
+    given = [(root.name, root.path, root.watch, "") for root in project.settings.roots]
+    given += [(tenant_root(t), t.raw, "events", f"{t.tenant}/") for t in project.tenants.values() if t.raw]
+    for name, place, watch, prefix in given:
+        path = workspace.home / place
+        if path.is_relative_to(workspace.home):
+            path.mkdir(parents=True, exist_ok=True)
+        found.append(as_root(name, path, watch, prefix))
+    return found
+
+
+def summed(first: Tally, second: Tally) -> Tally:
+    """What two stretches of work did, one after the other."""
+    return Tally(
+        succeeded=first.succeeded + second.succeeded,
+        skipped=first.skipped + second.skipped,
+        failed=first.failed + second.failed,
+        returned=first.returned + second.returned,
+        lost=first.lost + second.lost,
+        left=second.left,
+    )

@@ -1,0 +1,96 @@
+"""Which handler does which kind of run: where the packages are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from amci.app.session import Session
+from amci.kernel.notify.handler import NotifyHandler
+from amci.kernel.worker import Handler
+from amci.lake.catalog import Catalog
+from amci.lake.heavy import HeavyHandler
+from amci.lake.landing import Root
+from amci.lake.light import LightHandler
+from amci.lake.maintenance import Maintenance
+from amci.lake.objects import ObjectStore
+from amci.lake.rules import Rules
+from amci.lake.upkeep import UpkeepHandler
+from amci.tenants import folder
+from amci.tenants.model import Tenant
+from amci.tenants.provisioning import ProvisionHandler
+from amci.tenants.registry import Registry
+from amci.workflows.cancel import CancelHandler
+from amci.workflows.execute import ExecuteHandler
+from amci.workflows.reconcile import ReconcileHandler
+from amci.workflows.shared import Shared
+from amci.workflows.syncing import WorkflowHandler
+
+#: Moments of a reprocessing that nobody named are those of its run.
+Reprocessing = Callable[[bool, str | None], Mapping[str, Any]]
+
+
+def lake_handlers(
+    opened: Session,
+    *,
+    rules: Rules,
+    objects: ObjectStore,
+    catalog: Catalog,
+    roots: Sequence[Root],
+    reprocess: Reprocessing,
+) -> list[Handler]:
+    """What becomes of files."""
+    workspace, settings = opened.workspace, opened.project.settings
+    maintenance = Maintenance(workspace, catalog, opened.state, opened.clock, lambda _: None)
+    return [
+        LightHandler(
+            rules=rules,
+            objects=objects,
+            roots={root.name: root for root in roots},
+            pre_stage=workspace.pre_stage,
+            spill=workspace.spill,
+            batch=settings.batch,
+        ),
+        HeavyHandler(
+            rules=rules,
+            objects=objects,
+            runs=opened.runs,
+            catalog=catalog,
+            pre_stage=workspace.pre_stage,
+            quarantine=workspace.quarantine,
+            clock=opened.clock,
+            batch=settings.batch,
+        ),
+        UpkeepHandler(catalog, maintenance, reprocess),
+    ]
+
+
+def amc_handlers(opened: Session, dataset_of: Callable[[str], str]) -> list[Handler]:
+    """What is asked of AMC, and who is told."""
+    project, workspace = opened.project, opened.workspace
+    shared = Shared(
+        executions=opened.executions,
+        clients=opened.client,
+        tenants=project.tenants,
+        settings=opened.amc,
+        clock=opened.clock,
+    )
+
+    def prepare(of: Tenant) -> str:
+        place = folder.folder_of(of, workspace, project.settings.roots[0].path)
+        return folder.prepare(place, workspace)
+
+    return [
+        ExecuteHandler(shared, workflows=project.workflows, folder_of=opened.results_of),
+        CancelHandler(shared),
+        ReconcileHandler(shared),
+        WorkflowHandler(project.workflows, project.tenants, opened.client),
+        ProvisionHandler(
+            tenants=Registry(workspace.config).get,
+            clients=opened.client,
+            prepare=prepare,
+            dataset_of=dataset_of,
+            clock=opened.clock,
+        ),
+        NotifyHandler(opened.notifier, opened.secret, opened.clock),
+    ]

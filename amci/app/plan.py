@@ -1,0 +1,124 @@
+"""What differs between config/, the workspace and AMC, and the runs that make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from amci.app.session import Session
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import RemoteError
+from amci.kernel.run import NewRun, RunStatus
+from amci.tenants.model import Tenant
+from amci.tenants.provisioning import newest_run, provision_run
+from amci.workflows.definition import amc_definition
+from amci.workflows.difference import diff
+from amci.workflows.library import for_tenant
+from amci.workflows.lines import Action, workflow_run
+
+
+class Change(StrEnum):
+    """What would be done."""
+
+    PROVISION = "provision"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"  #: only where it is asked for
+    ACTIVATE = "activate"
+    RETIRE = "retire"
+    UNKNOWN = "unknown"  #: AMC could not be asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that is not as config/ has it."""
+
+    change: Change
+    what: str  #: tenant, workflow or schedule
+    name: str
+    tenant_id: str | None = None
+    says: Sequence[str] = field(default=())
+
+    @property
+    def is_pruning(self) -> bool:
+        """Whether it takes something away that nobody declared."""
+        return self.change is Change.DELETE
+
+
+def differences(opened: Session, tenants: Collection[str] = ()) -> list[Difference]:
+    """Everything that differs, for all tenants or these; AMC is asked once for each."""
+    chosen = [t for t in opened.project.tenants.values() if not tenants or t.tenant in tenants]
+    found = [difference for tenant in chosen for difference in _of_tenant(opened, tenant)]
+    return found if tenants else [*found, *_schedules(opened)]
+
+
+def runs_for(opened: Session, found: Sequence[Difference], *, prune: bool) -> list[NewRun]:
+    """The runs that make it so; what nobody declared is deleted only with `prune`."""
+    again = timestamp(opened.clock.now())
+    runs = []
+    for difference in found:
+        if difference.tenant_id is None or (difference.is_pruning and not prune):
+            continue
+        tenant = opened.project.tenants[difference.tenant_id]
+        if difference.change is Change.PROVISION:
+            runs.append(provision_run(tenant, again=again))
+        elif difference.what == "workflow":
+            workflow = difference.name if difference.is_pruning else opened.project.workflows[difference.name]
+            runs.append(
+                workflow_run(
+                    Action(difference.change), tenant, workflow, again=again, is_pruning=difference.is_pruning
+                )
+            )
+    return runs
+
+
+def settle(opened: Session) -> None:
+    """Let the schedules of config/ hold from now on."""
+    opened.schedules.sync(opened.project.schedules.values())
+
+
+def _of_tenant(opened: Session, tenant: Tenant) -> Iterator[Difference]:
+    if not _is_provisioned(opened, tenant):
+        yield Difference(change=Change.PROVISION, what="tenant", name=tenant.tenant, tenant_id=tenant.tenant)
+    if not tenant.instance_id:
+        return
+    try:
+        remote = {str(document["workflowId"]): document for document in opened.client(tenant).workflows()}
+    except RemoteError as error:
+        says = [str(error), *([error.hint] if error.hint else [])]
+        yield Difference(
+            change=Change.UNKNOWN, what="tenant", name=tenant.tenant, tenant_id=tenant.tenant, says=says
+        )
+        return
+    declared = {workflow.workflow_id: workflow for workflow in for_tenant(opened.project.workflows, tenant)}
+    for name, workflow in declared.items():
+        lines = diff(amc_definition(workflow, tenant), remote[name]) if name in remote else []
+        if name not in remote or lines:
+            change = Change.UPDATE if name in remote else Change.CREATE
+            yield Difference(change=change, what="workflow", name=name, tenant_id=tenant.tenant, says=lines)
+    for name in sorted(remote.keys() - declared.keys()):
+        yield Difference(
+            change=Change.DELETE,
+            what="workflow",
+            name=name,
+            tenant_id=tenant.tenant,
+            says=["in AMC, and in no file of config/workflows/ for this tenant"],
+        )
+
+
+def _is_provisioned(opened: Session, tenant: Tenant) -> bool:
+    """Whether the newest look at this tenant, as it is configured now, found everything."""
+    run = newest_run(opened.runs, tenant.tenant)
+    return (
+        run is not None
+        and run.status is RunStatus.SUCCEEDED
+        and run.idempotency_key.startswith(provision_run(tenant).idempotency_key)
+    )
+
+
+def _schedules(opened: Session) -> Iterator[Difference]:
+    new, changed, gone = opened.schedules.compared(opened.project.schedules.values())
+    for change, names in ((Change.ACTIVATE, new), (Change.UPDATE, changed), (Change.RETIRE, gone)):
+        for name in names:
+            yield Difference(change=change, what="schedule", name=name)

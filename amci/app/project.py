@@ -1,0 +1,180 @@
+"""All of config/, read and checked across its packages: one Project, or every problem at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from amci.app.schedule_expansion import spread
+from amci.kernel.config import Settings, parsed, read_document, read_settings
+from amci.kernel.errors import ConfigError, Problem
+from amci.kernel.plugins import Transform, find
+from amci.kernel.workspace import Workspace
+from amci.lake.dataset import Dataset
+from amci.lake.transforms.amc import amc_light_transform
+from amci.lake.transforms.reports import reports_light_transform
+from amci.scheduler.config import ScheduleFile
+from amci.scheduler.model import Schedule
+from amci.tenants.checks import clashes, faults
+from amci.tenants.documents import tenants_from
+from amci.tenants.model import Tenant
+from amci.workflows import library
+from amci.workflows.checking import tenant_problems
+from amci.workflows.definition import Workflow
+
+Model = TypeVar("Model", bound=BaseModel)
+
+#: Transforms that come with amci.
+BUILT_IN = (amc_light_transform, reports_light_transform)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What people configured, checked."""
+
+    settings: Settings
+    tenants: Mapping[str, Tenant]
+    datasets: Mapping[str, Dataset]
+    transforms: Mapping[str, Transform]
+    workflows: Mapping[str, Workflow]
+    schedules: Mapping[str, Schedule]  #: spread over their tenants
+
+
+def load(workspace: Workspace, environ: Mapping[str, str]) -> Project:
+    """The whole configuration of a workspace.
+
+    Raises ConfigError with every problem in it.
+    """
+    problems: list[Problem] = []
+    settings = Settings()
+    try:
+        settings = read_settings(workspace.settings_file, environ)
+    except ConfigError as error:
+        problems += error.problems
+    tenants = _tenants(workspace, problems)
+    datasets = {d.dataset: d for d in _built_in_datasets()}
+    datasets |= _read_all(workspace, "datasets", Dataset, "dataset", problems)
+    transforms = find(workspace.config / "transforms", BUILT_IN, problems)
+    problems += _unknown_transforms(datasets, transforms)
+    problems += clashes(tenants, tenants, workspace.home)
+    problems += _roots(workspace, settings, tenants)
+    workflows = library.read(workspace.config / "workflows", problems, workspace.relative)
+    problems += tenant_problems(workflows, tenants)
+    files = _read_all(workspace, "schedules", ScheduleFile, "schedule", problems)
+    schedules = spread(files, tenants, workflows, problems)
+    if problems:
+        raise ConfigError(problems, hint="mend the files named above; nothing was done")
+    return Project(settings, tenants, datasets, transforms, workflows, schedules)
+
+
+def fingerprint(workspace: Workspace) -> int:
+    """Changes whenever a file of the configuration does."""
+    files = [workspace.settings_file, *workspace.config.rglob("*")]
+    found = []
+    for path in files:
+        try:
+            seen = path.stat()
+        except FileNotFoundError:
+            continue
+        if not path.is_dir():
+            found.append((str(path), seen.st_mtime_ns, seen.st_size))
+    return hash(tuple(sorted(found)))
+
+
+def _tenants(workspace: Workspace, problems: list[Problem]) -> dict[str, Tenant]:
+    """The tenants of config/tenants/; a file may also be a document of the AWS solution, with many."""
+    found: dict[str, Tenant] = {}
+    for path, shown in _documents(workspace, "tenants"):
+        try:
+            tenants = tenants_from(read_document(path, shown), shown).tenants
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        for tenant in tenants:
+            if tenant.tenant in found:
+                problems.append(_twice(shown, "tenant", tenant.tenant))
+            problems += [Problem(shown, fault.field, fault.says) for fault in faults(tenant)]
+            found[tenant.tenant] = tenant
+    return found
+
+
+def _built_in_datasets() -> list[Dataset]:
+    folder = resources.files("amci.lake") / "datasets"
+    found = sorted(
+        (entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda e: e.name
+    )
+    return [parsed(Dataset, read_document(Path(str(entry)), entry.name), entry.name) for entry in found]
+
+
+def _read_all(
+    workspace: Workspace, kind: str, model: type[Model], id_field: str, problems: list[Problem]
+) -> dict[str, Model]:
+    found: dict[str, Model] = {}
+    for path, shown in _documents(workspace, kind):
+        try:
+            value = parsed(model, read_document(path, shown), shown)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        name = getattr(value, id_field)
+        if name in found:
+            problems.append(_twice(shown, id_field, name))
+        found[name] = value
+    return found
+
+
+def _documents(workspace: Workspace, kind: str) -> Iterator[tuple[Path, str]]:
+    """The files of a folder of config/, with how they are called in messages."""
+    for path in sorted((workspace.config / kind).glob("*")):
+        if path.suffix in (".yaml", ".yml", ".json"):
+            yield path, workspace.relative(path)
+
+
+def _twice(shown: str, field: str, name: str) -> Problem:
+    return Problem(shown, field, f"'{name}' is defined in another file already")
+
+
+def _unknown_transforms(datasets: Mapping[str, Dataset], transforms: Collection[str]) -> list[Problem]:
+    problems = []
+    for dataset in datasets.values():
+        for field, name in (("light", dataset.light), ("heavy", dataset.heavy)):
+            if name and name not in transforms:
+                near = difflib.get_close_matches(name, transforms, n=1)
+                says = f"no transform '{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
+                problems.append(Problem(f"config/datasets/{dataset.dataset}.yaml", field, says))
+    return problems
+
+
+def _roots(workspace: Workspace, settings: Settings, tenants: Mapping[str, Tenant]) -> list[Problem]:
+    problems = []
+    seen: dict[str, Path] = {}
+    given = [
+        ("amci.yaml", f"roots.{position}.path", r.name, r.path) for position, r in enumerate(settings.roots)
+    ]
+    given += [
+        (f"config/tenants/{t.tenant}.yaml", "raw", tenant_root(t), t.raw) for t in tenants.values() if t.raw
+    ]
+    for shown, field, name, place in given:
+        path = (workspace.home / place).resolve()
+        if name in seen:
+            problems.append(Problem(shown, field.replace("path", "name"), f"'{name}' stands twice"))
+        for other, taken in seen.items():
+            if path == taken or path.is_relative_to(taken) or taken.is_relative_to(path):
+                problems.append(Problem(shown, field, f"overlaps with root '{other}'"))
+        if any(
+            path == own or path.is_relative_to(own) for own in (workspace.pre_stage, workspace.post_stage)
+        ):
+            problems.append(Problem(shown, field, "lies in the stage, which is amci's own"))
+        seen[name] = path
+    return problems
+
+
+def tenant_root(tenant: Tenant) -> str:
+    """Name of the root that is a tenant's own directory."""
+    return f"tenant:{tenant.tenant}"

@@ -1,0 +1,110 @@
+"""Checks queries as AMC would: its own rules first, then DuckDB's word on the types."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amci.amcsql.findings import CompileError
+from amci.amcsql.tools import findings_text as words
+from amci.amcsql.tools.linting import WINDOW, Lint, lint
+from amci.app.query_input import QueryInput
+
+if TYPE_CHECKING:
+    from amci.amcsql.grammar.parsing import Mode
+    from amci.amcsql.sources import Source
+    from amci.kernel.workspace import Workspace
+    from amci.tenants.model import Tenant
+
+
+class Checker:
+    """Looks at queries; what it needs for that is made once, and closed with `closing`."""
+
+    def __init__(
+        self, closing: ExitStack, *, tenant: Tenant | None, is_strict: bool, uploaded: Mapping[str, Source]
+    ) -> None:
+        from amci.sandbox.engine import Engine
+        from amci.sandbox.options import SandboxOptions
+
+        self._tenant, self._uploaded = tenant, uploaded
+        self._mode: Mode = "strict" if is_strict else "lenient"
+        nowhere = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="amci-check-")))
+        self._engine = Engine(nowhere, SandboxOptions())
+        closing.callback(self._engine.close)
+
+    def look(self, asked: QueryInput) -> Lint:
+        """Everything that is found in a query."""
+        declared = asked.declared(self._tenant)
+        found = lint(
+            asked.sql,
+            declared,
+            kind=asked.kind,
+            mode=self._mode,
+            uploaded=self._uploaded,
+            removes_values=asked.removes_values,
+        )
+        if found.errors or any(table.access == "uploaded" for table in found.tables):
+            return found
+        try:
+            self._engine.check(_compiled(asked, declared), asked.sql)
+        except CompileError as error:
+            return replace(found, findings=[*error.findings, *found.findings])
+        return found
+
+
+def _compiled(asked: QueryInput, declared: Sequence[Mapping[str, Any]]) -> Any:
+    from amci.amcsql.compiling import compiled
+    from amci.amcsql.sources import audience_sources, sources
+
+    return compiled(
+        asked.sql,
+        sources=audience_sources() if asked.is_for_audiences else sources(),
+        declared=declared,
+        window=WINDOW,
+        now=WINDOW[1],
+        privacy=None,
+        controls="comparisons" if asked.is_for_audiences else "all",
+    )
+
+
+def uploaded_by(workspace: Workspace | None, tenant: Tenant | None) -> Mapping[str, Source]:
+    """The data sets that a tenant's instance has in the workspace's sandbox, by name."""
+    if workspace is None or tenant is None or not tenant.instance_id:
+        return {}
+    if not (workspace.sandbox / "sandbox.db").exists():
+        return {}
+    from amci.app.amc_connection import sandbox_options
+    from amci.app.project import load
+    from amci.kernel.clock import SystemClock
+    from amci.kernel.config import environment
+    from amci.sandbox.backend import Backend
+    from amci.sandbox.instances import Instances
+    from amci.sandbox.queries import Queries
+    from amci.sandbox.store import Store
+    from amci.sandbox.uploads.uploaded import uploaded_sources
+
+    place, options = workspace.sandbox, sandbox_options(load(workspace, environment()))
+    store = Store(place / "sandbox.db")
+    try:
+        backend = Backend(
+            store=store,
+            clock=SystemClock(),
+            options=options,
+            instances=Instances(store, options),
+            queries=Queries(place, options, lambda _: {}),
+            key=b"",
+        )
+        return uploaded_sources(backend, tenant.instance_id)
+    finally:
+        store.close()
+
+
+def finding_lines(asked: QueryInput, found: Lint) -> Iterator[str]:
+    """The findings of a query with their lines."""
+    for finding in found.findings:
+        place = words.in_file(finding.place, asked.first_line, asked.indent)
+        yield from words.finding_lines(finding, asked.sql, asked.shown, place)

@@ -1,0 +1,205 @@
+"""Finds the queries that a name means: files, directories, workflows of a workspace, standard input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from amci.amcsql.tools.linting import reads_audience_tables
+from amci.kernel.errors import AmciError, ConfigError, NotFound, NoWorkspace, Problem, UsageError
+
+if TYPE_CHECKING:
+    from amci.tenants.model import Tenant
+    from amci.workflows.definition import Workflow
+
+DOCUMENTS = (".yaml", ".yml", ".json")
+#: Where a workspace keeps AMC SQL; its other SQL is DuckDB's.
+_FOLDERS = ("workflows", "audiences")
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryInput:
+    """A query, and the file it stands in."""
+
+    shown: str  #: the file as messages call it
+    sql: str
+    workflow: Workflow  #: for SQL alone, one without parameters
+    is_for_audiences: bool = False
+    first_line: int = 0  #: lines of the file before the query
+    indent: int = 0  #: how far it is indented there
+
+    @property
+    def kind(self) -> Literal["workflow", "audience"]:
+        """Which of AMC's rules hold for it."""
+        return "audience" if self.is_for_audiences else "workflow"
+
+    @property
+    def removes_values(self) -> bool:
+        """Whether rows of too few users are emptied, not dropped."""
+        is_asked = self.workflow.privacy_filtering_behavior == "REMOVE_VALUES"
+        return is_asked or bool(self.workflow.filtered_metrics_discriminator_column)
+
+    def declared(self, tenant: Tenant | None = None) -> Sequence[Mapping[str, Any]]:
+        """Its `inputParameters` as AMC gets them; a tenant may have defaults of its own."""
+        from amci.workflows.definition import amc_parameters
+
+        return amc_parameters(self.workflow, tenant)
+
+
+def read_queries(
+    arguments: Sequence[str], config: Callable[[], Path], stdin: Callable[[], str]
+) -> list[QueryInput]:
+    """The queries that are meant; raises NotFound, ConfigError with all that cannot be read.
+
+    `config` is asked for the config/ of a workspace where an argument is no file, and may raise NoWorkspace.
+    """
+    problems: list[Problem] = []
+    found: dict[str, QueryInput] = {}
+    for argument in arguments:
+        for path in _files(argument):
+            try:
+                asked = _of_name(argument, config, stdin) if path is None else _of_file(path)
+            except ConfigError as error:
+                problems += error.problems
+                continue
+            found[asked.shown] = asked
+    if problems:
+        raise ConfigError(problems, hint="mend the files named above; nothing was done")
+    return list(found.values())
+
+
+def read_query(argument: str, config: Callable[[], Path], stdin: Callable[[], str]) -> QueryInput:
+    """The one query that is meant."""
+    if argument != STDIN and Path(argument).is_dir():
+        raise UsageError(f"{argument} is a directory", hint="name one file in it")
+    return read_queries([argument], config, stdin)[0]
+
+
+def sql_files(argument: str) -> Iterator[Path]:
+    """The files with SQL that an argument means, to be written; raises NotFound, UsageError."""
+    path = Path(argument)
+    if path.is_dir():
+        yield from (file for file in _in(path) if file.suffix == ".sql")
+    elif not path.is_file():
+        raise NotFound(
+            f"there is no file {argument}", hint="name a file, a directory, or - for standard input"
+        )
+    elif path.suffix in DOCUMENTS:
+        raise UsageError(
+            f"{argument} is no SQL file",
+            hint=f"keep the SQL in {path.stem}.sql beside it: amci finds it there",
+        )
+    else:
+        yield path
+
+
+def sql_text(path: Path) -> str:
+    """A file's text; raises ConfigError where it is no UTF-8 or cannot be read."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        says = f"cannot be read as UTF-8 text ({type(error).__name__})"
+        raise ConfigError([Problem(str(path), "", says)]) from error
+
+
+def _files(argument: str) -> Iterator[Path | None]:
+    """The files of an argument; None where it is a name, or standard input."""
+    path = Path(argument)
+    if argument != STDIN and path.is_dir():
+        files = list(_in(path))
+        if not files:
+            raise NotFound(f"there is no AMC SQL in {argument}", hint="name a file, or config/workflows")
+        yield from files
+    else:
+        yield path if argument != STDIN and path.is_file() else None
+
+
+def _in(folder: Path) -> Iterator[Path]:
+    """The queries in a directory; of a workspace or its config/, those of workflows and audiences."""
+    inner = [place / name for place in (folder, folder / "config") for name in _FOLDERS]
+    folders = [place for place in inner if place.is_dir()] or [folder]
+    files = sorted(file for place in folders for file in place.rglob("*") if file.is_file())
+    for file in files:
+        has_sql = file.with_suffix(".sql").exists()
+        if file.suffix == ".sql" or (
+            file.suffix in DOCUMENTS and not has_sql and file.parent.name in _FOLDERS
+        ):
+            yield file
+
+
+def _of_name(name: str, config: Callable[[], Path], stdin: Callable[[], str]) -> QueryInput:
+    """A workflow of the workspace, or standard input."""
+    if name == STDIN:
+        return _asked("<stdin>", _alone("stdin", stdin()))
+    try:
+        folder = config() / "workflows"
+    except NoWorkspace:
+        raise NotFound(f"there is no file {name}", hint="name a file with SQL, or a workflow's") from None
+    for suffix in (*DOCUMENTS, ".sql"):
+        if (folder / f"{name}{suffix}").is_file():
+            return _of_file(folder / f"{name}{suffix}")
+    raise _unknown(name, folder)
+
+
+def _unknown(name: str, folder: Path) -> AmciError:
+    import difflib
+
+    near = difflib.get_close_matches(name, {path.stem for path in folder.glob("*")}, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else "`amci workflow list` shows the workflows"
+    return NotFound(f"there is neither a file nor a workflow '{name}'", hint=hint)
+
+
+def _of_file(path: Path) -> QueryInput:
+    """A file of SQL with the parameters of the document beside it, or a document with its SQL."""
+    from amci.workflows import library
+
+    if path.suffix == ".sql":
+        beside = [file for suffix in DOCUMENTS if (file := path.with_suffix(suffix)).is_file()]
+        workflow = library.one(beside[0], str) if beside else _alone(path.stem, sql_text(path))
+        return _asked(_short(path), workflow, is_for_audiences=path.parent.name == "audiences")
+    if path.suffix not in DOCUMENTS:
+        return _asked(_short(path), _alone(path.stem, sql_text(path)))
+    workflow = library.one(path, str)
+    beside_it = path.with_suffix(".sql")
+    if beside_it.is_file():
+        return _asked(_short(beside_it), workflow)
+    first_line, indent = _position(path)
+    return _asked(_short(path), workflow, first_line=first_line, indent=indent)
+
+
+def _asked(shown: str, workflow: Workflow, *, is_for_audiences: bool = False, **position: int) -> QueryInput:
+    is_for_audiences = is_for_audiences or reads_audience_tables(workflow.sql)
+    return QueryInput(
+        shown=shown, sql=workflow.sql, workflow=workflow, is_for_audiences=is_for_audiences, **position
+    )
+
+
+def _alone(name: str, sql: str) -> Workflow:
+    """A workflow that is nothing but SQL; the file may have any name."""
+    from amci.workflows.definition import Workflow
+
+    return Workflow.model_construct(workflow_id=name, sql=sql)
+
+
+def _short(path: Path) -> str:
+    """A path as people would type it here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)
+
+
+def _position(path: Path) -> tuple[int, int]:
+    """Where the SQL begins in a YAML document: lines before it, and how far it is indented."""
+    import yaml
+
+    if path.suffix == ".json":
+        return 0, 0
+    text = sql_text(path)
+    for name, value in getattr(yaml.compose(text), "value", ()):
+        if name.value in ("sql", "sqlQuery") and value.style == "|":
+            first = value.start_mark.line + 1
+            line = next((each for each in text.splitlines()[first:] if each.strip()), "")
+            return first, len(line) - len(line.lstrip(" "))
+    return 0, 0

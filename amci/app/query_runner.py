@@ -1,0 +1,289 @@
+"""Runs queries on the sandbox's events, in this process, with AMC's privacy rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amci.amcsql.findings import CompileError
+from amci.amcsql.privacy.thresholds import Privacy
+from amci.amcsql.tools.linting import Lint, lint
+from amci.amcsql.tools.redaction import Report, report
+from amci.app.query_checker import finding_lines, uploaded_by
+from amci.app.query_input import QueryInput
+from amci.kernel.config import environment
+from amci.kernel.errors import QueryError, UsageError
+from amci.tenants.model import Tenant, tenant_named
+
+if TYPE_CHECKING:
+    from amci.amcsql.compiling import Compiled
+    from amci.amcsql.sources import Source
+    from amci.kernel.workspace import Workspace
+    from amci.sandbox.engine import Engine
+    from amci.sandbox.options import SandboxOptions
+    from amci.sandbox.running import Outcome
+    from amci.sandbox.windows import Window
+
+#: Attribution looks back so far, so events begin so long before a window.
+_REACH = timedelta(days=28)
+#: AMC's events are complete two days after they happened; on the third day the last one is in every window.
+_LATER = timedelta(days=3)
+#: Says which rows are whole, where nobody asked for such a column.
+_IS_EMPTIED = "amci emptied"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a query is run with."""
+
+    window: str | None = None  #: MOST_RECENT_WEEK, START..END; the workflow's own by default
+    zone: str | None = None
+    tenant: str | None = None
+    values: Sequence[str] = ()  #: name=value
+    has_privacy: bool = True
+    scale: float | None = None
+    seed: int | None = None
+    last: str | None = None  #: last day of events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """A query that was run."""
+
+    asked: QueryInput
+    lint: Lint
+    compiled: Compiled
+    window: Window
+    names: Sequence[str]
+    types: Sequence[str]
+    kinds: Sequence[str]  #: METRIC or DIMENSION
+    rows: Sequence[Sequence[Any]]
+    report: Report | None  #: what privacy rules took; None where they do not hold
+
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        columns = zip(self.names, self.types, self.kinds, strict=True)
+        return {
+            "file": self.asked.shown,
+            "window": {"start": self.window.start, "end": self.window.end},
+            "columns": [{"name": n, "type": t, "kind": k} for n, t, k in columns],
+            "rows": [dict(zip(self.names, row, strict=True)) for row in self.rows],
+            "redaction": self.report.document() if self.report else None,
+        }
+
+
+class Runner:
+    """Runs queries on one world, as of one moment."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        options: SandboxOptions,
+        request: Request,
+        now: datetime,
+        *,
+        tenant: Tenant | None,
+        uploaded: Mapping[str, Source],
+        tell: Callable[[str], None],
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """`uploaded`: data sets of the tenant by name; `tell` hears what happens meanwhile, a line each."""
+        self._engine, self._options, self._request, self._now = engine, options, request, now
+        self._tenant, self._uploaded = tenant, uploaded
+        self._tell, self._progress = tell, progress
+
+    def run(self, asked: QueryInput) -> Ran:
+        """The result of a query; raises QueryError with what AMC would say against it."""
+        window, declared = self._window(asked), asked.declared(self._tenant)
+        found = lint(asked.sql, declared, kind=asked.kind, uploaded=self._uploaded)
+        if found.errors:
+            raise refusal(asked, found)
+        privacy = _privacy(asked) if self._request.has_privacy and not asked.is_for_audiences else None
+        try:
+            compiled = self._compiled(asked, declared, window, privacy)
+        except CompileError as error:
+            raise refusal(asked, replace(found, findings=error.findings)) from error
+        last = self._options.anchor or self._now.date()
+        self._have_events(window, last)
+        outcome = self._engine.run(
+            _people(compiled) if asked.is_for_audiences else compiled, last, explains=True
+        )
+        kinds = [*compiled.kinds, *("DIMENSION" for _ in outcome.names)]
+        visible = [place for place, name in enumerate(outcome.names) if name != _IS_EMPTIED]
+        return Ran(
+            asked=asked,
+            lint=found,
+            compiled=compiled,
+            window=window,
+            names=[outcome.names[place] for place in visible],
+            types=[outcome.types[place] for place in visible],
+            kinds=[kinds[place] for place in visible],
+            rows=[[row[place] for place in visible] for row in outcome.rows],
+            report=_told(found, compiled, outcome),
+        )
+
+    def _compiled(
+        self,
+        asked: QueryInput,
+        declared: Sequence[Mapping[str, Any]],
+        window: Window,
+        privacy: Privacy | None,
+    ) -> Compiled:
+        from amci.amcsql.compiling import compiled
+        from amci.amcsql.sources import audience_sources, sources
+
+        amcs = audience_sources() if asked.is_for_audiences else sources()
+        made = compiled(
+            asked.sql,
+            sources={**amcs, **{name.lower(): source for name, source in self._uploaded.items()}},
+            declared=declared,
+            values=self._values(asked, window),
+            window=(window.start, window.end),
+            now=self._now,
+            privacy=privacy,
+            controls="comparisons" if asked.is_for_audiences else "all",
+            instance_id=(self._tenant.instance_id or "") if self._tenant else "",
+        )
+        self._engine.check(made, asked.sql)
+        return made
+
+    def _window(self, asked: QueryInput) -> Window:
+        from amci.kernel.errors import AmciError
+        from amci.sandbox.windows import resolve as in_utc
+        from amci.workflows.asking import window_from
+        from amci.workflows.windows import resolve
+
+        own = asked.workflow.time_window
+        wanted = resolve(window_from(self._request.window, self._request.zone, own), self._now)
+        fields = {
+            "timeWindowType": str(wanted.type),
+            "timeWindowStart": wanted.start,
+            "timeWindowEnd": wanted.end,
+            "timeWindowTimeZone": wanted.time_zone,
+        }
+        try:
+            return in_utc(fields, self._now)
+        except AmciError as error:
+            raise UsageError(str(error), hint="write START..END, or MOST_RECENT_WEEK") from None
+
+    def _values(self, asked: QueryInput, window: Window) -> dict[str, Any]:
+        from amci.kernel.dates import time_zone
+        from amci.workflows.asking import assignments
+        from amci.workflows.parameters import merged, resolved
+
+        tenant = self._tenant or Tenant(tenant="nobody")
+        given = assignments(self._request.values, is_typed=True)
+        values = merged(asked.workflow, tenant, given)
+        return resolved(asked.workflow, values, self._now, time_zone(window.time_zone))
+
+    def _have_events(self, window: Window, last: date) -> None:
+        """Make the events of the window and of the days that attribution looks back, where they are missing."""
+        if window.start.date() > last:
+            self._tell(f"events end on {last}, before the time window begins")
+        first = min(last - timedelta(days=self._options.days - 1), window.start.date() - _REACH)
+        self._engine.world.make(first, last, progress=self._progress)
+
+
+@contextmanager
+def query_runner(
+    request: Request,
+    workspace: Workspace | None,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda _done, _days: None,
+) -> Iterator[Runner]:
+    """Runs queries over the sandbox of a workspace, or over one of this user's where there is none.
+
+    `tell` hears what a person should know, `progress` how many days of events are made, of how many.
+    Raises NotFound for a tenant that is not there, UsageError for a day that is none.
+    """
+    from amci.app.amc_connection import sandbox_options
+    from amci.app.project import load
+    from amci.kernel.clock import SystemClock
+    from amci.sandbox.engine import Engine
+    from amci.sandbox.options import SandboxOptions
+
+    last = _day(request.last)
+    environ = environment()
+    project = load(workspace, environ) if workspace else None
+    tenant = tenant_named(project.tenants if project else {}, request.tenant) if request.tenant else None
+    options = sandbox_options(project) if project else SandboxOptions()
+    options = replace(
+        options,
+        anchor=last,
+        scale=options.scale if request.scale is None else request.scale,
+        seed=options.seed if request.seed is None else request.seed,
+    )
+    now = datetime.combine(last + _LATER, time(), UTC) if last else SystemClock().now()
+    engine = Engine(workspace.sandbox if workspace else _cache(environ), options)
+    try:
+        yield Runner(
+            engine,
+            options,
+            request,
+            now,
+            tenant=tenant,
+            uploaded=uploaded_by(workspace, tenant),
+            tell=tell,
+            progress=progress,
+        )
+    finally:
+        engine.close()
+
+
+def refusal(asked: QueryInput, found: Lint) -> QueryError:
+    """The errors of a query, each with its line."""
+    lines = finding_lines(asked, replace(found, findings=found.errors))
+    hint = "mend it; `amci sql check` says all that can be said of it"
+    return QueryError("\n".join(["AMC would refuse this query", *lines]), hint=hint)
+
+
+def _cache(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amci" / "sandbox"
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise UsageError(f"'{text}' is no day", hint="write --last 2026-06-30") from None
+
+
+def _privacy(asked: QueryInput) -> Privacy:
+    """What the workflow asks of the privacy rules; emptied rows are marked, so that they can be counted."""
+    of = asked.workflow
+    made = Privacy(
+        behavior=of.privacy_filtering_behavior or "REMOVE_ROWS",
+        discriminator=of.filtered_metrics_discriminator_column,
+        user_count=of.distinct_user_count_column,
+        reason=of.filtered_reason_column,
+    )
+    return (
+        replace(made, discriminator=_IS_EMPTIED) if made.removes_values and not made.discriminator else made
+    )
+
+
+def _people(compiled: Compiled) -> Compiled:
+    """How many people an audience has, in place of their ids."""
+    return replace(compiled, plain=f"SELECT count(DISTINCT user_id) AS people FROM ({compiled.plain})")
+
+
+def _told(found: Lint, compiled: Compiled, outcome: Outcome) -> Report | None:
+    if compiled.guarded is None or compiled.privacy is None or outcome.redaction is None:
+        return None
+    names = [column.name for column in found.columns]
+    untouched = len(outcome.rows)
+    if compiled.privacy.removes_values:
+        place = list(outcome.names).index(compiled.privacy.discriminator)
+        untouched = sum(not row[place] for row in outcome.rows)
+    return report(
+        names,
+        outcome.redaction.rows,
+        untouched=untouched,
+        is_emptied=compiled.privacy.removes_values,
+        columns=found.columns,
+    )

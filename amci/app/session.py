@@ -1,0 +1,158 @@
+"""A workspace opened to look at and to put runs in line; works beside the process that does them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from amci.app.amc_connection import amc_connection, amc_settings
+from amci.app.notice_text import notices_of
+from amci.app.project import Project, fingerprint, load, tenant_root
+from amci.kernel.clock import Clock
+from amci.kernel.errors import AmciError
+from amci.kernel.notify.notifier import Notifier
+from amci.kernel.run import NewRun, RetryPolicy, Run
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace
+from amci.lake.catalog import Catalog
+from amci.lake.purge import purge
+from amci.scheduler.service import Scheduler
+from amci.scheduler.store import ScheduleStore
+from amci.tenants.credentials import CredentialStore
+from amci.tenants.model import Tenant
+from amci.workflows.circuit import read_circuits, write_circuit
+from amci.workflows.client import AmcClient
+from amci.workflows.connections import Connections
+from amci.workflows.executions import ExecutionStore
+
+
+class Session:
+    """A workspace's configuration, state, and ways to AMC."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        project: Project,
+        read_at: int,
+        state: State,
+        clock: Clock,
+        environ: Mapping[str, str],
+        closing: ExitStack,
+    ) -> None:
+        """`read_at`: the fingerprint of config/ as read; what is opened on the way is closed with `closing`."""
+        settings = project.settings
+        self.workspace = workspace
+        self.project = project
+        self.read_at = read_at
+        self.state = state
+        self.clock = clock
+        self.environ = environ
+        self.amc = amc_settings(project)
+        self.notifier = Notifier.of(workspace, settings.notify, project.tenants.values())
+        self.runs = RunStore(
+            state,
+            clock,
+            retry={
+                AmciError: RetryPolicy(
+                    interval=settings.retry_interval,
+                    max_delay=settings.retry_max_delay,
+                    max_attempts=settings.max_attempts,
+                )
+            },
+            follow=self._notices,
+        )
+        self.executions = ExecutionStore(state, clock)
+        self.schedules = ScheduleStore(state, clock)
+        self.scheduler = Scheduler(project.schedules, self.schedules, self.runs, state, clock)
+        self._closing = closing
+
+    @cached_property
+    def credentials(self) -> CredentialStore:
+        """The encrypted credentials."""
+        return CredentialStore(self.workspace, self.environ, self.clock)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """Ways to AMC, as the workspace's mode says."""
+        return amc_connection(
+            self.workspace,
+            self.project,
+            self.clock,
+            lambda: self.credentials,
+            read_circuits(self.state),
+            lambda circuit: write_circuit(self.state, circuit),
+            self._closing,
+        )
+
+    def client(self, tenant: Tenant) -> AmcClient:
+        """What asks AMC for a tenant."""
+        return self.connections.client(tenant)
+
+    @property
+    def pii_key(self) -> bytes | None:
+        """The key that personal data are hashed with, where there is one."""
+        key = self.environ.get("AMCI_PII_KEY")
+        return key.encode() if key else None
+
+    def secret(self, name: str) -> str:
+        """A secret of `amci auth set --secret`; raises AuthError."""
+        return self.credentials.secret(name)
+
+    def results_of(self, tenant: Tenant) -> Path:
+        """Where a tenant's results are put: the folder that holds its `workflow=…` folders."""
+        home = self.workspace.home
+        if self.root_of(tenant) == tenant_root(tenant):
+            return home / tenant.raw
+        return home / self.project.settings.roots[0].path / tenant.tenant
+
+    def root_of(self, tenant: Tenant) -> str:
+        """The root of a tenant's results: its own where amci may write there, else the common one."""
+        home = self.workspace.home
+        is_ours = bool(tenant.raw) and (home / tenant.raw).resolve().is_relative_to(home.resolve())
+        return tenant_root(tenant) if is_ours else self.project.settings.roots[0].name
+
+    def tell(self, run: Run) -> None:
+        """Tell those who are told at once of the end of a run; a target that fails is noted and harms nobody."""
+        for notice in notices_of(run, self.project.settings.name, self.clock.now()):
+            self.notifier.send(notice)
+
+    def purge_tenant(self, tenant_id: str, *, dry_run: bool) -> dict[str, int]:
+        """Take a tenant's rows out of the lake, or say how many; raises WorkspaceBusy beside a writing process."""
+        settings = self.project.settings
+        with self.workspace.writing():
+            catalog = Catalog(self.workspace, memory_limit=settings.memory_limit, threads=settings.threads)
+            try:
+                gone = purge(catalog, tenant_id, dry_run=dry_run)
+            finally:
+                catalog.close()
+        return {"objects": gone.objects, "rows": gone.rows, "tables": len(gone.tables)}
+
+    def set_pools(self) -> None:
+        """Give every instance, account and slow listener its slots."""
+        for target in self.notifier.remote:
+            self.runs.set_pool(target.pool, 1)
+        for tenant in self.project.tenants.values():
+            if tenant.instance_id:
+                self.runs.set_pool(tenant.account_pool, self.amc.account_slots)
+                self.runs.set_pool(tenant.pool, tenant.slots, parent=tenant.account_pool)
+
+    def _notices(self, run: Run) -> Sequence[NewRun]:
+        """The runs that tell somebody of the end of this one."""
+        return [
+            following
+            for notice in notices_of(run, self.project.settings.name, self.clock.now())
+            for following in self.notifier.runs_for(notice)
+        ]
+
+
+@contextmanager
+def open_session(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) -> Iterator[Session]:
+    """The workspace, opened; raises ConfigError with every problem of its configuration."""
+    read_at = fingerprint(workspace)  # before it is read: what changes meanwhile is a change
+    project = load(workspace, environ)
+    workspace.state.parent.mkdir(parents=True, exist_ok=True)
+    with State.open(workspace.state, clock) as state, ExitStack() as closing:
+        yield Session(workspace, project, read_at, state, clock, environ, closing)

@@ -1,0 +1,1 @@
+"""The `amci` command: one file for each group of commands; parse, call, print."""

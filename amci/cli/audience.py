@@ -1,0 +1,201 @@
+"""`amci audience …`: parse, call, show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amci.cli.context import Context, command
+
+audience_app = typer.Typer(
+    help="Audiences: people a query finds, or those who are like them, for the DSP and sponsored ads.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, as the DSP shows it after 'AMC'.")]
+Which = Annotated[str, typer.Argument(metavar="AUDIENCE", help="Id of the audience, or its name.")]
+File = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FILE.sql]", help="The query, a SELECT of user_id.", show_default=False),
+]
+Workflow = Annotated[
+    str | None,
+    typer.Option("--workflow", help="Id of a workflow in AMC, in place of a file.", show_default=False),
+]
+OneTenant = Annotated[
+    str | None, typer.Option("--tenant", "-t", help="Tenant; the only one by default.", show_default=False)
+]
+Window = Annotated[str, typer.Option("--window", help="Events of START..END; dates may be dynamic.")]
+Zone = Annotated[str, typer.Option("--zone", help="Time zone of the window.")]
+Refresh = Annotated[
+    int | None,
+    typer.Option("--refresh-days", help="Days between refreshes; AMC says 21.", show_default=False),
+]
+Relative = Annotated[bool, typer.Option("--relative", help="Move the window on with each refresh.")]
+Values = Annotated[
+    list[str] | None,
+    typer.Option("--value", help="name=value or name:TYPE=value; may be given again.", show_default=False),
+]
+AdvertiserId = Annotated[
+    str | None,
+    typer.Option("--advertiser", help="Who gets it; the only one by default.", show_default=False),
+]
+Description = Annotated[str, typer.Option("--description", help="For those who look at it later.")]
+Country = Annotated[str, typer.Option("--country", help="Country code, such as US.")]
+Again = Annotated[bool, typer.Option("--again", help="Also where AMC has the very same already.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Until AMC has made it, or given up.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@command(
+    audience_app,
+    "create",
+    epilog="Example: amci audience create 'Seen in May' seen.sql --window 2026-05-01..2026-06-01 --wait",
+)
+def create(
+    ctx: Context,
+    name: Name,
+    file: File = None,
+    *,
+    tenant: OneTenant = None,
+    window: Window,
+    zone: Zone = "UTC",
+    refresh_days: Refresh = None,
+    relative: Relative = False,
+    value: Values = None,
+    workflow: Workflow = None,
+    advertiser: AdvertiserId = None,
+    description: Description = "",
+    country: Country = "",
+    again: Again = False,
+    wait: Wait = False,
+) -> None:
+    """Make an audience of the people a query finds; 2,000 at least."""
+    from amci.cli.audience_requests import Asked, Desk
+
+    asked = Asked(
+        name=name,
+        file=file,
+        workflow=workflow,
+        window=window,
+        zone=zone,
+        values=value or [],
+        advertiser=advertiser,
+        description=description,
+        country=country,
+        refresh_days=refresh_days,
+        is_window_moving=relative,
+    )
+    with ctx.opened() as opened:
+        Desk(ctx, opened, tenant).create(asked, is_twin_wanted=again, wait=wait)
+
+
+@command(
+    audience_app,
+    "lookalike",
+    epilog="Example: amci audience lookalike 'Like buyers' buyers.sql --window 'TODAY(-90)..TODAY(-2)' --reach similar",
+)
+def lookalike(
+    ctx: Context,
+    name: Name,
+    file: File = None,
+    *,
+    tenant: OneTenant = None,
+    window: Window,
+    reach: Annotated[
+        str, typer.Option("--reach", help="most-similar, similar, balanced, broad or most-broad.")
+    ] = "balanced",
+    zone: Zone = "UTC",
+    refresh_days: Refresh = None,
+    relative: Relative = False,
+    value: Values = None,
+    workflow: Workflow = None,
+    advertiser: AdvertiserId = None,
+    description: Description = "",
+    country: Country = "",
+    again: Again = False,
+    wait: Wait = False,
+) -> None:
+    """Make an audience of people like those a query finds; 500 to 500,000 are its seed."""
+    from amci.cli.audience_requests import Asked, Desk
+    from amci.workflows.audience_asking import reach_from
+
+    asked = Asked(
+        name=name,
+        file=file,
+        workflow=workflow,
+        window=window,
+        zone=zone,
+        values=value or [],
+        advertiser=advertiser,
+        description=description,
+        country=country,
+        refresh_days=refresh_days,
+        is_window_moving=relative,
+        reach=reach_from(reach),
+    )
+    with ctx.opened() as opened:
+        Desk(ctx, opened, tenant).create(asked, is_twin_wanted=again, wait=wait)
+
+
+@command(audience_app, "list", epilog="Example: amci audience list --tenant acme")
+def list_audiences(ctx: Context, tenant: OneTenant = None) -> None:
+    """The audiences of a tenant's AMC instance, newest first."""
+    from amci.cli.audience_requests import Desk
+    from amci.cli.audience_rows import LISTED, audience_row
+
+    with ctx.opened() as opened:
+        rows = [audience_row(found) for found in Desk(ctx, opened, tenant).client.audiences()]
+    rows.sort(key=lambda row: str(row["created_at"]), reverse=True)
+    ctx.out.rows(rows, LISTED, empty="no audiences")
+
+
+@command(audience_app, "show", epilog="Example: amci audience show 'Seen in May' --wait")
+def show(ctx: Context, audience: Which, tenant: OneTenant = None, wait: Wait = False) -> None:
+    """One audience: how many people it has, or why it was not made."""
+    from amci.cli.audience_requests import Desk
+
+    with ctx.opened() as opened:
+        Desk(ctx, opened, tenant).show(audience, wait=wait)
+
+
+@command(audience_app, "update", epilog="Example: amci audience update 'Seen in May' seen.sql --wait")
+def update(
+    ctx: Context,
+    audience: Which,
+    file: File = None,
+    *,
+    tenant: OneTenant = None,
+    window: Annotated[str, typer.Option("--window", help="Another window; as before where left out.")] = "",
+    zone: Zone = "UTC",
+    relative: Relative = False,
+    value: Values = None,
+    workflow: Workflow = None,
+    wait: Wait = False,
+) -> None:
+    """Mend an audience that failed: another query, window or values; AMC makes it anew."""
+    from amci.cli.audience_requests import Asked, Desk
+
+    asked = Asked(
+        name="",
+        file=file,
+        workflow=workflow,
+        window=window,
+        zone=zone,
+        values=value or [],
+        is_window_moving=relative,
+    )
+    with ctx.opened() as opened:
+        Desk(ctx, opened, tenant).update(audience, asked, wait=wait)
+
+
+@command(audience_app, "delete", epilog="Example: amci audience delete 'Seen in May'")
+def delete(ctx: Context, audience: Which, tenant: OneTenant = None, yes: Yes = False) -> None:
+    """Delete an audience that failed; others end by themselves."""
+    from amci.cli.audience_requests import Desk
+
+    with ctx.opened() as opened:
+        Desk(ctx, opened, tenant).delete(audience, is_sure=yes)

@@ -1,0 +1,140 @@
+"""What every command has: a workspace to find, an output to print to, and the options --home and --json."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from amci.cli.output import Output
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from amci.app.engine import Engine
+    from amci.app.project import Project
+    from amci.app.session import Session
+    from amci.kernel.state import State
+    from amci.kernel.workspace import Workspace
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Workspace; else AMCI_HOME, else here or above.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", show_default=False)]
+
+
+class Context:
+    """One call of one command. Everything heavy is imported when it is asked for."""
+
+    def __init__(self, home: Path | None, *, as_json: bool) -> None:
+        self._home = home
+        self.out = Output(as_json=as_json)
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that is meant; raises NoWorkspace."""
+        from amci.kernel.config import environment
+        from amci.kernel.workspace import find
+
+        return find(self._home, environment(), Path.cwd())
+
+    def project(self) -> Project:
+        """Its configuration; raises ConfigError."""
+        from amci.app.project import load
+        from amci.kernel.config import environment
+
+        return load(self.workspace, environment())
+
+    def engine(self) -> AbstractContextManager[Engine]:
+        """The workspace opened for writing; raises WorkspaceBusy."""
+        from amci.app.engine import open_engine
+        from amci.kernel.clock import SystemClock
+        from amci.kernel.config import environment
+
+        return open_engine(self.workspace, SystemClock(), environment())
+
+    def opened(self) -> AbstractContextManager[Session]:
+        """The workspace opened to look at and to put runs in line, also beside a writing process."""
+        from amci.app.session import open_session
+        from amci.kernel.clock import SystemClock
+        from amci.kernel.config import environment
+
+        return open_session(self.workspace, SystemClock(), environment())
+
+    def state(self) -> State:
+        """The run store, to look at only, also beside a writing process; NotFound before the first run."""
+        from amci.kernel.errors import NotFound
+        from amci.kernel.state import State
+
+        if not self.workspace.state.exists():
+            raise NotFound(
+                "nothing has run in this workspace yet", hint="put files into raw/, then run `amci drain`"
+            )
+        return State.read_only(self.workspace.state)
+
+
+def command(
+    app: typer.Typer, name: str, **options: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function `f(ctx: Context, ...)` as a command that also takes --home and --json."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        app.command(name, **options)(_as_typer_wants(function))
+        return function
+
+    return register
+
+
+def without_command(app: typer.Typer, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as what a group of commands does when none of them is named; it takes the same options."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        run = _as_typer_wants(function)
+
+        def alone(**values: Any) -> None:
+            called: typer.Context = values.pop("called")
+            if called.invoked_subcommand is None:
+                run(**values)
+            elif any(values.values()):
+                from amci.kernel.errors import UsageError
+
+                words = f"{called.info_name} {called.invoked_subcommand}"
+                raise UsageError(f"options go behind the command: amci {words} …")
+
+        parameters = inspect.signature(run).parameters.values()
+        first = inspect.Parameter("called", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        _declare(alone, [first, *parameters], run.__doc__)
+        app.callback(invoke_without_command=True, **options)(alone)
+        return function
+
+    return register
+
+
+def _as_typer_wants(function: Callable[..., None]) -> Callable[..., None]:
+    """A function of options alone, --home and --json among them, that makes the context itself."""
+    hints = get_type_hints(function, include_extras=True)
+    own = list(inspect.signature(function).parameters.values())[1:]
+
+    def run(**values: Any) -> None:
+        context = Context(values.pop("home"), as_json=values.pop("json"))
+        function(context, **values)
+
+    added = {"home": (HomeOption, None), "json": (JsonOption, False)}
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
+    parameters += [
+        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a, default=d)
+        for n, (a, d) in added.items()
+    ]
+    _declare(run, parameters, function.__doc__)
+    return run
+
+
+def _declare(run: Callable[..., None], parameters: list[inspect.Parameter], doc: str | None) -> None:
+    """Give a function that takes anything the signature and the words typer reads."""
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__doc__ = doc

@@ -1,0 +1,304 @@
+"""`amci lake …`, `amci query` and `amci sql`: parse, call, show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from amci.cli.context import Context, command, without_command
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from amci.lake.query import QuerySession
+
+lake_app = typer.Typer(help="The lake: files in, tables out.", no_args_is_help=True, rich_markup_mode=None)
+
+TenantOption = Annotated[
+    str | None, typer.Option("--tenant", help="Only rows of this tenant.", show_default=False)
+]
+AsOfOption = Annotated[
+    str | None, typer.Option("--as-of", help="A snapshot's number, or a time (ISO 8601).", show_default=False)
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+def query_session(
+    ctx: Context, *, tenant: str | None = None, as_of: str | None = None
+) -> AbstractContextManager[QuerySession]:
+    """A read-only session over the workspace's lake."""
+    from amci.lake.query import session
+
+    settings = ctx.project().settings
+    return session(
+        ctx.workspace,
+        memory_limit=settings.query_memory_limit,
+        timeout=settings.query_timeout,
+        threads=settings.threads,
+        tenant=tenant,
+        as_of=as_of,
+    )
+
+
+def query_command(app: typer.Typer) -> None:
+    """Register `amci query`."""
+
+    @command(app, "query", epilog='Example: amci query "SELECT * FROM amci.objects" --format csv')
+    def query(
+        ctx: Context,
+        sql: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from standard input.")],
+        *,
+        format_: Annotated[str, typer.Option("--format", help="table, csv, json or parquet.")] = "table",
+        output: Annotated[
+            Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)
+        ] = None,
+        tenant: TenantOption = None,
+        as_of: AsOfOption = None,
+    ) -> None:
+        """Ask the lake in DuckDB SQL."""
+        from amci.cli.query_output import render
+        from amci.kernel.signals import stopping
+
+        text = typer.get_text_stream("stdin").read() if sql == "-" else sql
+        with query_session(ctx, tenant=tenant, as_of=as_of) as session, stopping() as session.stop:
+            render(session, text, "json" if ctx.out.as_json else format_, output, ctx.out)
+
+
+def sql_command(app: typer.Typer) -> None:
+    """Register what `amci sql` does alone; its commands are about AMC SQL."""
+
+    @without_command(app, epilog="Example: amci sql --tenant northwind-outdoor")
+    def sql(ctx: Context, tenant: TenantOption = None, as_of: AsOfOption = None) -> None:
+        """Ask the lake in an interactive shell."""
+        from amci.cli.query_shell import converse
+
+        with query_session(ctx, tenant=tenant, as_of=as_of) as session:
+            converse(session, ctx.out, ctx.workspace.home / "state" / "sql_history")
+
+
+@command(
+    lake_app,
+    "ingest",
+    epilog="Example: amci lake ingest result.csv --under acme/workflow=reach/schedule=adhoc",
+)
+def ingest(
+    ctx: Context,
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders laid out as raw/ is.")],
+    under: Annotated[str, typer.Option(help="Folder of raw/ they belong in.")] = "",
+    link: Annotated[
+        bool, typer.Option("--link", help="Link instead of copying, where the disk can.")
+    ] = False,
+) -> None:
+    """Bring files into raw/ and process them."""
+    from amci.cli.run_progress import report_drain
+    from amci.kernel.errors import WorkspaceBusy
+    from amci.lake.deliver import deliver
+
+    raw = ctx.workspace.home / ctx.project().settings.roots[0].path
+    keys = deliver(paths, raw, under, link=link)
+    ctx.out.text(f"{len(keys)} files are in raw/")
+    try:
+        report_drain(ctx)
+    except WorkspaceBusy as busy:
+        ctx.out.note(f"{busy}; it takes them from here")
+
+
+@command(lake_app, "tables", epilog="Example: amci lake tables")
+def tables(ctx: Context, tenant: TenantOption = None) -> None:
+    """Tables with their rows, objects and size."""
+    from amci.lake import show
+
+    with query_session(ctx) as session:
+        ctx.out.rows(
+            show.tables(session, tenant),
+            ["table", "rows", "objects", "tenants", "files", "bytes", "loaded_at"],
+        )
+
+
+@command(lake_app, "show", epilog="Example: amci lake show adtech_amc.acme_reach_daily")
+def show_table(
+    ctx: Context, table: Annotated[str, typer.Argument(help="schema.table, or the table's name.")]
+) -> None:
+    """A table's columns, partitions and newest objects."""
+    from amci.lake import show
+
+    with query_session(ctx) as session:
+        found = show.table(session, table)
+    if ctx.out.as_json:
+        ctx.out.record(found)
+        return
+    ctx.out.text(
+        f"{found['table']}: {found['rows']:,} rows, partitioned by {', '.join(found['partition_by']) or 'nothing'}"
+    )
+    ctx.out.rows(found["columns"], ["column", "type", "nulls"])
+    ctx.out.text("")
+    ctx.out.rows(found["objects"], ["object_id", "version", "rows", "key"])
+
+
+@command(lake_app, "partitions", epilog="Example: amci lake partitions adtech_amc.acme_reach_daily")
+def partitions(
+    ctx: Context, table: Annotated[str, typer.Argument(help="schema.table, or the table's name.")]
+) -> None:
+    """A table's Hive partitions with their rows."""
+    from amci.lake import show
+
+    with query_session(ctx) as session:
+        columns, rows = show.partitions(session, table)
+    ctx.out.rows(rows, [*columns, "rows", "objects"], empty="the table is not partitioned")
+
+
+@command(lake_app, "snapshots", epilog="Example: amci lake snapshots --limit 5")
+def snapshots(
+    ctx: Context, limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 20
+) -> None:
+    """The lake's history: every commit can be queried with --as-of."""
+    from amci.lake import show
+
+    with query_session(ctx) as session:
+        ctx.out.rows(show.snapshots(session, limit), ["snapshot", "at", "changes"])
+
+
+@command(lake_app, "history", epilog="Example: amci lake history 2026-11-01-reach-ver1.csv")
+def history(
+    ctx: Context, name: Annotated[str, typer.Argument(help="Object id, key, or the end of a key.")]
+) -> None:
+    """An object's versions, runs and tables."""
+    from amci.kernel.clock import SystemClock
+    from amci.lake import show
+    from amci.lake.objects import ObjectStore
+
+    with ctx.state() as state:
+        found = show.history(ObjectStore(state, SystemClock()), state, name)
+    if ctx.out.as_json:
+        ctx.out.record({"objects": found})
+        return
+    for entry in found:
+        ctx.out.text(
+            f"object {entry['object_id']}  {entry['root']}/{entry['key']}  dataset {entry['dataset'] or 'none'}"
+        )
+        ctx.out.rows(entry["versions"], ["version", "seen_at", "size", "loaded_at", "sha256"])
+        ctx.out.rows(entry["runs"], ["run_id", "kind", "status", "changed_at", "reason"], empty="no runs")
+
+
+@command(lake_app, "quarantine", epilog="Example: amci lake quarantine --all")
+def quarantine(
+    ctx: Context, every: Annotated[bool, typer.Option("--all", help="Also what was resolved since.")] = False
+) -> None:
+    """What could not be used, why, and what to do."""
+    from amci.kernel.clock import SystemClock
+    from amci.lake.objects import ObjectStore
+
+    with ctx.state() as state:
+        rows = [dict(row) for row in ObjectStore(state, SystemClock()).quarantined(is_open=not every)]
+    ctx.out.rows(
+        rows,
+        ["object_id", "version", "stage", "key", "line", "rows", "reason", "hint"],
+        empty="nothing is in quarantine",
+    )
+
+
+@command(lake_app, "transforms", epilog="Example: amci lake transforms")
+def transforms(ctx: Context) -> None:
+    """Transforms with their origin and source hash, and the datasets that use them."""
+    project = ctx.project()
+    used = {name: [] for name in project.transforms}  # type: dict[str, list[str]]
+    for dataset in project.datasets.values():
+        for name in (dataset.light, dataset.heavy):
+            if name:
+                used[name].append(dataset.dataset)
+    rows = [
+        {
+            "transform": t.name,
+            "origin": t.origin,
+            "source_hash": t.source_hash,
+            "datasets": ", ".join(used[name]),
+        }
+        for name, t in sorted(project.transforms.items())
+    ]
+    ctx.out.rows(rows, ["transform", "origin", "source_hash", "datasets"])
+
+
+@command(lake_app, "reprocess", epilog="Example: amci lake reprocess --changed")
+def reprocess(
+    ctx: Context,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only objects loaded by other rules than today's.")
+    ] = False,
+    dataset: Annotated[str | None, typer.Option(help="Only this dataset's.", show_default=False)] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only objects seen since (ISO 8601).", show_default=False)
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Route what no dataset took, then load objects again."""
+    from amci.cli.run_progress import report_work
+
+    with ctx.engine() as engine:
+        again = engine.load_again(changed_only=changed, dataset=dataset, since=since, dry_run=dry_run)
+        ctx.out.record(again)
+        if not dry_run:
+            report_work(ctx, engine)
+
+
+@command(lake_app, "compact", epilog="Example: amci lake compact")
+def compact(
+    ctx: Context,
+    table: Annotated[str | None, typer.Argument(help="Only this table.", show_default=False)] = None,
+) -> None:
+    """Merge small files and rewrite files with deleted rows."""
+    _maintain(ctx, lambda m: m.compact(table))
+
+
+@command(lake_app, "expire", epilog="Example: amci lake expire --older-than 30d")
+def expire(
+    ctx: Context,
+    older_than: Annotated[str, typer.Option(help="Age of snapshots to forget, such as 30d.")] = "30d",
+    dry_run: DryRun = False,
+) -> None:
+    """Forget old snapshots; `vacuum` then frees their files."""
+    from amci.kernel.config import duration
+
+    age = duration(older_than)
+    _maintain(ctx, lambda m: m.expire(age, dry_run=dry_run))
+
+
+@command(lake_app, "vacuum", epilog="Example: amci lake vacuum --dry-run")
+def vacuum(ctx: Context, dry_run: DryRun = False) -> None:
+    """Delete files nothing refers to any more, in post-stage and pre-stage."""
+    _maintain(ctx, lambda m: m.vacuum(dry_run=dry_run))
+
+
+@command(lake_app, "export", epilog="Example: amci lake export, or: amci lake export --parquet /tmp/lake")
+def export(
+    ctx: Context,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(help="Write Parquet files into this new folder instead.", show_default=False),
+    ] = None,
+) -> None:
+    """Publish catalog.duckdb, plain views for tools that know no DuckLake; or copy all tables as Parquet."""
+    _maintain(ctx, lambda m: m.export_parquet(parquet) if parquet else m.publish())
+
+
+@command(lake_app, "check", epilog="Example: amci lake check --deep")
+def check(
+    ctx: Context, deep: Annotated[bool, typer.Option("--deep", help="Also read every file.")] = False
+) -> None:
+    """Compare the catalog with the files: missing, altered, or extra ones."""
+    from amci.lake.check import examine
+
+    with query_session(ctx) as session:
+        found = examine(session, ctx.workspace, deep=deep)
+    ctx.out.rows(found, ["problem", "file", "says"], empty="catalog and files agree")
+    if found:
+        raise typer.Exit(1)
+
+
+def _maintain(ctx: Context, do: Any) -> None:
+    from amci.lake.maintenance import Maintenance
+
+    with ctx.engine() as engine, ctx.out.progress("maintaining") as tell:
+        report = do(Maintenance(engine.workspace, engine.catalog, engine.state, engine.clock, tell))
+    ctx.out.record(report)

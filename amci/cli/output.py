@@ -1,0 +1,108 @@
+"""What commands print: text for people, or JSON with --json; results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from amci.kernel.errors import AmciError, ConfigError
+from amci.kernel.text import aligned, plain, shown
+
+#: A column wider than this is cut in text output on a terminal; JSON is never cut.
+_WIDEST = 60
+
+
+class Output:
+    """One command's output."""
+
+    def __init__(
+        self, *, as_json: bool = False, stdout: TextIO | None = None, stderr: TextIO | None = None
+    ) -> None:
+        self.as_json = as_json
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+
+    @property
+    def stdout(self) -> TextIO:
+        """Where results go, for what is written as it comes."""
+        return self._stdout
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal that results go to; None where they go elsewhere."""
+        if not self._stdout.isatty():
+            return None
+        return os.get_terminal_size(self._stdout.fileno()).columns or None
+
+    def record(self, record: Mapping[str, Any], text: Iterable[str] | None = None) -> None:
+        """One thing: the mapping as JSON, or `text`, or `name: value` lines."""
+        if self.as_json:
+            self._json(record)
+            return
+        lines = text if text is not None else [f"{name}: {shown(value)}" for name, value in record.items()]
+        for line in lines:
+            self._print(line)
+
+    def rows(
+        self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str = "nothing"
+    ) -> None:
+        """Several things: a JSON array with all fields, or a table of `columns`."""
+        if self.as_json:
+            self._json(list(rows))
+        elif not rows:
+            self._print(empty)
+        else:
+            self.table(columns, [[row.get(c) for c in columns] for row in rows])
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """An aligned table; numbers to the right."""
+        for line in aligned(columns, rows, widest=None if self.width is None else _WIDEST):
+            self._print(line)
+
+    def text(self, line: str) -> None:
+        """A line for people; not part of JSON output."""
+        if not self.as_json:
+            self._print(line)
+
+    def note(self, line: str) -> None:
+        """Something on the side, on stderr in both forms."""
+        print(line, file=self._stderr)
+
+    def error(self, error: AmciError) -> None:
+        """What went wrong and what to do, on stderr."""
+        if self.as_json:
+            document: dict[str, Any] = {
+                "error": type(error).__name__,
+                "message": str(error),
+                "hint": error.hint,
+            }
+            if isinstance(error, ConfigError):
+                document["problems"] = [
+                    {"file": p.file, "field": p.field, "says": p.says} for p in error.problems
+                ]
+            print(json.dumps(document, ensure_ascii=False), file=self._stderr)
+            return
+        print(f"amci: {error}", file=self._stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=self._stderr)
+
+    @contextmanager
+    def progress(self, doing: str) -> Iterator[Callable[[str], None]]:
+        """A line on the terminal that changes as work goes on; nothing where stderr is no terminal."""
+        if not self._stderr.isatty():
+            yield lambda _: None
+            return
+        from rich.console import Console
+
+        with Console(file=self._stderr).status(doing) as status:
+            yield lambda now: status.update(f"{doing}: {now}")
+
+    def _json(self, value: Any) -> None:
+        self._print(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._stdout)

@@ -1,0 +1,155 @@
+"""Doing runs from the command line: progress while they run, a report, and the exit code."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import typer
+
+from amci.cli.context import Context
+from amci.kernel.errors import WorkspaceBusy
+from amci.kernel.signals import stopping
+
+if TYPE_CHECKING:
+    from amci.app.engine import Engine
+    from amci.app.session import Session
+    from amci.kernel.run import Run
+    from amci.kernel.worker import Tally
+
+#: Exit codes: some runs failed, what succeeded is there; a person interrupted.
+SOME_FAILED, INTERRUPTED = 3, 130
+#: How often one looks on while another process works.
+_LOOK = timedelta(milliseconds=200)
+
+
+def report_drain(ctx: Context) -> None:
+    """Drain and say what became of it; exit code 3 where runs failed."""
+    with ctx.engine() as engine, ctx.out.progress("draining") as tell, stopping() as stop:
+        done = engine.drain(stop, _counting(tell))
+    report = {
+        "new": done.found.new,
+        "succeeded": done.tally.succeeded,
+        "skipped": done.tally.skipped,
+        "failed": done.tally.failed,
+        "unroutable": done.found.unroutable,
+        "removed": done.found.removed,
+        "settling": done.found.settling,
+        "waiting": done.tally.left,
+    }
+    ctx.out.record(report, _drained(report))
+    _leave(stop, done.tally)
+
+
+def _drained(report: dict[str, int]) -> list[str]:
+    ended = ", ".join(f"{report[how]} {how}" for how in ("succeeded", "skipped", "failed"))
+    lines = [f"{report['new']} new object versions; runs: {ended}"]
+    if report["unroutable"]:
+        lines.append(f"{report['unroutable']} matched no dataset")
+    if report["failed"] or report["unroutable"]:
+        lines.append("`amci lake quarantine` says what could not be used, and why")
+    if report["removed"]:
+        lines.append(f"{report['removed']} raw files are gone; what was loaded of them stays in the lake")
+    if report["settling"]:
+        lines.append(
+            f"{report['settling']} files are still being written; drain again when they are complete"
+        )
+    if report["waiting"]:
+        lines.append(f"{report['waiting']} runs wait for another try; `amci runs list --status pending`")
+    return lines
+
+
+def report_work(ctx: Context, engine: Engine, **also: int) -> None:
+    """Do the runs there are and say what became of them; exit code 3 where some failed."""
+    with ctx.out.progress("working") as tell, stopping() as stop:
+        tally = engine.work(stop, _counting(tell))
+    ctx.out.record(also | {"succeeded": tally.succeeded, "skipped": tally.skipped, "failed": tally.failed})
+    _leave(stop, tally)
+
+
+def keep_up(ctx: Context) -> Tally:
+    """Run until interrupted; with what config/ says by then whenever that changes."""
+    from amci.app.engine import summed
+
+    tally = None
+    while True:
+        with ctx.engine() as engine, stopping() as stop:
+            watched = ", ".join(str(root.path) for root in engine.roots)
+            ctx.out.note(f"watching {watched}; stop with Ctrl-C")
+            done = engine.up(stop, one_by_one(ctx))
+            tally = summed(tally, done) if tally else done
+            if not engine.is_outdated:
+                return tally
+        ctx.out.note("config/ has changed and is read again")
+
+
+def do_runs(
+    ctx: Context, opened: Session, keys: Sequence[str], *, wait: bool, is_patient: bool = True
+) -> list[Run]:
+    """The runs with these keys as they stand; with `wait`, when they and what follows from them are done.
+
+    Where another amci is working in this workspace, that one does them and this one looks on. Not `is_patient`:
+    a run that waits for something is left to `amci up`, with its reason.
+    """
+    if wait and keys:
+        with stopping() as stop, ctx.out.progress("working") as tell:
+            try:
+                with ctx.engine() as engine:
+                    engine.finish(keys, stop, _counting(tell), is_patient=is_patient)
+            except WorkspaceBusy:
+                _look_on(opened, keys, stop, is_patient=is_patient)
+            if stop.is_set():
+                raise typer.Exit(INTERRUPTED)
+    return opened.runs.by_keys(keys)
+
+
+def _look_on(opened: Session, keys: Sequence[str], stop: threading.Event, *, is_patient: bool) -> None:
+    """Wait until another process has ended these runs, or tried them."""
+
+    def is_done(run: Run) -> bool:
+        is_tried = run.status == "PENDING" and run.claims > 0
+        return run.status.is_final or (is_tried and not is_patient)
+
+    while not all(map(is_done, opened.runs.by_keys(keys))):
+        if opened.clock.wait(stop, _LOOK):
+            return
+
+
+def leave(runs: Iterable[Run]) -> None:
+    """Exit with the code that says that runs failed, where some did."""
+    if any(run.status == "FAILED" for run in runs):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _leave(stop: threading.Event, tally: Tally) -> None:
+    """Exit with the code that says how it went, where that is not 0."""
+    if stop.is_set():
+        raise typer.Exit(INTERRUPTED)
+    if tally.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _counting(tell: Callable[[str], None]) -> Callable[[Run], None]:
+    """Shows how many runs ended how."""
+    counts: dict[str, int] = {}
+
+    def see(run: Run) -> None:
+        counts[run.status] = counts.get(run.status, 0) + 1
+        tell(", ".join(f"{n:,} {status.lower()}" for status, n in counts.items()))
+
+    return see
+
+
+def one_by_one(ctx: Context) -> Callable[[Run], None]:
+    """Shows each run as it ends, a line each."""
+
+    def see(run: Run) -> None:
+        if run.status.is_final:
+            ctx.out.note(
+                f"run {run.run_id} {run.kind} {run.status.lower()}"
+                + (f": {run.reason}" if run.reason else "")
+            )
+
+    return see

@@ -1,0 +1,264 @@
+"""`amci sql …`: write, check and run AMC SQL on this machine; alone, it is the shell of the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amci.cli.context import Context, command
+
+if TYPE_CHECKING:
+    from amci.amcsql.sources import Source
+    from amci.app.query_runner import Request, Runner
+    from amci.tenants.model import Tenant
+
+sql_app = typer.Typer(
+    help="Ask the lake in an interactive shell; or write, check and run AMC SQL on this machine.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+_ONE = "A .sql file, a workflow's file or name, or -."
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE…", help="Files, directories, workflows' names, or -.", show_default=False),
+]
+File = Annotated[str, typer.Argument(metavar="FILE", help=_ONE, show_default=False)]
+TenantName = Annotated[
+    str | None,
+    typer.Option("--tenant", "-t", help="With this tenant's values and people.", show_default=False),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        "--window",
+        "-w",
+        help="MOST_RECENT_WEEK, … or START..END; else the workflow's.",
+        show_default=False,
+    ),
+]
+Zone = Annotated[
+    str | None, typer.Option("--time-zone", "--zone", help="Time zone of the window.", show_default=False)
+]
+Values = Annotated[
+    list[str] | None,
+    typer.Option("--value", "--param", "-p", help="name=value; may be given again.", show_default=False),
+]
+NoPrivacy = Annotated[
+    bool, typer.Option("--no-privacy", help="Hide nothing: the people here are made up.", show_default=False)
+]
+Scale = Annotated[
+    float | None, typer.Option(help="How many people: 1 is 100,000; else the sandbox's.", show_default=False)
+]
+Seed = Annotated[int | None, typer.Option(help="Other numbers make other events.", show_default=False)]
+Last = Annotated[
+    str | None, typer.Option("--last", help="Last day of events; else today.", show_default=False)
+]
+
+
+@command(sql_app, "check", epilog="Example: amci sql check config/workflows")
+def check(
+    ctx: Context,
+    files: Files,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse what AMC documents as unsupported.")
+    ] = False,
+    tenant: TenantName = None,
+) -> None:
+    """What AMC would say against a query, and what its rows need to be shown."""
+    from contextlib import ExitStack
+
+    from amci.app.query_checker import Checker
+    from amci.app.query_input import read_queries
+    from amci.cli.sql_check import show
+
+    whose, uploaded = _tenant(ctx, tenant)
+    with ExitStack() as closing:
+        checker = Checker(closing, tenant=whose, is_strict=strict, uploaded=uploaded)
+        found = [(query, checker.look(query)) for query in read_queries(files, *_readers(ctx))]
+    show(ctx.out, found)
+    if any(lint.errors for _, lint in found):
+        raise typer.Exit(1)
+
+
+@command(
+    sql_app, "run", epilog="Example: amci sql run reach.sql --window MOST_RECENT_WEEK --explain-redaction"
+)
+def run(
+    ctx: Context,
+    file: File,
+    *,
+    window: Window = None,
+    time_zone: Zone = None,
+    tenant: TenantName = None,
+    value: Values = None,
+    explain_redaction: Annotated[
+        bool, typer.Option("--explain-redaction", help="Say which rows are hidden, and why.")
+    ] = False,
+    no_privacy: NoPrivacy = False,
+    form: Annotated[str, typer.Option("--format", help="table, csv (AMC's) or json.")] = "table",
+    scale: Scale = None,
+    seed: Seed = None,
+    last: Last = None,
+) -> None:
+    """Run a query on made-up events, with AMC's privacy rules."""
+    from amci.app.query_input import read_query
+    from amci.cli import sql_output
+
+    sql_output.check_format(form)
+    request = _request(window, time_zone, tenant, value, not no_privacy, scale, seed, last)
+    with _runner(ctx, request) as runner:
+        ran = runner.run(read_query(file, *_readers(ctx)))
+    sql_output.show(ctx.out, ran, form, explains=explain_redaction)
+
+
+@command(sql_app, "diff", epilog="Example: amci sql diff reach.sql new.sql --window MOST_RECENT_WEEK")
+def diff(
+    ctx: Context,
+    a: Annotated[str, typer.Argument(metavar="A", help=_ONE, show_default=False)],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other version.", show_default=False)],
+    *,
+    window: Window = None,
+    time_zone: Zone = None,
+    tenant: TenantName = None,
+    value: Values = None,
+    no_privacy: NoPrivacy = False,
+    scale: Scale = None,
+    seed: Seed = None,
+    last: Last = None,
+) -> None:
+    """How the results of two versions of a query differ on the same events; exit code 1 where they do."""
+    from amci.amcsql.tools.differing import difference
+    from amci.app.query_input import read_query
+    from amci.cli import sql_output
+
+    request = _request(window, time_zone, tenant, value, not no_privacy, scale, seed, last)
+    with _runner(ctx, request) as runner:
+        ours, theirs = (runner.run(read_query(name, *_readers(ctx))) for name in (a, b))
+    found = difference(sql_output.version(ours), sql_output.version(theirs))
+    sql_output.show_difference(ctx.out, found, ours.asked.shown, theirs.asked.shown)
+    if not found.is_same:
+        raise typer.Exit(1)
+
+
+@command(sql_app, "fmt", epilog="Example: amci sql fmt config/workflows --diff")
+def fmt(
+    ctx: Context,
+    files: Files,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 where a file would change.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Write nothing, and show what would change.")] = False,
+) -> None:
+    """Lay SQL out anew: a clause a line, keywords in upper case; comments and names stay."""
+    from amci.cli import sql_format as doing
+
+    found = doing.done(files, is_written=not (check or diff))
+    doing.show(ctx.out, found, is_diff=diff, is_piped=files == ["-"] and not (check or diff))
+    if any(laid.fault or (check and laid.is_changed) for laid in found):
+        raise typer.Exit(1)
+
+
+@command(sql_app, "tables", epilog="Example: amci sql tables dsp_impressions --columns cost")
+def tables(
+    ctx: Context,
+    name: Annotated[str | None, typer.Argument(help="One table.", show_default=False)] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Columns with this in their names; * and ? stand for others.", show_default=False),
+    ] = None,
+    category: Annotated[
+        str | None, typer.Option(help="Only this category, such as AMAZON_DSP.", show_default=False)
+    ] = None,
+    paid: Annotated[bool, typer.Option("--paid", help="Only tables that need a subscription.")] = False,
+    audiences: Annotated[bool, typer.Option("--audiences", help="The tables for audiences.")] = False,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", "-t", help="Also data sets it uploaded.", show_default=False)
+    ] = None,
+) -> None:
+    """AMC's tables, or one table's columns with types, thresholds, units and values."""
+    from amci.amcsql.tools import browsing
+    from amci.cli import sql_tables
+
+    _, uploaded = _tenant(ctx, tenant)
+    chosen = browsing.chosen(name, uploaded, category=category, is_paid=paid, is_for_audiences=audiences)
+    if columns:
+        sql_tables.show_columns(ctx.out, columns, chosen)
+    elif name:
+        sql_tables.show_table(ctx.out, chosen[0])
+    else:
+        sql_tables.show_tables(ctx.out, chosen)
+
+
+@command(sql_app, "functions", epilog="Example: amci sql functions SECONDS_BETWEEN")
+def functions(
+    ctx: Context, name: Annotated[str | None, typer.Argument(help="One function.", show_default=False)] = None
+) -> None:
+    """The functions of AMC SQL: what they take and what they give."""
+    from amci.amcsql.tools import browsing
+
+    if name:
+        ctx.out.record(browsing.function_record(browsing.function(name)))
+    else:
+        ctx.out.rows(browsing.function_rows(), ["function", "arguments", "gives", "is", "is_documented"])
+
+
+def _request(
+    window: str | None,
+    zone: str | None,
+    tenant: str | None,
+    values: list[str] | None,
+    has_privacy: bool,
+    scale: float | None,
+    seed: int | None,
+    last: str | None,
+) -> Request:
+    from amci.app.query_runner import Request
+
+    return Request(
+        window=window, zone=zone, tenant=tenant, values=values or [],
+        has_privacy=has_privacy, scale=scale, seed=seed, last=last,
+    )  # fmt: skip
+
+
+def _readers(ctx: Context) -> tuple[Callable[[], Path], Callable[[], str]]:
+    """Where workflows are looked up by name, and what `-` reads."""
+    return lambda: ctx.workspace.config, lambda: typer.get_text_stream("stdin").read()
+
+
+def _tenant(ctx: Context, name: str | None) -> tuple[Tenant | None, Mapping[str, Source]]:
+    """The tenant that is meant, if any, and the data sets it uploaded to the sandbox."""
+    from amci.app.query_checker import uploaded_by
+    from amci.tenants.model import tenant_named
+
+    if name is None:
+        return None, {}
+    tenant = tenant_named(ctx.project().tenants, name)
+    return tenant, uploaded_by(ctx.workspace, tenant)
+
+
+@contextmanager
+def _runner(ctx: Context, request: Request) -> Iterator[Runner]:
+    from amci.app.query_runner import query_runner
+    from amci.kernel.errors import NoWorkspace
+
+    try:
+        workspace = ctx.workspace
+    except NoWorkspace:
+        if request.tenant:
+            raise
+        workspace = None
+    with (
+        ctx.out.progress("making events") as tell,
+        query_runner(
+            request,
+            workspace,
+            tell=ctx.out.note,
+            progress=lambda done, days: tell(f"{done} of {days} days"),
+        ) as runner,
+    ):
+        yield runner

@@ -1,0 +1,235 @@
+"""`amci workflow …`: parse, call, show."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from amci.cli.context import Context, command
+
+if TYPE_CHECKING:
+    from amci.app.session import Session
+    from amci.kernel.run import NewRun, Run
+    from amci.tenants.model import Tenant
+
+Thing = TypeVar("Thing")
+
+workflow_app = typer.Typer(
+    help="Workflows: the SQL in config/workflows/ and what AMC has of it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+WorkflowId = Annotated[str, typer.Argument(help="Id of the workflow.", show_default=False)]
+OneTenant = Annotated[str, typer.Option("--tenant", help="Tenant.", show_default=False)]
+Tenants = Annotated[
+    list[str] | None, typer.Option("--tenant", help="Tenant; may be given again.", show_default=False)
+]
+Every = Annotated[bool, typer.Option("--all", help="Every tenant the workflow is for.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Do it now, and say what AMC answered.")]
+NoCheck = Annotated[bool, typer.Option("--no-check", help="Send it, whatever `amci sql check` says of it.")]
+
+
+@command(workflow_app, "list", epilog="Example: amci workflow list")
+def list_workflows(ctx: Context) -> None:
+    """Workflows, whom they are for, and whose AMC has them."""
+    from amci.workflows.standing import overview, standing
+
+    with ctx.opened() as opened:
+        stands = standing(opened.runs.list(kind="workflow", limit=-1))
+        rows = overview(opened.project.workflows, opened.project.tenants, stands)
+    ctx.out.rows(
+        rows, ["workflow_id", "version", "for", "in_amc", "outdated", "warnings"], empty="no workflows"
+    )
+
+
+@command(workflow_app, "show", epilog="Example: amci workflow show reach --tenant acme --remote")
+def show(
+    ctx: Context,
+    workflow_id: WorkflowId,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", help="As this tenant's AMC gets it.", show_default=False)
+    ] = None,
+    remote: Annotated[bool, typer.Option("--remote", help="As the tenant's AMC has it now.")] = False,
+) -> None:
+    """A workflow: here, as AMC gets it, or as AMC has it."""
+    from amci.kernel.errors import UsageError
+    from amci.workflows.definition import amc_definition
+
+    if remote and not tenant:
+        raise UsageError("whose AMC?", hint="name it with --tenant")
+    with ctx.opened() as opened:
+        if tenant and remote:
+            found = _remote(opened, workflow_id, tenant)
+        else:
+            workflow = _known(opened.project.workflows, workflow_id, "workflow")
+            meant = _known(opened.project.tenants, tenant, "tenant") if tenant else None
+            found = amc_definition(workflow, meant) if meant else workflow.model_dump(mode="json")
+    ctx.out.record(found, _readable(found))
+
+
+@command(workflow_app, "diff", epilog="Example: amci workflow diff reach --tenant acme")
+def diff(ctx: Context, workflow_id: WorkflowId, tenant: OneTenant) -> None:
+    """How a workflow here differs from the one in a tenant's AMC."""
+    from amci.workflows import difference
+    from amci.workflows.definition import amc_definition
+
+    with ctx.opened() as opened:
+        workflow = _known(opened.project.workflows, workflow_id, "workflow")
+        ours = amc_definition(workflow, _known(opened.project.tenants, tenant, "tenant"))
+        lines = difference.diff(ours, _remote(opened, workflow_id, tenant))
+    report = {"workflow_id": workflow_id, "tenant": tenant, "is_same": not lines, "differences": lines}
+    ctx.out.record(report, lines or ["no difference"])
+
+
+@command(workflow_app, "create", epilog="Example: amci workflow create reach --tenant acme --wait")
+def create(
+    ctx: Context,
+    workflow_id: WorkflowId,
+    tenant: Tenants = None,
+    every: Every = False,
+    no_check: NoCheck = False,
+    wait: Wait = False,
+) -> None:
+    """Create a workflow in AMC, or update it where AMC has it."""
+    _bring(ctx, "create", workflow_id, tenant or [], every=every, is_checked=not no_check, wait=wait)
+
+
+@command(workflow_app, "update", epilog="Example: amci workflow update reach --all --wait")
+def update(
+    ctx: Context,
+    workflow_id: WorkflowId,
+    tenant: Tenants = None,
+    every: Every = False,
+    no_check: NoCheck = False,
+    wait: Wait = False,
+) -> None:
+    """Update a workflow that AMC has."""
+    _bring(ctx, "update", workflow_id, tenant or [], every=every, is_checked=not no_check, wait=wait)
+
+
+@command(workflow_app, "delete", epilog="Example: amci workflow delete reach --tenant acme --yes --wait")
+def delete(
+    ctx: Context,
+    workflow_id: WorkflowId,
+    tenant: Annotated[
+        list[str], typer.Option("--tenant", help="Tenant; may be given again.", show_default=False)
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    wait: Wait = False,
+) -> None:
+    """Delete a workflow in AMC; the file in config/workflows/ stays."""
+    from amci.kernel.clock import timestamp
+    from amci.workflows.lines import Action, workflow_run
+
+    with ctx.opened() as opened:
+        tenants = [_known(opened.project.tenants, name, "tenant") for name in tenant]
+        if not yes:
+            typer.confirm(f"delete {workflow_id} in the AMC of {', '.join(tenant)}?", abort=True, err=True)
+        again = timestamp(opened.clock.now())
+        runs = [workflow_run(Action.DELETE, t, workflow_id, again=again) for t in tenants]
+        _do(ctx, opened, runs, wait=wait)
+
+
+@command(workflow_app, "pull", epilog="Example: amci workflow pull --tenant acme")
+def pull(
+    ctx: Context,
+    tenant: OneTenant,
+    workflow_ids: Annotated[
+        list[str] | None, typer.Argument(help="Ids; all that AMC has by default.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Write workflows of a tenant's AMC into config/workflows/."""
+    from amci.workflows import pulling
+
+    with ctx.opened() as opened:
+        client = opened.connections.client(_known(opened.project.tenants, tenant, "tenant"))
+        ids = workflow_ids or [str(found["workflowId"]) for found in client.workflows()]
+        folder, known, rows = opened.workspace.config / "workflows", opened.project.workflows, []
+        for name in ids:
+            remote = _remote(opened, name, tenant)
+            done, why = pulling.pull(folder, remote, tenant, known.get(name), is_forced=force)
+            rows.append({"workflow_id": name, "done": done, "why": why})
+    ctx.out.rows(rows, ["workflow_id", "done", "why"], empty="AMC has no workflows")
+
+
+def _bring(
+    ctx: Context,
+    action: str,
+    workflow_id: str,
+    names: list[str],
+    *,
+    every: bool,
+    is_checked: bool,
+    wait: bool,
+) -> None:
+    """Create or update a workflow for the tenants named, or all it is for; its SQL is checked before."""
+    from amci.app.workflow_check import refuse_bad
+    from amci.kernel.clock import timestamp
+    from amci.kernel.errors import UsageError
+    from amci.workflows.lines import Action, workflow_run
+
+    with ctx.opened() as opened:
+        workflow = _known(opened.project.workflows, workflow_id, "workflow")
+        everybody = opened.project.tenants
+        named = [_known(everybody, name, "tenant") for name in names]
+        meant = [t for t in everybody.values() if t.instance_id and workflow.is_for(t)] if every else named
+        if not meant:
+            raise UsageError("for which tenant?", hint="name it with --tenant, or say --all")
+        if is_checked:
+            refuse_bad(opened, [workflow], meant, ctx.out.note)
+        again = timestamp(opened.clock.now())
+        _do(ctx, opened, [workflow_run(Action(action), t, workflow, again=again) for t in meant], wait=wait)
+
+
+def _do(ctx: Context, opened: Session, runs: list[NewRun], *, wait: bool) -> None:
+    """Put the runs in line, do them where asked, and show how they stand."""
+    from amci.cli.run_progress import do_runs, leave
+
+    opened.runs.create(runs)
+    done = do_runs(ctx, opened, [run.idempotency_key for run in runs], wait=wait)
+    ctx.out.rows([_row(run) for run in done], ["run_id", "tenant", "workflow", "action", "status", "says"])
+    if not wait:
+        ctx.out.note("`amci up` or `amci drain` does it")
+    leave(done)
+
+
+def _row(run: Run) -> dict[str, Any]:
+    said = (run.result or {}).get("responseStatus") or run.reason
+    about = {name: run.payload[name] for name in ("tenant", "workflow", "action")}
+    return {"run_id": run.run_id, **about, "status": run.status.value, "says": said, "result": run.result}
+
+
+def _remote(opened: Session, workflow_id: str, tenant_id: str) -> dict[str, Any]:
+    from amci.kernel.errors import NotFound
+
+    tenant: Tenant = _known(opened.project.tenants, tenant_id, "tenant")
+    found = opened.connections.client(tenant).workflow(workflow_id)
+    if found is None:
+        hint = f"`amci workflow create {workflow_id} --tenant {tenant_id}` creates it"
+        raise NotFound(f"the AMC of {tenant_id} has no workflow '{workflow_id}'", hint=hint)
+    return found
+
+
+def _known(things: Mapping[str, Thing], name: str, what: str) -> Thing:
+    from amci.kernel.errors import NotFound
+
+    if name not in things:
+        near = difflib.get_close_matches(name, list(things), n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"`amci {what} list` shows those there are"
+        raise NotFound(f"no {what} '{name}'", hint=hint)
+    return things[name]
+
+
+def _readable(found: Mapping[str, Any]) -> list[str]:
+    """The fields that say something as YAML, and the SQL as it is written."""
+    import yaml
+
+    texts = [found[name] for name in ("sql", "sqlQuery") if found.get(name)]
+    rest = {name: value for name, value in found.items() if value and name not in ("sql", "sqlQuery")}
+    fields = yaml.safe_dump(rest, sort_keys=False, allow_unicode=True).rstrip().splitlines()
+    return [*fields, *(line for text in texts for line in ("", *text.strip().splitlines()))]
