@@ -13,8 +13,8 @@ from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.sources import audience_sources, sources
 from amci.kernel.errors import ConfigError, Problem
 from amci.tenants.model import Tenant
-from amci.workflows import library
-from amci.workflows.definition import amc_definition
+from amci.workflows.definitions import library
+from amci.workflows.definitions.definition import amc_definition
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = ROOT / "config" / "workflows"

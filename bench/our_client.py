@@ -14,8 +14,8 @@ from amci.kernel.clock import SystemClock
 from amci.kernel.run import NewRun
 from amci.kernel.workspace import Workspace
 from amci.tenants.model import Tenant
-from amci.workflows.lines import execute_run
-from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.executions.run_factory import execute_run
 
 
 def runs(plan: Mapping[str, Any], tenants: Mapping[str, Tenant]) -> list[NewRun]:

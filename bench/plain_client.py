@@ -93,7 +93,7 @@ def client_of(plan: Mapping[str, Any]) -> Iterator[PlainClient]:
     from amci.kernel.clock import SystemClock
     from amci.kernel.workspace import Workspace
     from amci.sandbox.service import Sandbox
-    from amci.workflows.transport import InProcess
+    from amci.workflows.amazon.transport import InProcess
 
     workspace = Workspace(Path(plan["home"]))
     sandbox = Sandbox(workspace.sandbox, SystemClock(), sandbox_options(load(workspace, {})))

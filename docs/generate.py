@@ -29,8 +29,8 @@ from amci.lake.quality import AcceptedValues, QualityRule, Range, RowCount
 from amci.scheduler.config import ScheduleFile, WindowFile
 from amci.tenants.marketplaces import MARKETPLACES
 from amci.tenants.model import Tenant
-from amci.workflows.datatypes import DataType
-from amci.workflows.definition import InputParameter, WindowSpec, Workflow
+from amci.workflows.definitions.data_types import DataType
+from amci.workflows.definitions.definition import InputParameter, WindowSpec, Workflow
 
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

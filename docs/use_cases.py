@@ -23,8 +23,8 @@ from amci.kernel.testing import FakeClock
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.model import Tenant
-from amci.workflows import library
-from amci.workflows.definition import Workflow, amc_definition
+from amci.workflows.definitions import library
+from amci.workflows.definitions.definition import Workflow, amc_definition
 
 ROOT = Path(__file__).parent.parent
 PAGES = Path(__file__).parent / "use-cases"

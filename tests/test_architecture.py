@@ -29,9 +29,8 @@ ROOMS: dict[str, set[str]] = {
 }
 #: The package itself, and its entry point.
 DOORS = {"amci": {"kernel"}, "amci.__main__": {"kernel", "cli"}}
-#: Who talks HTTP: AMC's client with what stands in for it, the login, and webhooks.
-HTTP = ("amci.workflows.client", "amci.workflows.connections", "amci.workflows.fixtures", "amci.workflows.login",
-        "amci.workflows.transport", "amci.kernel.notify.webhook")  # fmt: skip
+#: Who talks HTTP: the client of Amazon's APIs with what stands in for it, and webhooks.
+HTTP = ("amci.workflows.amazon.", "amci.workflows.amc.", "amci.kernel.notify.webhook")
 HEAVY = {"duckdb", "polars", "pyarrow"}
 #: Where anything may be raised by somebody else's code, and what becomes of it there.
 BROAD = {
@@ -117,7 +116,7 @@ def test_only_the_lake_knows_duckdb_arrow_and_polars() -> None:
 def test_only_the_clients_know_httpx() -> None:
     who = {name for name, path in NAMES.items() if "httpx" in {m.split(".")[0] for m in imported(path)}}
     assert {name for name in who if not name.startswith(HTTP)} == set()
-    assert "amci.workflows.connections" in who
+    assert "amci.workflows.amc.connections" in who
 
 
 def test_only_the_clock_asks_for_the_time_and_makes_ids() -> None:

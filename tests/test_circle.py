@@ -18,9 +18,9 @@ from amci.kernel.run import NewRun, RunStatus
 from amci.kernel.runs import RunStore
 from amci.lake import check
 from amci.lake.query import session
-from amci.tenants.provisioning import provision_run
-from amci.workflows.lines import execute_run
-from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.executions.run_factory import execute_run
+from amci.workflows.provisioning.provision import provision_run
 
 LIMIT = 30.0  # seconds until a test that waits for a thread gives up
 REACH = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY 1"

@@ -18,7 +18,7 @@ from amci.kernel.notify.webhook import signature
 from amci.scheduler.config import ScheduleFile
 from amci.scheduler.expression import parse
 from amci.scheduler.model import CatchUp
-from amci.workflows.datatypes import ParameterType
+from amci.workflows.definitions.data_types import ParameterType
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

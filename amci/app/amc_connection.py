@@ -15,12 +15,12 @@ from amci.kernel.workspace import Workspace
 from amci.sandbox.options import DEFAULT_INSTANCE, Budget, SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.credentials import Credential, CredentialSource, CredentialStore, MemoryCredentials
-from amci.workflows.circuit import Circuit
-from amci.workflows.connections import Connections
-from amci.workflows.fixtures import scenario_path
-from amci.workflows.fixtures_transport import RecordTransport, ReplayTransport
-from amci.workflows.scrub import Scrubber, known_ids
-from amci.workflows.transport import InProcess, Transport, network
+from amci.workflows.amazon.circuit_breaker import Circuit
+from amci.workflows.amazon.fixture_transport import RecordTransport, ReplayTransport
+from amci.workflows.amazon.fixtures import scenario_path
+from amci.workflows.amazon.scrub import Scrubber, known_ids
+from amci.workflows.amazon.transport import InProcess, Transport, network
+from amci.workflows.amc.connections import Connections
 
 #: What the sandbox and a recording are told; neither asks whether it is true.
 _PRETENDED = Credential(client_id="sandbox", client_secret="sandbox", refresh_token="sandbox")  # noqa: S106

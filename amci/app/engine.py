@@ -30,7 +30,7 @@ from amci.lake.router import Router
 from amci.lake.rules import Rules
 from amci.lake.watch import as_root
 from amci.lake.watcher import Lookout
-from amci.workflows.lines import EXECUTE
+from amci.workflows.executions.run_factory import EXECUTE
 
 _log = log.get("engine")
 

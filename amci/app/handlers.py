@@ -18,13 +18,13 @@ from amci.lake.rules import Rules
 from amci.lake.upkeep import UpkeepHandler
 from amci.tenants import folder
 from amci.tenants.model import Tenant
-from amci.tenants.provisioning import ProvisionHandler
 from amci.tenants.registry import Registry
-from amci.workflows.cancel import CancelHandler
-from amci.workflows.execute import ExecuteHandler
-from amci.workflows.reconcile import ReconcileHandler
-from amci.workflows.shared import Shared
-from amci.workflows.syncing import WorkflowHandler
+from amci.workflows.definitions.workflow_handler import WorkflowHandler
+from amci.workflows.executions.cancel import CancelHandler
+from amci.workflows.executions.execute import ExecuteHandler
+from amci.workflows.executions.handler_context import HandlerContext
+from amci.workflows.executions.reconcile import ReconcileHandler
+from amci.workflows.provisioning.provision import ProvisionHandler
 
 #: Moments of a reprocessing that nobody named are those of its run.
 Reprocessing = Callable[[bool, str | None], Mapping[str, Any]]
@@ -68,7 +68,7 @@ def lake_handlers(
 def amc_handlers(opened: Session, dataset_of: Callable[[str], str]) -> list[Handler]:
     """What is asked of AMC, and who is told."""
     project, workspace = opened.project, opened.workspace
-    shared = Shared(
+    shared = HandlerContext(
         executions=opened.executions,
         clients=opened.client,
         tenants=project.tenants,

@@ -11,11 +11,11 @@ from amci.kernel.clock import timestamp
 from amci.kernel.errors import RemoteError
 from amci.kernel.run import NewRun, RunStatus
 from amci.tenants.model import Tenant
-from amci.tenants.provisioning import newest_run, provision_run
-from amci.workflows.definition import amc_definition
-from amci.workflows.difference import diff
-from amci.workflows.library import for_tenant
-from amci.workflows.lines import Action, workflow_run
+from amci.workflows.definitions.definition import amc_definition
+from amci.workflows.definitions.difference import diff
+from amci.workflows.definitions.library import for_tenant
+from amci.workflows.definitions.run_factory import Action, workflow_run
+from amci.workflows.provisioning.provision import newest_run, provision_run
 
 
 class Change(StrEnum):

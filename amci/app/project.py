@@ -24,9 +24,9 @@ from amci.scheduler.model import Schedule
 from amci.tenants.checks import clashes, faults
 from amci.tenants.documents import tenants_from
 from amci.tenants.model import Tenant
-from amci.workflows import library
-from amci.workflows.checking import tenant_problems
-from amci.workflows.definition import Workflow
+from amci.workflows.definitions import library
+from amci.workflows.definitions.definition import Workflow
+from amci.workflows.definitions.definition_check import tenant_problems
 
 Model = TypeVar("Model", bound=BaseModel)
 

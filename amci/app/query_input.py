@@ -12,7 +12,7 @@ from amci.kernel.errors import AmciError, ConfigError, NotFound, NoWorkspace, Pr
 
 if TYPE_CHECKING:
     from amci.tenants.model import Tenant
-    from amci.workflows.definition import Workflow
+    from amci.workflows.definitions.definition import Workflow
 
 DOCUMENTS = (".yaml", ".yml", ".json")
 #: Where a workspace keeps AMC SQL; its other SQL is DuckDB's.
@@ -44,7 +44,7 @@ class QueryInput:
 
     def declared(self, tenant: Tenant | None = None) -> Sequence[Mapping[str, Any]]:
         """Its `inputParameters` as AMC gets them; a tenant may have defaults of its own."""
-        from amci.workflows.definition import amc_parameters
+        from amci.workflows.definitions.definition import amc_parameters
 
         return amc_parameters(self.workflow, tenant)
 
@@ -154,7 +154,7 @@ def _unknown(name: str, folder: Path) -> AmciError:
 
 def _of_file(path: Path) -> QueryInput:
     """A file of SQL with the parameters of the document beside it, or a document with its SQL."""
-    from amci.workflows import library
+    from amci.workflows.definitions import library
 
     if path.suffix == ".sql":
         beside = [file for suffix in DOCUMENTS if (file := path.with_suffix(suffix)).is_file()]
@@ -179,7 +179,7 @@ def _asked(shown: str, workflow: Workflow, *, is_for_audiences: bool = False, **
 
 def _alone(name: str, sql: str) -> Workflow:
     """A workflow that is nothing but SQL; the file may have any name."""
-    from amci.workflows.definition import Workflow
+    from amci.workflows.definitions.definition import Workflow
 
     return Workflow.model_construct(workflow_id=name, sql=sql)
 

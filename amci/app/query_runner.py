@@ -154,8 +154,8 @@ class Runner:
     def _window(self, asked: QueryInput) -> Window:
         from amci.kernel.errors import AmciError
         from amci.sandbox.windows import resolve as in_utc
-        from amci.workflows.asking import window_from
-        from amci.workflows.windows import resolve
+        from amci.workflows.definitions.time_windows import resolve
+        from amci.workflows.executions.request_parsing import window_from
 
         own = asked.workflow.time_window
         wanted = resolve(window_from(self._request.window, self._request.zone, own), self._now)
@@ -172,8 +172,8 @@ class Runner:
 
     def _values(self, asked: QueryInput, window: Window) -> dict[str, Any]:
         from amci.kernel.dates import time_zone
-        from amci.workflows.asking import assignments
-        from amci.workflows.parameters import merged, resolved
+        from amci.workflows.definitions.parameters import merged, resolved
+        from amci.workflows.executions.request_parsing import assignments
 
         tenant = self._tenant or Tenant(tenant="nobody")
         given = assignments(self._request.values, is_typed=True)

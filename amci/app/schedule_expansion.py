@@ -10,11 +10,11 @@ from amci.lake import upkeep
 from amci.scheduler.config import ScheduleFile
 from amci.scheduler.model import FireRun, Schedule
 from amci.tenants.model import Tenant
-from amci.workflows.definition import Workflow
-from amci.workflows.lines import EXECUTE, request_document
-from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
-from amci.workflows.parameters import merged
-from amci.workflows.reconcile import RECONCILE
+from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.definitions.definition import Workflow
+from amci.workflows.definitions.parameters import merged
+from amci.workflows.executions.reconcile import RECONCILE
+from amci.workflows.executions.run_factory import EXECUTE, request_document
 
 #: Fields of a workflow's definition that a request has places of its own for.
 _SENT_APART = ("sqlQuery", "workflowId")

@@ -23,10 +23,10 @@ from amci.scheduler.service import Scheduler
 from amci.scheduler.store import ScheduleStore
 from amci.tenants.credentials import CredentialStore
 from amci.tenants.model import Tenant
-from amci.workflows.circuit import read_circuits, write_circuit
-from amci.workflows.client import AmcClient
-from amci.workflows.connections import Connections
-from amci.workflows.executions import ExecutionStore
+from amci.workflows.amazon.circuit_breaker import read_circuits, write_circuit
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.connections import Connections
+from amci.workflows.executions.store import ExecutionStore
 
 
 class Session:

@@ -10,8 +10,8 @@ from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import Workspace
 from amci.lake.objects import ObjectStore
-from amci.workflows.circuit import CircuitState, read_circuits
-from amci.workflows.executions import ExecutionStore
+from amci.workflows.amazon.circuit_breaker import CircuitState, read_circuits
+from amci.workflows.executions.store import ExecutionStore
 
 
 def overview(workspace: Workspace) -> dict[str, Any]:

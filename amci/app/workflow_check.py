@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from amci.app.session import Session
     from amci.kernel.workspace import Workspace
     from amci.tenants.model import Tenant
-    from amci.workflows.definition import Workflow
+    from amci.workflows.definitions.definition import Workflow
 
 _UNKNOWN = "unknown-object"
 

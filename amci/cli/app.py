@@ -201,7 +201,7 @@ def runs_show(ctx: Context, run_id: Annotated[int, typer.Argument(help="Run id."
 @command(runs_app, "cancel", epilog="Example: amci runs cancel 17")
 def runs_cancel(ctx: Context, run_ids: RunIds) -> None:
     """Cancel runs that have not ended; what AMC has of them is cancelled by runs of their own."""
-    from amci.workflows.cancel import cancel
+    from amci.workflows.executions.cancel import cancel
 
     with ctx.opened() as opened, opened.state.transaction():
         following = [run for run_id in run_ids for run in cancel(opened.runs, opened.executions, run_id)]

@@ -121,7 +121,7 @@ def lookalike(
 ) -> None:
     """Make an audience of people like those a query finds; 500 to 500,000 are its seed."""
     from amci.cli.audience_requests import Asked, Desk
-    from amci.workflows.audience_asking import reach_from
+    from amci.workflows.audiences.audience_parsing import reach_from
 
     asked = Asked(
         name=name,

@@ -14,15 +14,15 @@ from amci.cli.audience_rows import audience_row, words
 from amci.cli.context import Context
 from amci.cli.run_progress import INTERRUPTED, SOME_FAILED
 from amci.kernel.errors import NotFound, UsageError
-from amci.workflows import audience_asking as asking
-from amci.workflows.asking import chosen
-from amci.workflows.audience_model import Audience, AudienceRequest, AudienceStatus, Reach
-from amci.workflows.audience_wire import is_like, is_named
+from amci.workflows.amc.audience_model import Audience, AudienceRequest, AudienceStatus, Reach
+from amci.workflows.amc.audience_wire import is_like, is_named
+from amci.workflows.audiences import audience_parsing as asking
+from amci.workflows.executions.request_parsing import chosen
 
 if TYPE_CHECKING:
     from amci.app.session import Session
     from amci.tenants.model import Tenant
-    from amci.workflows.client import AmcClient
+    from amci.workflows.amc.client import AmcClient
 
 _GROWS = 1.5  #: so much longer is each pause between two looks
 _GONE = (AudienceStatus.FAILED, AudienceStatus.DEACTIVATED)

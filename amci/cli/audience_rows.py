@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amci.kernel.text import shown
-from amci.workflows.audience_model import Audience, AudienceStatus
+from amci.workflows.amc.audience_model import Audience, AudienceStatus
 
 LISTED = ["audience_id", "name", "status", "people", "kind", "refresh", "window", "created_at"]
 _STANDS = {

@@ -69,7 +69,7 @@ def login(
 ) -> None:
     """Let somebody who may see the AMC account give consent, and keep the tokens."""
     from amci.kernel.clock import SystemClock
-    from amci.workflows.login import TOKEN_URLS, code_from, exchange_code
+    from amci.workflows.amazon.login import TOKEN_URLS, code_from, exchange_code
 
     name, store, where = auth_id or "default", _store(ctx), _region(region)
     have = store.get(name)
@@ -203,7 +203,7 @@ def _asked(label: str) -> str:
 def _consent(ctx: Context, region: Region, client_id: str, redirect_uri: str) -> tuple[str, str | None]:
     """Show the consent page's address, read what came of it; returns that and the state it should name."""
     from amci.kernel.clock import new_id
-    from amci.workflows.login import consent_url
+    from amci.workflows.amazon.login import consent_url
 
     state = new_id()
     ctx.out.note(

@@ -15,7 +15,7 @@ from amci.kernel.errors import AmciError
 from amci.kernel.run import Run, RunStatus
 from amci.kernel.testing import TurnableClock
 from amci.kernel.workspace import Workspace
-from amci.workflows.lines import EXECUTE
+from amci.workflows.executions.run_factory import EXECUTE
 
 #: The laptop was closed that long, so a daily schedule has missed a fire.
 _CLOSED = timedelta(days=1)

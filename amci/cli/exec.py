@@ -74,7 +74,7 @@ def run(
     from dataclasses import replace
 
     from amci.cli import exec_requests as doing
-    from amci.workflows.asking import chosen
+    from amci.workflows.executions.request_parsing import chosen
 
     with ctx.opened() as opened:
         if request:
@@ -146,7 +146,7 @@ def summary(
     """How many executions stand how, in the words of the AWS solution."""
     from amci.cli import exec_requests as doing
     from amci.kernel.config import duration
-    from amci.workflows.asking import chosen
+    from amci.workflows.executions.request_parsing import chosen
 
     with ctx.opened() as opened:
         began = opened.clock.now() - duration(since)
@@ -169,7 +169,7 @@ def retry(
     from amci.cli import exec_requests as doing
     from amci.cli.exec_rows import LISTED, execution_row
     from amci.kernel.config import duration
-    from amci.workflows.fanout import resubmittable
+    from amci.workflows.executions.fan_out import resubmittable
 
     with ctx.opened() as opened:
         rows = resubmittable(opened.executions, opened.runs, opened.clock.now() - duration(failed_since))
@@ -191,7 +191,7 @@ def download(
 ) -> None:
     """Fetch the result of an execution once more, while AMC has it; also of executions of others."""
     from amci.cli import exec_requests as doing
-    from amci.workflows import results
+    from amci.workflows.executions import results
 
     with ctx.opened() as opened:
         row = doing.row_of(opened, identifier)
@@ -234,9 +234,9 @@ def backfill(
 ) -> None:
     """Run a workflow for one window after another; what was asked for before is not asked for again."""
     from amci.cli import exec_requests as doing
-    from amci.workflows.asking import chosen
-    from amci.workflows.fanout import backfill as planned
-    from amci.workflows.windows import sliding
+    from amci.workflows.definitions.time_windows import sliding
+    from amci.workflows.executions.fan_out import backfill as planned
+    from amci.workflows.executions.request_parsing import chosen
 
     with ctx.opened() as opened:
         asked = doing.asked_for(opened, workflow, None, None, zone, param)
@@ -287,8 +287,8 @@ def for_each(
     """Run a workflow once for each row of a query; what was asked for before is not asked for again."""
     from amci.cli import exec_requests as doing
     from amci.kernel.config import duration
-    from amci.workflows.asking import chosen
-    from amci.workflows.fanout import for_each as planned
+    from amci.workflows.executions.fan_out import for_each as planned
+    from amci.workflows.executions.request_parsing import chosen
 
     with ctx.opened() as opened:
         asked = doing.asked_for(opened, workflow, None, window, zone, param)
@@ -316,8 +316,8 @@ def reconcile(
 ) -> None:
     """Compare what amci knows of executions with what AMC shows."""
     from amci.cli import exec_requests as doing
-    from amci.workflows.asking import chosen
-    from amci.workflows.reconcile import reconcile_run
+    from amci.workflows.executions.reconcile import reconcile_run
+    from amci.workflows.executions.request_parsing import chosen
 
     with ctx.opened() as opened:
         tenants = chosen(opened.project.tenants, tenant or [], is_all=not tenant)

@@ -15,12 +15,18 @@ from amci.cli.run_progress import do_runs, leave
 from amci.kernel import dates
 from amci.kernel.clock import moment, new_id
 from amci.kernel.errors import NotFound, UsageError
-from amci.workflows.asking import Pasted, assignments, chosen, pasted, window_from
-from amci.workflows.cancel import cancel, cancel_run
-from amci.workflows.executions import Tracked
-from amci.workflows.lines import execute_run, request_from
-from amci.workflows.model import ExecutionRequest, ExecutionStatus, TimeWindow
-from amci.workflows.resolving import resolved, sql_hash_of
+from amci.workflows.amc.model import ExecutionRequest, ExecutionStatus, TimeWindow
+from amci.workflows.executions.cancel import cancel, cancel_run
+from amci.workflows.executions.request_parsing import (
+    AwsRequest,
+    assignments,
+    aws_request,
+    chosen,
+    window_from,
+)
+from amci.workflows.executions.request_resolution import resolved, sql_hash_of
+from amci.workflows.executions.run_factory import execute_run, request_from
+from amci.workflows.executions.store import ExecutionRecord
 
 if TYPE_CHECKING:
     from amci.app.session import Session
@@ -73,7 +79,7 @@ def _text(source: str) -> str:
         raise UsageError(f"{source} cannot be read", hint=str(error)) from None
 
 
-def request_document(source: str) -> Pasted:
+def request_document(source: str) -> AwsRequest:
     """A request document of the AWS solution, from a file or standard input; raises UsageError."""
     import json
 
@@ -83,11 +89,11 @@ def request_document(source: str) -> Pasted:
         raise UsageError(f"{source} is no JSON", hint=str(error)) from None
     if not isinstance(document, dict):
         raise UsageError(f"{source} is no request document", hint="it begins with {")
-    return pasted(document)
+    return aws_request(document)
 
 
 def do_pasted(
-    ctx: Context, opened: Session, asked: Pasted, schedule: str, *, wait: bool, dry_run: bool
+    ctx: Context, opened: Session, asked: AwsRequest, schedule: str, *, wait: bool, dry_run: bool
 ) -> None:
     """Do what a request document of the AWS solution says."""
     tenants = chosen(opened.project.tenants, asked.tenants)
@@ -166,7 +172,7 @@ def show_counts(ctx: Context, opened: Session, keys: Sequence[str], *, wait: boo
     leave(runs)
 
 
-def show_one(ctx: Context, row: Tracked) -> None:
+def show_one(ctx: Context, row: ExecutionRecord) -> None:
     """An execution with all that is known of it."""
     shown = execution_row(row)
     if ctx.out.as_json:
@@ -185,7 +191,7 @@ def show_status(ctx: Context, opened: Session, identifier: str, *, remote: bool)
     show_one(ctx, refreshed(opened, row) if remote else row)
 
 
-def row_of(opened: Session, identifier: str) -> Tracked:
+def row_of(opened: Session, identifier: str) -> ExecutionRecord:
     """The execution that a run id or an id of AMC's means; raises NotFound."""
     if not identifier.isdecimal():
         return opened.executions.by_amc(identifier)
@@ -200,7 +206,7 @@ def row_of(opened: Session, identifier: str) -> Tracked:
     return rows[0]
 
 
-def refreshed(opened: Session, row: Tracked) -> Tracked:
+def refreshed(opened: Session, row: ExecutionRecord) -> ExecutionRecord:
     """The execution as AMC shows it now."""
     if row.workflow_execution_id is None:
         return row
@@ -210,7 +216,7 @@ def refreshed(opened: Session, row: Tracked) -> Tracked:
     return opened.executions.see(row, execution, looks=0)
 
 
-def known_to_amc(opened: Session, tenant: Tenant, workflow_execution_id: str) -> Tracked:
+def known_to_amc(opened: Session, tenant: Tenant, workflow_execution_id: str) -> ExecutionRecord:
     """The row of an execution, made where AMC has it and amci has not met it; raises NotFound."""
     try:
         return opened.executions.by_amc(workflow_execution_id)
@@ -236,7 +242,7 @@ def tenant_of(opened: Session, tenant_id: str) -> Tenant:
     return chosen(opened.project.tenants, [tenant_id])[0]
 
 
-def sql_hash_of_row(opened: Session, row: Tracked) -> str:
+def sql_hash_of_row(opened: Session, row: ExecutionRecord) -> str:
     """Hash of the SQL an execution ran, as far as it is known here."""
     workflow = opened.project.workflows.get(row.name)
     return sql_hash_of(request_from(row.request or {"workflow_id": row.name}), workflow)

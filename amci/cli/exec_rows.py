@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from amci.kernel.run import NewRun, Run
-from amci.workflows.executions import Tracked
-from amci.workflows.model import ExecutionRequest
+from amci.workflows.amc.model import ExecutionRequest
+from amci.workflows.executions.store import ExecutionRecord
 
 COLUMNS = ["run_id", "tenant", "workflow", "status", "execution_status", "key", "reason"]
 LISTED = [
@@ -19,7 +19,7 @@ COUNTED = ["tenant", "status", "listed", "new", "refreshed", "deleted", "reason"
 PLANNED = ["tenant", "workflow", "window", "parameters"]
 
 
-def run_row(run: Run, row: Tracked | None) -> dict[str, Any]:
+def run_row(run: Run, row: ExecutionRecord | None) -> dict[str, Any]:
     """A run with its execution, if it has one yet."""
     request = run.payload.get("request") or {}
     return {
@@ -36,7 +36,7 @@ def run_row(run: Run, row: Tracked | None) -> dict[str, Any]:
     }
 
 
-def execution_row(row: Tracked) -> dict[str, Any]:
+def execution_row(row: ExecutionRecord) -> dict[str, Any]:
     """An execution, ours or somebody else's."""
     return {
         "run_id": row.run_id,
@@ -77,7 +77,7 @@ def _window(window: Mapping[str, Any]) -> str:
     return f"{window['start']}..{window['end']}{zone}" if window.get("start") else f"{window['type']}{zone}"
 
 
-def _utc_window(row: Tracked) -> str:
+def _utc_window(row: ExecutionRecord) -> str:
     if row.window_start is None or row.window_end is None:
         return ""
     return f"{row.window_start:%Y-%m-%dT%H:%M:%S}..{row.window_end:%Y-%m-%dT%H:%M:%S}"

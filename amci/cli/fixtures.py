@@ -9,7 +9,7 @@ import typer
 from amci.cli.context import Context, command
 
 if TYPE_CHECKING:
-    from amci.workflows.fixtures import Exchange
+    from amci.workflows.amazon.fixtures import Exchange
 
 fixtures_app = typer.Typer(
     help="Recorded answers of AMC, for runs without a network.", no_args_is_help=True, rich_markup_mode=None
@@ -19,7 +19,7 @@ fixtures_app = typer.Typer(
 @command(fixtures_app, "list", epilog="Example: amci fixtures list")
 def fixtures_list(ctx: Context) -> None:
     """Scenarios that are recorded."""
-    from amci.workflows.fixtures import scenario_path, scenarios, summary
+    from amci.workflows.amazon.fixtures import scenario_path, scenarios, summary
 
     folder = ctx.workspace.fixtures
     found = [summary(scenario_path(folder, name)) for name in scenarios(folder)]
@@ -39,7 +39,7 @@ def fixtures_show(
     ] = None,
 ) -> None:
     """What was asked and answered, in order."""
-    from amci.workflows.fixtures import dumped, numbered, read, scenario_path
+    from amci.workflows.amazon.fixtures import dumped, numbered, read, scenario_path
 
     fixture = read(scenario_path(ctx.workspace.fixtures, scenario))
     if exchange is not None:
@@ -56,8 +56,8 @@ def fixtures_verify(
     scenario: Annotated[str | None, typer.Argument(help="Which fixture; all of them by default.")] = None,
 ) -> None:
     """Whether fixtures are whole, and free of secrets and ids; exit code 1 where one is not."""
-    from amci.workflows.fixtures import scenario_path, scenarios, verify
-    from amci.workflows.scrub import Scrubber, known_ids
+    from amci.workflows.amazon.fixtures import scenario_path, scenarios, verify
+    from amci.workflows.amazon.scrub import Scrubber, known_ids
 
     folder = ctx.workspace.fixtures
     scrubber = Scrubber(known_ids(ctx.project().tenants.values()))
@@ -70,11 +70,11 @@ def fixtures_verify(
 
 
 def _row(number: int, exchange: Exchange) -> dict[str, object]:
-    from amci.workflows.fixtures_matching import Asked
+    from amci.workflows.amazon.fixture_matching import RequestPattern
 
     return {
         "exchange": number,
-        "request": Asked.of(exchange.request).line,
+        "request": RequestPattern.of(exchange.request).line,
         "status": exchange.response.status,
         "bytes": len(exchange.response.content()),
     }

@@ -69,7 +69,7 @@ def show(ctx: Context, tenant_id: TenantId) -> None:
 @command(tenant_app, "check", epilog="Example: amci tenant check blue-kettle")
 def check(ctx: Context, tenant_id: TenantId) -> None:
     """Look whether everything a tenant needs is there, and say what to do."""
-    from amci.tenants.provisioning import put_in_line
+    from amci.workflows.provisioning.provision import put_in_line
 
     with ctx.opened() as opened:
         key = put_in_line(opened.runs, _registry(ctx).get(tenant_id), anew=True)
@@ -119,7 +119,7 @@ def _registry(ctx: Context) -> Registry:
 def _show_changes(ctx: Context, changes: Changes, *, is_checked: bool) -> None:
     """Say what became of each tenant, and provision those that are new or changed."""
     from amci.cli.tenant_rows import change_rows
-    from amci.tenants.provisioning import put_in_line
+    from amci.workflows.provisioning.provision import put_in_line
 
     for note in changes.notes:
         ctx.out.note(note)

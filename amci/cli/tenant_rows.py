@@ -8,8 +8,8 @@ from typing import Any
 from amci.kernel.run import Run
 from amci.kernel.runs import RunStore
 from amci.tenants.model import Tenant
-from amci.tenants.provisioning import newest_run, status_of
 from amci.tenants.registry import Changes
+from amci.workflows.provisioning.provision import newest_run, status_of
 
 STEP_COLUMNS = ("tenant", "step", "ok", "says", "do")
 

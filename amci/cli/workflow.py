@@ -36,10 +36,10 @@ NoCheck = Annotated[bool, typer.Option("--no-check", help="Send it, whatever `am
 @command(workflow_app, "list", epilog="Example: amci workflow list")
 def list_workflows(ctx: Context) -> None:
     """Workflows, whom they are for, and whose AMC has them."""
-    from amci.workflows.standing import overview, standing
+    from amci.workflows.definitions.deployed_workflows import current_runs, overview
 
     with ctx.opened() as opened:
-        stands = standing(opened.runs.list(kind="workflow", limit=-1))
+        stands = current_runs(opened.runs.list(kind="workflow", limit=-1))
         rows = overview(opened.project.workflows, opened.project.tenants, stands)
     ctx.out.rows(
         rows, ["workflow_id", "version", "for", "in_amc", "outdated", "warnings"], empty="no workflows"
@@ -57,7 +57,7 @@ def show(
 ) -> None:
     """A workflow: here, as AMC gets it, or as AMC has it."""
     from amci.kernel.errors import UsageError
-    from amci.workflows.definition import amc_definition
+    from amci.workflows.definitions.definition import amc_definition
 
     if remote and not tenant:
         raise UsageError("whose AMC?", hint="name it with --tenant")
@@ -74,8 +74,8 @@ def show(
 @command(workflow_app, "diff", epilog="Example: amci workflow diff reach --tenant acme")
 def diff(ctx: Context, workflow_id: WorkflowId, tenant: OneTenant) -> None:
     """How a workflow here differs from the one in a tenant's AMC."""
-    from amci.workflows import difference
-    from amci.workflows.definition import amc_definition
+    from amci.workflows.definitions import difference
+    from amci.workflows.definitions.definition import amc_definition
 
     with ctx.opened() as opened:
         workflow = _known(opened.project.workflows, workflow_id, "workflow")
@@ -123,7 +123,7 @@ def delete(
 ) -> None:
     """Delete a workflow in AMC; the file in config/workflows/ stays."""
     from amci.kernel.clock import timestamp
-    from amci.workflows.lines import Action, workflow_run
+    from amci.workflows.definitions.run_factory import Action, workflow_run
 
     with ctx.opened() as opened:
         tenants = [_known(opened.project.tenants, name, "tenant") for name in tenant]
@@ -144,7 +144,7 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
     """Write workflows of a tenant's AMC into config/workflows/."""
-    from amci.workflows import pulling
+    from amci.workflows.definitions import workflow_pull
 
     with ctx.opened() as opened:
         client = opened.connections.client(_known(opened.project.tenants, tenant, "tenant"))
@@ -152,7 +152,7 @@ def pull(
         folder, known, rows = opened.workspace.config / "workflows", opened.project.workflows, []
         for name in ids:
             remote = _remote(opened, name, tenant)
-            done, why = pulling.pull(folder, remote, tenant, known.get(name), is_forced=force)
+            done, why = workflow_pull.pull(folder, remote, tenant, known.get(name), is_forced=force)
             rows.append({"workflow_id": name, "done": done, "why": why})
     ctx.out.rows(rows, ["workflow_id", "done", "why"], empty="AMC has no workflows")
 
@@ -171,7 +171,7 @@ def _bring(
     from amci.app.workflow_check import refuse_bad
     from amci.kernel.clock import timestamp
     from amci.kernel.errors import UsageError
-    from amci.workflows.lines import Action, workflow_run
+    from amci.workflows.definitions.run_factory import Action, workflow_run
 
     with ctx.opened() as opened:
         workflow = _known(opened.project.workflows, workflow_id, "workflow")

@@ -23,8 +23,9 @@ from amci.sandbox.data.world import World
 from amci.sandbox.faults import Fault
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.service import Sandbox
-from amci.workflows.lines import EXECUTE, Action, execute_run, workflow_run
-from amci.workflows.model import ExecutionRequest
+from amci.workflows.amc.model import ExecutionRequest
+from amci.workflows.definitions.run_factory import Action, workflow_run
+from amci.workflows.executions.run_factory import EXECUTE, execute_run
 
 SQL = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY 1"
 SETTINGS = (

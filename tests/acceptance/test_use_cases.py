@@ -24,9 +24,9 @@ from amci.app.engine import Engine
 from amci.app.plan import differences, runs_for, settle
 from amci.kernel.run import RunStatus
 from amci.tenants.model import Tenant
-from amci.workflows.definition import amc_definition
-from amci.workflows.lines import execute_run
-from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.definitions.definition import amc_definition
+from amci.workflows.executions.run_factory import execute_run
 
 ROOT = Path(__file__).parent.parent.parent
 WORKFLOWS, DOCS = ROOT / "config" / "workflows", ROOT / "docs"

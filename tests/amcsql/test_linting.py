@@ -12,8 +12,8 @@ from amci.amcsql.findings import Place
 from amci.amcsql.sources import Column, Source
 from amci.amcsql.tools.findings_text import finding_lines, in_file, summary
 from amci.amcsql.tools.linting import Lint, lint, reads_audience_tables
-from amci.workflows import library
-from amci.workflows.definition import Workflow, amc_parameters
+from amci.workflows.definitions import library
+from amci.workflows.definitions.definition import Workflow, amc_parameters
 
 CONFIG = Path(__file__).parents[2] / "config" / "workflows"
 WORKFLOWS = library.read(CONFIG, [], lambda path: path.name)

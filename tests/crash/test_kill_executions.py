@@ -25,9 +25,9 @@ from amci.kernel.files import on_fault_point
 from amci.kernel.runs import MOST_EXPIRIES
 from amci.sandbox.data.world import World
 from amci.sandbox.options import SandboxOptions
-from amci.workflows.cancel import cancel
-from amci.workflows.lines import execute_run
-from amci.workflows.model import ExecutionRequest
+from amci.workflows.amc.model import ExecutionRequest
+from amci.workflows.executions.cancel import cancel
+from amci.workflows.executions.run_factory import execute_run
 
 pytestmark = pytest.mark.crash
 

@@ -7,7 +7,7 @@ from hypothesis import assume, given, strategies as st
 
 from amci.kernel import dates
 from amci.kernel.errors import UsageError
-from amci.workflows.windows import sliding, tumbling
+from amci.workflows.definitions.time_windows import sliding, tumbling
 
 NAMES = ["TODAY", "FIRSTDAYOFOFFSETMONTH", "LASTDAYOFOFFSETMONTH", "FIFTEENTHDAYOFOFFSETMONTH"]
 ZONES = [

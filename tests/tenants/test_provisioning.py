@@ -19,8 +19,8 @@ from amci.kernel.worker import Worker
 from amci.kernel.workspace import Workspace
 from amci.tenants.folder import folder_of, prepare
 from amci.tenants.model import Tenant
-from amci.tenants.provisioning import ProvisionHandler, provision_run, put_in_line, status_of
 from amci.tenants.registry import Registry
+from amci.workflows.provisioning.provision import ProvisionHandler, provision_run, put_in_line, status_of
 
 TERMS = "Terms and conditions must be accepted to continue"
 SAMPLE = "acme/workflow=sample/schedule=adhoc/2026-01-01-sample.csv"

@@ -21,17 +21,17 @@ from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
-from amci.workflows.cancel import CancelHandler
-from amci.workflows.client import AmcClient
-from amci.workflows.connections import Connections
-from amci.workflows.definition import Workflow
-from amci.workflows.execute import ExecuteHandler
-from amci.workflows.executions import ExecutionStore, Tracked
-from amci.workflows.lines import execute_run
-from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
-from amci.workflows.reconcile import ReconcileHandler
-from amci.workflows.shared import Shared
-from amci.workflows.transport import InProcess
+from amci.workflows.amazon.transport import InProcess
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.connections import Connections
+from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.definitions.definition import Workflow
+from amci.workflows.executions.cancel import CancelHandler
+from amci.workflows.executions.execute import ExecuteHandler
+from amci.workflows.executions.handler_context import HandlerContext
+from amci.workflows.executions.reconcile import ReconcileHandler
+from amci.workflows.executions.run_factory import execute_run
+from amci.workflows.executions.store import ExecutionRecord, ExecutionStore
 
 MARKETPLACE = "ATVPDKIKX0DER"
 SQL = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY 1"
@@ -113,7 +113,7 @@ class Desk:
         return self.connections.client(self.tenants[name])
 
     def handlers(self) -> list[Any]:
-        shared = Shared(
+        shared = HandlerContext(
             executions=self.executions,
             clients=self.connections.client,
             tenants=self.tenants,
@@ -156,7 +156,7 @@ class Desk:
         self.runs.create([execute_run(self.tenants[name], asked, key=key, at=at or self.clock.now())])
         return next(run.run_id for run in self.runs.list(limit=-1) if run.idempotency_key == key)
 
-    def row(self, run_id: int) -> Tracked:
+    def row(self, run_id: int) -> ExecutionRecord:
         """The newest attempt of a run."""
         return self.executions.of_run(run_id)[0]
 

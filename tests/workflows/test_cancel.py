@@ -7,8 +7,8 @@ import pytest
 
 from amci.kernel.errors import IllegalMove, NotFound
 from amci.kernel.run import Failed, RunStatus, Snooze
-from amci.workflows.cancel import cancel, cancel_run
-from amci.workflows.model import ExecutionStatus
+from amci.workflows.amc.model import ExecutionStatus
+from amci.workflows.executions.cancel import cancel, cancel_run
 
 
 def statuses(desk: Any) -> list[ExecutionStatus]:

@@ -13,9 +13,9 @@ import pytest
 from amci.kernel.errors import StorageError
 from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
-from amci.workflows.breaker import Breaker
-from amci.workflows.circuit import (
+from amci.workflows.amazon.circuit_breaker import (
     Circuit,
+    CircuitBreaker,
     CircuitOpen,
     CircuitState,
     admitted,
@@ -35,7 +35,7 @@ class Instance:
     def __init__(self, on_change: Callable[[Circuit], None] | None = None, **circuit: object) -> None:
         self.clock = FakeClock()
         self.told: list[Circuit] = []
-        self.breaker = Breaker(
+        self.breaker = CircuitBreaker(
             Circuit(instance_id="amc1", **circuit),  # type: ignore[arg-type]
             self.clock,
             limit=3,

@@ -8,9 +8,9 @@ from hypothesis import given, strategies as st
 from amci.kernel.config import parsed
 from amci.kernel.errors import ConfigError, UsageError
 from amci.tenants.model import Tenant
-from amci.workflows import checking, sql
-from amci.workflows.definition import WindowSpec, Workflow, amc_definition
-from amci.workflows.model import TimeWindow, WindowType
+from amci.workflows.amc.model import TimeWindow, WindowType
+from amci.workflows.definitions import definition_check, sql
+from amci.workflows.definitions.definition import WindowSpec, Workflow, amc_definition
 
 ACME = Tenant(tenant="acme", tags=("uk", "toys"), instance_id="amcacme")
 ARRAY = {"type": "ARRAY", "elementDataType": "STRING"}
@@ -304,7 +304,7 @@ def test_every_mistake_that_can_be_seen_without_amc_is_a_problem_of_the_file() -
         input_parameters=[{"name": "days", "data_type": "LONG"}],
         window={"type": "ALL", "start": "TODAY()"},
     )
-    said = [(p.file, p.field, p.says) for p in checking.problems(found, "f.yaml")]
+    said = [(p.file, p.field, p.says) for p in definition_check.problems(found, "f.yaml")]
     assert said[0] == (
         "f.yaml",
         "input_parameters",
@@ -313,15 +313,15 @@ def test_every_mistake_that_can_be_seen_without_amc_is_a_problem_of_the_file() -
     assert said[1][2] == "the SQL uses CUSTOM_PARAMETER('x'), not declared"
     assert said[2][1] == "window"
     assert len(said) == 3
-    assert [p.field for p in checking.problems(workflow(sql="SELECT 'a"), "f")] == ["sql"]
+    assert [p.field for p in definition_check.problems(workflow(sql="SELECT 'a"), "f")] == ["sql"]
 
 
 def test_a_parameter_that_is_not_used_is_a_warning() -> None:
     declared = [{"name": "a", "data_type": "LONG"}, {"name": "b", "data_type": "LONG"}]
     found = workflow(sql="SELECT CUSTOM_PARAMETER('a')", input_parameters=declared)
-    assert checking.problems(found, "f") == []
-    assert checking.warnings(found) == ["parameter b is declared, and the SQL does not use it"]
-    assert checking.warnings(workflow(sql="SELECT 'a")) == []
+    assert definition_check.problems(found, "f") == []
+    assert definition_check.warnings(found) == ["parameter b is declared, and the SQL does not use it"]
+    assert definition_check.warnings(workflow(sql="SELECT 'a")) == []
 
 
 def test_tenants_nobody_knows_and_values_that_do_not_fit_are_problems() -> None:
@@ -337,7 +337,7 @@ def test_tenants_nobody_knows_and_values_that_do_not_fit_are_problems() -> None:
         "acme": ACME.model_copy(update={"values": {"days": "many", "x": "2026-01-01"}}),
         "else": Tenant(tenant="else", values={"days": "not asked"}),
     }
-    assert [str(p) for p in checking.tenant_problems(found, tenants)] == [
+    assert [str(p) for p in definition_check.tenant_problems(found, tenants)] == [
         "config/workflows/reach: tenants: no tenant 'acm' (did you mean 'acme'?)",
         "config/workflows/reach: values: no tenant 'nobody'",
         f"config/tenants/acme: values: workflow reach: tenant acme: parameter days: {says}",

@@ -10,8 +10,8 @@ import pytest
 
 from amci.kernel.files import on_fault_point
 from amci.kernel.run import RunStatus
-from amci.workflows.definition import InputParameter, Workflow
-from amci.workflows.model import ExecutionStatus, TimeWindow, WindowType
+from amci.workflows.amc.model import ExecutionStatus, TimeWindow, WindowType
+from amci.workflows.definitions.definition import InputParameter, Workflow
 
 HOUR = timedelta(hours=1)
 
@@ -241,7 +241,7 @@ def test_somebody_elses_equal_execution_stays_theirs_where_ours_is_known(desk: A
 
 
 def _as_sent(desk: Any) -> Any:
-    from amci.workflows.lines import request_from
+    from amci.workflows.executions.run_factory import request_from
 
     run_id = desk.ask("bolt")
     desk.work()

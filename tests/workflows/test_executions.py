@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from amci.kernel.errors import NotFound
-from amci.workflows.executions import Go
-from amci.workflows.likeness import content, fingerprint, is_like, recognisable
-from amci.workflows.looking import next_look, pause
-from amci.workflows.model import Execution, ExecutionRequest, ExecutionStatus, TimeWindow, WindowType
+from amci.workflows.amc.model import Execution, ExecutionRequest, ExecutionStatus, TimeWindow, WindowType
+from amci.workflows.executions.polling import next_look, pause
+from amci.workflows.executions.request_matching import content, fingerprint, is_like, recognisable
+from amci.workflows.executions.store import SendDecision
 
 WINDOW = TimeWindow(type=WindowType.EXPLICIT, start="2026-10-01T00:00:00", end="2026-10-02T00:00:00")
 ASKED = ExecutionRequest(workflow_id="reach", window=WINDOW, parameter_values={"n": 5, "ids": ["a"]})
@@ -43,7 +43,7 @@ def begun(desk: Any, *, window: TimeWindow = WINDOW) -> Any:
     return run, row
 
 
-def submitting(desk: Any, run: Any, row: Any) -> Go:
+def submitting(desk: Any, run: Any, row: Any) -> SendDecision:
     go, _ = desk.executions.submitting(row, run, unsettled=timedelta(minutes=1))
     return go  # type: ignore[no-any-return]
 
@@ -83,21 +83,23 @@ def test_inline_sql_is_sent_under_an_id_that_belongs_to_one_run() -> None:
 
 def test_two_requests_that_look_alike_are_not_on_their_way_together(desk: Any) -> None:
     (run, row), (other_run, other_row) = begun(desk), begun(desk)
-    assert submitting(desk, run, row) is Go.SEND
-    assert submitting(desk, other_run, other_row) is Go.WAIT
+    assert submitting(desk, run, row) is SendDecision.SEND
+    assert submitting(desk, other_run, other_row) is SendDecision.WAIT
     assert desk.executions.take(row, SHOWN) is not None
-    assert submitting(desk, other_run, other_row) is Go.SEND
+    assert submitting(desk, other_run, other_row) is SendDecision.SEND
 
 
 @pytest.mark.parametrize(
     ("window", "expected"),
     [
-        (replace(WINDOW, end="2026-10-05T00:00:00"), Go.SEND),
+        (replace(WINDOW, end="2026-10-05T00:00:00"), SendDecision.SEND),
         # AMC shows of it nothing that the other one does not have.
-        (TimeWindow(), Go.WAIT),
+        (TimeWindow(), SendDecision.WAIT),
     ],
 )
-def test_only_requests_that_could_be_mixed_up_wait(desk: Any, window: TimeWindow, expected: Go) -> None:
+def test_only_requests_that_could_be_mixed_up_wait(
+    desk: Any, window: TimeWindow, expected: SendDecision
+) -> None:
     run, row = begun(desk)
     submitting(desk, run, row)
     assert submitting(desk, *begun(desk, window=window)) is expected
@@ -107,7 +109,7 @@ def test_nobody_waits_for_a_request_that_was_sent_long_ago(desk: Any) -> None:
     run, row = begun(desk)
     submitting(desk, run, row)
     desk.turn(minutes=2)
-    assert submitting(desk, *begun(desk)) is Go.SEND
+    assert submitting(desk, *begun(desk)) is SendDecision.SEND
 
 
 def test_a_run_that_another_worker_has_sends_nothing(desk: Any) -> None:
@@ -115,8 +117,8 @@ def test_a_run_that_another_worker_has_sends_nothing(desk: Any) -> None:
     desk.turn(hours=2)
     desk.runs.recover()
     [again] = desk.runs.claim(("execute",), "other", timedelta(hours=1))
-    assert submitting(desk, run, row) is Go.STOP
-    assert submitting(desk, again, row) is Go.SEND
+    assert submitting(desk, run, row) is SendDecision.STOP
+    assert submitting(desk, again, row) is SendDecision.SEND
 
 
 def test_an_execution_belongs_to_one_run(desk: Any) -> None:

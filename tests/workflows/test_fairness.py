@@ -8,8 +8,8 @@ from typing import Any
 from amci.kernel.clock import SystemClock
 from amci.kernel.run import RunStatus
 from amci.kernel.worker import Worker
-from amci.workflows.lines import execute_run
-from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.executions.run_factory import execute_run
 
 BUSY = ("PENDING", "RUNNING", "PUBLISHING")
 

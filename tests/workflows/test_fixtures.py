@@ -17,10 +17,10 @@ from hypothesis import given, strategies as st
 
 from amci.kernel.errors import ConfigError, NotFound, NotRecorded, UsageError
 from amci.kernel.testing import FakeClock
-from amci.workflows import fixtures
-from amci.workflows.fixtures import LARGEST_DOWNLOAD, dumped, read, scenario_path, scenarios, verify
-from amci.workflows.fixtures_transport import RecordTransport, ReplayTransport
-from amci.workflows.scrub import Scrubber
+from amci.workflows.amazon import fixtures
+from amci.workflows.amazon.fixture_transport import RecordTransport, ReplayTransport
+from amci.workflows.amazon.fixtures import LARGEST_DOWNLOAD, dumped, read, scenario_path, scenarios, verify
+from amci.workflows.amazon.scrub import Scrubber
 
 INSTANCE, ENTITY = "amcxyz98765", "ENTITY3QX7KPLM2"
 KNOWN = {"acme.instance_id": INSTANCE, "acme.advertiser_id": ENTITY}

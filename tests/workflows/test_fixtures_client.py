@@ -15,13 +15,13 @@ from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
-from amci.workflows.client import AmcClient
-from amci.workflows.connections import Connections
-from amci.workflows.fixtures import verify
-from amci.workflows.fixtures_transport import RecordTransport, ReplayTransport
-from amci.workflows.model import ExecutionRequest
-from amci.workflows.scrub import Scrubber, known_ids
-from amci.workflows.transport import InProcess
+from amci.workflows.amazon.fixture_transport import RecordTransport, ReplayTransport
+from amci.workflows.amazon.fixtures import verify
+from amci.workflows.amazon.scrub import Scrubber, known_ids
+from amci.workflows.amazon.transport import InProcess
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.connections import Connections
+from amci.workflows.amc.model import ExecutionRequest
 
 ACME = Tenant(
     tenant="acme", instance_id="amcq1w2e3r4", advertiser_id="ENTITY1ABCDEF", marketplace_id="ATVPDKIKX0DER"

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from amci.kernel.testing import FakeClock
-from amci.workflows.limits import Limit
+from amci.workflows.amazon.rate_limiter import RateLimiter
 
 
 def seconds(waits: list[timedelta]) -> list[float]:
@@ -17,13 +17,13 @@ def seconds(waits: list[timedelta]) -> list[float]:
 
 def test_two_seconds_worth_go_out_at_once_and_then_the_rate_holds() -> None:
     clock = FakeClock()
-    limit = Limit(2, clock, clock.turn)
+    limit = RateLimiter(2, clock, clock.turn)
     assert seconds([limit.take() for _ in range(7)]) == [0, 0, 0, 0, 0.5, 0.5, 0.5]
 
 
 def test_a_rest_fills_it_again_but_no_further() -> None:
     clock = FakeClock()
-    limit = Limit(2, clock, clock.turn)
+    limit = RateLimiter(2, clock, clock.turn)
     for _ in range(4):
         limit.take()
     clock.turn(timedelta(hours=1))
@@ -32,7 +32,7 @@ def test_a_rest_fills_it_again_but_no_further() -> None:
 
 def test_half_a_rest_fills_half() -> None:
     clock = FakeClock()
-    limit = Limit(2, clock, clock.turn)
+    limit = RateLimiter(2, clock, clock.turn)
     for _ in range(4):
         limit.take()
     clock.turn(timedelta(seconds=1))
@@ -40,7 +40,7 @@ def test_half_a_rest_fills_half() -> None:
 
 
 def test_those_who_come_together_wait_one_behind_the_other() -> None:
-    limit = Limit(2, FakeClock(), lambda _: None)  # nobody turns the clock: all come at one moment
+    limit = RateLimiter(2, FakeClock(), lambda _: None)  # nobody turns the clock: all come at one moment
     with ThreadPoolExecutor(8) as pool:
         waits = list(pool.map(lambda _: limit.take(), range(12)))
     assert sorted(seconds(waits)) == [0, 0, 0, 0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4]
@@ -49,19 +49,19 @@ def test_those_who_come_together_wait_one_behind_the_other() -> None:
 @pytest.mark.parametrize("per_second", [0.1, 0.4])
 def test_a_slow_limit_lets_the_first_one_pass(per_second: float) -> None:
     clock = FakeClock()
-    limit = Limit(per_second, clock, clock.turn)
+    limit = RateLimiter(per_second, clock, clock.turn)
     assert seconds([limit.take(), limit.take()]) == pytest.approx([0, 1 / per_second])
 
 
 def test_nought_is_no_limit() -> None:
     clock = FakeClock()
-    limit = Limit(0, clock, clock.turn)
+    limit = RateLimiter(0, clock, clock.turn)
     assert {limit.take() for _ in range(1000)} == {timedelta()}
 
 
 def test_a_clock_that_is_set_back_neither_fills_nor_empties() -> None:
     clock = FakeClock()
-    limit = Limit(2, clock, clock.turn)
+    limit = RateLimiter(2, clock, clock.turn)
     limit.take()
     clock.turn(timedelta(hours=-1))
     assert seconds([limit.take() for _ in range(4)]) == [0, 0, 0, 0.5]

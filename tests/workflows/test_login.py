@@ -28,9 +28,9 @@ from amci.kernel.errors import AmciError, AuthError, Throttled, Unavailable, Usa
 from amci.kernel.testing import FakeClock
 from amci.kernel.workspace import Workspace
 from amci.tenants.credentials import Credential, CredentialSource, CredentialStore, MemoryCredentials
-from amci.workflows import login
-from amci.workflows.login import LwaAuth, code_from, consent_url, exchange_code, refresh
-from amci.workflows.transport import InProcess
+from amci.workflows.amazon import login
+from amci.workflows.amazon.login import LwaAuth, code_from, consent_url, exchange_code, refresh
+from amci.workflows.amazon.transport import InProcess
 
 PLANTED = "planted-secret"
 KEY = "11" * 32

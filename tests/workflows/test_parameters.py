@@ -10,8 +10,8 @@ import pytest
 from amci.kernel.config import parsed
 from amci.kernel.errors import UsageError
 from amci.tenants.model import Tenant
-from amci.workflows import parameters
-from amci.workflows.definition import Workflow
+from amci.workflows.definitions import parameters
+from amci.workflows.definitions.definition import Workflow
 
 ACME = Tenant(tenant="acme")
 AT = datetime(2026, 11, 3, 3, 30, tzinfo=UTC)

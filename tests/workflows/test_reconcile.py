@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from amci.kernel.run import RunStatus
-from amci.workflows.lines import request_from
-from amci.workflows.model import ExecutionStatus
-from amci.workflows.reconcile import reconcile_run
+from amci.workflows.amc.model import ExecutionStatus
+from amci.workflows.executions.reconcile import reconcile_run
+from amci.workflows.executions.run_factory import request_from
 
 
 def reconciled(desk: Any, name: str = "acme") -> dict[str, Any]:

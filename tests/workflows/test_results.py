@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from amci.kernel.run import RunStatus
-from amci.workflows import results
+from amci.workflows.executions import results
 
 LINK = "http://files.test/"
 

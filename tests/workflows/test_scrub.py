@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from amci.tenants.model import Tenant
-from amci.workflows import scrub_rules
-from amci.workflows.scrub import Scrubber, known_ids
+from amci.workflows.amazon import scrub_rules
+from amci.workflows.amazon.scrub import Scrubber, known_ids
 
 INSTANCE, ENTITY, CLIENT = "amcxyz98765", "ENTITY3QX7KPLM2", "amzn1.application-oa2-client.0f1e2d3c"
 KNOWN = {

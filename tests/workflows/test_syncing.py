@@ -11,12 +11,13 @@ from amci.kernel.config import parsed
 from amci.kernel.run import NewRun, Run, RunStatus
 from amci.kernel.worker import Worker
 from amci.tenants.model import Tenant
-from amci.workflows.definition import Workflow, amc_definition
-from amci.workflows.difference import diff
-from amci.workflows.lines import Action, execute_run, request_document, request_from, workflow_run
-from amci.workflows.model import ExecutionRequest, TimeWindow, WindowType
-from amci.workflows.standing import overview, standing
-from amci.workflows.syncing import WorkflowHandler
+from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
+from amci.workflows.definitions.definition import Workflow, amc_definition
+from amci.workflows.definitions.deployed_workflows import current_runs, overview
+from amci.workflows.definitions.difference import diff
+from amci.workflows.definitions.run_factory import Action, workflow_run
+from amci.workflows.definitions.workflow_handler import WorkflowHandler
+from amci.workflows.executions.run_factory import execute_run, request_document, request_from
 
 SQL = "SELECT campaign, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1"
 AT = datetime(2026, 11, 1, 6, tzinfo=UTC)
@@ -168,7 +169,7 @@ def test_an_overview_says_who_has_a_workflow_and_who_has_an_older_one(bench: Ben
     bench.do(Action.CREATE, "sales")
     del bench.desk.workflows["reach"]
 
-    stands = standing(bench.desk.runs.list(kind="workflow", limit=-1))
+    stands = current_runs(bench.desk.runs.list(kind="workflow", limit=-1))
     rows = {r["workflow_id"]: r for r in overview(bench.desk.workflows, bench.desk.tenants, stands)}
     shown = {name: (r["in_config"], r["for"], r["in_amc"], r["outdated"]) for name, r in rows.items()}
     assert shown == {

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from amci.kernel.errors import UsageError
-from amci.workflows import windows
-from amci.workflows.model import TimeWindow, WindowType
-from amci.workflows.windows import nearest_hour, resolve, sliding, tumbling
+from amci.workflows.amc.model import TimeWindow, WindowType
+from amci.workflows.definitions import time_windows
+from amci.workflows.definitions.time_windows import nearest_hour, resolve, sliding, tumbling
 
 AT = datetime(2026, 11, 3, 3, 30, tzinfo=UTC)
 RELATIVE = [kind for kind in WindowType if kind is not WindowType.EXPLICIT]
@@ -82,7 +82,7 @@ def test_an_explicit_window_becomes_the_local_texts_amc_wants(
     ],
 )
 def test_a_window_that_makes_no_sense_is_refused(window: TimeWindow, says: str) -> None:
-    for judge in (lambda: windows.check(window), lambda: resolve(window, AT)):
+    for judge in (lambda: time_windows.check(window), lambda: resolve(window, AT)):
         with pytest.raises(UsageError, match=says) as refused:
             judge()
         assert refused.value.hint
@@ -90,7 +90,7 @@ def test_a_window_that_makes_no_sense_is_refused(window: TimeWindow, says: str) 
 
 def test_whether_dynamic_dates_are_in_order_is_known_only_when_they_are_resolved() -> None:
     window = explicit("FIRSTDAYOFOFFSETMONTH(0)", "TODAY()")
-    windows.check(window)
+    time_windows.check(window)
     assert resolve(window, AT)
     with pytest.raises(UsageError, match="starts at"):
         resolve(window, datetime(2026, 11, 1, 6, tzinfo=UTC))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from amci.kernel.errors import Refused, UsageError
-from amci.workflows import wire
-from amci.workflows.model import (
+from amci.workflows.amazon import answers
+from amci.workflows.amc import wire
+from amci.workflows.amc.model import (
     Account,
     Advertiser,
     Downloads,
@@ -196,10 +197,10 @@ class TestErrors:
         ],
     )
     def test_the_text_is_taken_in_amcs_order(self, document: Any, text: str) -> None:
-        assert wire.error_text(document) == text
+        assert answers.error_text(document) == text
 
     def test_a_long_text_is_cut(self) -> None:
-        assert len(wire.error_text({"details": "x" * 10_000})) == 2000
+        assert len(answers.error_text({"details": "x" * 10_000})) == 2000
 
     @pytest.mark.parametrize(
         "secret",
@@ -212,7 +213,7 @@ class TestErrors:
         ],
     )
     def test_what_looks_like_a_secret_is_left_out(self, secret: str) -> None:
-        assert wire.error_text({"details": f"refused {secret} here"}) == "refused … here"
+        assert answers.error_text({"details": f"refused {secret} here"}) == "refused … here"
         found = wire.execution(PENDING | {"statusReason": f"no {secret}"})
         assert found.status_reason == "no …"
 
@@ -226,7 +227,7 @@ class TestErrors:
         ],
     )
     def test_the_request_id(self, headers: dict[str, str], document: Any, found: str) -> None:
-        assert wire.request_id(headers, document) == found
+        assert answers.request_id(headers, document) == found
 
 
 class TestWriting:

@@ -18,8 +18,8 @@ from amci.kernel.config import AmcSettings
 from amci.kernel.testing import FakeClock
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
-from amci.workflows.client import AmcClient
-from amci.workflows.connections import Connections
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.connections import Connections
 
 ACCESS, REFRESH, SECRET = "Atza|planted-access", "Atzr|planted-refresh", "planted-client-secret"
 FOREVER = datetime(2099, 1, 1, tzinfo=UTC)

@@ -12,9 +12,9 @@ import pytest
 
 from amci.kernel.errors import ConfigError, OutcomeUnknown, Refused, Unavailable, UsageError
 from amci.tenants.model import Tenant
-from amci.workflows.client import AmcClient
-from amci.workflows.model import ExecutionRequest, ExecutionStatus, TimeWindow, WindowType
-from amci.workflows.transport import InProcess
+from amci.workflows.amazon.transport import InProcess
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.model import ExecutionRequest, ExecutionStatus, TimeWindow, WindowType
 
 SINCE = datetime(2026, 11, 1, 6, 30, 15, 999999, tzinfo=timezone(timedelta(hours=2)))
 REPORTING = "/amc/reporting/amcabc12345"

@@ -9,8 +9,8 @@ import pytest
 
 from amci.kernel.errors import ConfigError, OutcomeUnknown, Refused, Unavailable, UsageError
 from amci.tenants.model import Tenant
-from amci.workflows.client import AmcClient
-from amci.workflows.model import Advertiser
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.model import Advertiser
 
 OWN = "/amc/instances/amcabc12345"
 REPORTING = "/amc/reporting/amcabc12345"

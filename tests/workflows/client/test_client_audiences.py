@@ -16,9 +16,9 @@ from amci.sandbox.faults import Fault
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.model import Tenant
-from amci.workflows.audience_model import AudienceRequest, AudienceStatus, Reach
-from amci.workflows.client import AmcClient
-from amci.workflows.transport import InProcess
+from amci.workflows.amazon.transport import InProcess
+from amci.workflows.amc.audience_model import AudienceRequest, AudienceStatus, Reach
+from amci.workflows.amc.client import AmcClient
 
 PATH = "/amc/audiences/query"
 ASKED = AudienceRequest(

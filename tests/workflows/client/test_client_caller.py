@@ -23,12 +23,12 @@ from amci.kernel.errors import (
 from amci.kernel.testing import FakeClock
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
-from amci.workflows.answers import retry_after
-from amci.workflows.circuit import Circuit, CircuitOpen, CircuitState
-from amci.workflows.client import AmcClient
-from amci.workflows.connections import Connections
-from amci.workflows.model import ExecutionRequest
-from amci.workflows.transport import NO_ANSWER, NO_CONNECTION, InProcess
+from amci.workflows.amazon.answers import retry_after
+from amci.workflows.amazon.circuit_breaker import Circuit, CircuitOpen, CircuitState
+from amci.workflows.amazon.transport import NO_ANSWER, NO_CONNECTION, InProcess
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.connections import Connections
+from amci.workflows.amc.model import ExecutionRequest
 
 ONCE = AmcSettings(attempts=1)
 REQUEST = ExecutionRequest(workflow_id="reach")

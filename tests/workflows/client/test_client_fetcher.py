@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from amci.kernel.errors import AmciError, Refused, Throttled, Unavailable
-from amci.workflows.client import AmcClient
+from amci.workflows.amc.client import AmcClient
 
 CSV = b"campaign,reach\nSpring,10\n" * 1000
 EXPIRED = (

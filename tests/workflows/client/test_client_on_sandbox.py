@@ -15,9 +15,9 @@ from amci.sandbox.faults import Fault
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.model import Tenant
-from amci.workflows.client import AmcClient
-from amci.workflows.model import Advertiser, ExecutionRequest, ExecutionStatus
-from amci.workflows.transport import InProcess
+from amci.workflows.amazon.transport import InProcess
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.model import Advertiser, ExecutionRequest, ExecutionStatus
 
 MINUTE = timedelta(minutes=1)
 NEW = {"instanceName": "Summer 2026"}

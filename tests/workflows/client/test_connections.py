@@ -17,9 +17,9 @@ from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
-from amci.workflows.circuit import CircuitOpen, CircuitState, read_circuits, write_circuit
-from amci.workflows.connections import Connections
-from amci.workflows.transport import InProcess
+from amci.workflows.amazon.circuit_breaker import CircuitOpen, CircuitState, read_circuits, write_circuit
+from amci.workflows.amazon.transport import InProcess
+from amci.workflows.amc.connections import Connections
 
 OTHER = Tenant(tenant="other", instance_id="amcother123", advertiser_id="E2", marketplace_id="M", region="EU")
 

@@ -1,0 +1,1 @@
+"""HTTP to any Amazon API: login, sender, retries, limits, circuit breaker, transports, recordings."""

@@ -1,0 +1,115 @@
+"""The one place that sends requests to AMC: in turn, repeated within bounds, with errors of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from amci.kernel.clock import Clock
+from amci.kernel.errors import OutcomeUnknown, RemoteError, Unavailable, UsageError
+from amci.workflows.amazon.answers import Answer, NotNow, refusal
+from amci.workflows.amazon.circuit_breaker import CircuitBreaker, Turn
+from amci.workflows.amazon.rate_limiter import RateLimiter
+from amci.workflows.amazon.retry import RequestRetry
+
+#: Raised before anything of the request was sent.
+_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.LocalProtocolError,
+)
+
+
+class RequestSender:
+    """Sends what is asked of one AMC instance; threads may share it."""
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        breaker: CircuitBreaker,
+        limit: RateLimiter,
+        patience: RequestRetry,
+        clock: Clock,
+    ) -> None:
+        """`http` signs requests and follows no redirects."""
+        self._http = http
+        self._breaker = breaker
+        self._limit = limit
+        self._patience = patience
+        self._clock = clock
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        is_repeatable: bool = True,
+    ) -> Answer:
+        """AMC's answer to a request it carried out.
+
+        A request that is not repeatable is sent once: OutcomeUnknown where AMC may have carried it out.
+        Raises the errors of `refusal`, and CircuitOpen where the instance is given a rest.
+        """
+        request = self._built(method, path, headers, params, body)
+        if not is_repeatable:
+            return self._once(request, is_repeatable=False)
+        return self._patience.persistently(lambda: self._once(request, is_repeatable=True))
+
+    def _built(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+    ) -> httpx.Request:
+        try:
+            return self._http.build_request(method, path, headers=headers, params=params, json=body)
+        # An id that no header or address can carry.
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise UsageError(
+                f"'{path}' cannot be asked of AMC", hint="check the tenant's ids in config/tenants/"
+            ) from error
+
+    def _once(self, request: httpx.Request, *, is_repeatable: bool) -> Answer:
+        with self._breaker.turn() as turn:
+            self._limit.take()
+            try:
+                response = self._http.send(request)
+            except httpx.RequestError as error:
+                raise self._unanswered(error, turn, is_repeatable=is_repeatable) from None
+            answer = Answer.of(response.status_code, response.headers, response.content, self._clock.now())
+            refused = refusal(answer)
+            if isinstance(refused, NotNow):
+                turn.failed(str(refused))
+                raise refused if is_repeatable else _unknown(str(refused))
+            turn.answered()
+            if refused:
+                raise refused
+            if request.method == "GET" and not isinstance(answer.document, Mapping):
+                raise Unavailable("AMC's answer was empty or cut short", request_id=answer.request_id)
+            return answer
+
+    def _unanswered(self, error: httpx.RequestError, turn: Turn, *, is_repeatable: bool) -> RemoteError:
+        """Its own text is left out: it may hold a header, and so a token."""
+        where, kind = self._http.base_url.host, type(error).__name__
+        is_sent = not isinstance(error, _NOT_SENT)
+        says = f"{where} did not answer ({kind})" if is_sent else f"no connection to {where} ({kind})"
+        turn.failed(says)
+        if is_sent and not is_repeatable:
+            return _unknown(says)
+        return Unavailable(says, hint="check the network and any proxy; amci tries again by itself")
+
+
+def _unknown(says: str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"{says}; AMC may have carried the request out",
+        hint="amci looks for what it may have made before it asks again",
+    )

@@ -1,0 +1,1 @@
+"""AMC's endpoints and the documents they take and give."""

@@ -1,0 +1,1 @@
+"""Audiences: what a command asks for, as AMC takes it."""

@@ -1,0 +1,75 @@
+"""The workflows of a project: one file each in config/workflows/, or the SQL alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from amci.kernel.config import parsed, read_document
+from amci.kernel.errors import ConfigError, Problem
+from amci.tenants.model import Tenant
+from amci.workflows.definitions import aws_names, definition_check
+from amci.workflows.definitions.definition import Workflow
+
+_DOCUMENTS = (".yaml", ".yml", ".json")
+
+
+def read(folder: Path, problems: list[Problem], shown: Callable[[Path], str]) -> dict[str, Workflow]:
+    """All workflows by id; what is wrong with them is added to `problems`, under the file's name as `shown`.
+
+    `<id>.yaml` may leave its SQL to `<id>.sql`; a `.sql` with no document beside it is a workflow, too.
+    """
+    files = sorted(p for p in folder.glob("*") if p.is_file() and not p.name.startswith("."))
+    documents = [path for path in files if path.suffix in _DOCUMENTS]
+    stems = {path.stem for path in documents}
+    alone = [path for path in files if path.suffix == ".sql" and path.stem not in stems]
+    found: dict[str, Workflow] = {}
+    for path in documents + alone:
+        try:
+            workflow = one(path, shown)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        problems += definition_check.problems(workflow, shown(path))
+        if workflow.workflow_id in found:
+            says = f"'{workflow.workflow_id}' is defined in another file already"
+            problems.append(Problem(shown(path), "workflow_id", says))
+        found[workflow.workflow_id] = workflow
+    return found
+
+
+def one(path: Path, shown: Callable[[Path], str]) -> Workflow:
+    """The workflow of one file, a document or SQL alone; raises ConfigError."""
+    name = shown(path)
+    document = _document(path, name) if path.suffix in _DOCUMENTS else {}
+    beside = path.with_name(f"{path.stem}.sql")
+    if beside.is_file():
+        if "sql" in document:
+            raise ConfigError([Problem(name, "sql", f"stands here and in {beside.name}: keep one of them")])
+        document["sql"] = _text(beside, shown(beside))
+    elif "sql" not in document:
+        raise ConfigError([Problem(name, "sql", f"stands neither here nor in {beside.name} beside it")])
+    return parsed(Workflow, {"workflow_id": path.stem} | document, name)
+
+
+def _document(path: Path, name: str) -> dict[str, Any]:
+    document = read_document(path, name)
+    try:
+        return aws_names.ours(aws_names.unwrapped(document), Workflow.model_fields)
+    except ValueError as error:
+        raise ConfigError([Problem(name, "", str(error))]) from None
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(
+            [Problem(name, "", f"cannot be read as UTF-8 text ({type(error).__name__})")]
+        ) from error
+
+
+def for_tenant(workflows: Mapping[str, Workflow], tenant: Tenant) -> list[Workflow]:
+    """The workflows a tenant should have, by id."""
+    return [workflow for _, workflow in sorted(workflows.items()) if workflow.is_for(tenant)]

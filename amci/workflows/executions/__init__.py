@@ -1,0 +1,1 @@
+"""Executions: from a request, step by step, to a result file in raw/."""

@@ -1,0 +1,133 @@
+"""Cancelling: the run here at once, its execution in AMC by a run of kind `cancel` that sees it through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from amci.kernel.errors import AmciError, ExecutionFailed, NotFound, Refused, RemoteError, StorageError
+from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, Skipped, Snooze
+from amci.kernel.runs import RunStore
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.model import Execution, ExecutionStatus
+from amci.workflows.executions import polling
+from amci.workflows.executions.adopt import adopted
+from amci.workflows.executions.handler_context import HandlerContext
+from amci.workflows.executions.store import ExecutionRecord, ExecutionStore
+
+CANCEL = "cancel"
+
+
+def cancel(runs: RunStore, executions: ExecutionStore, run_id: int) -> list[NewRun]:
+    """Cancel an execute run, and make the run that cancels what AMC has, or may have, of it.
+
+    Both or neither. Raises NotFound, and IllegalMove where the run has ended and AMC has nothing left to cancel.
+    """
+    with executions.transaction():
+        run = runs.get(run_id)
+        row = next(iter(executions.of_run(run_id)), None)
+        is_alive = row is not None and row.is_in_amc
+        if not (run.status.is_final and is_alive):
+            runs.cancel([run_id])
+        new = [cancel_run(row, run.correlation_id)] if row is not None and is_alive else []
+        runs.create(new)
+        return new
+
+
+def cancel_run(row: ExecutionRecord, correlation_id: str | None = None) -> NewRun:
+    """The run that cancels an execution in AMC, ours or somebody else's."""
+    return NewRun(
+        idempotency_key=f"cancel:{row.execution_id}",
+        kind=CANCEL,
+        payload={"execution_id": row.execution_id, "run_id": row.run_id, "tenant": row.tenant_id},
+        tenant_id=row.tenant_id,
+        lock_key=f"cancel:{row.execution_id}",
+        correlation_id=correlation_id,
+    )
+
+
+class CancelHandler:
+    """Asks AMC to cancel an execution until AMC shows it as cancelled, or as ended in another way."""
+
+    kind = CANCEL
+    batch = 1
+    threads = 1
+
+    def __init__(self, shared: HandlerContext) -> None:
+        self._executions = shared.executions
+        self._clients = shared.clients
+        self._tenants = shared.tenants
+        self._settings = shared.settings
+        self._clock = shared.clock
+
+    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        """One step of each run: run_id → outcome."""
+        return {run.run_id: self._handled(run) for run in runs}
+
+    def _handled(self, run: Run) -> Outcome:
+        try:
+            return self._cancelled(run)
+        except StorageError:
+            raise
+        except RemoteError as error:
+            if error.retryable and not self._is_late(run):
+                return self._again(run, str(error))
+            return Failed(error)
+        except AmciError as error:
+            return Failed(error)
+
+    def _cancelled(self, run: Run) -> Outcome:
+        row = self._executions.get(run.payload["execution_id"])
+        tenant = self._tenants.get(row.tenant_id)
+        if tenant is None:
+            raise NotFound(f"no tenant '{row.tenant_id}'", hint="`amci tenant list` shows them")
+        client = self._clients(tenant)
+        if row.workflow_execution_id is None:
+            found = adopted(client, self._executions, row)
+            if found is None:
+                return self._not_there(run, row)
+            row = found
+        return self._asked(run, client, row)
+
+    def _not_there(self, run: Run, row: ExecutionRecord) -> Outcome:
+        """AMC does not show it: perhaps not yet."""
+        until = self._settled_at(row)
+        if self._clock.now() < until:
+            return Snooze(min(self._next(run), until), "looking whether AMC has the execution")
+        self._executions.end(
+            self._executions.not_submitted(row), ExecutionStatus.CANCELLED, "AMC never had it"
+        )
+        return Done({"execution_status": None, "workflow_execution_id": None})
+
+    def _asked(self, run: Run, client: AmcClient, row: ExecutionRecord) -> Outcome:
+        """Cancel, and look."""
+        workflow_execution_id = row.workflow_execution_id or ""
+        try:
+            execution: Execution | None = client.cancel_execution(workflow_execution_id)
+        except Refused as refused:
+            execution = client.execution(workflow_execution_id)
+            if execution and not execution.status.is_final:
+                raise refused from None
+        if execution is None:
+            self._executions.end(row, ExecutionStatus.DELETED, "AMC does not know the execution any more")
+            return Skipped("AMC does not know the execution any more")
+        row = self._executions.see(row, execution)
+        if execution.status is ExecutionStatus.CANCELLED:
+            return Done({"execution_status": "CANCELLED", "workflow_execution_id": workflow_execution_id})
+        if execution.status.is_final:
+            return Skipped(f"it had ended already: {execution.status}")
+        if self._is_late(run):
+            return Failed(ExecutionFailed(str(execution.status), "AMC did not cancel it"))
+        return self._again(run, f"AMC: {execution.status}")
+
+    def _again(self, run: Run, reason: str) -> Snooze:
+        return Snooze(self._next(run), reason)
+
+    def _next(self, run: Run) -> datetime:
+        return self._clock.now() + polling.pause(self._settings, run.claims - 1)
+
+    def _is_late(self, run: Run) -> bool:
+        return self._clock.now() >= run.created_at + self._settings.deadline
+
+    def _settled_at(self, row: ExecutionRecord) -> datetime:
+        return (row.submitting_at or row.changed_at) + self._settings.adopt_within

@@ -1,0 +1,168 @@
+"""The run kind `execute`: resolves requests, keeps each run's execution, and turns steps into outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import timedelta
+from itertools import groupby
+from pathlib import Path
+
+from amci.kernel.clock import moment
+from amci.kernel.errors import AmciError, NotFound, RemoteError, StorageError, UsageError
+from amci.kernel.run import Failed, Outcome, Run
+from amci.tenants.model import Tenant
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.model import ExecutionStatus
+from amci.workflows.definitions.definition import Workflow
+from amci.workflows.executions.handler_context import HandlerContext
+from amci.workflows.executions.polling import look
+from amci.workflows.executions.request_matching import recognisable
+from amci.workflows.executions.request_resolution import resolved
+from amci.workflows.executions.run_factory import EXECUTE, request_document, request_from
+from amci.workflows.executions.steps import GONE, ExecutionWork, Steps
+from amci.workflows.executions.store import ExecutionRecord
+
+#: Steps that are taken at the same time, for all tenants together.
+_AT_ONCE = 16
+
+
+class ExecuteHandler:
+    """Carries workflow executions from the request to the file in raw/."""
+
+    kind = EXECUTE
+    threads = 2
+
+    def __init__(
+        self,
+        shared: HandlerContext,
+        *,
+        workflows: Mapping[str, Workflow],
+        folder_of: Callable[[Tenant], Path],
+        batch: int = 200,
+    ) -> None:
+        """`folder_of`: where a tenant's results are put, the folder that holds its `workflow=…` folders."""
+        self.batch = batch
+        self._executions = shared.executions
+        self._clients = shared.clients
+        self._tenants = shared.tenants
+        self._workflows = workflows
+        self._settings = shared.settings
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix=EXECUTE)
+        self._steps = Steps(shared, workflows=workflows, folder_of=folder_of)
+
+    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        """One step of each run: run_id → outcome."""
+        outcomes: dict[int, Outcome] = {}
+        for tenant_id, group in groupby(sorted(runs, key=_tenant_id), key=_tenant_id):
+            own = list(group)
+            try:
+                tenant = _known(self._tenants, tenant_id)
+                outcomes |= self._of_tenant(tenant, self._clients(tenant), own)
+            except StorageError:
+                raise
+            except AmciError as error:
+                outcomes |= {run.run_id: Failed(error) for run in own}
+        return outcomes
+
+    def _of_tenant(self, tenant: Tenant, client: AmcClient, runs: Sequence[Run]) -> dict[int, Outcome]:
+        ids = [run.run_id for run in runs]
+        rows, redrives = self._executions.newest(ids), self._executions.redrives(ids)
+        works: list[ExecutionWork] = []
+        outcomes: dict[int, Outcome] = {}
+        for run in runs:
+            begun = self._begun(tenant, client, run, rows.get(run.run_id), redrives.get(run.run_id, 0))
+            if isinstance(begun, ExecutionRecord):
+                works.append(ExecutionWork(run=run, tenant=tenant, client=client, row=begun))
+            else:
+                outcomes[run.run_id] = begun
+        seen = look(client, [work.row for work in works if not _is_final(work.row)])
+
+        def advanced(work: ExecutionWork) -> Outcome:
+            return self._steps.advance(work, seen.get(work.row.execution_id))
+
+        # Each waits for AMC's answer, then for the disk; neither keeps the others from it.
+        contexts = [copy_context() for _ in works]
+        steps = self._pool.map(lambda context, work: context.run(advanced, work), contexts, works)
+        return outcomes | {work.run.run_id: step for work, step in zip(works, steps, strict=True)}
+
+    def _begun(
+        self, tenant: Tenant, client: AmcClient, run: Run, row: ExecutionRecord | None, redrives: int
+    ) -> ExecutionRecord | Outcome:
+        """The execution this run goes on with, new or not."""
+        try:
+            if row is None:
+                return self._new(tenant, run, 1, redrives)
+            if row.redrives == redrives:
+                return row
+            return self._redriven(tenant, client, run, row, redrives)
+        except StorageError:
+            raise
+        except RemoteError as error:
+            return self._steps.later(row, error) if row and error.retryable else Failed(error)
+        except AmciError as error:
+            return Failed(error)
+
+    def _redriven(
+        self, tenant: Tenant, client: AmcClient, run: Run, row: ExecutionRecord, redrives: int
+    ) -> ExecutionRecord:
+        """The old execution where AMC still works on it or it succeeded, else a new one."""
+        if row.workflow_execution_id and not _is_final(row):
+            execution = client.execution(row.workflow_execution_id)
+            row = (
+                self._executions.see(row, execution)
+                if execution
+                else self._executions.end(row, ExecutionStatus.DELETED, GONE)
+            )
+        if row.status is ExecutionStatus.SUCCEEDED or row.is_in_amc:
+            return self._executions.go_on(row, redrives=redrives, lasting=self._settings.deadline)
+        return self._new(tenant, run, row.attempt + 1, redrives)
+
+    def _new(self, tenant: Tenant, run: Run, attempt: int, redrives: int) -> ExecutionRecord:
+        asked = request_from(run.payload["request"])
+        at = moment(run.payload["at"]) if run.payload.get("at") else run.created_at
+        request = resolved(asked, self._workflows.get(asked.workflow_id), tenant, at)
+        sent = recognisable(request, run.idempotency_key)
+        return self._executions.begin(
+            run,
+            tenant.instance_id,
+            sent,
+            request_document(sent),
+            name=asked.workflow_id,
+            schedule=_schedule(run),
+            attempt=attempt,
+            redrives=redrives,
+            # A request that allows itself more time gets it.
+            lasting=max(self._settings.deadline, timedelta(seconds=request.timeout_seconds or 0)),
+        )
+
+
+def _is_final(row: ExecutionRecord) -> bool:
+    return bool(row.status and row.status.is_final)
+
+
+def _tenant_id(run: Run) -> str:
+    return run.tenant_id or ""
+
+
+def _known(tenants: Mapping[str, Tenant], tenant_id: str) -> Tenant:
+    tenant = tenants.get(tenant_id)
+    if tenant is None:
+        raise NotFound(f"no tenant '{tenant_id}'", hint="`amci tenant list` shows them")
+    if not tenant.instance_id:
+        raise UsageError(
+            f"tenant '{tenant_id}' has no AMC instance",
+            hint=f"add instance_id and advertiser_id to config/tenants/{tenant_id}.yaml",
+        )
+    return tenant
+
+
+def _schedule(run: Run) -> str:
+    schedule = str(run.payload.get("schedule") or "adhoc")
+    if "/" in schedule or schedule.startswith(".") or not schedule.isprintable():
+        raise UsageError(
+            f"'{schedule}' cannot be the schedule of a result, since it names a folder",
+            hint="use letters, digits, '-' and '_'",
+        )
+    return schedule

@@ -1,0 +1,23 @@
+"""What the handlers of executions share: whom they ask for whom, and what is known already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from amci.kernel.clock import Clock
+from amci.kernel.config import AmcSettings
+from amci.tenants.model import Tenant
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.executions.store import ExecutionStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerContext:
+    """The same for all of them."""
+
+    executions: ExecutionStore
+    clients: Callable[[Tenant], AmcClient]
+    tenants: Mapping[str, Tenant]
+    settings: AmcSettings
+    clock: Clock

@@ -1,0 +1,68 @@
+"""Looking at executions: how long to wait between two looks, and one request for many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from amci.kernel.config import AmcSettings
+from amci.kernel.errors import Refused, RemoteError
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.model import Execution
+from amci.workflows.executions.adopt import SKEW
+from amci.workflows.executions.store import ExecutionRecord
+
+_GROWTH = 1.5
+_PAGE = 100
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: What a look brought: the execution, None where AMC has none, or why nobody knows.
+Seen = Execution | None | RemoteError
+
+
+def pause(settings: AmcSettings, looks: int) -> timedelta:
+    """How long to wait after so many looks; grows by half each time."""
+    # Beyond 60 looks the longest pause has long been reached, and floats would overflow.
+    return min(settings.poll_first * _GROWTH ** min(looks, 60), settings.poll_longest)
+
+
+def next_look(settings: AmcSettings, looks: int, now: datetime) -> datetime:
+    """When to look again: at most a pause away, on a common beat, so that one request answers for many runs."""
+    due, beat = now + pause(settings, looks), settings.poll_first
+    common = due - (due - _EPOCH) % beat if beat else due
+    return common if common > now else due
+
+
+def look(client: AmcClient, rows: Sequence[ExecutionRecord]) -> dict[int, Seen]:
+    """How the executions of one instance stand, by our `execution_id`.
+
+    Several are asked for in one list, newest first, that is followed no further than asking one by one would
+    cost; those not in it are asked for one by one.
+    """
+    wanted = {row.workflow_execution_id: row for row in rows if row.workflow_execution_id}
+    seen: dict[int, Seen] = {}
+    if len(wanted) > 1:
+        try:
+            for execution in islice(client.executions(_oldest(rows)), _PAGE * len(wanted)):
+                if row := wanted.pop(execution.workflow_execution_id, None):
+                    seen[row.execution_id] = execution
+                if not wanted:
+                    break
+        except Refused:
+            # One execution that amci cannot read must not hide the others.
+            pass
+        except RemoteError as error:
+            return seen | {row.execution_id: error for row in wanted.values()}
+    return seen | {row.execution_id: _one(client, row) for row in wanted.values()}
+
+
+def _one(client: AmcClient, row: ExecutionRecord) -> Seen:
+    try:
+        return client.execution(row.workflow_execution_id or "")
+    except RemoteError as error:
+        return error
+
+
+def _oldest(rows: Sequence[ExecutionRecord]) -> datetime:
+    return min(row.created_at or row.submitting_at or row.changed_at for row in rows) - SKEW

@@ -1,0 +1,91 @@
+"""The run kind `reconcile`: brings our table and AMC's list of executions together, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import AmciError, NotFound, StorageError
+from amci.kernel.run import Done, Failed, NewRun, Outcome, Run
+from amci.tenants.model import Tenant
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.model import Execution, ExecutionStatus
+from amci.workflows.executions.handler_context import HandlerContext
+from amci.workflows.executions.store import ExecutionRecord
+
+RECONCILE = "reconcile"
+
+
+def reconcile_run(tenant: Tenant, at: datetime) -> NewRun:
+    """The run that compares a tenant's executions with AMC's; one for each moment."""
+    return NewRun(
+        idempotency_key=f"reconcile:{tenant.tenant}@{timestamp(at)}",
+        kind=RECONCILE,
+        payload={"tenant": tenant.tenant},
+        tenant_id=tenant.tenant,
+        lock_key=f"reconcile:{tenant.tenant}",
+    )
+
+
+class ReconcileHandler:
+    """Looks back over a tenant's executions: others' are noted, ours brought up to date or marked DELETED."""
+
+    kind = RECONCILE
+    batch = 1
+    threads = 1
+
+    def __init__(self, shared: HandlerContext) -> None:
+        self._executions = shared.executions
+        self._clients = shared.clients
+        self._tenants = shared.tenants
+        self._settings = shared.settings
+        self._clock = shared.clock
+
+    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        """run_id → outcome, with counts in the result."""
+        return {run.run_id: self._handled(run) for run in runs}
+
+    def _handled(self, run: Run) -> Outcome:
+        try:
+            tenant = self._tenants.get(run.tenant_id or "")
+            if tenant is None:
+                raise NotFound(f"no tenant '{run.tenant_id}'", hint="`amci tenant list` shows them")
+            return Done(self._reconciled(tenant, self._clients(tenant)))
+        except StorageError:
+            raise
+        except AmciError as error:
+            return Failed(error)
+
+    def _reconciled(self, tenant: Tenant, client: AmcClient) -> dict[str, int]:
+        since = self._clock.now() - self._settings.look_back
+        listed = {execution.workflow_execution_id: execution for execution in client.executions(since)}
+        # Read after the list, so that whatever was made meanwhile is only ours and not AMC's.
+        ours = {row.workflow_execution_id: row for row in self._executions.to_reconcile(tenant.tenant, since)}
+        counts = {"listed": len(listed), "new": 0, "refreshed": 0, "deleted": 0}
+        with self._executions.transaction():
+            for workflow_execution_id, execution in listed.items():
+                if row := ours.pop(workflow_execution_id, None):
+                    counts["refreshed"] += self._refreshed(row, execution)
+                elif not self._executions.is_known(tenant.instance_id, workflow_execution_id):
+                    self._executions.note_foreign(tenant.tenant, tenant.instance_id, execution)
+                    counts["new"] += 1
+        for row in ours.values():
+            self._missed(client, row, counts)
+        return counts
+
+    def _refreshed(self, row: ExecutionRecord, execution: Execution) -> bool:
+        self._executions.see(row, execution, looks=0)
+        return row.status is not execution.status
+
+    def _missed(self, client: AmcClient, row: ExecutionRecord, counts: dict[str, int]) -> None:
+        """One of ours that the list does not have: older than the look back, newer than the list, or gone."""
+        if row.status and row.status.is_final:
+            # How it ended is known and stays, for AMC forgets what is old.
+            return
+        execution = client.execution(row.workflow_execution_id or "")
+        if execution is not None:
+            counts["refreshed"] += self._refreshed(row, execution)
+        else:
+            self._executions.end(row, ExecutionStatus.DELETED, "AMC does not know the execution any more")
+            counts["deleted"] += 1

@@ -1,0 +1,272 @@
+"""One execution, one step on: find or submit, look, fetch. Each step ends in an outcome; nobody waits in here.
+
+Whatever is killed when, a run makes one execution in AMC: that a request is about to be sent is written before
+it is, and a request without an answer looks for what it may have made before it is sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from amci.kernel.errors import (
+    AmciError,
+    ExecutionFailed,
+    OutcomeUnknown,
+    Refused,
+    RemoteError,
+    StorageError,
+    Throttled,
+)
+from amci.kernel.files import fault_point
+from amci.kernel.run import Done, Failed, Outcome, Run, Skipped, Snooze
+from amci.tenants.model import Tenant
+from amci.workflows.amazon.circuit_breaker import CircuitOpen
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.model import Execution, ExecutionStatus
+from amci.workflows.definitions.definition import Workflow
+from amci.workflows.executions import polling, results
+from amci.workflows.executions.adopt import adopted
+from amci.workflows.executions.handler_context import HandlerContext
+from amci.workflows.executions.polling import Seen
+from amci.workflows.executions.request_resolution import sql_hash_of
+from amci.workflows.executions.run_factory import request_from
+from amci.workflows.executions.store import ExecutionRecord, SendDecision
+
+GONE = "AMC does not know the execution any more"
+_NO_RESULT = "AMC does not hand out its result"
+_LOOKING = "AMC did not answer; looking whether it has the execution"
+#: HTTP statuses of a result that is not there yet or whose links expired (amc-api 1.5, 2.2).
+_NOT_TO_BE_HAD = (403, 404)
+#: So many of the longest pauses a run outlasts its deadline where AMC cannot be asked to cancel.
+_GRACE = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionWork:
+    """One run with its execution, whose it is, and whom to ask."""
+
+    run: Run
+    tenant: Tenant
+    client: AmcClient
+    row: ExecutionRecord
+
+
+class Steps:
+    """What is done next about an execution."""
+
+    def __init__(
+        self,
+        shared: HandlerContext,
+        *,
+        workflows: Mapping[str, Workflow],
+        folder_of: Callable[[Tenant], Path],
+    ) -> None:
+        self._executions = shared.executions
+        self._workflows = workflows
+        self._folder_of = folder_of
+        self._settings = shared.settings
+        self._clock = shared.clock
+
+    def advance(self, work: ExecutionWork, seen: Seen) -> Outcome:
+        """The next step; `seen` is how the execution stands in AMC, where AMC was asked."""
+        try:
+            return self._advance(work, seen)
+        except StorageError as error:
+            # Of one result's file; the others of the batch have nothing to do with it.
+            return Failed(error)
+        except RemoteError as error:
+            row = self._executions.get(work.row.execution_id)
+            return self.later(row, error) if error.retryable else Failed(error)
+        except AmciError as error:
+            return Failed(error)
+
+    def later(self, row: ExecutionRecord, error: RemoteError) -> Outcome:
+        """Try again after a while; long past the deadline it is enough."""
+        now = self._clock.now()
+        if now >= self._deadline(row) + self._grace:
+            return Failed(
+                RemoteError(
+                    f"AMC could not be asked in time: {error}", hint=f"`amci redrive {row.run_id}` goes on"
+                )
+            )
+        row = self._executions.looked(row)
+        until = max(now + polling.pause(self._settings, row.looks - 1), _asked_for(error, now))
+        return Snooze(until, str(error), keeps_slot=row.is_in_amc)
+
+    def _advance(self, work: ExecutionWork, seen: Seen) -> Outcome:
+        row = work.row
+        if row.is_over:
+            return self._ended(row)
+        if row.workflow_execution_id is None:
+            submitted = self._submitted(work)
+            if not isinstance(submitted, ExecutionRecord):
+                return submitted
+            row = submitted
+        elif row.status is not ExecutionStatus.SUCCEEDED:
+            if isinstance(seen, RemoteError):
+                raise seen
+            row = self._noted(row, seen)
+        return self._followed(replace(work, row=row))
+
+    def _followed(self, work: ExecutionWork) -> Outcome:
+        row = work.row
+        if row.status is ExecutionStatus.SUCCEEDED:
+            return self._delivered(work)
+        if row.is_over:
+            return self._ended(row)
+        now = self._clock.now()
+        if now >= self._deadline(row):
+            return self._given_up(work)
+        return self._look_again(row, now)
+
+    def _look_again(self, row: ExecutionRecord, now: datetime) -> Snooze:
+        until = min(polling.next_look(self._settings, row.looks, now), self._deadline(row))
+        return Snooze(max(until, now), f"AMC: {row.status}", keeps_slot=True)
+
+    def _submitted(self, work: ExecutionWork) -> ExecutionRecord | Outcome:
+        """The row once AMC has its execution, or how to go on."""
+        row, now, patience = work.row, self._clock.now(), self._settings.adopt_within
+        if row.submitting_at is not None:
+            if found := adopted(work.client, self._executions, row):
+                return found
+            settled_at = row.submitting_at + patience
+            if now < settled_at:
+                pause = polling.pause(self._settings, row.looks)
+                self._executions.looked(row)
+                return Snooze(min(now + pause, settled_at), _LOOKING, keeps_slot=True)
+        if now >= self._deadline(row):
+            late = self._executions.end(row, ExecutionStatus.REJECTED, "AMC did not take it in time")
+            return self._ended(late)
+        go, row = self._executions.submitting(row, work.run, unsettled=patience)
+        if go is SendDecision.SEND:
+            return self._sent(work.client, row)
+        reason = (
+            "an equal request is on its way" if go is SendDecision.WAIT else "cancelled, or in other hands"
+        )
+        return Snooze(now + polling.pause(self._settings, 0), reason)
+
+    def _sent(self, client: AmcClient, row: ExecutionRecord) -> ExecutionRecord | Outcome:
+        fault_point("execute.before_post")
+        try:
+            execution = client.create_execution(request_from(row.request or {}))
+        except OutcomeUnknown:
+            return self._unknown(row)
+        except Refused as refused:
+            row = self._executions.not_submitted(row)
+            row = self._executions.end(row, ExecutionStatus.REJECTED, refused.details)
+            return Failed(refused, _result(row))
+        except AmciError:
+            self._executions.not_submitted(row)
+            raise
+        fault_point("execute.after_post")
+        taken = self._executions.take(row, execution)
+        fault_point("execute.recorded")
+        return taken or self._unknown(row)
+
+    def _unknown(self, row: ExecutionRecord) -> Snooze:
+        wait = min(self._settings.poll_first, self._settings.adopt_within / 4)
+        return Snooze(self._clock.now() + wait, _LOOKING, keeps_slot=row.submitting_at is not None)
+
+    def _noted(self, row: ExecutionRecord, execution: Execution | None) -> ExecutionRecord:
+        if execution is not None:
+            return self._executions.see(row, execution)
+        sent = row.submitting_at or row.changed_at
+        if self._clock.now() < sent + self._settings.adopt_within:
+            # AMC may show it a moment after it has promised it.
+            return self._executions.looked(row)
+        return self._executions.end(row, ExecutionStatus.DELETED, GONE)
+
+    def _given_up(self, work: ExecutionWork) -> Outcome:
+        """Cancel what lasts too long, and see that it is cancelled."""
+        row, workflow_execution_id = work.row, work.row.workflow_execution_id or ""
+        try:
+            execution: Execution | None = work.client.cancel_execution(workflow_execution_id)
+        except Refused:
+            # It ended a moment ago.
+            execution = work.client.execution(workflow_execution_id)
+        row = self._noted(row, execution)
+        if row.status and row.status.is_final:
+            return self._followed(replace(work, row=row))
+        now = self._clock.now()
+        if now >= self._deadline(row) + self._grace:
+            return Failed(self._too_long(row, "and AMC did not cancel it"), _result(row))
+        return Snooze(now + self._settings.poll_first, "AMC: to be cancelled", keeps_slot=True)
+
+    def _ended(self, row: ExecutionRecord) -> Outcome:
+        """What an execution that did not succeed means for its run."""
+        if row.status is ExecutionStatus.CANCELLED:
+            if row.changed_at >= self._deadline(row):
+                return Failed(self._too_long(row, "and was cancelled"), _result(row))
+            return Skipped("cancelled in AMC")
+        hint = f"mend the workflow or its parameters, then `amci redrive {row.run_id}`"
+        return Failed(ExecutionFailed(str(row.status), row.status_reason, hint=hint), _result(row))
+
+    def _too_long(self, row: ExecutionRecord, then: str) -> ExecutionFailed:
+        hours = self._settings.deadline / timedelta(hours=1)
+        return ExecutionFailed(
+            str(row.status),
+            f"it did not end within {hours:g} h, {then}",
+            hint="ask for less: a shorter time window or fewer joins; or raise amc.deadline in amci.yaml",
+        )
+
+    def _delivered(self, work: ExecutionWork) -> Outcome:
+        row, request = work.row, request_from(work.row.request or {})
+        if row.key is None and not (request.dry_run or request.skip_publish):
+            sql_hash = sql_hash_of(request, self._workflows.get(row.name))
+            about = results.about(row, sql_hash, work.run.correlation_id)
+            try:
+                there = results.deliver(
+                    work.client,
+                    self._folder_of(work.tenant),
+                    work.tenant,
+                    row,
+                    about,
+                    was_killed=work.run.expiries > 0,
+                )
+            except Refused as refused:
+                if refused.status not in _NOT_TO_BE_HAD:
+                    raise
+                return self._not_to_be_had(row, refused)
+            fault_point("execute.delivered")
+            row = self._executions.deliver(row, key=there.key, rows=there.rows, size=there.bytes)
+        return Done(_result(row))
+
+    def _not_to_be_had(self, row: ExecutionRecord, refused: Refused) -> Outcome:
+        now = self._clock.now()
+        if now >= self._deadline(row):
+            reason = f"{_NO_RESULT}: {refused.details}"
+            return self._ended(self._executions.end(row, ExecutionStatus.DELETED, reason))
+        row = self._executions.looked(row)
+        until = polling.next_look(self._settings, row.looks - 1, now)
+        return Snooze(until, f"{_NO_RESULT} yet: {refused.details}", keeps_slot=True)
+
+    def _deadline(self, row: ExecutionRecord) -> datetime:
+        return row.deadline_at or row.changed_at
+
+    @property
+    def _grace(self) -> timedelta:
+        return self._settings.poll_longest * _GRACE
+
+
+def _asked_for(error: RemoteError, now: datetime) -> datetime:
+    """When Amazon, or its open circuit, may be asked again."""
+    if isinstance(error, CircuitOpen):
+        return error.retry_at
+    if isinstance(error, Throttled) and error.retry_after:
+        return now + error.retry_after
+    return now
+
+
+def _result(row: ExecutionRecord) -> dict[str, Any]:
+    return {
+        "workflow_execution_id": row.workflow_execution_id,
+        "execution_status": str(row.status),
+        "key": row.key,
+        "rows": row.rows,
+        "bytes": row.bytes,
+        "attempt": row.attempt,
+    }

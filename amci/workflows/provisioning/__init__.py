@@ -1,0 +1,1 @@
+"""Checks that everything is there that a tenant needs, in AMC and here."""

@@ -1,0 +1,165 @@
+"""The steps of provisioning: what each looks at, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from amci.kernel.errors import AmciError, AuthError, Refused, RemoteError, Unavailable
+from amci.tenants.marketplaces import shown
+from amci.tenants.model import Tenant
+from amci.workflows.provisioning.access import AccountLike, AmcAccess
+from amci.workflows.provisioning.refusals import explained, is_about_terms, no_instance
+
+_BEING_MADE = ("REQUESTED", "SUBMITTED", "IN_PROGRESS")
+_MADE = ("COMPLETED", "SUCCEEDED")
+_NOT_FOUND = 404
+#: So many instances or accounts are named in a message; a login may see thousands.
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step."""
+
+    step: str
+    ok: bool
+    says: str
+    do: str = ""  #: what somebody should do
+
+
+class Inspection:
+    """What a look at a tenant found, as it goes on."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+        self.steps: list[Step] = []
+        self.errors: list[AmciError] = []  #: of the steps that need somebody to do something
+        self.waits_for = ""  #: what may come by itself; empty where nothing is waited for
+        self.at_least = timedelta(0)  #: pause Amazon asked for
+
+    def take(self, step: str, look: Callable[[], str]) -> bool:
+        """Take a step and note what it says; whether all was as it should be."""
+        try:
+            self.steps.append(Step(step, ok=True, says=look()))
+        except AmciError as error:
+            self._note(step, explained(error, self._tenant) if isinstance(error, RemoteError) else error)
+            return False
+        return True
+
+    def _note(self, step: str, error: AmciError) -> None:
+        self.steps.append(Step(step, ok=False, says=str(error), do=error.hint))
+        if isinstance(error, RemoteError) and error.retryable:
+            self.waits_for = self.waits_for or str(error)
+            # As Amazon asked, where the error carries it.
+            self.at_least = max(self.at_least, getattr(error, "retry_after", None) or timedelta(0))
+        else:
+            self.errors.append(error)
+
+
+def inspected(
+    tenant: Tenant,
+    clients: Callable[[Tenant], AmcAccess],
+    prepare: Callable[[Tenant], str],
+    dataset_of: Callable[[str], str],
+) -> Inspection:
+    """Look at everything a tenant needs; one without an instance needs no AMC.
+
+    A step that failed does not hide the others, but for those it makes impossible.
+    """
+    found = Inspection(tenant)
+    if tenant.instance_id:
+        amc = _Amc(tenant, clients)
+        if found.take("credentials", amc.credentials):
+            found.take("account", amc.account)
+            if found.take("instance", amc.instance):
+                found.take("advertisers", amc.advertisers)
+    found.take("folder", lambda: prepare(tenant))
+    key = f"{tenant.tenant}/workflow=sample/schedule=adhoc/2026-01-01-sample.csv"
+    found.take("datasets", lambda: f"results become tables of dataset {dataset_of(key)}")
+    return found
+
+
+class _Amc:
+    """A tenant's AMC; each method says what is there or raises RemoteError. `credentials` comes first."""
+
+    def __init__(self, tenant: Tenant, clients: Callable[[Tenant], AmcAccess]) -> None:
+        self._tenant = tenant
+        self._clients = clients
+        self._access: AmcAccess
+        self._accounts: Sequence[AccountLike] = ()
+        self._refusal: RemoteError | None = None
+
+    def credentials(self) -> str:
+        """A refusal that is not about the login is kept for the next step."""
+        self._access = self._clients(self._tenant)
+        try:
+            self._accounts = self._access.accounts()
+        except (Refused, AuthError) as error:
+            if isinstance(error, AuthError) and not is_about_terms(error):
+                raise
+            self._refusal = error
+        return f"Amazon takes the login '{self._tenant.auth_id}'"
+
+    def account(self) -> str:
+        if self._refusal:
+            raise self._refusal
+        tenant = self._tenant
+        same = [account for account in self._accounts if account.account_id == tenant.advertiser_id]
+        for account in same:
+            if account.marketplace_id == tenant.marketplace_id:
+                return f"{account.account_id} {account.name} in {shown(account.marketplace_id)}"
+        if same:
+            where = ", ".join(shown(account.marketplace_id) for account in same)
+            raise RemoteError(
+                f"account {tenant.advertiser_id} is in marketplace {where}, "
+                f"not in {shown(tenant.marketplace_id)}",
+                hint=f"run `amci tenant update {tenant.tenant} marketplace_id={same[0].marketplace_id}`",
+            )
+        seen = _named([f"{a.account_id} {a.name} in {shown(a.marketplace_id)}" for a in self._accounts])
+        raise RemoteError(
+            f"the login '{tenant.auth_id}' does not see account {tenant.advertiser_id}; it sees {seen}",
+            hint="check advertiser_id (ENTITY…) and auth_id, or have this login added to the AMC account",
+        )
+
+    def instance(self) -> str:
+        instance_id = self._tenant.instance_id
+        try:
+            found = self._access.instance(instance_id)
+        except Refused as error:
+            if error.status != _NOT_FOUND:
+                raise
+            raise no_instance(error, self._tenant, self._seen()) from error
+        if found.creation_status in _MADE:
+            return f"{instance_id} {found.name}"
+        if found.creation_status in _BEING_MADE:
+            raise Unavailable(
+                f"AMC is still making instance {instance_id} ({found.creation_status})",
+                hint="wait: amci looks again by itself",
+            )
+        raise RemoteError(
+            f"AMC could not make instance {instance_id}: its status is {found.creation_status}",
+            hint="ask whoever requested it, or Amazon's support, to make it again; then mend instance_id",
+        )
+
+    def advertisers(self) -> str:
+        found = len(self._access.advertisers())
+        if not found:
+            raise RemoteError(
+                f"instance {self._tenant.instance_id} has no advertisers, so every result would be empty",
+                hint="add advertisers to the instance in the AMC console",
+            )
+        return f"{found} advertiser{'s' if found > 1 else ''}"
+
+    def _seen(self) -> str:
+        """The instances this login sees, for a message; empty where Amazon does not say."""
+        try:
+            return _named([f"{i.instance_id} {i.name}".strip() for i in self._access.instances()])
+        except RemoteError:
+            return ""
+
+
+def _named(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "") or "none"
