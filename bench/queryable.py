@@ -18,7 +18,7 @@ from amci.kernel.run import NewRun, Run, RunStatus
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import Workspace
-from amci.lake.query import session
+from amci.lake.query.session import session
 from bench.execution_plan import aim, read, template
 from bench.our_client import runs
 

@@ -23,9 +23,9 @@ from amci.cli.app import app
 from amci.kernel import errors
 from amci.kernel.config import AmcSettings, NotifySettings, RootSettings, SandboxSettings, Settings, Size
 from amci.kernel.workspace import Workspace
-from amci.lake.dataset import CsvSettings, Dataset, JsonSettings, LimitSettings
-from amci.lake.pii import PiiHash
-from amci.lake.quality import AcceptedValues, QualityRule, Range, RowCount
+from amci.lake.datasets.dataset import CsvSettings, Dataset, JsonSettings, LimitSettings
+from amci.lake.datasets.pii import PiiHash
+from amci.lake.datasets.quality import AcceptedValues, QualityRule, Range, RowCount
 from amci.scheduler.config import ScheduleFile, WindowFile
 from amci.tenants.marketplaces import MARKETPLACES
 from amci.tenants.model import Tenant

@@ -20,8 +20,8 @@ from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.testing import TurnableClock
 from amci.kernel.workspace import Workspace
-from amci.lake import duck
-from amci.lake.objects import ObjectStore
+from amci.lake.catalog import duck
+from amci.lake.landing.object_store import ObjectStore
 
 SETTINGS = "name: test\nthreads: 1\nsettle: 50ms\nretry_interval: 5ms\nretry_max_delay: 10ms\nnotify: []\n"
 

@@ -36,9 +36,9 @@ HEAVY = {"duckdb", "polars", "pyarrow"}
 BROAD = {
     "amci.__main__": "the last line: a bug is said to be one",
     "amci.app.engine": "an error of the looking thread is carried to the one that waits for it",
-    "amci.lake.prestage": "an error of the writing thread is carried to the one that waits for it",
-    "amci.lake.result": "an error of the reading thread is raised where the result is asked for",
-    "amci.lake.transforming": "a transform may raise anything",
+    "amci.lake.loading.pre_stage": "an error of the writing thread is carried to the one that waits for it",
+    "amci.lake.query.result": "an error of the reading thread is raised where the result is asked for",
+    "amci.lake.loading.transform_call": "a transform may raise anything",
     "amci.kernel.plugins": "a plugin may raise anything while it is loaded",
     "amci.kernel.worker": "a handler may raise anything; its run is then FAILED",
 }
@@ -110,7 +110,7 @@ def test_neither_modules_nor_rooms_import_each_other_in_a_circle() -> None:
 def test_only_the_lake_knows_duckdb_arrow_and_polars() -> None:
     who = {name for name, path in NAMES.items() if {m.split(".")[0] for m in imported(path)} & HEAVY}
     assert {name for name in who if not name.startswith(("amci.lake.", "amci.sandbox."))} == set()
-    assert "amci.lake.catalog" in who
+    assert "amci.lake.catalog.catalog" in who
 
 
 def test_only_the_clients_know_httpx() -> None:

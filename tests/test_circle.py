@@ -16,8 +16,8 @@ from amci.app.plan import Change, differences, runs_for, settle
 from amci.app.session import open_session
 from amci.kernel.run import NewRun, RunStatus
 from amci.kernel.runs import RunStore
-from amci.lake import check
-from amci.lake.query import session
+from amci.lake.query.session import session
+from amci.lake.upkeep import check
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
 from amci.workflows.executions.run_factory import execute_run
 from amci.workflows.provisioning.provision import provision_run

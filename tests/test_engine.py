@@ -18,8 +18,9 @@ from amci.kernel.clock import stopwatch
 from amci.kernel.errors import IllegalMove, NotFound, WorkspaceBusy
 from amci.kernel.run import RunStatus
 from amci.kernel.workspace import Workspace
-from amci.lake import duck, light
+from amci.lake.catalog import duck
 from amci.lake.formats import open_reading
+from amci.lake.loading import light
 
 KEY = "adtech/d/t/a.csv"
 LIMIT = 20.0  # seconds until a test that waits for a thread gives up

@@ -23,10 +23,10 @@ from amci.kernel.run import RunStatus
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import Workspace
-from amci.lake import duck
-from amci.lake.check import what_keeps_it_closed
-from amci.lake.landing import Root, scan
-from amci.lake.objects import ObjectStore
+from amci.lake.catalog import duck
+from amci.lake.landing.object_store import ObjectStore
+from amci.lake.landing.roots import Root, scan
+from amci.lake.upkeep.check import what_keeps_it_closed
 
 Severity = Literal["error", "warning", "info"]
 

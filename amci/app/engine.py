@@ -21,15 +21,15 @@ from amci.kernel.run import Failed, Outcome, Run, RunStatus
 from amci.kernel.testing import arm
 from amci.kernel.worker import Tally, Worker
 from amci.kernel.workspace import Workspace
-from amci.lake.catalog import Catalog
-from amci.lake.ingest import Found, Ingest
-from amci.lake.landing import Root, Settling
-from amci.lake.objects import ObjectStore, Quarantined
-from amci.lake.reprocess import Reprocess
-from amci.lake.router import Router
-from amci.lake.rules import Rules
-from amci.lake.watch import as_root
-from amci.lake.watcher import Lookout
+from amci.lake.catalog.catalog import Catalog
+from amci.lake.datasets.router import Router
+from amci.lake.landing.folder_events import as_root
+from amci.lake.landing.ingest import Ingest, IngestCounts
+from amci.lake.landing.object_store import ObjectStore, Quarantined
+from amci.lake.landing.roots import Root, Settling
+from amci.lake.landing.watcher import RawWatcher
+from amci.lake.loading.reprocess import Reprocess
+from amci.lake.loading.rules import Rules
 from amci.workflows.executions.run_factory import EXECUTE
 
 _log = log.get("engine")
@@ -47,7 +47,7 @@ _TICK = timedelta(seconds=1)
 class Drained:
     """What a drain found and what became of it."""
 
-    found: Found
+    found: IngestCounts
     tally: Tally
     fires: int = 0  #: schedules that were due
 
@@ -115,7 +115,7 @@ class Engine:
             on_finished=self._finished,
             uncounted={NOTIFY},
         )
-        self._lookout = Lookout(self.roots, self.ingest, settings, clock, self._worker.wake)
+        self._lookout = RawWatcher(self.roots, self.ingest, settings, clock, self._worker.wake)
         opened.set_pools()
         for run in self.runs.recover(all_workers=True):
             if run.status is RunStatus.FAILED:
@@ -136,7 +136,7 @@ class Engine:
             self.clock.wait(stop, self.project.settings.settle)
             again = self.ingest.look_everywhere()
             looks = 0 if again.new else looks + 1
-            found = Found(
+            found = IngestCounts(
                 found.new + again.new,
                 found.unroutable + again.unroutable,
                 found.removed + again.removed,

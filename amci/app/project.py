@@ -16,7 +16,7 @@ from amci.kernel.config import Settings, parsed, read_document, read_settings
 from amci.kernel.errors import ConfigError, Problem
 from amci.kernel.plugins import Transform, find
 from amci.kernel.workspace import Workspace
-from amci.lake.dataset import Dataset
+from amci.lake.datasets.dataset import Dataset
 from amci.lake.transforms.amc import amc_light_transform
 from amci.lake.transforms.reports import reports_light_transform
 from amci.scheduler.config import ScheduleFile

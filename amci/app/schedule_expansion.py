@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 
 from amci.kernel.errors import AmciError, NotFound, Problem, UsageError
-from amci.lake import upkeep
+from amci.lake.upkeep import tasks
 from amci.scheduler.config import ScheduleFile
 from amci.scheduler.model import FireRun, Schedule
 from amci.tenants.model import Tenant
@@ -43,9 +43,9 @@ def _schedules(
     file: ScheduleFile, tenants: Mapping[str, Tenant], workflows: Mapping[str, Workflow]
 ) -> Iterator[Schedule]:
     if file.run and file.run != RECONCILE:
-        upkeep.check(file.run, file.with_)
+        tasks.check(file.run, file.with_)
         payload = {"do": file.run, "with": file.with_}
-        yield _schedule(file, file.schedule, FireRun(kind=upkeep.UPKEEP, payload=payload))
+        yield _schedule(file, file.schedule, FireRun(kind=tasks.UPKEEP, payload=payload))
         return
     chosen = _chosen(file, tenants)
     is_one = len(file.tenants) == 1 and not (file.tags or file.all_tenants)

@@ -17,8 +17,8 @@ from amci.kernel.run import NewRun, RetryPolicy, Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import Workspace
-from amci.lake.catalog import Catalog
-from amci.lake.purge import purge
+from amci.lake.catalog.catalog import Catalog
+from amci.lake.upkeep.purge import purge
 from amci.scheduler.service import Scheduler
 from amci.scheduler.store import ScheduleStore
 from amci.tenants.credentials import CredentialStore

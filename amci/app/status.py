@@ -9,7 +9,7 @@ from amci.kernel.run import RunStatus
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import Workspace
-from amci.lake.objects import ObjectStore
+from amci.lake.landing.object_store import ObjectStore
 from amci.workflows.amazon.circuit_breaker import CircuitState, read_circuits
 from amci.workflows.executions.store import ExecutionStore
 

@@ -25,7 +25,7 @@ from amci.kernel.config import environment
 from amci.kernel.errors import AmciError
 from amci.kernel.run import RunStatus
 from amci.kernel.workspace import Workspace
-from amci.lake.query import QuerySession, session
+from amci.lake.query.session import QuerySession, session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

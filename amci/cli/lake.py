@@ -12,7 +12,7 @@ from amci.cli.context import Context, command, without_command
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from amci.lake.query import QuerySession
+    from amci.lake.query.session import QuerySession
 
 lake_app = typer.Typer(help="The lake: files in, tables out.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,7 +29,7 @@ def query_session(
     ctx: Context, *, tenant: str | None = None, as_of: str | None = None
 ) -> AbstractContextManager[QuerySession]:
     """A read-only session over the workspace's lake."""
-    from amci.lake.query import session
+    from amci.lake.query.session import session
 
     settings = ctx.project().settings
     return session(
@@ -94,10 +94,10 @@ def ingest(
     """Bring files into raw/ and process them."""
     from amci.cli.run_progress import report_drain
     from amci.kernel.errors import WorkspaceBusy
-    from amci.lake.deliver import deliver
+    from amci.lake.landing.copy_in import copy_in
 
     raw = ctx.workspace.home / ctx.project().settings.roots[0].path
-    keys = deliver(paths, raw, under, link=link)
+    keys = copy_in(paths, raw, under, link=link)
     ctx.out.text(f"{len(keys)} files are in raw/")
     try:
         report_drain(ctx)
@@ -108,11 +108,11 @@ def ingest(
 @command(lake_app, "tables", epilog="Example: amci lake tables")
 def tables(ctx: Context, tenant: TenantOption = None) -> None:
     """Tables with their rows, objects and size."""
-    from amci.lake import show
+    from amci.lake.query import inspect
 
     with query_session(ctx) as session:
         ctx.out.rows(
-            show.tables(session, tenant),
+            inspect.tables(session, tenant),
             ["table", "rows", "objects", "tenants", "files", "bytes", "loaded_at"],
         )
 
@@ -122,10 +122,10 @@ def show_table(
     ctx: Context, table: Annotated[str, typer.Argument(help="schema.table, or the table's name.")]
 ) -> None:
     """A table's columns, partitions and newest objects."""
-    from amci.lake import show
+    from amci.lake.query import inspect
 
     with query_session(ctx) as session:
-        found = show.table(session, table)
+        found = inspect.table(session, table)
     if ctx.out.as_json:
         ctx.out.record(found)
         return
@@ -142,10 +142,10 @@ def partitions(
     ctx: Context, table: Annotated[str, typer.Argument(help="schema.table, or the table's name.")]
 ) -> None:
     """A table's Hive partitions with their rows."""
-    from amci.lake import show
+    from amci.lake.query import inspect
 
     with query_session(ctx) as session:
-        columns, rows = show.partitions(session, table)
+        columns, rows = inspect.partitions(session, table)
     ctx.out.rows(rows, [*columns, "rows", "objects"], empty="the table is not partitioned")
 
 
@@ -154,10 +154,10 @@ def snapshots(
     ctx: Context, limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 20
 ) -> None:
     """The lake's history: every commit can be queried with --as-of."""
-    from amci.lake import show
+    from amci.lake.query import inspect
 
     with query_session(ctx) as session:
-        ctx.out.rows(show.snapshots(session, limit), ["snapshot", "at", "changes"])
+        ctx.out.rows(inspect.snapshots(session, limit), ["snapshot", "at", "changes"])
 
 
 @command(lake_app, "history", epilog="Example: amci lake history 2026-11-01-reach-ver1.csv")
@@ -166,11 +166,11 @@ def history(
 ) -> None:
     """An object's versions, runs and tables."""
     from amci.kernel.clock import SystemClock
-    from amci.lake import show
-    from amci.lake.objects import ObjectStore
+    from amci.lake.landing.object_store import ObjectStore
+    from amci.lake.query import inspect
 
     with ctx.state() as state:
-        found = show.history(ObjectStore(state, SystemClock()), state, name)
+        found = inspect.history(ObjectStore(state, SystemClock()), state, name)
     if ctx.out.as_json:
         ctx.out.record({"objects": found})
         return
@@ -188,7 +188,7 @@ def quarantine(
 ) -> None:
     """What could not be used, why, and what to do."""
     from amci.kernel.clock import SystemClock
-    from amci.lake.objects import ObjectStore
+    from amci.lake.landing.object_store import ObjectStore
 
     with ctx.state() as state:
         rows = [dict(row) for row in ObjectStore(state, SystemClock()).quarantined(is_open=not every)]
@@ -287,7 +287,7 @@ def check(
     ctx: Context, deep: Annotated[bool, typer.Option("--deep", help="Also read every file.")] = False
 ) -> None:
     """Compare the catalog with the files: missing, altered, or extra ones."""
-    from amci.lake.check import examine
+    from amci.lake.upkeep.check import examine
 
     with query_session(ctx) as session:
         found = examine(session, ctx.workspace, deep=deep)
@@ -297,7 +297,7 @@ def check(
 
 
 def _maintain(ctx: Context, do: Any) -> None:
-    from amci.lake.maintenance import Maintenance
+    from amci.lake.upkeep.maintenance import Maintenance
 
     with ctx.engine() as engine, ctx.out.progress("maintaining") as tell:
         report = do(Maintenance(engine.workspace, engine.catalog, engine.state, engine.clock, tell))

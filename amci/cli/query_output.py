@@ -11,8 +11,8 @@ from typing import IO
 from amci.cli.output import Output
 from amci.kernel.errors import UsageError
 from amci.kernel.files import replacing
-from amci.lake.query import QuerySession
-from amci.lake.result_files import refuse_unwritable, write_csv, write_json, write_parquet, write_table
+from amci.lake.query.result_files import refuse_unwritable, write_csv, write_json, write_parquet, write_table
+from amci.lake.query.session import QuerySession
 
 FORMATS = ("table", "csv", "json", "parquet")
 

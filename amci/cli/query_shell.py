@@ -12,8 +12,8 @@ from amci.kernel.clock import stopwatch
 from amci.kernel.errors import AmciError, UsageError
 from amci.kernel.files import storage_errors
 from amci.kernel.signals import stopping
-from amci.lake.query import QuerySession
-from amci.lake.statement import is_complete, split
+from amci.lake.query.session import QuerySession
+from amci.lake.query.statement import is_complete, split
 
 MODES = ("table", "csv", "json")
 _PROMPT, _MORE = "amci> ", "   -> "

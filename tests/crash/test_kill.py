@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from amci.lake.check import examine
-from amci.lake.query import session
+from amci.lake.query.session import session
+from amci.lake.upkeep.check import examine
 
 pytestmark = pytest.mark.crash
 

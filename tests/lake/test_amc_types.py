@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from amci.kernel.layout import sidecar_of
-from amci.lake.columns import Kind, cast_sql, fits_sql, join, widen_sql
+from amci.lake.catalog.columns import Kind, cast_sql, fits_sql, join, widen_sql
 
 FOLDER = "acme/workflow=path/schedule=daily"
 TABLE = "adtech_amc.acme_path_daily"

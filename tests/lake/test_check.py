@@ -14,8 +14,8 @@ import pytest
 from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
 from amci.kernel.workspace import Workspace
-from amci.lake import check
-from amci.lake.query import QuerySession, session
+from amci.lake.query.session import QuerySession, session
+from amci.lake.upkeep import check
 
 REACH = "blue-kettle/workflow=reach/schedule=daily/2026-{}-reach-ver1.csv"
 TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"

@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from amci.lake import duck
-from amci.lake.columns import (
+from amci.lake.catalog import duck
+from amci.lake.catalog.columns import (
     UNFIT,
     Kind,
     cast_sql,

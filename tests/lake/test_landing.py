@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from amci.lake.landing import Root, Settling, is_taken, nameable, scan
-from amci.lake.objects import Landed
+from amci.lake.landing.object_store import Landed
+from amci.lake.landing.roots import Root, Settling, is_taken, nameable, scan
 
 NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
 

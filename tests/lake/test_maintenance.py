@@ -17,9 +17,9 @@ from amci.kernel.clock import SystemClock
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.testing import FakeClock
 from amci.kernel.workspace import Workspace
-from amci.lake import check, maintenance
-from amci.lake.maintenance import GRACE, Maintenance, Report
-from amci.lake.query import QuerySession, session
+from amci.lake.query.session import QuerySession, session
+from amci.lake.upkeep import check, maintenance
+from amci.lake.upkeep.maintenance import GRACE, Maintenance, Report
 
 REACH = "blue-kettle/workflow=reach/schedule=daily/2026-{}-reach-ver1.csv"
 TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from amci.kernel.errors import ConfigError
-from amci.lake.pii import PiiHash, PiiRules, hashed, protect
+from amci.lake.datasets.pii import PiiHash, PiiRules, hashed, protect
 
 KEY = b"a long random text"
 

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from amci.kernel.errors import QualityError
-from amci.lake.quality import Finding, QualityRule, check, rules
+from amci.lake.datasets.quality import QualityFinding, QualityRule, check, rules
 
 ORDERS = """
     SELECT * FROM (VALUES
@@ -109,7 +109,7 @@ def test_numbers_may_stand_for_the_text_of_an_id(con: duckdb.DuckDBPyConnection)
 )
 def test_the_number_of_rows_is_bounded(con: duckdb.DuckDBPyConnection, text: str, is_broken: bool) -> None:
     findings = check(con, "orders", rules([rule(f"{{row_count: {text}, on_fail: fail}}")]), "_row")
-    expected = Finding(rule="row_count", on_fail="fail", count=6, row_ids_sql=None)
+    expected = QualityFinding(rule="row_count", on_fail="fail", count=6, row_ids_sql=None)
     assert findings == ([expected] if is_broken else [])
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from amci.kernel.errors import NotFound, QueryError, UsageError
 from amci.kernel.workspace import Workspace
-from amci.lake.catalog import LAKE, Catalog, TableName
-from amci.lake.query import QuerySession, session
+from amci.lake.catalog.catalog import LAKE, Catalog, TableName
+from amci.lake.query.session import QuerySession, session
 
 Open = Callable[..., AbstractContextManager[QuerySession]]
 

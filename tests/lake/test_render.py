@@ -18,8 +18,8 @@ from amci.cli.output import Output
 from amci.cli.query_output import render
 from amci.kernel.errors import QueryError, UsageError
 from amci.kernel.workspace import Workspace
-from amci.lake.catalog import Catalog
-from amci.lake.query import QuerySession, session
+from amci.lake.catalog.catalog import Catalog
+from amci.lake.query.session import QuerySession, session
 
 MIB = 1024 * 1024
 

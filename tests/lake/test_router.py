@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from amci.kernel.errors import Unroutable
-from amci.lake.dataset import Dataset
-from amci.lake.router import Router
+from amci.lake.datasets.dataset import Dataset
+from amci.lake.datasets.router import Router
 from amci.tenants.model import Tenant
 
 TENANTS = {"acme": Tenant(tenant="acme")}

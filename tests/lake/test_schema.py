@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from amci.kernel.errors import SchemaConflict
-from amci.lake.columns import Kind
-from amci.lake.schema import Plan, plan
+from amci.lake.catalog.columns import Kind
+from amci.lake.catalog.schema import SchemaPlan, plan
 
 
-def planned(have: dict[str, str], want: dict[str, str], **more: Any) -> Plan:
+def planned(have: dict[str, str], want: dict[str, str], **more: Any) -> SchemaPlan:
     given = {"may_evolve": True, "survives": lambda *_: True} | more
     return plan(have, want, **given)
 
@@ -27,24 +27,24 @@ def test_a_new_column_is_added_also_while_it_has_no_value() -> None:
 
 @pytest.mark.parametrize(("have", "got"), [("BIGINT", "DOUBLE"), ("DATE", "TIMESTAMP")])
 def test_what_the_lake_widens_in_place_is_not_rewritten(have: str, got: str) -> None:
-    assert planned({"a": have}, {"a": got}) == Plan(widen={"a": got})
+    assert planned({"a": have}, {"a": got}) == SchemaPlan(widen={"a": got})
 
 
 @pytest.mark.parametrize(("have", "got"), [("BIGINT", "VARCHAR"), ("BOOLEAN", "BIGINT"), ("DATE", "DOUBLE")])
 def test_what_does_not_meet_becomes_text_by_a_rewrite(have: str, got: str) -> None:
-    assert planned({"a": have}, {"a": got}) == Plan(rewrite={"a": "VARCHAR"})
+    assert planned({"a": have}, {"a": got}) == SchemaPlan(rewrite={"a": "VARCHAR"})
 
 
 def test_a_widening_that_would_lose_a_value_makes_text() -> None:
     found = planned({"a": "BIGINT"}, {"a": "DOUBLE"}, survives=lambda *_: False)
-    assert found == Plan(rewrite={"a": "VARCHAR"})
+    assert found == SchemaPlan(rewrite={"a": "VARCHAR"})
 
 
 @pytest.mark.parametrize("may_evolve", [True, False])
 def test_the_first_value_gives_a_column_its_type(may_evolve: bool) -> None:
     have = {"a": Kind.NOTHING, "b": Kind.NOTHING, "c": Kind.NOTHING}
     found = planned(have, {"a": "DATE", "b": "VARCHAR", "c": Kind.NOTHING}, may_evolve=may_evolve)
-    assert found == Plan(rewrite={"a": "DATE"}, settle=("b",))
+    assert found == SchemaPlan(rewrite={"a": "DATE"}, settle=("b",))
 
 
 def test_text_stays_text() -> None:

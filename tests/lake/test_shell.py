@@ -16,7 +16,7 @@ import pytest
 
 from amci.app.init import create_workspace
 from amci.kernel.workspace import Workspace
-from amci.lake.catalog import Catalog
+from amci.lake.catalog.catalog import Catalog
 
 MIB = 1024 * 1024
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>()][0-9A-B]?)")

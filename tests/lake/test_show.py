@@ -13,9 +13,9 @@ from amci.kernel.clock import SystemClock
 from amci.kernel.errors import NotFound
 from amci.kernel.state import State
 from amci.kernel.workspace import Workspace
-from amci.lake import show
-from amci.lake.objects import ObjectStore
-from amci.lake.query import QuerySession, session
+from amci.lake.landing.object_store import ObjectStore
+from amci.lake.query import inspect
+from amci.lake.query.session import QuerySession, session
 
 REACH = "blue-kettle/workflow=reach/schedule=daily/2026-10-{}-reach-ver1.csv"
 OTHER = "atlas_pets/workflow=reach/schedule=daily/2026-10-01-reach-ver1.csv"
@@ -61,7 +61,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def test_tables_counts_rows_objects_tenants_and_files(workspace: Workspace) -> None:
     with reading(workspace) as opened:
-        by_name = {row["table"]: row for row in show.tables(opened)}
+        by_name = {row["table"]: row for row in inspect.tables(opened)}
         assert set(by_name) == {TABLE, "adtech_amc.atlas_pets_reach_daily_ver1"}
         row = by_name[TABLE]
         truth = opened.rows(f"SELECT count(*) AS n FROM {TABLE}")[0]["n"]
@@ -74,16 +74,16 @@ def test_tables_counts_rows_objects_tenants_and_files(workspace: Workspace) -> N
 
 def test_tables_of_one_tenant_leaves_the_others_out(workspace: Workspace) -> None:
     with reading(workspace) as opened:
-        assert [row["table"] for row in show.tables(opened, "atlas_pets")] == [
+        assert [row["table"] for row in inspect.tables(opened, "atlas_pets")] == [
             "adtech_amc.atlas_pets_reach_daily_ver1"
         ]
-        assert show.tables(opened, "nobody") == []
+        assert inspect.tables(opened, "nobody") == []
 
 
 @pytest.mark.parametrize("name", [TABLE, "blue_kettle_reach_daily_ver1"])
 def test_a_table_is_shown_by_its_full_and_its_bare_name(workspace: Workspace, name: str) -> None:
     with reading(workspace) as opened:
-        found = show.table(opened, name)
+        found = inspect.table(opened, name)
     assert found["table"] == TABLE
     assert found["rows"] == 5
     assert found["partition_by"] == ["customer_hash", "export_year", "export_month"]
@@ -97,14 +97,14 @@ def test_a_table_is_shown_by_its_full_and_its_bare_name(workspace: Workspace, na
 @pytest.mark.parametrize("name", ["blue_kettle_reach_daily_ver2", "adtech_amc.blue_kettle_reach", "kettle"])
 def test_an_unknown_table_is_not_found_with_near_matches(workspace: Workspace, name: str) -> None:
     with reading(workspace) as opened, pytest.raises(NotFound) as missing:
-        show.table(opened, name)
+        inspect.table(opened, name)
     assert TABLE in missing.value.hint
 
 
 def test_partitions_have_their_rows_and_objects(workspace: Workspace) -> None:
     with reading(workspace) as opened:
-        columns, rows = show.partitions(opened, TABLE)
-        assert show.partitions(opened, "amci.objects") == ([], [])
+        columns, rows = inspect.partitions(opened, TABLE)
+        assert inspect.partitions(opened, "amci.objects") == ([], [])
     assert columns == ["customer_hash", "export_year", "export_month"]
     assert rows == [
         {
@@ -119,8 +119,8 @@ def test_partitions_have_their_rows_and_objects(workspace: Workspace) -> None:
 
 def test_snapshots_say_what_changed_newest_first(workspace: Workspace) -> None:
     with reading(workspace) as opened:
-        found = show.snapshots(opened, 3)
-        every = show.snapshots(opened, 1000)
+        found = inspect.snapshots(opened, 3)
+        every = inspect.snapshots(opened, 1000)
     assert [row["snapshot"] for row in found] == sorted((row["snapshot"] for row in every), reverse=True)[:3]
     assert found[0]["changes"] == f"inserted into {TABLE}; deleted from {TABLE}"
     assert any(f"created adtech_amc.atlas_pets_reach_daily_ver1, {TABLE}" in row["changes"] for row in every)
@@ -129,10 +129,10 @@ def test_snapshots_say_what_changed_newest_first(workspace: Workspace) -> None:
 def test_history_tells_versions_runs_and_quarantine(workspace: Workspace) -> None:
     with State.read_only(workspace.state) as state:
         objects = ObjectStore(state, SystemClock())
-        (entry,) = show.history(objects, state, "2026-10-02-reach-ver1.csv")
-        (lost,) = show.history(objects, state, "knows.me")
+        (entry,) = inspect.history(objects, state, "2026-10-02-reach-ver1.csv")
+        (lost,) = inspect.history(objects, state, "knows.me")
         with pytest.raises(NotFound):
-            show.history(objects, state, "never-seen.csv")
+            inspect.history(objects, state, "never-seen.csv")
     assert (entry["root"], entry["key"], entry["tenant_id"]) == ("raw", REACH.format("02"), "blue-kettle")
     assert [v["version"] for v in entry["versions"]] == [1, 2]
     assert [(r["kind"], r["status"]) for r in entry["runs"]] == [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from amci.kernel.layout import sidecar_of
-from amci.lake.sidecar import origin
+from amci.lake.landing.sidecar import origin
 
 KEY = "acme/workflow=reach/schedule=daily/2026-11-02T06:00:00.000Z-reach-1a2b3c4d.csv"
 SAID = {

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from amci.kernel.errors import QueryError
-from amci.lake.statement import Scope, UnknownTable, checked, is_complete, split
+from amci.lake.query.statement import CatalogScope, UnknownTable, checked, is_complete, split
 
-SCOPE = Scope(
+SCOPE = CatalogScope(
     catalog="lake",
     tables=frozenset({("s", "t"), ("s", "odd.csv"), ("s", "größe")}),
     built_in=frozenset({("main", "duckdb_tables"), ("information_schema", "tables")}),

@@ -9,7 +9,7 @@ import pytest
 from watchdog.events import FileCreatedEvent
 
 from amci.kernel.clock import stopwatch
-from amci.lake.watch import Hints, _Handler as Handler, as_root, watching
+from amci.lake.landing.folder_events import PendingFolders, _Handler as Handler, as_root, watching
 
 # watchdog says so of folders made while it adds them, and goes on.
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
@@ -19,7 +19,7 @@ LIMIT = 20.0  # seconds until a test that waits for an event gives up
 class Ear:
     """Gathers hints until what was waited for is among them."""
 
-    def __init__(self, hints: Hints) -> None:
+    def __init__(self, hints: PendingFolders) -> None:
         self._hints = hints
         self.folders: set[str] = set()
         self.renamed: set[str] = set()
@@ -47,7 +47,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ear(root: Path) -> Iterator[Ear]:
-    hints = Hints()
+    hints = PendingFolders()
     stop = watching([as_root("raw", root, "events")], hints)
     yield Ear(hints)
     stop()
@@ -80,7 +80,7 @@ def test_a_whole_directory_renamed_into_place_is_covered(root: Path, ear: Ear, t
     "key", [".hidden/a.csv", "folder/b.csv.part", "_temporary/0/c.csv", "folder/_SUCCESS"]
 )
 def test_what_is_never_taken_is_no_hint(root: Path, key: str) -> None:
-    hints = Hints()
+    hints = PendingFolders()
     handler = Handler(as_root("raw", root, "events"), hints)
     handler.dispatch(FileCreatedEvent(str(root / key)))
     assert hints.take() == (set(), set())
@@ -89,7 +89,7 @@ def test_what_is_never_taken_is_no_hint(root: Path, key: str) -> None:
 
 
 def test_hints_are_taken_once_and_the_outermost_folder_speaks_for_those_inside() -> None:
-    hints = Hints()
+    hints = PendingFolders()
     for folder in ("a/b", "a", "a/b/c", "ab", "x/y"):
         hints.add("raw", folder)
     hints.add("other", "a/b", renamed="a/b/f.csv")

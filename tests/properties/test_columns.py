@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from amci.lake.columns import (
+from amci.lake.catalog.columns import (
     UNFIT,
     Kind,
     cast_sql,

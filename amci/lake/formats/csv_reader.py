@@ -22,7 +22,7 @@ from amci.lake.formats.text import BadText, checked, utf8
 
 if TYPE_CHECKING:
     from amci.lake.formats.model import CsvOptions, Limits
-    from amci.lake.formats.source import Source
+    from amci.lake.formats.source import ByteSource
 
 BLOCK_BYTES = 4 << 20
 
@@ -44,7 +44,7 @@ class _TooLong(Exception):
 
 
 def csv_batches(
-    source: Source,
+    source: ByteSource,
     options: CsvOptions,
     limits: Limits,
     reserved: frozenset[str],
@@ -82,7 +82,9 @@ def csv_batches(
 class _Reader:
     """One CSV file, which may be gone through more than once."""
 
-    def __init__(self, source: Source, options: CsvOptions, limits: Limits, reserved: frozenset[str]) -> None:
+    def __init__(
+        self, source: ByteSource, options: CsvOptions, limits: Limits, reserved: frozenset[str]
+    ) -> None:
         self._source = source
         self._options = options
         self._limits = limits

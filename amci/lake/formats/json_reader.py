@@ -11,11 +11,11 @@ from amci.lake.formats.text import decoded
 
 if TYPE_CHECKING:
     from amci.lake.formats.model import JsonOptions, Limits, TextBatch
-    from amci.lake.formats.source import Source
+    from amci.lake.formats.source import ByteSource
 
 
 def json_batches(
-    source: Source,
+    source: ByteSource,
     options: JsonOptions,
     limits: Limits,
     reserved: frozenset[str],

@@ -19,14 +19,14 @@ from amci.lake.formats.json_cursor import Number
 
 if TYPE_CHECKING:
     from amci.lake.formats.model import Limits
-    from amci.lake.formats.source import Source
+    from amci.lake.formats.source import ByteSource
 
 _ROWS = 65_536
 _DAMAGED = "Write the file again where it was made."
 
 
 def parquet_batches(
-    source: Source, limits: Limits, reserved: frozenset[str], quoted: set[tuple[str, str]]
+    source: ByteSource, limits: Limits, reserved: frozenset[str], quoted: set[tuple[str, str]]
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a Parquet file; one batch without rows when it has none.
 

@@ -9,7 +9,7 @@ from amci.lake.formats.csv_reader import csv_batches
 from amci.lake.formats.json_reader import json_batches
 from amci.lake.formats.model import CsvOptions, FileFormat, JsonOptions, Limits, TextBatch
 from amci.lake.formats.parquet_reader import parquet_batches
-from amci.lake.formats.source import Source
+from amci.lake.formats.source import ByteSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ class Reading:
     def __init__(
         self,
         *,
-        source: Source,
+        source: ByteSource,
         fmt: FileFormat,
         csv: CsvOptions,
         json: JsonOptions,
@@ -86,7 +86,7 @@ def open_reading(
     `reserved` are column names that are taken already. What is read does not depend on `chunk_bytes`.
     Raises FileNotFoundError as it is, StorageError when the file cannot be opened.
     """
-    source = Source(path, chunk_bytes=chunk_bytes)
+    source = ByteSource(path, chunk_bytes=chunk_bytes)
     return Reading(
         source=source,
         fmt=fmt,

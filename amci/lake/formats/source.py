@@ -21,7 +21,7 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 
 
-class Source:
+class ByteSource:
     """An open raw file.
 
     The file stays the one that was opened, also when another takes its name meanwhile.

@@ -7,7 +7,7 @@ import re
 from amci.kernel.errors import Unroutable
 from amci.kernel.layout import ResultName
 from amci.kernel.names import table_name
-from amci.lake.model import Placement, RawObject, Skip
+from amci.lake.datasets.objects import Placement, RawObject, Skip
 
 # AMC's console runs each query under a throw-away workflow of this name (reference 3.5).
 _CONSOLE = re.compile(r"analytics-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

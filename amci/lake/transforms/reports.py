@@ -6,7 +6,7 @@ import re
 
 from amci.kernel.errors import Unroutable
 from amci.kernel.names import table_name
-from amci.lake.model import Placement, RawObject
+from amci.lake.datasets.objects import Placement, RawObject
 
 _REPORT = re.compile(r"(?P<stem>.+?)(?:\.json)?(?:\.gz|\.zst)?", re.IGNORECASE)
 

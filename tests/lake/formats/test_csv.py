@@ -12,7 +12,7 @@ import zstandard
 from amci.kernel.errors import MalformedFile, StorageError
 from amci.lake.formats import CsvOptions, FileFormat, Limits, open_reading
 from amci.lake.formats.csv_reader import csv_batches
-from amci.lake.formats.source import Source
+from amci.lake.formats.source import ByteSource
 
 CHUNKS = [1, 3, 1 << 20]
 
@@ -222,7 +222,7 @@ def test_absurd_headers_are_refused(csv_file: Path) -> None:
 
 
 def streamed(path: Path, block_bytes: int, chunk_bytes: int, limits: Limits) -> list[Row]:
-    source = Source(path, chunk_bytes=chunk_bytes)
+    source = ByteSource(path, chunk_bytes=chunk_bytes)
     try:
         batches = list(csv_batches(source, CsvOptions(), limits, frozenset(), block_bytes=block_bytes))
     finally:

@@ -1,0 +1,331 @@
+"""The lake's tables: DuckLake behind the few verbs that loading needs, each load one transaction."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from amci.kernel.clock import new_id
+from amci.kernel.files import fault_point, replacing
+from amci.kernel.layout import hive_path
+from amci.kernel.names import literal, quoted
+from amci.kernel.workspace import Workspace
+from amci.lake.catalog import duck
+from amci.lake.catalog.columns import Kind, widen_sql, widening_check_sql
+from amci.lake.catalog.schema import SchemaPlan, plan
+from amci.lake.datasets.objects import OBJECT_ID, VERSION
+
+LAKE = "lake"
+LEDGER = quoted(LAKE, "amci", "objects")
+
+#: Comment of a column that has had no value yet.
+_NO_VALUE = "no value yet"
+
+#: The comprehensive catalogue: one row for each table an object version has rows in.
+_LEDGER_COLUMNS = {
+    "object_id": "BIGINT",
+    "version": "INTEGER",
+    "root": "VARCHAR",
+    "key": "VARCHAR",
+    "tenant_id": "VARCHAR",
+    "dataset": "VARCHAR",
+    "schema_name": "VARCHAR",
+    "table_name": "VARCHAR",
+    "run_id": "BIGINT",
+    "rows": "BIGINT",
+    "bytes": "BIGINT",
+    "sha256": "VARCHAR",
+    "modified_at": "TIMESTAMP",
+    "loaded_at": "TIMESTAMP",
+    "workflow_id": "VARCHAR",
+    "schedule": "VARCHAR",
+    "export_time": "TIMESTAMP",
+    "workflow_execution_id": "VARCHAR",
+    "time_window_start": "TIMESTAMP",
+    "time_window_end": "TIMESTAMP",
+    "sql_hash": "VARCHAR",
+    "rules_hash": "VARCHAR",
+}
+_ARROW = {
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "VARCHAR": pa.string(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
+LEDGER_SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in _LEDGER_COLUMNS.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """A table of the lake."""
+
+    schema: str
+    table: str
+
+    @property
+    def sql(self) -> str:
+        """Quoted, with the catalog."""
+        return quoted(LAKE, self.schema, self.table)
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A row of the ledger, as far as loading asks for it."""
+
+    object_id: int
+    version: int
+    run_id: int
+    name: TableName
+    rows: int
+
+
+class Catalog:
+    """The lake, opened for writing by the one process that may."""
+
+    def __init__(self, workspace: Workspace, *, memory_limit: int, threads: int | None) -> None:
+        workspace.post_stage.mkdir(parents=True, exist_ok=True)
+        workspace.catalog.parent.mkdir(parents=True, exist_ok=True)
+        self.con = duck.connect(memory_limit=memory_limit, threads=threads, temp=workspace.spill)
+        duck.attach(self.con, workspace.catalog, workspace.post_stage)
+        #: One connection, one transaction at a time: whoever works on the lake holds this meanwhile.
+        self.exclusive = threading.RLock()
+        self._post_stage = workspace.post_stage
+        self._columns: dict[TableName, dict[str, str]] = {}
+        self._written: list[Path] = []  #: files of the running transaction that no commit covers yet
+        self._make_ledger()
+
+    def close(self) -> None:
+        """Let go of the catalog."""
+        self.con.close()
+
+    def _make_ledger(self) -> None:
+        columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in _LEDGER_COLUMNS.items())
+        with duck.duck_errors("prepare the catalog"):
+            self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(LAKE, 'amci')}")
+            self.con.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER} ({columns})")
+            # A few ledger entries live in the metadata: a commit of one file then writes one Parquet, not two.
+            # Many are quicker in a file of their own.
+            self.con.execute(
+                f"CALL {LAKE}.set_option('data_inlining_row_limit', 100, schema => 'amci', table_name => 'objects')"
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One DuckLake commit: all of it or nothing."""
+        with duck.duck_errors("load into the lake"):
+            self.con.execute("BEGIN")
+            try:
+                yield
+                fault_point("catalog.before_commit")
+                self.con.execute("COMMIT")
+            except BaseException:
+                self._columns.clear()
+                self._roll_back()
+                for path in self._written:
+                    path.unlink(missing_ok=True)
+                raise
+            finally:
+                self._written = []
+            fault_point("catalog.after_commit")
+
+    def _roll_back(self) -> None:
+        try:
+            self.con.execute("ROLLBACK")
+        except duckdb.TransactionException:
+            # A failed COMMIT has ended the transaction already.
+            return
+
+    def loaded(self, object_ids: Collection[int]) -> list[Loaded]:
+        """The ledger's rows for these objects."""
+        with self.showing("wanted", pa.table({"id": pa.array(object_ids, pa.int64())})):
+            rows = self.con.execute(
+                f"SELECT object_id, version, run_id, schema_name, table_name, rows FROM {LEDGER}"
+                " WHERE object_id BETWEEN ? AND ? AND object_id IN (SELECT id FROM wanted)",
+                [min(object_ids), max(object_ids)],
+            ).fetchall()
+        return [Loaded(o, v, r, TableName(s, t), n) for o, v, r, s, t, n in rows]
+
+    def loaded_into(self, name: TableName) -> list[Loaded]:
+        """The ledger's rows for one table."""
+        rows = self.con.execute(
+            f"SELECT object_id, version, run_id, rows FROM {LEDGER} WHERE schema_name = ? AND table_name = ?",
+            [name.schema, name.table],
+        ).fetchall()
+        return [Loaded(o, v, r, name, n) for o, v, r, n in rows]
+
+    def columns(self, name: TableName) -> dict[str, str]:
+        """Column names and SQL types of a table in their order; empty where there is no such table.
+
+        A column that has had no value yet is `NOTHING`; it is text until its first value gives it a type.
+        """
+        if name not in self._columns:
+            rows = self.con.execute(
+                "SELECT column_name, CASE WHEN comment = ? THEN 'NOTHING' ELSE data_type END FROM duckdb_columns()"
+                " WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
+                [_NO_VALUE, LAKE, name.schema, name.table],
+            ).fetchall()
+            self._columns[name] = dict(rows)
+        return self._columns[name]
+
+    def plan(self, name: TableName, want: Mapping[str, str], *, may_evolve: bool) -> SchemaPlan:
+        """What has to change in table `name` before rows with columns `want` go in."""
+        have = self.columns(name)
+        if not have:
+            return SchemaPlan(add=dict(want))
+
+        def survives(column: str, old: Kind, new: Kind) -> bool:
+            check = widening_check_sql(old, new, column)
+            return check is None or self.con.execute(f"SELECT {check} FROM {name.sql}").fetchall()[0][0] in (
+                0,
+                None,
+            )
+
+        return plan(have, want, may_evolve=may_evolve, survives=survives)
+
+    def apply(self, name: TableName, changes: SchemaPlan, partition_by: Sequence[str]) -> dict[str, str]:
+        """Carry out `changes` inside the running transaction; returns the table's columns afterwards, as stored."""
+        have = self.columns(name)
+        settled = dict.fromkeys(changes.settle, Kind.VARCHAR.sql)
+        after = {**have, **changes.widen, **changes.rewrite, **settled, **changes.add}
+        if not have:
+            self._create(name, after, partition_by)
+        elif changes.rewrite:
+            self._rewrite(name, have, after, partition_by)
+        else:
+            for column, sql_type in changes.widen.items():
+                self.con.execute(f"ALTER TABLE {name.sql} ALTER {quoted(column)} SET DATA TYPE {sql_type}")
+            for column, sql_type in changes.add.items():
+                self.con.execute(f"ALTER TABLE {name.sql} ADD COLUMN {quoted(column)} {_stored(sql_type)}")
+            self._remark(name, settled | dict(changes.add))
+        self._columns[name] = after
+        return {column: _stored(sql_type) for column, sql_type in after.items()}
+
+    def _remark(self, name: TableName, columns: Mapping[str, str]) -> None:
+        """Note in the catalog which of these columns have had no value yet, and which have."""
+        for column, sql_type in columns.items():
+            comment = literal(_NO_VALUE) if sql_type == Kind.NOTHING else "NULL"
+            self.con.execute(f"COMMENT ON COLUMN {name.sql}.{quoted(column)} IS {comment}")
+
+    def _create(self, name: TableName, columns: Mapping[str, str], partition_by: Sequence[str]) -> None:
+        self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(LAKE, name.schema)}")
+        body = ", ".join(f"{quoted(column)} {_stored(sql_type)}" for column, sql_type in columns.items())
+        self.con.execute(f"CREATE TABLE {name.sql} ({body})")
+        self._remark(name, {column: kind for column, kind in columns.items() if kind == Kind.NOTHING})
+        self._partition(name, [column for column in partition_by if column in columns])
+
+    def _partition(self, name: TableName, columns: Sequence[str]) -> None:
+        if columns:
+            self.con.execute(f"ALTER TABLE {name.sql} SET PARTITIONED BY ({', '.join(map(quoted, columns))})")
+
+    def _rewrite(
+        self, name: TableName, have: Mapping[str, str], after: Mapping[str, str], partition_by: Sequence[str]
+    ) -> None:
+        """Write the table anew with wider types, beside itself, then under its own name; readers keep theirs."""
+        fresh = TableName(name.schema, f"{name.table}__rewritten")
+        self._create(fresh, after, partition_by)
+        values = ", ".join(f"{widened(c, have[c], _stored(after[c]))} AS {quoted(c)}" for c in have)
+        self.con.execute(f"INSERT INTO {fresh.sql} BY NAME SELECT {values} FROM {name.sql}")
+        self.con.execute(f"DROP TABLE {name.sql}")
+        self.con.execute(f"ALTER TABLE {fresh.sql} RENAME TO {quoted(name.table)}")
+
+    def insert(self, name: TableName, select: str) -> None:
+        """Add the rows of `select`, matched to columns by name."""
+        self.con.execute(f"INSERT INTO {name.sql} BY NAME {select}")
+
+    def insert_file(self, name: TableName, select: str, partition: Mapping[str, str]) -> None:
+        """Add very many rows of one partition: written straight to a file, which the table then takes over.
+
+        DuckLake's own insert would sort every row into its partition, at twice the cost (bench, one_partition).
+        A file that is left behind by a crash belongs to no table; `vacuum` removes it.
+        """
+        folder = self._post_stage / name.schema / self._folder(name)
+        path = folder / hive_path(tuple(partition.items())) / f"amci-{new_id()}.parquet"
+        kept = (
+            f"SELECT * EXCLUDE ({', '.join(map(quoted, partition))}) FROM ({select})" if partition else select
+        )
+        with replacing(path) as beside:
+            self.con.execute(
+                f"COPY ({kept}) TO {literal(str(beside))} (FORMAT parquet, WRITE_BLOOM_FILTER false)"
+            )
+        self._written.append(path)
+        self.con.execute(
+            f"CALL ducklake_add_data_files({literal(LAKE)}, {literal(name.table)}, {literal(str(path))},"
+            f" schema => {literal(name.schema)}, hive_partitioning => {bool(partition)})"
+        )
+
+    def _folder(self, name: TableName) -> str:
+        """The folder of a table inside its schema's: its name, or, once rewritten, the one it was rewritten in."""
+        rows = self.con.execute(
+            f"SELECT t.path FROM __ducklake_metadata_{LAKE}.ducklake_table t"
+            f" JOIN __ducklake_metadata_{LAKE}.ducklake_schema s USING (schema_id)"
+            " WHERE t.table_name = ? AND s.schema_name = ? AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL",
+            [name.table, name.schema],
+        ).fetchall()
+        return str(rows[0][0]) if rows else name.table
+
+    def delete(self, name: TableName, versions: Collection[tuple[int, int]]) -> None:
+        """Take the rows of these (object id, version) pairs out of a table."""
+        self._delete(
+            f"DELETE FROM {name.sql} AS rows USING doomed"
+            f" WHERE rows.{quoted(OBJECT_ID)} = doomed.o AND rows.{quoted(VERSION)} = doomed.v",
+            versions,
+        )
+
+    def forget(self, versions: Collection[tuple[int, int]]) -> None:
+        """Take these (object id, version) pairs out of the ledger."""
+        self._delete(f"DELETE FROM {LEDGER} USING doomed WHERE object_id = o AND version = v", versions)
+
+    def _delete(self, statement: str, versions: Collection[tuple[int, int]]) -> None:
+        ids = pa.array([o for o, _ in versions], pa.int64())
+        numbers = pa.array([v for _, v in versions], pa.int32())
+        with self.showing("doomed", pa.table({"o": ids, "v": numbers})):
+            self.con.execute(statement)
+
+    def enter(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write these rows into the ledger; missing fields are NULL."""
+        if rows:
+            with self.showing(
+                "entries", pa.Table.from_pylist([dict(row) for row in rows], schema=LEDGER_SCHEMA)
+            ):
+                self.con.execute(f"INSERT INTO {LEDGER} BY NAME SELECT * FROM entries")
+
+    @contextmanager
+    def showing(self, name: str, table: pa.Table) -> Iterator[None]:
+        """Have `table` under `name` in SQL meanwhile."""
+        self.con.register(name, table)
+        try:
+            yield
+        finally:
+            self.con.unregister(name)
+
+
+def _stored(sql_type: str) -> str:
+    """The type a column is stored with: text while it has had no value."""
+    return Kind.VARCHAR.sql if sql_type == Kind.NOTHING else sql_type
+
+
+def widened(column: str, have: str, want: str) -> str:
+    """SQL that turns a typed column from one SQL type into a wider one, without loss."""
+    if have == want:
+        return quoted(column)
+    if have == Kind.NOTHING and want != Kind.VARCHAR.sql:
+        # Text that has no value may be empty text.
+        return f"CAST(NULLIF({quoted(column)}, '') AS {want})"
+    old, new = Kind.of_sql(have), Kind.of_sql(want)
+    if have == old.sql:
+        return widen_sql(old, new, column)
+    return f"CAST({quoted(column)} AS {want})"
+
+
+#: Where DuckLake keeps its own tables; their columns are those of its specification, version 1.0.
+METADATA = f"__ducklake_metadata_{LAKE}"

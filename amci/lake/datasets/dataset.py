@@ -1,0 +1,166 @@
+"""A dataset: which keys belong to it, how they are read, and which tables they become."""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from amci.kernel.config import Size, Strict
+from amci.lake.datasets.pii import PiiRules
+from amci.lake.datasets.quality import QualityRule
+from amci.lake.formats import CsvOptions, JsonOptions, Limits
+
+#: A pattern's placeholder: one path segment or a part of one.
+PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+
+
+class CsvSettings(Strict):
+    """How CSV is written."""
+
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    """Separator of fields."""
+    quote: str = Field(default='"', min_length=1, max_length=1)
+    """Quote around fields that hold separators or line breaks."""
+    escape: Literal["auto", "double", "backslash"] = "auto"
+    """How a quote inside a quoted field is written: doubled, or with a backslash as AMC does."""
+    encoding: str = "auto"
+    """`auto` takes UTF-8, UTF-16 with a mark, else Windows-1252 (a superset of Latin-1)."""
+
+
+class JsonSettings(Strict):
+    """How JSON is laid out."""
+
+    explode: bool = False
+    """Each top-level array becomes a table of its own, as in Selling Partner reports."""
+
+
+class LimitSettings(Strict):
+    """What a file may cost before it is refused."""
+
+    max_line: Size = Limits().max_line_bytes
+    """Longest record."""
+    max_expanded: Size = Limits().max_expanded_bytes
+    """Most bytes a compressed file may unfold to."""
+    max_ratio: int = Limits().max_ratio
+    """Most times its own size a compressed file may unfold to."""
+    max_columns: int = Limits().max_columns
+    """Most columns."""
+
+
+class Dataset(Strict):
+    """One file in config/datasets/."""
+
+    dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Its id; second folder of its keys in the built-in pattern."""
+    team: str = Field(default="adtech", pattern=r"^[a-z][a-z0-9_]*$")
+    """Who owns it; first folder of its keys. Schema in the lake is `{team}_{dataset}`."""
+    pattern: str = "{team}/{dataset}/{table}/{file}"
+    """Which keys belong to it: `{name}` takes one folder or file name or a part of it. `{tenant}` must be a
+    tenant's id, `{team}` and `{dataset}` this dataset's own."""
+    format: Literal["auto", "csv", "json", "parquet"] = "auto"
+    """`auto` goes by the file's ending; .gz and .zst are unpacked."""
+    csv: CsvSettings = CsvSettings()
+    """How CSV is written."""
+    json_layout: JsonSettings = Field(default=JsonSettings(), alias="json")
+    """How JSON is laid out."""
+    limits: LimitSettings = LimitSettings()
+    """What a file may cost before it is refused."""
+    light: str | None = None
+    """Light transform: places or refuses the object, or changes its text rows before pre-stage."""
+    heavy: str | None = None
+    """Heavy transform: changes the typed rows before post-stage."""
+    table: str = ""
+    """Template of the table's name, with the pattern's names, `{prefix}`, `{team}` and `{dataset}`;
+    `{table}` where the pattern has it, else the dataset's id."""
+    partition_by: tuple[str, ...] = ()
+    """Columns that make the Hive partitions of post-stage; names of the pattern become columns."""
+    schema_mode: Literal["evolve", "freeze"] = Field(default="evolve", alias="schema")
+    """`evolve` adds and widens columns; `freeze` refuses files that would need it."""
+    dates: Literal["typed", "text"] = "typed"
+    """Whether dates and timestamps become typed columns."""
+    on_new_version: Literal["replace", "append"] = "replace"
+    """What a newer version of an object does to the rows of the older one."""
+    compat: Literal["none", "aws"] = "none"
+    """`aws`: dates stay text, an escaped quote becomes an apostrophe, and post-stage is also partitioned by
+    `file_last_modified`."""
+    skip_if_all: str | None = None
+    """A column; a file in which it is true in every row is skipped (AMC's `filtered`)."""
+    exclude_workflows: tuple[str, ...] = ()
+    """AMC workflows whose results are skipped."""
+    timestamp_column: str | None = None
+    """A column to add with the time the file was last modified (UTC)."""
+    pii: PiiRules = Field(default={})
+    """Columns to hash or to drop before pre-stage is written."""
+    quality: tuple[QualityRule, ...] = ()
+    """Rules the typed rows should keep."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_table(cls, document: Any) -> Any:
+        if isinstance(document, dict) and not document.get("table"):
+            pattern = document.get("pattern", cls.model_fields["pattern"].default)
+            document = document | {"table": "{table}" if "{table}" in str(pattern) else "{dataset}"}
+        return document
+
+    @field_validator("pattern")
+    @classmethod
+    def _usable_pattern(cls, value: str) -> str:
+        names = PLACEHOLDER.findall(value)
+        if "{file}" not in value.rsplit("/", 1)[-1]:
+            raise ValueError("should end in a file name with {file} in it")
+        if len(names) != len(set(names)):
+            raise ValueError("should name each placeholder once")
+        if re.search(r"[{}]", PLACEHOLDER.sub("", value)):
+            raise ValueError("should have placeholders of the form {name}, lower case")
+        if value.startswith("/") or ".." in value.split("/"):
+            raise ValueError("should be relative, without '..'")
+        return value
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Dataset:
+        known = {*PLACEHOLDER.findall(self.pattern), "team", "dataset", "prefix", "customer_hash"}
+        asked = {name for _, name, _, _ in string.Formatter().parse(self.table) if name is not None}
+        if unknown := sorted(asked - known):
+            raise ValueError(
+                f"table: no name {', '.join(unknown)} in the pattern (there are {', '.join(sorted(known))})"
+            )
+        return self
+
+    @property
+    def schema_name(self) -> str:
+        """Its schema in the lake."""
+        return f"{self.team}_{self.dataset}"
+
+    @property
+    def types_dates(self) -> bool:
+        """Whether dates and timestamps become typed columns."""
+        return self.dates == "typed" and self.compat == "none"
+
+    @property
+    def csv_options(self) -> CsvOptions:
+        """What the CSV reader is told."""
+        return CsvOptions(
+            delimiter=self.csv.delimiter,
+            quote=self.csv.quote,
+            escape=self.csv.escape,
+            encoding=self.csv.encoding,
+            apostrophe=self.compat == "aws",
+        )
+
+    @property
+    def json_options(self) -> JsonOptions:
+        """What the JSON reader is told."""
+        return JsonOptions(explode=self.json_layout.explode)
+
+    @property
+    def read_limits(self) -> Limits:
+        """What the readers refuse."""
+        return Limits(
+            max_line_bytes=self.limits.max_line,
+            max_expanded_bytes=self.limits.max_expanded,
+            max_ratio=self.limits.max_ratio,
+            max_columns=self.limits.max_columns,
+        )

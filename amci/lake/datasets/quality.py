@@ -1,0 +1,285 @@
+"""Quality rules of a dataset: how they are written, and which rows break them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BeforeValidator, Field, FiniteFloat, StrictBool, StrictInt, StrictStr, model_validator
+
+from amci.kernel.config import Strict
+from amci.kernel.errors import QualityError
+from amci.kernel.names import literal, quoted, sanitized
+
+if TYPE_CHECKING:
+    import duckdb
+
+_BODIES = ("not_null", "unique", "range", "accepted_values", "row_count", "sql")
+
+OnFail = Literal["warn", "quarantine_rows", "fail"]
+Bound = StrictInt | Annotated[FiniteFloat, Field(strict=True)] | datetime | date | StrictStr
+Value = StrictBool | Bound
+Columns = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+    Field(min_length=1),
+]
+
+
+class Range(Strict):
+    """Values lie between two bounds, both included."""
+
+    column: str
+    """The column; numbers, dates or times. NULL is never out of range."""
+    min: Bound | None = None
+    """Smallest value allowed."""
+    max: Bound | None = None
+    """Largest value allowed."""
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Range:
+        if self.min is None and self.max is None:
+            raise ValueError("should have min, max or both")
+        return self
+
+
+class AcceptedValues(Strict):
+    """Values come from a list."""
+
+    column: str
+    """The column. NULL is always accepted."""
+    values: tuple[Value, ...] = Field(min_length=1)
+    """What is allowed."""
+
+    @model_validator(mode="after")
+    def _is_no_mistaken_word(self) -> AcceptedValues:
+        kinds = {type(value) for value in self.values}
+        if {bool, str} <= kinds:
+            raise ValueError(
+                "should not mix text with true and false: YAML reads a bare NO as false, quote it"
+            )
+        return self
+
+
+class RowCount(Strict):
+    """The number of rows lies between two bounds, both included."""
+
+    min: int = Field(default=0, ge=0)
+    """Fewest rows."""
+    max: int | None = Field(default=None, ge=0)
+    """Most rows."""
+
+
+class QualityRule(Strict):
+    """One rule: exactly one of `not_null`, `unique`, `range`, `accepted_values`, `row_count` and `sql`."""
+
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]+$")
+    """What findings call it; made from the rule where it is not given."""
+    on_fail: OnFail = "warn"
+    """`warn` tells, `quarantine_rows` keeps the rows at fault out of the table, `fail` refuses the file."""
+    not_null: Columns | None = None
+    """Columns without NULL."""
+    unique: Columns | None = None
+    """Columns whose values together occur once; rows after the first are at fault. NULLs never collide."""
+    range: Range | None = None
+    """Bounds of a column."""
+    accepted_values: AcceptedValues | None = None
+    """The only values of a column."""
+    row_count: RowCount | None = None
+    """Bounds of the number of rows."""
+    sql: str | None = None
+    """One SELECT over `rows`; the rows it returns are at fault. It has to return their ids: SELECT * does."""
+
+    @model_validator(mode="after")
+    def _is_one_rule(self) -> QualityRule:
+        bodies = ("not_null", "unique", "range", "accepted_values", "row_count", "sql")
+        given = [body for body in bodies if getattr(self, body) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"should be exactly one of {', '.join(bodies)}; it has {', '.join(given) or 'none'}"
+            )
+        if self.row_count and self.on_fail == "quarantine_rows":
+            raise ValueError("row_count concerns no row in particular: on_fail should be warn or fail")
+        if self.sql is not None:
+            _one_select(self.sql)
+        return self
+
+
+def _one_select(sql: str) -> None:
+    """Raise ValueError unless the text is one statement that only reads."""
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        statements = [statement for statement in sqlglot.parse(sql, dialect="duckdb") if statement]
+    except sqlglot.errors.SqlglotError as error:
+        raise ValueError("sql: should be one SELECT; it cannot be parsed") from error
+    writes = (exp.DML, exp.DDL, exp.Command, exp.Copy, exp.Attach, exp.Set, exp.Pragma)
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query) or statements[0].find(*writes):
+        raise ValueError("sql: should be one SELECT that only reads")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledRule:
+    """A rule with a name, ready to be checked."""
+
+    name: str
+    spec: QualityRule
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it names, as they are written in the configuration."""
+        one = self.spec.range or self.spec.accepted_values
+        return (one.column,) if one else self.spec.not_null or self.spec.unique or ()
+
+    def violations(self, rows: str, row_id: str, types: Mapping[str, str]) -> str:
+        """A SELECT of the ids of the rows that break it; a rule about the number of rows has none.
+
+        `rows` and `row_id` are quoted; `types` has the columns as the table names them, with their SQL types.
+        """
+        names = [quoted(column) for column in types]
+        if self.spec.sql is not None:
+            # DISTINCT and NOT NULL: a join in the rule's SQL may repeat rows or miss them
+            return (
+                f"SELECT DISTINCT {row_id} FROM ({_selected(rows, self.spec.sql)}) WHERE {row_id} IS NOT NULL"
+            )
+        if self.spec.unique:
+            keys = ", ".join(names)
+            filled = " AND ".join(f"{name} IS NOT NULL" for name in names)
+            firsts = f"SELECT {keys}, min({row_id}) AS id FROM {rows} WHERE {filled} GROUP BY ALL"
+            repeated = f"({firsts} HAVING count(*) > 1) f"
+            return f"SELECT r.{row_id} FROM {rows} r JOIN {repeated} USING ({keys}) WHERE r.{row_id} > f.id"
+        if self.spec.not_null:
+            broken = " OR ".join(f"{name} IS NULL" for name in names)
+        else:
+            broken = self._out_of_bounds(*types.items())
+        return f"SELECT {row_id} FROM {rows} WHERE {broken}"
+
+    def _out_of_bounds(self, column: tuple[str, str]) -> str:
+        """SQL that is TRUE where a value breaks a range or a list, NULL where there is no value."""
+        name = quoted(column[0])
+        if self.spec.accepted_values:
+            values = self.spec.accepted_values.values
+            return f"{name} NOT IN ({', '.join(self._literal(value, column) for value in values)})"
+        low, high = (self.spec.range.min, self.spec.range.max) if self.spec.range else (None, None)
+        if column[1] == "VARCHAR" and not all(isinstance(bound, str | None) for bound in (low, high)):
+            raise QualityError(self.name, f"column {column[0]} is text; numbers and dates do not bound it")
+        bounds = (("<", low), (">", high))
+        return " OR ".join(f"{name} {op} {self._literal(b, column)}" for op, b in bounds if b is not None)
+
+    def _literal(self, value: Value, column: tuple[str, str]) -> str:
+        name, sql_type = column
+        if isinstance(value, str) and sql_type.startswith(_NUMBERS):
+            raise QualityError(self.name, f"column {name} is {sql_type}, the rule has text")
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if isinstance(value, bool | int | float) and sql_type != "VARCHAR":
+            return text
+        if isinstance(value, datetime) and sql_type != "VARCHAR":
+            return f"{'TIMESTAMPTZ' if value.tzinfo else 'TIMESTAMP'} {literal(text)}"
+        return literal(text)  # read by DuckDB as the column's own type: a date, a time, or text
+
+
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_NUMBERS = (*_INTEGERS, *(f"U{name}" for name in _INTEGERS), "FLOAT", "DOUBLE", "DECIMAL")
+
+
+def _selected(rows: str, sql: str) -> str:
+    """The rule's own SELECT with the table visible as `rows`."""
+    # the line break ends a comment in the last line
+    return f"WITH rows AS (FROM {rows}) SELECT * FROM ({sql.strip().rstrip(';')}\n)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityFinding:
+    """A rule that does not hold."""
+
+    rule: str  #: its name
+    on_fail: OnFail
+    count: int  #: rows that break it; for row_count the rows there are
+    row_ids_sql: str | None  #: a SELECT of their ids; None for row_count
+
+
+def rules(specs: Sequence[QualityRule]) -> tuple[CompiledRule, ...]:
+    """The rules with their names, in order; a name taken already gets a numbered suffix."""
+    taken = {spec.name for spec in specs if spec.name}
+    made: dict[str, CompiledRule] = {}
+    for spec in specs:
+        base = name = spec.name or _derived_name(spec)
+        n = 1
+        while name in made or (name in taken and not spec.name):
+            n += 1
+            name = f"{base}_{n}"
+        made[name] = CompiledRule(name=name, spec=spec)
+    return tuple(made.values())
+
+
+def _derived_name(spec: QualityRule) -> str:
+    body = next(body for body in _BODIES if getattr(spec, body) is not None)
+    return sanitized("_".join((body, *CompiledRule(name=body, spec=spec).columns)))
+
+
+def check(
+    con: duckdb.DuckDBPyConnection, rows: str, rules: Sequence[CompiledRule], row_id: str
+) -> list[QualityFinding]:
+    """The rules that do not hold for `rows`, a table or view whose column `row_id` is a unique BIGINT.
+
+    Columns are found without regard to case, or by catalogue name. Raises QualityError where a rule names a
+    column the table lacks or cannot be evaluated on it. Findings and errors hold names and counts, no values.
+    """
+    import duckdb
+
+    described = con.execute(f"DESCRIBE {quoted(rows)}").fetchall()
+    have = {sanitized(name): (name, sql_type) for name, sql_type, *_ in described}
+    have |= {name.lower(): (name, sql_type) for name, sql_type, *_ in described}
+    findings = []
+    for rule in rules:
+        types = dict(_found(rule, column, have) for column in rule.columns)
+        try:
+            finding = _finding(con, quoted(rows), rule, types, row_id)
+        except duckdb.Error as error:
+            raise QualityError(rule.name, _reason(error)) from None
+        if finding:
+            findings.append(finding)
+    return findings
+
+
+def _found(rule: CompiledRule, column: str, have: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+    found = have.get(column.lower()) or have.get(sanitized(column))
+    if not found:
+        raise QualityError(rule.name, f"the table has no column {column}")
+    return found
+
+
+def _finding(
+    con: duckdb.DuckDBPyConnection, rows: str, rule: CompiledRule, types: Mapping[str, str], row_id: str
+) -> QualityFinding | None:
+    wanted, ids = rule.spec.row_count, None
+    if wanted:
+        count = _count(con, rows)
+        is_held = wanted.min <= count <= (count if wanted.max is None else wanted.max)
+    else:
+        if rule.spec.sql is not None:
+            returned = con.execute(f"DESCRIBE {_selected(rows, rule.spec.sql)}").fetchall()
+            if row_id not in {name for name, *_ in returned}:
+                raise QualityError(rule.name, f"its SELECT has to return the column {row_id}; SELECT * does")
+        ids = rule.violations(rows, quoted(row_id), types)
+        count = _count(con, f"({ids})")
+        is_held = count == 0
+    if is_held:
+        return None
+    return QualityFinding(rule=rule.name, on_fail=rule.spec.on_fail, count=count, row_ids_sql=ids)
+
+
+def _count(con: duckdb.DuckDBPyConnection, rows: str) -> int:
+    return int(con.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0])
+
+
+def _reason(error: duckdb.Error) -> str:
+    """Why DuckDB refused: its words where they speak of names, none where they may repeat a value."""
+    import duckdb
+
+    if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
+        return str(error).partition("\n")[0]
+    return f"it cannot be evaluated on these rows ({type(error).__name__})"

@@ -1,0 +1,78 @@
+"""Which dataset and tenant a key belongs to; decided from the key alone."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from amci.kernel.errors import Unroutable
+from amci.lake.datasets.dataset import PLACEHOLDER, Dataset
+from amci.tenants.model import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A key's dataset and tenant, and what the pattern's placeholders took."""
+
+    dataset: Dataset
+    tenant: Tenant | None
+    fields: Mapping[str, str]
+
+
+class Router:
+    """The datasets' patterns, most specific first."""
+
+    def __init__(self, datasets: Iterable[Dataset], tenants: Mapping[str, Tenant]) -> None:
+        self._tenants = tenants
+        compiled = [(_specificity(d), d, _regex(d)) for d in datasets]
+        self._patterns = sorted(compiled, key=lambda entry: (entry[0], entry[1].dataset), reverse=True)
+
+    def route(self, key: str) -> Route:
+        """The route of `key`, a path below a root with `/`.
+
+        Raises Unroutable where no pattern matches, two match equally well, or the tenant is not known.
+        """
+        found = [(rank, d, m) for rank, d, regex in self._patterns if (m := regex.fullmatch(key))]
+        if not found:
+            raise Unroutable(
+                "no dataset's pattern matches this key",
+                hint="add or mend a pattern in config/datasets/, then run `amci lake reprocess`",
+            )
+        rank, dataset, match = found[0]
+        rivals = [d.dataset for other, d, _ in found[1:] if other == rank]
+        if rivals:
+            raise Unroutable(
+                f"the patterns of datasets {', '.join([dataset.dataset, *rivals])} match this key equally well",
+                hint="make one of the patterns more specific",
+            )
+        fields = match.groupdict()
+        return Route(dataset, self._tenant(fields.get("tenant")), fields)
+
+    def _tenant(self, tenant_id: str | None) -> Tenant | None:
+        if tenant_id is None:
+            return None
+        if tenant_id in self._tenants:
+            return self._tenants[tenant_id]
+        near = difflib.get_close_matches(tenant_id, self._tenants, n=1)
+        raise Unroutable(
+            f"no tenant '{tenant_id}'" + (f" (did you mean '{near[0]}'?)" if near else ""),
+            hint=f"describe it in config/tenants/{tenant_id}.yaml, then run `amci lake reprocess`",
+        )
+
+
+def _specificity(dataset: Dataset) -> tuple[int, int]:
+    """Deeper patterns first, then those with more fixed text; own team and dataset names count as fixed."""
+    fixed = dataset.pattern.replace("{team}", dataset.team).replace("{dataset}", dataset.dataset)
+    return fixed.count("/"), len(PLACEHOLDER.sub("", fixed))
+
+
+def _regex(dataset: Dataset) -> re.Pattern[str]:
+    own = {"team": re.escape(dataset.team), "dataset": re.escape(dataset.dataset)}
+    parts = PLACEHOLDER.split(dataset.pattern)
+    fixed, names = parts[::2], parts[1::2]
+    body = re.escape(fixed[0])
+    for name, text in zip(names, fixed[1:], strict=True):
+        body += f"(?P<{name}>{own.get(name, '[^/]+')})" + re.escape(text)
+    return re.compile(body)

@@ -1,0 +1,1 @@
+"""From a file in raw/ to an object that amci knows, and the runs that load it."""

@@ -1,0 +1,172 @@
+"""From files on disk to runs: compares the roots with what is known and notes every new version once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from amci.kernel.clock import Clock
+from amci.kernel.errors import Unroutable
+from amci.kernel.files import storage_errors
+from amci.kernel.run import NewRun
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.lake.datasets.router import Route, Router
+from amci.lake.landing.object_store import Known, Landed, ObjectStore, Quarantined
+from amci.lake.landing.roots import Root, Settling, nameable, scan
+from amci.lake.landing.run_factory import light_run, tenant_id
+from amci.lake.landing.sidecar import story
+
+#: Objects noted in one transaction: large enough to be quick, small enough to leave room for others.
+_CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class IngestCounts:
+    """What one look at the roots brought."""
+
+    new: int = 0  #: versions noted
+    unroutable: int = 0  #: of those, sent to quarantine
+    removed: int = 0
+    settling: int = 0  #: files that are still changing
+
+    def __add__(self, other: IngestCounts) -> IngestCounts:
+        return IngestCounts(
+            self.new + other.new,
+            self.unroutable + other.unroutable,
+            self.removed + other.removed,
+            self.settling + other.settling,
+        )
+
+
+class Ingest:
+    """Notes landed files as object versions, each with the run that will load it."""
+
+    def __init__(
+        self,
+        *,
+        roots: Collection[Root],
+        router: Router,
+        state: State,
+        objects: ObjectStore,
+        runs: RunStore,
+        clock: Clock,
+        settling: Settling,
+    ) -> None:
+        self._roots = {root.name: root for root in roots}
+        self._router = router
+        self._state = state
+        self._objects = objects
+        self._runs = runs
+        self._clock = clock
+        self._settling = settling
+
+    def look(self, root_name: str, under: str = "", *, renamed: Collection[str] = ()) -> IngestCounts:
+        """Compare one root, or one folder of it, with what is known, and note what is new.
+
+        `renamed` are keys that are known to have been renamed into place, which need not settle.
+        Safe to repeat at any time: what is noted already is passed over.
+        """
+        root = self._roots[root_name]
+        under = nameable(under)
+        known = self._objects.known(root_name, f"{under}/" if under else "")
+        landed: list[Landed] = []
+        back: list[int] = []
+        settling = 0
+        now = self._clock.now()
+        with storage_errors(f"look into {root.path}"):
+            try:
+                files = list(scan(root, under))
+            except FileNotFoundError:
+                files = []
+        for file in files:
+            have = known.pop(file.key, None)
+            if have and (have.size, have.mtime_ns) == (file.size, file.mtime_ns):
+                if have.is_removed:
+                    back.append(have.object_id)
+                self._settling.forget(file)
+            elif file.key in renamed or self._settling.has_landed(
+                file, now, trusts_mtime=root.watch != "polling"
+            ):
+                landed.append(file)
+            else:
+                settling += 1
+        gone = self._gone(root, known)
+        if back:
+            self._objects.returned(back)
+        if gone:
+            self._objects.removed(gone)
+        noted = sum(
+            (self._note(landed[i : i + _CHUNK]) for i in range(0, len(landed), _CHUNK)), IngestCounts()
+        )
+        return noted + IngestCounts(removed=len(gone), settling=settling)
+
+    def arrived(self, root_name: str, key: str) -> IngestCounts:
+        """Note one file that is known to have been renamed into place; nothing where it is noted already."""
+        root = self._roots[root_name]
+        path = root.path_of(key)
+        with storage_errors(f"look at {key}"):
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                return IngestCounts()
+        return self._note([Landed(root_name, key, found.st_size, found.st_mtime_ns)])
+
+    def look_everywhere(self) -> IngestCounts:
+        """Compare every root with what is known."""
+        return sum((self.look(name) for name in self._roots), IngestCounts())
+
+    def route_again(self) -> int:
+        """Route what no dataset took before, after the configuration changed; returns how many found a place."""
+        routed = 0
+        with self._state.transaction():
+            for row in self._objects.unrouted():
+                try:
+                    route = self._router.route(row["key"])
+                except Unroutable:
+                    continue
+                self._objects.set_route(row["object_id"], route.dataset.dataset, tenant_id(route))
+                self._objects.resolve_routed(row["object_id"])
+                routed += self._runs.create(
+                    [light_run(row["root"], row["key"], row["object_id"], row["version"], route)]
+                )
+        return routed
+
+    def _gone(self, root: Root, unseen: Mapping[str, Known]) -> list[int]:
+        """Objects whose file is gone; none while the root itself is missing, as an unmounted disk is."""
+        if not root.path.is_dir():
+            return []
+        return [k.object_id for k in unseen.values() if not k.is_removed]
+
+    def _route(self, file: Landed) -> Route:
+        if file.has_odd_name:
+            raise Unroutable(
+                "the name has control characters or is not UTF-8",
+                hint="rename the file; it is taken again then",
+            )
+        return self._router.route(file.key)
+
+    def _note(self, files: Iterable[Landed]) -> IngestCounts:
+        unroutable: list[Quarantined] = []
+        runs: list[NewRun] = []
+        with self._state.transaction():
+            for file in files:
+                # A look and the arrival of a result may come upon a file at the same time.
+                if self._objects.has(file):
+                    continue
+                try:
+                    route = self._route(file)
+                except Unroutable as error:
+                    object_id, version = self._objects.record(file, None, None)
+                    unroutable.append(
+                        Quarantined.of(
+                            error, object_id=object_id, version=version, stage="route", run_id=None
+                        )
+                    )
+                    continue
+                object_id, version = self._objects.record(file, route.dataset.dataset, tenant_id(route))
+                came_with = story(self._roots[file.root].path_of(file.key))
+                runs.append(light_run(file.root, file.key, object_id, version, route, story=came_with))
+            self._objects.quarantine(unroutable)
+            self._runs.create(runs)
+        return IngestCounts(new=len(unroutable) + len(runs), unroutable=len(unroutable))

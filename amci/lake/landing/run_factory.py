@@ -1,0 +1,30 @@
+"""The run that a landed object version is queued as."""
+
+from __future__ import annotations
+
+from amci.kernel.clock import new_id
+from amci.kernel.run import NewRun
+from amci.lake.datasets.router import Route
+
+
+def light_run(
+    root: str, key: str, object_id: int, version: int, route: Route, *, again: str = "", story: str = ""
+) -> NewRun:
+    """The run that reads one version of an object; `again` sets a repeated one apart from the first.
+
+    `story` is the correlation id of what brought the object here; where nothing is known, a story begins.
+    """
+    return NewRun(
+        idempotency_key=f"light:{root}/{key}@{version}{again}",
+        kind="light",
+        tenant_id=tenant_id(route),
+        lock_key=f"object:{object_id}",
+        batch_key=route.dataset.dataset,
+        correlation_id=story or new_id(),
+        payload={"object_id": object_id, "version": version, "again": again},
+    )
+
+
+def tenant_id(route: Route) -> str | None:
+    """The tenant of a route, where it names one."""
+    return route.tenant.tenant if route.tenant else None

@@ -1,0 +1,89 @@
+"""The lookout: looks where events hint, everywhere now and then, and tells the worker what landed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from amci.kernel import log
+from amci.kernel.clock import Clock
+from amci.kernel.config import Settings
+from amci.kernel.errors import StorageError
+from amci.lake.landing.folder_events import PendingFolders, watching
+from amci.lake.landing.ingest import Ingest, IngestCounts
+from amci.lake.landing.roots import Root
+
+#: Events come in bursts; a look sooner than this would only be followed by another one.
+_SHORTEST = timedelta(milliseconds=20)
+
+_log = log.get("lookout")
+
+
+class RawWatcher:
+    """Watches the roots of an engine."""
+
+    def __init__(
+        self,
+        roots: list[Root],
+        ingest: Ingest,
+        settings: Settings,
+        clock: Clock,
+        on_news: Callable[[], None],
+    ) -> None:
+        """`on_news` is called whenever there are new runs."""
+        self._roots = roots
+        self._ingest = ingest
+        self._settings = settings
+        self._clock = clock
+        self._on_news = on_news
+        self._hints = PendingFolders()
+
+    def wake(self) -> None:
+        """Have `watch` notice that it was told to stop."""
+        self._hints.arrived.set()
+
+    def watch(self, stop: threading.Event) -> None:
+        """Look until `stop` is set and `wake` was called; a disk that refuses for a while is waited for."""
+        stop_watching = watching(self._roots, self._hints)
+        try:
+            self._look_until(stop)
+        finally:
+            stop_watching()
+
+    def _look_until(self, stop: threading.Event) -> None:
+        folders, renamed = self._everywhere(), set[tuple[str, str]]()
+        unsettled: set[tuple[str, str]] = set()
+        next_scan = self._clock.now() + self._settings.scan_every
+        while not stop.is_set():
+            asked = folders | unsettled
+            unsettled = {place for place in sorted(asked) if self._look(*place, renamed)}
+            if asked:
+                # A burst of events costs one look per settle time, not one per event.
+                self._clock.wait(stop, self._settings.settle / 4)
+            pause = next_scan - self._clock.now()
+            if unsettled:
+                pause = min(pause, self._settings.settle)
+            self._clock.wait(self._hints.arrived, max(pause, _SHORTEST))
+            folders, renamed = self._hints.take()
+            if self._clock.now() >= next_scan:
+                folders, unsettled = self._everywhere(), set()
+                next_scan = self._clock.now() + self._settings.scan_every
+
+    def _everywhere(self) -> set[tuple[str, str]]:
+        return {(root.name, "") for root in self._roots}
+
+    def _look(self, root: str, folder: str, renamed: set[tuple[str, str]]) -> bool:
+        """Look at one folder; whether it is worth another look soon."""
+        try:
+            found = self._ingest.look(root, folder, renamed={key for r, key in renamed if r == root})
+        except StorageError as error:
+            _log.error("could not look", root=root, exc_info=error)
+            return True
+        self._tell(found)
+        return found.settling > 0
+
+    def _tell(self, found: IngestCounts) -> None:
+        if found.new or found.removed:
+            _log.info("looked", new=found.new, unroutable=found.unroutable, removed=found.removed)
+            self._on_news()

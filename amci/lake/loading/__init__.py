@@ -1,0 +1,1 @@
+"""From an object to rows in the lake: light stage, types, quality, commit."""

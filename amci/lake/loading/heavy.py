@@ -1,0 +1,258 @@
+"""The heavy run: gives staged text its types and puts it into the lake's tables, each object exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from amci.kernel.clock import Clock, moment
+from amci.kernel.errors import AmciError, DataError
+from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
+from amci.kernel.runs import RunStore
+from amci.lake.catalog.catalog import Catalog, Loaded, TableName
+from amci.lake.catalog.columns import UNFIT
+from amci.lake.datasets.objects import Skip
+from amci.lake.landing import sidecar
+from amci.lake.landing.object_store import ObjectStore, Quarantined
+from amci.lake.loading.loads import LoadItem, TableLoads, want
+from amci.lake.loading.rules import Rules
+from amci.lake.loading.run_factory import heavy_run_again
+from amci.lake.loading.type_inference import ColumnTyper
+
+
+class HeavyHandler:
+    """Loads staged objects; a batch is one commit, whatever tables it touches."""
+
+    kind = "heavy"
+    threads = 1
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        objects: ObjectStore,
+        runs: RunStore,
+        catalog: Catalog,
+        pre_stage: Path,
+        quarantine: Path,
+        clock: Clock,
+        batch: int,
+    ) -> None:
+        self._rules = rules
+        self._objects = objects
+        self._runs = runs
+        self._catalog = catalog
+        self._pre_stage = pre_stage
+        self._typist = ColumnTyper(catalog, quarantine)
+        self._clock = clock
+        self.batch = batch
+
+    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        """Load the objects of these runs in one commit.
+
+        An object that cannot be loaded fails alone where that shows beforehand; where it only shows in loading,
+        the whole batch raises, and the worker halves it until the object stands alone.
+        """
+        with self._catalog.exclusive:
+            return self._handle(runs)
+
+    def _handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        items: list[LoadItem] = []
+        known = self._objects.for_versions([(r.payload["object_id"], r.payload["version"]) for r in runs])
+        ledger = _by_object(self._catalog.loaded({object_id for object_id, _ in known}))
+        for run in runs:
+            row = known[run.payload["object_id"], run.payload["version"]]
+            try:
+                item = LoadItem(work=self._rules.work(run, row), pre_stage=self._pre_stage)
+                answer = self._already(item, ledger.get(item.object_id, []), row["newest_loaded"])
+                if answer is None:
+                    items.append(item)
+                else:
+                    outcomes[run.run_id] = answer
+            except AmciError as error:
+                outcomes[run.run_id] = self._refused(run, row, error)
+        try:
+            outcomes |= self._load(items, ledger)
+        except DataError as error:
+            if len(runs) > 1:
+                raise
+            outcomes[runs[0].run_id] = self._refused(runs[0], next(iter(known.values())), error)
+        return outcomes
+
+    def _already(self, item: LoadItem, ledger: Sequence[Loaded], newest: int | None) -> Outcome | None:
+        """What is known already: this run has committed before, or a newer version's content is in the lake."""
+        mine = [entry for entry in ledger if entry.run_id == item.run.run_id]
+        if mine:
+            self._settle([item])
+            return Done({"tables": {str(e.name): e.rows for e in mine}})
+        is_loaded = any(entry.version == item.version for entry in ledger)
+        if item.dataset.on_new_version == "replace" and not is_loaded and (newest or 0) > item.version:
+            return Skipped(f"version {newest} of this object is in the lake already")
+        return None
+
+    def _refused(self, run: Run, row: Mapping[str, Any], error: AmciError) -> Failed:
+        if isinstance(error, DataError):
+            entry = Quarantined.of(
+                error, object_id=row["object_id"], version=row["version"], stage="heavy", run_id=run.run_id
+            )
+            self._objects.quarantine([entry])
+        return Failed(error)
+
+    def _load(self, items: Sequence[LoadItem], ledger: Mapping[int, Sequence[Loaded]]) -> dict[int, Outcome]:
+        """Type everything, then commit once."""
+        outcomes: dict[int, Outcome] = {}
+        loads = TableLoads()
+        ready: list[LoadItem] = []
+        try:
+            for item in items:
+                try:
+                    own = self._typist.alone(item) if item.stands_alone else []
+                except DataError as error:
+                    row = {"object_id": item.object_id, "version": item.version}
+                    outcomes[item.run.run_id] = self._refused(item.run, row, error)
+                    continue
+                except AmciError as error:
+                    outcomes[item.run.run_id] = Failed(error)
+                    continue
+                if isinstance(own, Skip):
+                    # Its older version's rows have to go all the same.
+                    item.skipped = own.reason
+                    own = []
+                loads.add(own)
+                ready.append(item)
+            # Before the commit: a process that dies right after it must not forget which rows were kept out.
+            self._objects.quarantine([entry for item in ready for entry in item.findings])
+            loads = self._commit_guessing(ready, loads, ledger)
+        finally:
+            self._typist.clean_up()
+        self._settle(ready)
+        return outcomes | {item.run.run_id: _outcome(item, loads) for item in ready}
+
+    def _commit_guessing(
+        self, items: Sequence[LoadItem], own: TableLoads, ledger: Mapping[int, Sequence[Loaded]]
+    ) -> TableLoads:
+        """Commit with types guessed from the first rows; where a later row does not fit, with exact ones."""
+        plain = [item for item in items if not item.stands_alone]
+        try:
+            return self._commit(items, own.and_also(self._typist.together(plain, may_guess=True)), ledger)
+        except duckdb.InvalidInputException as error:
+            if UNFIT not in str(error):
+                raise
+            return self._commit(items, own.and_also(self._typist.together(plain, may_guess=False)), ledger)
+
+    def _commit(
+        self, items: Sequence[LoadItem], loads: TableLoads, ledger: Mapping[int, Sequence[Loaded]]
+    ) -> TableLoads:
+        """One transaction: older rows out, new rows in, the ledger beside them."""
+        doomed = {item: _outdated(item, ledger.get(item.object_id, [])) for item in items}
+        entries = [self._entry(item, name, rows) for item in items for name, rows in loads.of(item)]
+        if not entries and not any(doomed.values()):
+            return loads
+        with self._catalog.transaction():
+            # Planned while the older rows are there still: types must not depend on how many files share a batch.
+            plans = {
+                name: self._catalog.plan(name, want(parts), may_evolve=all(p.may_evolve for p in parts))
+                for name, parts in loads.tables.items()
+            }
+            self._take_out([entry for gone in doomed.values() for entry in gone])
+            for name, parts in loads.tables.items():
+                if plans[name].makes_text:
+                    self._load_again(name, items)
+                columns = self._catalog.apply(name, plans[name], parts[0].partition_by)
+                for part in parts:
+                    if part.own_file is None:
+                        self._catalog.insert(name, part.source.select(columns))
+                    else:
+                        self._catalog.insert_file(name, part.source.select(columns), part.own_file)
+            self._catalog.enter(entries)
+        return loads
+
+    def _load_again(self, name: TableName, but: Sequence[LoadItem]) -> None:
+        """Put the other objects of a table in line once more, because a column of theirs becomes text.
+
+        The table knows their values but not how they were spelled (`4` or `4.0`, `TRUE` or `true`); pre-stage
+        does. Without this, what a table holds would depend on which files happened to share a batch. The runs
+        exist before the commit does: should this process die in between, they load what is there already.
+        """
+        again = f"~{but[0].run.run_id}.{but[0].run.claims}"
+        done = {(item.object_id, item.version) for item in but}
+        others = {(e.object_id, e.version): e for e in self._catalog.loaded_into(name)}
+        known = self._objects.for_versions([pair for pair in others if pair not in done])
+        self._runs.create(
+            heavy_run_again(row["root"], row["key"], self._runs.get(others[pair].run_id), again)
+            for pair, row in known.items()
+        )
+
+    def _take_out(self, gone: Sequence[Loaded]) -> None:
+        tables: dict[TableName, set[tuple[int, int]]] = {}
+        for entry in gone:
+            tables.setdefault(entry.name, set()).add((entry.object_id, entry.version))
+        for name, versions in tables.items():
+            if self._catalog.columns(name):
+                self._catalog.delete(name, versions)
+        if gone:
+            self._catalog.forget({(e.object_id, e.version) for e in gone})
+
+    def _entry(self, item: LoadItem, name: TableName, rows: int) -> dict[str, Any]:
+        obj, payload = item.work.obj, item.run.payload
+        origin = payload.get("origin", {})
+        return {
+            "object_id": item.object_id,
+            "version": item.version,
+            "root": obj.root,
+            "key": obj.key,
+            "tenant_id": item.run.tenant_id,
+            "dataset": obj.dataset.dataset,
+            "schema_name": name.schema,
+            "table_name": name.table,
+            "run_id": item.run.run_id,
+            "rows": rows,
+            "bytes": obj.size,
+            "sha256": payload["sha256"],
+            "modified_at": _naive(obj.modified_at),
+            "loaded_at": _naive(self._clock.now()),
+            "workflow_id": payload["workflow_id"],
+            "schedule": payload["schedule"],
+            "export_time": _naive(moment(payload["export_time"])) if payload["export_time"] else None,
+            "rules_hash": item.work.rules_hash,
+            **{name: origin.get(name) for name in sidecar.TEXTS},
+            **{name: _naive(at) for name, at in sidecar.moments(origin).items()},
+        }
+
+    def _settle(self, items: Sequence[LoadItem]) -> None:
+        """Note in the state what the ledger has; safe to repeat."""
+        if not items:
+            return
+        self._objects.set_loaded([(item.object_id, item.version) for item in items])
+        self._objects.set_rules([(item.object_id, item.version, item.work.rules_hash) for item in items])
+        self._objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
+
+
+def _by_object(entries: Sequence[Loaded]) -> dict[int, list[Loaded]]:
+    found: dict[int, list[Loaded]] = {}
+    for entry in entries:
+        found.setdefault(entry.object_id, []).append(entry)
+    return found
+
+
+def _outdated(item: LoadItem, ledger: Sequence[Loaded]) -> list[Loaded]:
+    """What of this object has to leave the lake as this run's rows come in."""
+    if item.dataset.on_new_version == "append":
+        return [entry for entry in ledger if entry.version == item.version]
+    return list(ledger)
+
+
+def _outcome(item: LoadItem, loads: TableLoads) -> Outcome:
+    if item.skipped:
+        return Skipped(item.skipped)
+    return Done({"tables": {str(name): rows for name, rows in loads.of(item)}, "quality": item.notes})
+
+
+def _naive(at: datetime) -> datetime:
+    """UTC without zone, as the lake's TIMESTAMP columns hold it."""
+    return at.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,314 @@
+"""The light run: reads one raw object version and writes its text rows to pre-stage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import AmciError, DataError, MalformedFile
+from amci.kernel.files import storage_errors
+from amci.kernel.layout import file_stem
+from amci.kernel.names import column_names, quoted, table_name
+from amci.kernel.plugins import Transform
+from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, Skipped
+from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
+from amci.lake.datasets.pii import protect
+from amci.lake.formats import FileFormat, Reading, format_of, open_reading
+from amci.lake.landing.object_store import ObjectStore, Quarantined
+from amci.lake.landing.roots import Root
+from amci.lake.landing.sidecar import origin, types
+from amci.lake.loading import transform_call
+from amci.lake.loading.pre_stage import Staged, StagedRows, write_together
+from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, folder_of, table_of
+from amci.lake.loading.rules import RoutedObject, Rules
+from amci.lake.loading.run_factory import heavy_run
+
+
+def placement(obj: RawObject) -> Placement:
+    """The placement that `table` and `partition_by` of the dataset give."""
+    names = _names(obj)
+    return Placement(
+        table=table_name(obj.dataset.table.format(**names)),
+        partition=tuple((name, names[name]) for name in obj.dataset.partition_by if name in names),
+        stem=obj.fields["file"].split(".", 1)[0] or "file",
+    )
+
+
+def _names(obj: RawObject) -> dict[str, str]:
+    tenant = obj.tenant
+    return {
+        "prefix": tenant.table_prefix("") if tenant else "",
+        "customer_hash": tenant.hash_value if tenant else "",
+        **obj.fields,
+        "team": obj.dataset.team,
+        "dataset": obj.dataset.dataset,
+    }
+
+
+#: Small objects are kept until this much text has come together, then written.
+_TOGETHER = 64 * 1024**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """An object that was read: what its heavy run has to know."""
+
+    work: RoutedObject
+    place: Placement
+    reading: Reading
+    rows: BufferedRows
+    origin: Mapping[str, str]  #: what its sidecar says
+    types: Mapping[str, str]  #: AMC's, of its columns
+
+
+class LightHandler:
+    """Reads raw objects; many small ones share files in pre-stage."""
+
+    kind = "light"
+    #: Reading a small file is half waiting and half Python; two threads keep both cores busy beside loading.
+    threads = 2
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        objects: ObjectStore,
+        roots: Mapping[str, Root],
+        pre_stage: Path,
+        spill: Path,
+        batch: int,
+    ) -> None:
+        self._rules = rules
+        self._objects = objects
+        self._roots = roots
+        self._pre_stage = pre_stage
+        self._spill = spill
+        self.batch = batch
+
+    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        """Read the objects of these runs; each stands for itself."""
+        outcomes: dict[int, Outcome] = {}
+        together: list[_Read] = []
+        held = 0
+        known = self._objects.for_versions([(r.payload["object_id"], r.payload["version"]) for r in runs])
+        for run in runs:
+            answer = self._one(run, known[run.payload["object_id"], run.payload["version"]])
+            if isinstance(answer, _Read):
+                together.append(answer)
+                held += answer.rows.size
+            else:
+                outcomes[run.run_id] = answer
+            if held > _TOGETHER:
+                outcomes |= self._finish(together)
+                together, held = [], 0
+        outcomes |= self._finish(together)
+        self._objects.set_rules(
+            [
+                (row["object_id"], row["version"], self._rules.rules_hash_of(row["key"]))
+                for row in known.values()
+            ]
+        )
+        return outcomes
+
+    def _one(self, run: Run, row: Mapping[str, Any]) -> _Read | Outcome:
+        try:
+            return self._read(self._rules.work(run, row))
+        except FileNotFoundError:
+            self._objects.unsee(row["object_id"], row["version"])
+            return Skipped("the file was gone before it was read")
+        except DataError as error:
+            self._objects.quarantine(
+                [
+                    Quarantined.of(
+                        error,
+                        object_id=row["object_id"],
+                        version=row["version"],
+                        stage="light",
+                        run_id=run.run_id,
+                    )
+                ]
+            )
+            return Failed(error)
+        except AmciError as error:
+            return Failed(error)
+
+    def _read(self, work: RoutedObject) -> _Read | Outcome:
+        obj, light = work.obj, work.light
+        place: Placement | Skip = placement(obj)
+        if light and not light.takes_rows:
+            place, light = transform_call.place(light, obj), None
+        if isinstance(place, Skip):
+            return self._nothing(work, place.reason)
+        path = self._roots[obj.root].path_of(obj.key)
+        with storage_errors(f"read {obj.key}"):
+            before = path.stat()
+        if (before.st_size, before.st_mtime_ns) != (work.size, work.mtime_ns):
+            return self._overtaken(work, "the file changed before it was read; its next version follows")
+        with self._opened(obj, path, place) as reading:
+            gathered = self._gathered(work, place, reading)
+        with storage_errors(f"read {obj.key}"):
+            after = path.stat()
+        if _identity(before) != _identity(after):
+            gathered.drop()
+            return self._overtaken(work, "the file changed while it was read; its next version follows")
+        if work.is_repeat(reading.sha256):
+            gathered.drop()
+            self._objects.set_hashes([(work.object_id, obj.version, reading.sha256)])
+            self._objects.set_loaded([(work.object_id, obj.version)])
+            return Skipped("the lake has this content already, from an earlier version")
+        if light and not gathered.is_empty:
+            gathered = self._transformed(work, place, light, gathered)
+        if gathered.is_empty:
+            return self._nothing(work, gathered.skip or "no data rows")
+        return _Read(
+            work=work, place=place, reading=reading, rows=gathered, origin=origin(path), types=types(path)
+        )
+
+    def _overtaken(self, work: RoutedObject, reason: str) -> Skipped:
+        """The file is not what was seen any more: let the next look see it as new."""
+        self._objects.unsee(work.object_id, work.obj.version)
+        return Skipped(reason)
+
+    def _nothing(self, work: RoutedObject, reason: str) -> Outcome:
+        """Nothing to load; but an older version's rows have to go."""
+        if work.obj.version == 1 or work.obj.dataset.on_new_version == "append":
+            return Skipped(reason)
+        return Done({"reason": reason}, then=[_loading(work, {"tables": [], "reason": reason})])
+
+    def _opened(self, obj: RawObject, path: Path, place: Placement) -> Reading:
+        reserved = RESERVED | {name for name, _ in place.partition} | set(place.constants)
+        if obj.dataset.timestamp_column:
+            reserved |= {obj.dataset.timestamp_column}
+        return open_reading(
+            path,
+            _format(obj),
+            csv=obj.dataset.csv_options,
+            json=obj.dataset.json_options,
+            limits=obj.dataset.read_limits,
+            reserved=frozenset(reserved),
+        )
+
+    def _gathered(self, work: RoutedObject, place: Placement, reading: Reading) -> BufferedRows:
+        """All rows: few in memory, many in files."""
+        dataset = work.obj.dataset
+        watch = AllTrue(dataset.skip_if_all)
+        with RowBuffer(self._pre_stage, work, place) as sink:
+            for batch in reading.batches():
+                data = protect(batch.data, dataset.pii, self._rules.pii_key) if dataset.pii else batch.data
+                watch.see(data)
+                sink.take(batch.part, data)
+            gathered = sink.gathered()
+        if watch.holds:
+            gathered.drop()
+            return BufferedRows([], [], skip=f"every row is {watch.column}")
+        return gathered
+
+    def _transformed(
+        self, work: RoutedObject, place: Placement, light: Transform, landed: BufferedRows
+    ) -> BufferedRows:
+        """The rows as the light transform wants them; text again, whatever types it made."""
+        taken = RESERVED | {name for name, _ in place.partition}
+        with (
+            self._rules.connection(self._spill) as con,
+            RowBuffer(self._pre_stage, work, place, suffix=".light") as sink,
+        ):
+            for part in landed.parts:
+                _show(con, landed, part)
+                answer = transform_call.run(light, con, "landed", work.obj, into="changed")
+                if isinstance(answer, Skip):
+                    landed.drop()
+                    return BufferedRows([], [], skip=answer.reason)
+                columns = [c for c in con.table("changed").columns if c not in RESERVED]
+                names = zip(columns, column_names(columns, taken), strict=True)
+                cast = ", ".join(f"CAST({quoted(old)} AS VARCHAR) AS {quoted(new)}" for old, new in names)
+                for batch in con.sql(f"SELECT {cast} FROM changed").to_arrow_reader(100_000):
+                    sink.take(part, batch)
+            gathered = sink.gathered()
+        landed.drop()
+        return gathered
+
+    def _finish(self, reads: Sequence[_Read]) -> dict[int, Outcome]:
+        """Write the small ones together, then say what each object's heavy run has to load."""
+        self._objects.set_hashes([(r.work.object_id, r.work.obj.version, r.reading.sha256) for r in reads])
+        small = [(read, part, rows) for read in reads for part, rows in read.rows.small]
+        written = write_together(
+            [
+                StagedRows(
+                    object_id=read.work.object_id,
+                    version=read.work.obj.version,
+                    folder=folder_of(self._pre_stage, read.work, read.place, part),
+                    stem=file_stem(read.place.stem),
+                    data=rows,
+                )
+                for read, part, rows in small
+            ]
+        )
+        staged = {read.work.run.run_id: list(read.rows.staged) for read in reads}
+        for (read, part, _), file in zip(small, written, strict=True):
+            staged[read.work.run.run_id].append((part, file))
+        return {r.work.run.run_id: self._done(r, staged[r.work.run.run_id]) for r in reads}
+
+    def _done(self, read: _Read, staged: Sequence[tuple[str, Staged]]) -> Done:
+        tables: dict[str, dict[str, Any]] = {}
+        for part, file in staged:
+            table = tables.setdefault(
+                part, {"table": table_of(read.place, part), "files": [], "rows": 0, "quoted": []}
+            )
+            table["files"].append(str(file.path.relative_to(self._pre_stage)))
+            table["rows"] += file.rows
+        for part, column in sorted(read.reading.quoted):
+            if part in tables:
+                tables[part]["quoted"].append(column)
+        place = read.place
+        payload = {
+            "tables": list(tables.values()),
+            "partition": dict(place.partition),
+            "constants": dict(place.constants),
+            "workflow_id": place.workflow_id,
+            "schedule": place.schedule,
+            "export_time": timestamp(place.export_time) if place.export_time else None,
+            "sha256": read.reading.sha256,
+            "origin": read.origin,
+            "types": read.types,
+        }
+        rows = sum(t["rows"] for t in tables.values())
+        return Done({"rows": rows, "bytes": read.reading.bytes}, then=[_loading(read.work, payload)])
+
+
+def _loading(work: RoutedObject, staged: Mapping[str, Any]) -> NewRun:
+    return heavy_run(work.obj.root, work.obj.key, work.run, staged)
+
+
+def _format(obj: RawObject) -> FileFormat:
+    if obj.dataset.format != "auto":
+        return FileFormat(obj.dataset.format)
+    found = format_of(obj.key.rsplit("/", 1)[-1])
+    if found is None:
+        raise MalformedFile(
+            "the file's ending names no format",
+            hint="set `format: csv`, `json` or `parquet` in the dataset's configuration",
+        )
+    return found
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _show(con: duckdb.DuckDBPyConnection, landed: BufferedRows, part: str) -> None:
+    """The rows of one part as view `landed`."""
+    files = [str(file.path) for name, file in landed.staged if name == part]
+    if files:
+        con.read_parquet(files, union_by_name=True).create_view("landed", replace=True)
+    else:
+        tables = [rows for name, rows in landed.small if name == part]
+        con.from_arrow(pa.concat_tables(tables, promote_options="default")).create_view(
+            "landed", replace=True
+        )

@@ -1,0 +1,188 @@
+"""What a batch of heavy runs is going to load, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amci.kernel.names import quoted
+from amci.kernel.run import Run
+from amci.lake.catalog.catalog import TableName, widened
+from amci.lake.catalog.columns import Kind, cast_sql, checked_cast_sql, join
+from amci.lake.datasets.dataset import Dataset
+from amci.lake.landing.object_store import Quarantined
+from amci.lake.loading.rules import RoutedObject
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTable:
+    """What a light run staged for one table."""
+
+    name: TableName
+    files: tuple[Path, ...]
+    rows: int
+    quoted: frozenset[str]  #: columns whose JSON values were strings
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class LoadItem:
+    """One object version on its way into the lake."""
+
+    work: RoutedObject
+    pre_stage: Path
+    skipped: str = ""  #: why a transform wanted none of it
+    findings: list[Quarantined] = field(default_factory=list)  #: rows kept out by quality rules
+    notes: list[dict[str, Any]] = field(default_factory=list)  #: quality rules that did not hold
+
+    @property
+    def run(self) -> Run:
+        """The heavy run."""
+        return self.work.run
+
+    @property
+    def dataset(self) -> Dataset:
+        """The object's dataset."""
+        return self.work.obj.dataset
+
+    @property
+    def object_id(self) -> int:
+        """The object."""
+        return self.work.object_id
+
+    @property
+    def version(self) -> int:
+        """Its version."""
+        return self.work.obj.version
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether its rows have to be looked at apart from other objects'."""
+        return bool(self.work.heavy or self.dataset.quality)
+
+    @property
+    def tables(self) -> list[StagedTable]:
+        """What the light run staged."""
+        return [
+            StagedTable(
+                TableName(self.dataset.schema_name, t["table"]),
+                tuple(self.pre_stage / file for file in t["files"]),
+                t["rows"],
+                frozenset(t["quoted"]),
+            )
+            for t in self.run.payload["tables"]
+        ]
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """Columns with one value for the whole object, as text; its partitions among them."""
+        payload = self.run.payload
+        return {**payload.get("constants", {}), **payload.get("partition", {}), **self._timestamp}
+
+    @property
+    def _timestamp(self) -> dict[str, str]:
+        column = self.dataset.timestamp_column
+        return {column: f"{self.work.obj.modified_at:%Y-%m-%d %H:%M:%S}"} if column else {}
+
+    @property
+    def constant_types(self) -> dict[str, str]:
+        """The SQL types of those columns."""
+        return {name: "TIMESTAMP" if name in self._timestamp else "VARCHAR" for name in self.constants}
+
+    @property
+    def types(self) -> dict[str, str]:
+        """AMC's types of its columns, where AMC was asked; the AWS solution does not look at them."""
+        return {} if self.dataset.compat == "aws" else dict(self.run.payload.get("types", {}))
+
+    @property
+    def partition_by(self) -> tuple[str, ...]:
+        """Columns of the Hive partitions of post-stage."""
+        placed = tuple(self.run.payload.get("partition", {}))
+        return placed + tuple(c for c in self.dataset.partition_by if c not in placed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedSource:
+    """Rows for one table, as something that can follow FROM."""
+
+    rows: str
+    text: Mapping[str, Kind]  #: columns that are text still, and what they are to be
+    typed: Mapping[str, str]  #: columns with their SQL type
+    is_checked: bool = False  #: the kinds are a guess; the cast has to check it
+
+    @property
+    def want(self) -> dict[str, str]:
+        """Columns and SQL types of the rows; `NOTHING` where there is no value."""
+        text = {c: k.value if k is Kind.NOTHING else k.sql for c, k in self.text.items()}
+        return text | dict(self.typed)
+
+    def select(self, columns: Mapping[str, str]) -> str:
+        """The rows with the types that the table's `columns` have."""
+        cast = [f"{self._cast(c, Kind.of_sql(columns[c]))} AS {quoted(c)}" for c in self.text]
+        kept = [f"{widened(c, t, columns[c])} AS {quoted(c)}" for c, t in self.typed.items()]
+        return f"SELECT {', '.join(cast + kept)} FROM {self.rows}"
+
+    def _cast(self, column: str, kind: Kind) -> str:
+        if self.is_checked:
+            return checked_cast_sql(kind, quoted(column), column)
+        return cast_sql(kind, quoted(column))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Rows for one table, and how many of them each object brings."""
+
+    name: TableName
+    source: StagedSource
+    members: Mapping[int, int]  #: object id to rows
+    #: The one partition all rows fall in, where they are so many that they get a file of their own.
+    own_file: Mapping[str, str] | None = None
+    partition_by: tuple[str, ...]
+    may_evolve: bool
+
+
+class TableLoads:
+    """The loads of a batch, by table."""
+
+    def __init__(self) -> None:
+        self.tables: dict[TableName, list[Load]] = {}
+
+    def add(self, loads: Iterable[Load]) -> None:
+        """Take further loads."""
+        for load in loads:
+            self.tables.setdefault(load.name, []).append(load)
+
+    def and_also(self, loads: Iterable[Load]) -> TableLoads:
+        """These loads and further ones, as a new value."""
+        both = TableLoads()
+        both.add(load for own in self.tables.values() for load in own)
+        both.add(loads)
+        return both
+
+    def of(self, item: LoadItem) -> list[tuple[TableName, int]]:
+        """The tables an object has rows for, and how many."""
+        return [
+            (name, load.members[item.object_id])
+            for name, loads in self.tables.items()
+            for load in loads
+            if item.object_id in load.members
+        ]
+
+
+def want(loads: Iterable[Load]) -> dict[str, str]:
+    """Columns and SQL types that hold the rows of all of `loads`, in order of appearance."""
+    wanted: dict[str, str] = {}
+    for load in loads:
+        for column, sql_type in load.source.want.items():
+            have = wanted.get(column, Kind.NOTHING.value)
+            wanted[column] = _meeting(have, sql_type)
+    return wanted
+
+
+def _meeting(a: str, b: str) -> str:
+    if b in (a, Kind.NOTHING):
+        return a
+    if a == Kind.NOTHING:
+        return b
+    return join(Kind.of_sql(a), Kind.of_sql(b)).sql

@@ -1,0 +1,198 @@
+"""Pre-stage: Parquet in which every column is text, exactly what landed plus where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from amci.kernel.files import replacing
+from amci.lake.datasets.objects import OBJECT_ID, ROW, VERSION
+
+#: Rows of one row group; DuckDB's own size, so that its threads share a file evenly.
+ROW_GROUP = 122_880
+#: Row numbers of small objects, made once: ten thousand of them come in a burst.
+_COUNTED = pa.array(range(1, 10_001), pa.int64())
+#: With more different values than this share of its rows, a column is written plain.
+_REPEATING = 0.4
+#: Rows that are looked at to tell.
+_SAMPLE = 20_000
+#: Batches that may wait for the writer: enough to keep both sides busy, little enough to bound memory.
+_WAITING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A pre-stage file and how many rows of one object version it holds."""
+
+    path: Path
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRows:
+    """The text rows of one object version for one table, in memory."""
+
+    object_id: int
+    version: int
+    folder: Path
+    stem: str
+    data: pa.Table
+
+
+def with_origin(data: pa.RecordBatch | pa.Table, object_id: int, version: int, first_row: int) -> pa.Table:
+    """The batch with its object, version and row numbers (counted from 1 within the file)."""
+    n = data.num_rows
+    table = data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
+    if first_row + n <= len(_COUNTED):
+        rows = _COUNTED.slice(first_row - 1, n)
+    else:
+        rows = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), n), start=first_row - 1)
+    return (
+        table.append_column(OBJECT_ID, pa.repeat(pa.scalar(object_id, pa.int64()), n))
+        .append_column(VERSION, pa.repeat(pa.scalar(version, pa.int32()), n))
+        .append_column(ROW, rows)
+    )
+
+
+def write_together(parts: Sequence[StagedRows]) -> list[Staged]:
+    """Write the rows of many small objects, one file for each folder and set of columns.
+
+    Returns one entry for each of `parts`, in order.
+    """
+    groups: dict[tuple[Path, tuple[str, ...]], list[int]] = {}
+    for position, part in enumerate(parts):
+        groups.setdefault((part.folder, tuple(part.data.column_names)), []).append(position)
+    staged: dict[int, Staged] = {}
+    for (folder, _), positions in groups.items():
+        members = [parts[i] for i in positions]
+        path = folder / f"{_name(members)}.parquet"
+        rows = pa.concat_tables([with_origin(m.data, m.object_id, m.version, 1) for m in members])
+        with replacing(path) as beside:
+            pq.write_table(rows, beside, row_group_size=ROW_GROUP, **_encoding(rows))
+        staged |= {i: Staged(path, parts[i].data.num_rows) for i in positions}
+    return [staged[i] for i in range(len(parts))]
+
+
+def _encoding(data: pa.Table) -> dict[str, Any]:
+    """How pre-stage is encoded: nobody prunes it by statistics, and row numbers only ever count up.
+
+    A column whose rows hardly repeat is not worth a dictionary: building one costs a third of the writing.
+    """
+    return {
+        "compression": "lz4",
+        "write_statistics": False,
+        "use_dictionary": [name for name in data.column_names if name != ROW and _repeats(data.column(name))],
+        "column_encoding": {ROW: "DELTA_BINARY_PACKED"},
+    }
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    sample = column.slice(0, _SAMPLE)
+    return bool(pc.count_distinct(sample).as_py() <= len(sample) * _REPEATING)
+
+
+def _name(members: Sequence[StagedRows]) -> str:
+    """One object: its own name. Several: a name made of who they are, so that a repeat replaces itself."""
+    first = members[0]
+    if len(members) == 1:
+        return f"{first.stem}.{first.object_id}v{first.version}"
+    identity = ",".join(f"{m.object_id}v{m.version}" for m in members)
+    return f"{len(members)}-objects.{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+
+
+class StreamWriter:
+    """Writes the rows of one large object as they are read; encoding runs in a thread of its own.
+
+    Columns may be added on the way (JSON): each set of columns gets a file. Used as a context manager; the files
+    take their names only when the block ends well.
+    """
+
+    def __init__(self, folder: Path, stem: str, object_id: int, version: int) -> None:
+        self._folder = folder
+        self._name = f"{stem}.{object_id}v{version}"
+        self._object_id = object_id
+        self._version = version
+        self._queue: queue.Queue[pa.RecordBatch | None] = queue.Queue(_WAITING)
+        self._thread = threading.Thread(target=self._run, name="pre-stage writer", daemon=True)
+        self._failure: BaseException | None = None
+        self._files = ExitStack()
+        self.staged: list[Staged] = []
+        self.rows = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take the next rows; raises what the writer met, as soon as it is known."""
+        if self._failure:
+            raise self._failure
+        self._queue.put(batch)
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        failure = value or self._failure
+        # ExitStack decides by the exception it is given whether the files take their names.
+        self._files.__exit__(
+            type(failure) if failure else None, failure, failure.__traceback__ if failure else None
+        )
+        if self._failure and value is None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            for batches in self._groups():
+                self._write_group(batches)
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits for it
+            self._failure = error
+            while self._queue.get() is not None:
+                pass
+
+    def _groups(self) -> Iterator[Iterator[pa.RecordBatch]]:
+        """Runs of batches with the same columns."""
+        self._ahead = self._queue.get()
+        while self._ahead is not None:
+            yield self._same(self._ahead.schema)
+
+    def _same(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        while self._ahead is not None and self._ahead.schema == schema:
+            yield self._ahead
+            self._ahead = self._queue.get()
+
+    def _write_group(self, batches: Iterator[pa.RecordBatch]) -> None:
+        suffix = f".{len(self.staged) + 1}" if self.staged else ""
+        path = self._folder / f"{self._name}{suffix}.parquet"
+        part = self._files.enter_context(replacing(path))
+        before = self.rows
+        groups = self._row_groups(batches)
+        first = next(groups)
+        with pq.ParquetWriter(part, first.schema, **_encoding(first)) as writer:
+            for rows in chain([first], groups):
+                writer.write_table(rows, row_group_size=2 * ROW_GROUP)
+        self.staged.append(Staged(path, self.rows - before))
+
+    def _row_groups(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+        """The batches put together to row groups, with their origin."""
+        pending: list[pa.Table] = []
+        waiting = 0
+        for batch in batches:
+            pending.append(with_origin(batch, self._object_id, self._version, self.rows + 1))
+            self.rows += batch.num_rows
+            waiting += batch.num_rows
+            if waiting >= ROW_GROUP:
+                yield pa.concat_tables(pending)
+                pending, waiting = [], 0
+        if pending:
+            yield pa.concat_tables(pending)

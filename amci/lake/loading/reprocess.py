@@ -1,0 +1,114 @@
+"""Loading objects again: after the configuration changed, a transform did, or because somebody asks."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from amci.kernel.clock import Clock, timestamp
+from amci.kernel.errors import AmciError
+from amci.kernel.run import NewRun
+from amci.kernel.runs import RunStore
+from amci.kernel.state import State
+from amci.lake.datasets.router import Route
+from amci.lake.landing.object_store import ObjectStore
+from amci.lake.landing.roots import Root
+from amci.lake.landing.run_factory import light_run
+from amci.lake.loading.rules import Rules
+from amci.lake.loading.run_factory import heavy_run_again
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What `reprocess` put in line."""
+
+    from_raw: int
+    from_pre_stage: int  #: the raw file is gone; its pre-stage rows are taken
+    impossible: tuple[
+        str, ...
+    ]  #: keys whose raw file and pre-stage are gone, or that no pattern takes any more
+
+
+class Reprocess:
+    """Puts objects in line once more."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        objects: ObjectStore,
+        runs: RunStore,
+        rules: Rules,
+        roots: Collection[Root],
+        pre_stage: Path,
+        clock: Clock,
+    ) -> None:
+        self._state = state
+        self._objects = objects
+        self._runs = runs
+        self._rules = rules
+        self._roots = {root.name: root for root in roots}
+        self._pre_stage = pre_stage
+        self._clock = clock
+
+    def select(
+        self,
+        *,
+        dataset: str | None,
+        since: datetime | None,
+        changed_only: bool,
+    ) -> list[sqlite3.Row]:
+        """Objects to load again; with `changed_only` those that other rules than today's were applied to."""
+        rows = self._objects.select(dataset=dataset, since=since)
+        if not changed_only:
+            return rows
+        current = {name: self._rules.rules_hash(d) for name, d in self._rules.datasets.items()}
+        return [r for r in rows if r["rules_hash"] != current.get(r["dataset"])]
+
+    def put_in_line(self, rows: Sequence[sqlite3.Row]) -> Again:
+        """Create a run for each object: all of them or, if this process dies, none."""
+        again = f"~{timestamp(self._clock.now())}"
+        new: list[NewRun] = []
+        staged = 0
+        impossible: list[str] = []
+        with self._state.transaction():
+            for row in rows:
+                try:
+                    route = self._rules.router.route(row["key"])
+                except AmciError:
+                    impossible.append(row["key"])
+                    continue
+                if self._is_there(row):
+                    new.append(self._light(row, route, again))
+                elif run := self._heavy(row, again):
+                    new.append(run)
+                    staged += 1
+                else:
+                    impossible.append(row["key"])
+            self._runs.create(new)
+        return Again(len(new) - staged, staged, tuple(impossible))
+
+    def _is_there(self, row: sqlite3.Row) -> bool:
+        root = self._roots.get(row["root"])
+        return root is not None and row["removed_at"] is None and root.path_of(row["key"]).exists()
+
+    def _light(self, row: sqlite3.Row, route: Route, again: str) -> NewRun:
+        return light_run(row["root"], row["key"], row["object_id"], row["version"], route, again=again)
+
+    def _heavy(self, row: sqlite3.Row, again: str) -> NewRun | None:
+        """A run that loads the object's newest pre-stage rows, where there are any."""
+        found = self._state.read(
+            "SELECT run_id FROM runs WHERE idempotency_key >= :key AND idempotency_key < :key || char(0x10ffff)"
+            " AND payload ->> 'object_id' = :object_id ORDER BY run_id DESC LIMIT 1",
+            {"key": f"heavy:{row['root']}/{row['key']}@", "object_id": row["object_id"]},
+        )
+        if not found:
+            return None
+        first = self._runs.get(found[0]["run_id"])
+        staged = [self._pre_stage / file for table in first.payload["tables"] for file in table["files"]]
+        if not all(file.exists() for file in staged):
+            return None
+        return heavy_run_again(row["root"], row["key"], first, again)

@@ -1,0 +1,139 @@
+"""Where an object's text rows gather while it is read: in memory while few, then in pre-stage files."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from amci.kernel.layout import file_stem, hive_path
+from amci.kernel.names import sanitized, table_name
+from amci.lake.datasets.objects import Placement
+from amci.lake.loading.pre_stage import Staged, StreamWriter
+from amci.lake.loading.rules import RoutedObject
+
+#: An object whose text is larger than this in memory is streamed to files of its own.
+_SMALL = 8 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class BufferedRows:
+    """The rows of one object: each part (an array of a report, or '') is in memory or in files."""
+
+    small: list[tuple[str, pa.Table]]
+    staged: list[tuple[str, Staged]]
+    size: int = 0  #: bytes held in memory
+    skip: str = ""  #: why none of them are wanted
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no rows at all."""
+        return not self.small and not self.staged
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts that have rows, in order."""
+        return list(dict.fromkeys(part for part, _ in (*self.small, *self.staged)))
+
+    def drop(self) -> None:
+        """Delete what was written; nothing will refer to it."""
+        for _, file in self.staged:
+            file.path.unlink(missing_ok=True)
+
+
+class AllTrue:
+    """Whether a column is true in every row of a file, as AMC's `filtered` may be."""
+
+    def __init__(self, column: str | None) -> None:
+        self.column = column
+        self._rows = 0
+        self._so_far = column is not None
+
+    def see(self, data: pa.RecordBatch) -> None:
+        """Look at further rows."""
+        if not self._so_far or self.column is None:
+            return
+        position = data.schema.get_field_index(sanitized(self.column))
+        if position < 0:
+            self._so_far = False
+            return
+        is_true = pc.fill_null(pc.equal(pc.utf8_lower(data.column(position)), "true"), fill_value=False)
+        self._rows += data.num_rows
+        self._so_far = bool(pc.all(is_true, min_count=0).as_py())
+
+    @property
+    def holds(self) -> bool:
+        """Whether there were rows, and it was true in all of them."""
+        return self._so_far and self._rows > 0
+
+
+class RowBuffer:
+    """Takes an object's rows as they are read. A context manager: files take their names if it ends well."""
+
+    def __init__(self, pre_stage: Path, work: RoutedObject, place: Placement, *, suffix: str = "") -> None:
+        self._pre_stage = pre_stage
+        self._work = work
+        self._place = place
+        self._suffix = suffix
+        self._streams = ExitStack()
+        self._held: dict[str, list[pa.RecordBatch]] = {}
+        self._writers: dict[str, StreamWriter] = {}
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._streams.__exit__(kind, error, trace)
+
+    def take(self, part: str, data: pa.RecordBatch) -> None:
+        """Take further rows of one part."""
+        if self._writers:
+            self._writer(part).write(data)
+            return
+        self._held.setdefault(part, []).append(data)
+        self._size += data.nbytes
+        if self._size > _SMALL:
+            for name, batches in self._held.items():
+                for batch in batches:
+                    self._writer(name).write(batch)
+            self._held = {}
+
+    def _writer(self, part: str) -> StreamWriter:
+        if part not in self._writers:
+            folder = folder_of(self._pre_stage, self._work, self._place, part)
+            stem = file_stem(self._place.stem) + self._suffix
+            writer = StreamWriter(folder, stem, self._work.object_id, self._work.obj.version)
+            self._writers[part] = self._streams.enter_context(writer)
+        return self._writers[part]
+
+    def gathered(self) -> BufferedRows:
+        """All that was taken; closes the files."""
+        self._streams.close()
+        tables = [
+            (part, pa.concat_tables([pa.Table.from_batches([b]) for b in batches], promote_options="default"))
+            for part, batches in self._held.items()
+        ]
+        staged = [(part, file) for part, writer in self._writers.items() for file in writer.staged]
+        size = 0 if self._writers else self._size
+        return BufferedRows([(part, rows) for part, rows in tables if rows.num_rows], staged, size)
+
+
+def table_of(place: Placement, part: str) -> str:
+    """The table that takes one part of an object."""
+    return table_name(place.table, part) if part else place.table
+
+
+def folder_of(pre_stage: Path, work: RoutedObject, place: Placement, part: str) -> Path:
+    """The folder of pre-stage for one part of an object."""
+    dataset = work.obj.dataset
+    folder = pre_stage / dataset.team / dataset.dataset / table_of(place, part)
+    partition = (*place.partition, *place.pre_stage_partition)
+    return folder / hive_path(partition) if partition else folder

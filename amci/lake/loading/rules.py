@@ -1,0 +1,126 @@
+"""What is in force for a run: its object, dataset, tenant and transforms, put together from the configuration."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from amci.kernel.errors import AmciError, NotFound
+from amci.kernel.plugins import Transform
+from amci.kernel.run import Run
+from amci.lake.catalog import duck
+from amci.lake.datasets.dataset import Dataset
+from amci.lake.datasets.objects import RawObject
+from amci.lake.datasets.router import Router
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedObject:
+    """A run with everything that is known about its object."""
+
+    run: Run
+    obj: RawObject
+    object_id: int
+    size: int
+    mtime_ns: int
+    light: Transform | None
+    heavy: Transform | None
+    rules_hash: str
+    loaded_sha256: str | None  #: content of the newest earlier version that is in the lake
+
+    def is_repeat(self, sha256: str) -> bool:
+        """Whether the lake has this content already; never so when it is loaded again on purpose."""
+        return self.loaded_sha256 == sha256 and not self.run.payload.get("again")
+
+
+class Rules:
+    """Datasets, tenants and transforms of a workspace, as the lake needs them."""
+
+    def __init__(
+        self,
+        *,
+        datasets: Mapping[str, Dataset],
+        transforms: Mapping[str, Transform],
+        router: Router,
+        pii_key: bytes | None,
+        memory_limit: int,
+        threads: int | None,
+    ) -> None:
+        self.datasets = datasets
+        self.transforms = transforms
+        self.router = router
+        self.pii_key = pii_key
+        self._memory_limit = memory_limit
+        self._threads = threads
+        self._hashes: dict[str, str] = {}
+
+    def work(self, run: Run, row: Mapping[str, Any]) -> RoutedObject:
+        """What a run is about; `row` is what `ObjectStore.for_versions` knows of its object.
+
+        Raises Unroutable or NotFound where the configuration has no place for it any more.
+        """
+        route = self.router.route(row["key"])
+        dataset = route.dataset
+        mtime_ns = row["mtime_ns"]
+        return RoutedObject(
+            run=run,
+            object_id=row["object_id"],
+            size=row["size"],
+            mtime_ns=mtime_ns,
+            light=self.transform(dataset.light),
+            heavy=self.transform(dataset.heavy),
+            rules_hash=self.rules_hash(dataset),
+            loaded_sha256=row["loaded_sha256"],
+            obj=RawObject(
+                key=row["key"],
+                root=row["root"],
+                version=row["version"],
+                modified_at=datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC),
+                size=row["size"],
+                dataset=dataset,
+                tenant=route.tenant,
+                fields=route.fields,
+            ),
+        )
+
+    def transform(self, name: str | None) -> Transform | None:
+        """The transform of that name; NotFound where there is none any more."""
+        if name is None:
+            return None
+        if name not in self.transforms:
+            raise NotFound(f"no transform '{name}'", hint="`amci lake transforms` lists them")
+        return self.transforms[name]
+
+    def rules_hash(self, dataset: Dataset) -> str:
+        """Changes whenever the dataset's definition or the source of one of its transforms does."""
+        if dataset.dataset not in self._hashes:
+            self._hashes[dataset.dataset] = self._rules_hash(dataset)
+        return self._hashes[dataset.dataset]
+
+    def rules_hash_of(self, key: str) -> str | None:
+        """The rules that are in force for a key; None where no dataset takes it any more."""
+        try:
+            return self.rules_hash(self.router.route(key).dataset)
+        except AmciError:
+            return None
+
+    def _rules_hash(self, dataset: Dataset) -> str:
+        parts = [dataset.model_dump_json(by_alias=True)]
+        parts += [t.source_hash for t in (self.transform(dataset.light), self.transform(dataset.heavy)) if t]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    @contextmanager
+    def connection(self, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB of its own for a light transform, without the lake."""
+        con = duck.connect(memory_limit=self._memory_limit, threads=self._threads, temp=spill)
+        try:
+            yield con
+        finally:
+            con.close()

@@ -1,0 +1,130 @@
+"""Running a transform on rows: plugin in, values out, its mistakes told as its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from amci.kernel import log
+from amci.kernel.errors import AmciError, TransformError
+from amci.kernel.names import column_names, literal, quoted
+from amci.kernel.plugins import Transform
+from amci.lake.datasets.objects import Placement, RawObject, Skip
+
+
+@contextmanager
+def _blaming(transform: Transform) -> Iterator[None]:
+    """Whatever goes wrong inside is the plugin's; its traceback goes to the log."""
+    try:
+        yield
+    except AmciError:
+        raise
+    except Exception as error:
+        log.get(__name__).exception("transform failed", transform=transform.name)
+        raise TransformError(
+            transform.name,
+            f"raised {_said(error)}",
+            hint=f"see the log for its traceback, mend {transform.origin}, then redrive",
+        ) from error
+
+
+def _said(error: Exception) -> str:
+    """DuckDB's words where they speak of names; else the class alone, for values may be in the text."""
+    if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
+        return str(error).splitlines()[0]
+    return type(error).__name__
+
+
+def place(transform: Transform, obj: RawObject) -> Placement | Skip:
+    """Ask a transform that only wants the object where its rows belong.
+
+    Raises TransformError where it fails or answers something else; DataError as it raised it.
+    """
+    if transform.function is None:
+        raise TransformError(transform.name, "a .sql transform cannot place an object")
+    with _blaming(transform):
+        answer = transform.function(obj=obj)
+    if not isinstance(answer, Placement | Skip):
+        raise TransformError(transform.name, "should return a Placement or a Skip")
+    return answer
+
+
+def run(
+    transform: Transform, con: duckdb.DuckDBPyConnection, source: str, obj: RawObject, into: str
+) -> Skip | None:
+    """Run a transform on the rows of `source`, a table or view of `con`; its rows become temp table `into`.
+
+    A Python transform gets `rows` (a DuckDB relation) and `obj`. It returns a relation, an Arrow table, batch
+    or reader, a Polars frame, or a Skip; then there is no table. A SQL transform is one SELECT from `rows`;
+    `getvariable('key')`, `'tenant'`, `'dataset'` and the names of the dataset's pattern are there.
+    Column names of the result are sanitised. Raises TransformError.
+    """
+    with _blaming(transform), _variables(con, obj):
+        if transform.function is None:
+            answer = _select(transform, con, source)
+        else:
+            given = {"rows": con.table(source), "obj": obj}
+            wanted = transform.function.__code__.co_varnames[: transform.function.__code__.co_argcount]
+            answer = transform.function(**{name: given[name] for name in wanted})
+        if isinstance(answer, Skip):
+            return answer
+        relation = _relation(transform, con, answer)
+        names = column_names(relation.columns)
+        listed = ", ".join(
+            f"{quoted(old)} AS {quoted(new)}" for old, new in zip(relation.columns, names, strict=True)
+        )
+        relation.create_view("transformed", replace=True)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(into)} AS SELECT {listed} FROM transformed")
+        con.execute("DROP VIEW transformed")
+    return None
+
+
+def _relation(transform: Transform, con: duckdb.DuckDBPyConnection, answer: Any) -> duckdb.DuckDBPyRelation:
+    if isinstance(answer, duckdb.DuckDBPyRelation):
+        return answer
+    if type(answer).__module__.partition(".")[0] == "polars":
+        # Polars takes a while to import, and only those who use it have.
+        import polars as pl
+
+        answer = answer.collect() if isinstance(answer, pl.LazyFrame) else answer
+        answer = answer.to_arrow() if isinstance(answer, pl.DataFrame) else answer
+    if isinstance(answer, pa.RecordBatch):
+        answer = pa.Table.from_batches([answer])
+    if isinstance(answer, pa.RecordBatchReader):
+        # DuckDB reads a relation's source twice here, and a reader gives its rows only once.
+        answer = answer.read_all()
+    if isinstance(answer, pa.Table):
+        return con.from_arrow(answer)
+    raise TransformError(
+        transform.name,
+        f"returned {type(answer).__name__}; a relation, Arrow table, Polars frame or Skip was expected",
+        hint=f"mend {transform.origin}, then redrive",
+    )
+
+
+@contextmanager
+def _variables(con: duckdb.DuckDBPyConnection, obj: RawObject) -> Iterator[None]:
+    """What SQL finds with `getvariable`; gone afterwards, so that no object sees another one's tenant."""
+    values = {**obj.fields, "key": obj.key, "dataset": obj.dataset.dataset}
+    if obj.tenant:
+        values["tenant"] = obj.tenant.tenant
+    for name, value in values.items():
+        con.execute(f"SET VARIABLE {quoted(name)} = {literal(value)}")
+    try:
+        yield
+    finally:
+        for name in values:
+            con.execute(f"RESET VARIABLE {quoted(name)}")
+
+
+def _select(transform: Transform, con: duckdb.DuckDBPyConnection, source: str) -> duckdb.DuckDBPyRelation:
+    text = transform.sql or ""
+    statements = con.extract_statements(text)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise TransformError(transform.name, "should be one SELECT", hint=f"mend {transform.origin}")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW rows AS SELECT * FROM {quoted(source)}")
+    return con.sql(statements[0].query)

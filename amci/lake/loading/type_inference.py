@@ -1,0 +1,209 @@
+"""Gives staged text its types: together for objects that need no more, alone where rows are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from amci.kernel.errors import MalformedFile
+from amci.kernel.names import literal, quoted
+from amci.lake.catalog.catalog import Catalog
+from amci.lake.catalog.columns import Kind, cast_sql, infer
+from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
+from amci.lake.loading import transform_call
+from amci.lake.loading.loads import Load, LoadItem, StagedSource, StagedTable
+from amci.lake.loading.quality_check import judge
+
+#: Beyond so many rows the types are guessed from the first of them and checked while they are loaded.
+_MANY = 500_000
+_SAMPLE = 100_000
+_OWN = {OBJECT_ID: "BIGINT", VERSION: "INTEGER"}
+#: Types that DuckLake or Parquet would store as another one.
+_STORED = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT", "FLOAT": "DOUBLE", "TIMESTAMP_NS": "TIMESTAMP"}
+
+
+class ColumnTyper:
+    """Prepares the loads of one batch; `clean_up` after each."""
+
+    def __init__(self, catalog: Catalog, quarantine: Path) -> None:
+        self._catalog = catalog
+        self._con = catalog.con
+        self._quarantine = quarantine
+        self._registered: list[str] = []
+        self._temporary: list[str] = []
+
+    def clean_up(self) -> None:
+        """Let go of everything the loads of a batch needed."""
+        for name in self._registered:
+            self._con.unregister(name)
+        for name in self._temporary:
+            self._con.execute(f"DROP TABLE IF EXISTS {quoted(name)}")
+        self._registered, self._temporary = [], []
+
+    def together(self, items: Sequence[LoadItem], *, may_guess: bool) -> list[Load]:
+        """Loads for objects that only need types, one for each table and set of partitions.
+
+        With `may_guess` the types of very many rows are a guess that the load has to check.
+        """
+        groups: dict[tuple[object, ...], list[tuple[LoadItem, StagedTable]]] = {}
+        for item in items:
+            for staged in item.tables:
+                types = tuple(sorted(item.types.items()))
+                key = (staged.name, item.partition_by, types, *item.constant_types.items())
+                groups.setdefault(key, []).append((item, staged))
+        return [self._group(members, may_guess=may_guess) for members in groups.values()]
+
+    def _group(self, members: Sequence[tuple[LoadItem, StagedTable]], *, may_guess: bool) -> Load:
+        first, table = members[0]
+        rows, typed = self._rows(members)
+        columns = _data_columns([file for _, staged in members for file in staged.files])
+        columns = [c for c in columns if c not in typed]
+        _check_partition(first, {*columns, *typed})
+        many = may_guess and sum(staged.rows for _, staged in members) > _MANY
+        text = infer(
+            self._con,
+            f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows,
+            columns,
+            quoted=frozenset().union(*(staged.quoted for _, staged in members)),
+            dates=first.dataset.types_dates,
+            declared=first.types,
+        )
+        return Load(
+            name=table.name,
+            source=StagedSource(rows=rows, text=text, typed=typed, is_checked=many),
+            members={item.object_id: staged.rows for item, staged in members},
+            own_file=_one_partition(first) if many and len(members) == 1 else None,
+            partition_by=first.partition_by,
+            may_evolve=first.dataset.schema_mode == "evolve",
+        )
+
+    def _rows(self, members: Sequence[tuple[LoadItem, StagedTable]]) -> tuple[str, dict[str, str]]:
+        """The staged rows of these objects with their constant columns; and the types of those."""
+        files = sorted({str(file) for _, staged in members for file in staged.files})
+        listed = ", ".join(map(literal, files))
+        read = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+        first = members[0][0]
+        typed = first.constant_types | _OWN
+        if len(members) == 1:
+            where = f"{OBJECT_ID} = {first.object_id} AND {VERSION} = {first.version}"
+            return f"(SELECT {', '.join(['*', *_constants(first)])} FROM {read} WHERE {where})", typed
+        name = f"members_{len(self._registered)}"
+        self._con.register(name, _members([item for item, _ in members]))
+        self._registered.append(name)
+        casts = [f"CAST(m.{quoted(c)} AS {t}) AS {quoted(c)}" for c, t in first.constant_types.items()]
+        on = f"r.{OBJECT_ID} = m.member_id AND r.{VERSION} = m.member_version"
+        return f"(SELECT {', '.join(['r.*', *casts])} FROM {read} r JOIN {name} m ON {on})", typed
+
+    def alone(self, item: LoadItem) -> list[Load] | Skip:
+        """Loads for one object whose rows a transform or a quality rule looks at.
+
+        Raises QualityError, TransformError and other DataErrors.
+        """
+        loads: list[Load] = []
+        skipped: Skip | None = None
+        for staged in item.tables:
+            load = self._alone(item, staged)
+            if isinstance(load, Skip):
+                skipped = load
+            else:
+                loads.append(load)
+        return skipped if skipped and not loads else loads
+
+    def _alone(self, item: LoadItem, staged: StagedTable) -> Load | Skip:
+        rows, constants = self._rows([(item, staged)])
+        columns = [c for c in _data_columns(staged.files) if c not in constants]
+        kinds = infer(
+            self._con,
+            rows,
+            columns,
+            quoted=staged.quoted,
+            dates=item.dataset.types_dates,
+            declared=item.types,
+        )
+        work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
+        self._temporary += [work, out]
+        casts = ", ".join(f"{cast_sql(kind, quoted(c))} AS {quoted(c)}" for c, kind in kinds.items())
+        self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(work)} AS SELECT {casts}, {ROW} FROM {rows}")
+        if item.work.heavy:
+            answer = transform_call.run(item.work.heavy, self._con, work, item.work.obj, into=out)
+            if isinstance(answer, Skip):
+                return answer
+        else:
+            self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(out)} AS SELECT * FROM {quoted(work)}")
+        judge(self._con, item, staged.name, out, self._quarantine)
+        return self._load_of(item, staged, out, constants)
+
+    def _load_of(self, item: LoadItem, staged: StagedTable, table: str, constants: dict[str, str]) -> Load:
+        described = self._con.execute(f"DESCRIBE {quoted(table)}").fetchall()
+        _check_partition(item, {*(c for c, *_ in described), *constants})
+        types = {c: _STORED.get(t, t) for c, t, *_ in described if c not in RESERVED and c not in constants}
+        # Text without a value may become anything later; what a transform gave a type or a value keeps it.
+        filled = self._filled(table, [c for c, t in types.items() if t == "VARCHAR"])
+        want = {c: Kind.NOTHING.value if t == "VARCHAR" and c not in filled else t for c, t in types.items()}
+        listed = [f"CAST({quoted(c)} AS {t}) AS {quoted(c)}" for c, t in types.items()]
+        own = [f"{item.object_id}::BIGINT AS {OBJECT_ID}", f"{item.version}::INTEGER AS {VERSION}"]
+        rows = self._con.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()[0][0]
+        return Load(
+            name=staged.name,
+            source=StagedSource(
+                rows=f"(SELECT {', '.join([*listed, *_constants(item), *own])} FROM {quoted(table)})",
+                text={},
+                typed=want | constants,
+            ),
+            members={item.object_id: rows},
+            partition_by=item.partition_by,
+            may_evolve=item.dataset.schema_mode == "evolve",
+        )
+
+    def _filled(self, table: str, columns: Sequence[str]) -> set[str]:
+        """Which of these columns have a value in any row."""
+        if not columns:
+            return set()
+        counts = ", ".join(f"count({quoted(c)})" for c in columns)
+        found = self._con.execute(f"SELECT {counts} FROM {quoted(table)}").fetchall()[0]
+        return {c for c, n in zip(columns, found, strict=True) if n}
+
+
+def _check_partition(item: LoadItem, columns: Collection[str]) -> None:
+    """A table is partitioned once, when it is made; a file without the column would undo that."""
+    for name in item.partition_by:
+        if name not in columns:
+            raise MalformedFile(
+                f"no column {name}, by which the table is partitioned",
+                hint="mend partition_by in the dataset's configuration, or the file",
+            )
+
+
+def _one_partition(item: LoadItem) -> dict[str, str] | None:
+    """The partition of an object whose key alone decides it; None where its rows do."""
+    if not all(name in item.constants for name in item.partition_by):
+        return None
+    return {name: item.constants[name] for name in item.partition_by}
+
+
+def _constants(item: LoadItem) -> list[str]:
+    """The constant columns of an object as SQL."""
+    types = item.constant_types
+    return [f"CAST({literal(value)} AS {types[c]}) AS {quoted(c)}" for c, value in item.constants.items()]
+
+
+def _members(items: Sequence[LoadItem]) -> pa.Table:
+    """The constant columns of each object version as text, to be joined to its rows."""
+    columns = {
+        "member_id": pa.array([item.object_id for item in items], pa.int64()),
+        "member_version": pa.array([item.version for item in items], pa.int32()),
+    }
+    for name in items[0].constants:
+        columns[name] = pa.array([item.constants[name] for item in items], pa.string())
+    return pa.table(columns)
+
+
+def _data_columns(files: Sequence[Path]) -> list[str]:
+    """The columns of staged files in order of appearance, without amci's own."""
+    names: dict[str, None] = {}
+    for file in dict.fromkeys(files):
+        names |= dict.fromkeys(pq.read_schema(file).names)
+    return [name for name in names if name not in RESERVED]

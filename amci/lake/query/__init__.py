@@ -1,0 +1,1 @@
+"""Read-only sessions over the lake, and what they answer."""

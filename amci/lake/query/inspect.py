@@ -1,0 +1,220 @@
+"""Looking at the lake: its tables, partitions, snapshots, and the story of an object."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from amci.kernel.errors import NotFound
+from amci.kernel.names import quoted
+from amci.kernel.state import State
+from amci.lake.catalog.catalog import LAKE, LEDGER, METADATA, TableName
+from amci.lake.datasets.objects import OBJECT_ID
+from amci.lake.landing.object_store import ObjectStore
+from amci.lake.query.session import QuerySession
+
+Row = dict[str, Any]
+
+#: A change that touches more tables than this is told by their number.
+_NAMED = 2
+#: Objects shown with a table.
+_NEWEST = 20
+
+_TABLES = f"""
+    WITH loads AS (
+        SELECT schema_name, table_name, sum(rows)::BIGINT AS rows, count(DISTINCT object_id) AS objects,
+               count(DISTINCT tenant_id) AS tenants, max(loaded_at) AS loaded_at
+          FROM {LEDGER} WHERE $tenant IS NULL OR tenant_id = $tenant GROUP BY ALL)
+    SELECT s.schema_name || '.' || i.table_name AS table, coalesce(rows, 0) AS rows,
+           coalesce(objects, 0) AS objects, coalesce(tenants, 0) AS tenants,
+           i.file_count AS files, i.file_size_bytes AS bytes, loaded_at
+      FROM ducklake_table_info('{LAKE}') i
+      JOIN {METADATA}.ducklake_schema s ON s.schema_id = i.schema_id AND s.end_snapshot IS NULL
+      LEFT JOIN loads l ON l.schema_name = s.schema_name AND l.table_name = i.table_name
+     WHERE s.schema_name <> 'amci' AND ($tenant IS NULL OR objects > 0)
+     ORDER BY ALL"""
+
+#: What DuckLake calls a change, and how we say it; in the order in which people want to read it.
+_CHANGES = {
+    "schemas_created": "created schema",
+    "tables_created": "created",
+    "tables_altered": "altered",
+    "tables_dropped": "dropped",
+    "tables_inserted_into": "inserted into",
+    "inlined_insert": "inserted into",
+    "tables_deleted_from": "deleted from",
+    "inlined_delete": "deleted from",
+    "merge_adjacent": "merged files of",
+    "rewrite_delete": "rewrote files of",
+    "inline_flush": "wrote out",
+}
+
+
+def tables(session: QuerySession, tenant: str | None = None) -> list[Row]:
+    """Every table with its rows, objects, tenants, files, bytes and newest load.
+
+    With `tenant`: only tables that hold rows of it, counting its rows and objects; files and bytes are always
+    the whole table's. Rows and objects come from the ledger, so no data file is opened.
+    """
+    return session.rows(_TABLES, {"tenant": tenant})
+
+
+def table(session: QuerySession, name: str) -> Row:
+    """A table's rows, `partition_by`, columns (`column`, `type`, `nulls`) and newest objects.
+
+    Raises NotFound with near matches.
+    """
+    found = _table_named(session, name)
+    columns = session.rows(
+        "SELECT column_name, data_type FROM duckdb_columns()"
+        " WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
+        [LAKE, found.schema, found.table],
+    )
+    counts = "".join(f", count({quoted(c['column_name'])})" for c in columns)
+    rows, *filled = session.con.execute(f"SELECT count(*){counts} FROM {found.sql}").fetchall()[0]
+    return {
+        "table": str(found),
+        "rows": rows,
+        "partition_by": partition_by(session.con, found),
+        "columns": [
+            {"column": c["column_name"], "type": c["data_type"], "nulls": rows - n}
+            for c, n in zip(columns, filled, strict=True)
+        ],
+        "objects": session.rows(
+            f"SELECT object_id, version, rows, key, tenant_id, run_id, loaded_at FROM {LEDGER}"
+            " WHERE schema_name = ? AND table_name = ?"
+            f" ORDER BY loaded_at DESC, object_id DESC LIMIT {_NEWEST}",
+            [found.schema, found.table],
+        ),
+    }
+
+
+def partitions(session: QuerySession, name: str) -> tuple[list[str], list[Row]]:
+    """A table's partition columns, and one row for each partition with its `rows` and `objects`.
+
+    Both are empty where the table is not partitioned. Raises NotFound with near matches.
+    """
+    found = _table_named(session, name)
+    columns = partition_by(session.con, found)
+    if not columns:
+        return [], []
+    by = ", ".join(map(quoted, columns))
+    return columns, session.rows(
+        f"SELECT {by}, count(*) AS rows, count(DISTINCT {OBJECT_ID}) AS objects FROM {found.sql}"
+        f" GROUP BY {by} ORDER BY {by}"
+    )
+
+
+def snapshots(session: QuerySession, limit: int) -> list[Row]:
+    """Snapshots, newest first: number, time, and what changed in words."""
+    names = {
+        str(row["table_id"]): row["name"]
+        for row in session.rows(
+            "SELECT t.table_id, arg_max(s.schema_name || '.' || t.table_name, t.begin_snapshot) AS name"
+            f" FROM {METADATA}.ducklake_table t JOIN {METADATA}.ducklake_schema s USING (schema_id)"
+            " GROUP BY ALL"
+        )
+    }
+    rows = session.rows(
+        "SELECT snapshot_id AS snapshot, snapshot_time AS at, changes"
+        f" FROM ducklake_snapshots('{LAKE}') ORDER BY snapshot_id DESC LIMIT ?",
+        [limit],
+    )
+    return [row | {"changes": _in_words(row["changes"] or {}, names)} for row in rows]
+
+
+def history(objects: ObjectStore, state: State, name: str) -> list[Row]:
+    """Objects meant by an id, a key or the end of a key, each with its versions, runs and quarantine entries.
+
+    Raises NotFound where there is none.
+    """
+    return [
+        {
+            **{
+                field: row[field]
+                for field in ("object_id", "root", "key", "dataset", "tenant_id", "removed_at")
+            },
+            "versions": [dict(version) for version in objects.versions(row["object_id"])],
+            "runs": _runs(state, row["object_id"], f"{row['root']}/{row['key']}"),
+            "quarantine": [
+                dict(entry)
+                for entry in state.read(
+                    "SELECT version, stage, part, reason, hint, line, rows, path, run_id, at, resolved_at"
+                    " FROM quarantine WHERE object_id = ? ORDER BY quarantine_id",
+                    (row["object_id"],),
+                )
+            ],
+        }
+        for row in objects.find(name)
+    ]
+
+
+def _runs(state: State, object_id: int, path: str) -> list[Row]:
+    """The runs of an object: found by their keys, which are indexed; its id tells them from longer keys."""
+    rows = state.read(
+        "SELECT run_id, kind, status, created_at, changed_at, reason FROM runs"
+        " WHERE ((idempotency_key >= :light AND idempotency_key < :light || char(0x10ffff))"
+        "     OR (idempotency_key >= :heavy AND idempotency_key < :heavy || char(0x10ffff)))"
+        "   AND payload ->> 'object_id' = :object_id ORDER BY run_id",
+        {"light": f"light:{path}@", "heavy": f"heavy:{path}@", "object_id": object_id},
+    )
+    return [dict(row) for row in rows]
+
+
+def table_named(name: str, there: Sequence[TableName]) -> TableName:
+    """The table meant by `schema.table` or a bare name; NotFound with near matches, or where many have it."""
+    meant = [t for t in there if name in (str(t), t.table)]
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        raise NotFound(
+            f"several tables are called '{name}'", hint=f"say one of {', '.join(sorted(map(str, meant)))}"
+        )
+    known = {t.table: str(t) for t in there} | {str(t): str(t) for t in there}
+    close = [known[n] for n in difflib.get_close_matches(name, known, n=5)]
+    near = list(dict.fromkeys([*close, *(str(t) for t in there if name in str(t))]))[:3]
+    hint = f"did you mean {' or '.join(near)}?" if near else "`amci lake tables` lists the tables"
+    raise NotFound(f"no table '{name}'", hint=hint)
+
+
+def _table_named(session: QuerySession, name: str) -> TableName:
+    rows = session.con.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?", [LAKE]
+    ).fetchall()
+    return table_named(name, [TableName(*row) for row in rows])
+
+
+def partition_by(con: duckdb.DuckDBPyConnection, name: TableName) -> list[str]:
+    """The columns a table is partitioned by, in their order."""
+    rows = con.execute(
+        f"SELECT c.column_name FROM {METADATA}.ducklake_partition_info i"
+        f" JOIN {METADATA}.ducklake_partition_column p USING (partition_id)"
+        f" JOIN {METADATA}.ducklake_column c ON c.table_id = p.table_id AND c.column_id = p.column_id"
+        f" JOIN {METADATA}.ducklake_table t ON t.table_id = i.table_id"
+        f" JOIN {METADATA}.ducklake_schema s ON s.schema_id = t.schema_id"
+        " WHERE i.end_snapshot IS NULL AND c.end_snapshot IS NULL AND t.end_snapshot IS NULL"
+        "   AND s.end_snapshot IS NULL AND s.schema_name = ? AND t.table_name = ?"
+        " ORDER BY p.partition_key_index",
+        [name.schema, name.table],
+    ).fetchall()
+    return [column for (column,) in rows]
+
+
+def _in_words(changes: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> str:
+    """`created a.b; inserted into a.b, a.c`; the ledger, which every load touches, only where alone."""
+    said: dict[str, list[str]] = {}
+    for change in [*_CHANGES, *(c for c in changes if c not in _CHANGES)]:
+        if change in changes:
+            verb = _CHANGES.get(change, change.replace("_", " "))
+            said.setdefault(verb, []).extend(names.get(thing, thing) for thing in changes[change])
+    ledger = "amci.objects"
+    without = {verb: [t for t in things if t != ledger] for verb, things in said.items()}
+    shown = {verb: things for verb, things in without.items() if things} or said
+    return "; ".join(f"{verb} {_listed(things)}" for verb, things in shown.items())
+
+
+def _listed(things: Sequence[str]) -> str:
+    return f"{len(things)} tables" if len(things) > _NAMED else ", ".join(sorted(things))

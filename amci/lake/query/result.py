@@ -1,0 +1,138 @@
+"""A query's answer, fetched piece by piece, and the time and words DuckDB gets for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from amci.kernel.clock import stopwatch
+from amci.kernel.errors import QueryError, StorageError
+from amci.lake.query.statement import said
+
+Value = TypeVar("Value")
+
+#: Seconds between two interruptions.
+_BETWEEN = 0.02
+#: Seconds of waiting without a look at `stop`.
+_SLICE = 0.1
+
+
+class TimeBudget:
+    """How long DuckDB may work on one query; the time a reader takes between two fetches does not count."""
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        timeout: timedelta,
+        *,
+        hide_values: bool,
+        stop: threading.Event,
+    ) -> None:
+        """`stop`: once it is set, whoever waits here gets a KeyboardInterrupt."""
+        self._con = con
+        self._stop = stop
+        self._timeout = timeout
+        self._left = timeout.total_seconds()
+        self._is_over = False
+        self._hide_values = hide_values
+
+    def spend(self, work: Callable[[], Value]) -> Value:
+        """What `work` gives; QueryError where DuckDB fails or the time is over.
+
+        DuckDB works in a thread of its own: while it did its work here, nothing would hear of Ctrl-C.
+        """
+        done: Future[Value] = Future()
+        thread = threading.Thread(target=_finish, args=(done, work), daemon=True)
+        began = stopwatch()
+        try:
+            thread.start()
+            while thread.is_alive() and not self._stop.is_set() and stopwatch() - began < self._left:
+                thread.join(min(_SLICE, max(self._left - stopwatch() + began, 0)))
+            self._is_over = thread.is_alive()
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+        finally:
+            # Once is not enough: DuckDB forgets an interruption that comes before it has begun.
+            while thread.is_alive():
+                self._con.interrupt()
+                thread.join(_BETWEEN)
+            self._left -= stopwatch() - began
+        try:
+            return done.result()
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise self._translated(error) from None
+
+    def _translated(self, error: Exception) -> QueryError | StorageError:
+        text = str(error)
+        if self._is_over:
+            return QueryError(
+                f"the query ran longer than {self._timeout.total_seconds():g} s",
+                hint="narrow it, or raise query_timeout in amci.yaml",
+            )
+        if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in text:
+            return QueryError(
+                "the query needs more memory than query_memory_limit allows",
+                hint="narrow it, or raise it in amci.yaml",
+            )
+        if is_busy(error):
+            return StorageError("the catalog is busy", hint="run the query again")
+        if isinstance(error, duckdb.PermissionException):
+            return QueryError(said(error), hint="a session reads the lake and nothing else")
+        told = (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)
+        if self._hide_values and not isinstance(error, told):
+            # DuckDB may try an expression on rows before the view has left out those of others.
+            return QueryError(
+                "a value does not fit the expression it is used in",
+                hint="TRY_CAST gives NULL where CAST fails",
+            )
+        return QueryError(
+            said(error), hint="`amci lake tables` lists tables, `amci lake show TABLE` their columns"
+        )
+
+
+def _finish(done: Future[Value], work: Callable[[], Value]) -> None:
+    try:
+        done.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+        done.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """What a query answers, fetched piece by piece; DuckDB makes the rows while they are asked for."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]  #: of the columns, in SQL
+    _con: duckdb.DuckDBPyConnection
+    _budget: TimeBudget
+
+    @property
+    def description(self) -> list[tuple[str]]:
+        """The columns as a DB-API cursor names them."""
+        return [(name,) for name in self.columns]
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows."""
+        return self._budget.spend(self._con.fetchall)
+
+    def arrow(self, size: int = 10_000) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """The schema, and the rows in record batches of about `size`."""
+        reader = self._budget.spend(lambda: self._con.to_arrow_reader(size))
+
+        def read() -> Iterator[pa.RecordBatch]:
+            while (batch := self._budget.spend(lambda: next(reader, None))) is not None:
+                yield batch
+
+        return reader.schema, read()
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether a writing process has the catalog at this moment."""
+    return any(words in str(error).lower() for words in ("database is locked", "catalog is busy"))

@@ -1,0 +1,227 @@
+"""Writes a query's answer as its rows come: a table for people; CSV, JSON or Parquet for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from amci.kernel.errors import QueryError
+from amci.kernel.text import aligned, cell_width, shown
+from amci.lake.query.result import QueryResult
+
+#: Rows of a table for people, and how far the others are counted.
+SHOWN_ROWS, COUNTED_ROWS = 100, 100_000
+_WIDEST = 60
+_DATE_BITS = 32
+_PLAN = ("explain_key", "explain_value")
+
+
+def refuse_unwritable(result: QueryResult, format: str) -> None:  # noqa: A002
+    """Raise QueryError for a type that Arrow has no place for: what it makes of it is another value."""
+    unwritable = ("BIT", "TIME WITH TIME ZONE", *(("UNION",) if format == "parquet" else ()))
+    for name, kind in zip(result.columns, result.types, strict=True):
+        if any(re.search(rf"\b{word}\b", kind) for word in unwritable):
+            raise QueryError(f"column {name} has a type that cannot be written", hint="CAST it to VARCHAR")
+
+
+def write_table(result: QueryResult, target: IO[str], width: int | None) -> None:
+    """The first rows, aligned; `width` is the terminal's, None for no terminal."""
+    rows: list[tuple[Any, ...]] = []
+    total = 0
+    for batch in result.arrow()[1]:
+        wanted = batch.slice(0, SHOWN_ROWS - len(rows))
+        rows += zip(*(texts(column).to_pylist() for column in wanted.columns), strict=True)
+        total += batch.num_rows
+        if total > COUNTED_ROWS:
+            break
+    if result.columns == _PLAN:
+        target.writelines(f"{plan}\n" for _, plan in rows)
+        return
+    fitting = len(result.columns) if width is None else _fitting(result.columns, rows, width)
+    lines = aligned(
+        result.columns[:fitting],
+        [row[:fitting] for row in rows],
+        widest=None if width is None else _WIDEST,
+        show=_shown,
+    )
+    target.writelines(f"{line}\n" for line in (*lines, *_remarks(total, len(result.columns) - fitting)))
+
+
+def _fitting(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> int:
+    """How many of the columns fit side by side; one at least."""
+    used = 0
+    for position, name in enumerate(columns):
+        cells = (name, *(_shown(row[position]) for row in rows))
+        used += min(_WIDEST, max(map(cell_width, cells))) + 2
+        if used - 2 > width:
+            return max(position, 1)
+    return len(columns)
+
+
+def _remarks(total: int, hidden: int) -> Iterator[str]:
+    if total > SHOWN_ROWS:
+        many = f"more than {COUNTED_ROWS:,}" if total > COUNTED_ROWS else f"{total:,}"
+        yield f"({SHOWN_ROWS} of {many} rows; --format csv, json or parquet gives all, in the shell .mode)"
+    else:
+        yield f"({total} row{'' if total == 1 else 's'})"
+    if hidden:
+        yield f"({hidden} more column{'' if hidden == 1 else 's'}; csv, json and parquet have all)"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return f"'{value}'" if value == "NULL" else value
+    return "NULL" if value is None else shown(value)
+
+
+def write_csv(result: QueryResult, target: IO[str]) -> None:
+    """All rows as CSV."""
+    import polars as pl
+
+    schema, batches = result.arrow()
+    csv.writer(target, lineterminator="\r\n").writerow(result.columns)
+    for batch in batches:
+        columns = [texts(column) for column in batch.columns]
+        frame = pl.DataFrame([pl.Series(str(n), column) for n, column in enumerate(columns)])
+        target.write(frame.write_csv(include_header=False, line_terminator="\r\n") if schema.names else "")
+
+
+def write_json(result: QueryResult, target: IO[str]) -> None:
+    """All rows as an array of objects, one object a line."""
+    schema, batches = result.arrow()
+    names = [json.dumps(name, ensure_ascii=False) for name in _unique(result.columns)]
+    spell = [str if _is_nested(field.type) else as_json for field in schema]
+    between = "["
+    for batch in batches:
+        columns = [
+            [as_json(None) if value is None else say(value) for value in texts(column).to_pylist()]
+            for column, say in zip(batch.columns, spell, strict=True)
+        ]
+        piece = io.StringIO()
+        for row in zip(*columns, strict=True):
+            fields = ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True))
+            piece.write(f"{between}\n{{{fields}}}")
+            between = ","
+        target.write(piece.getvalue())
+    target.write("\n]\n" if between == "," else "[]\n")
+
+
+def texts(column: pa.Array) -> pa.Array:
+    """The column itself where it holds numbers, truths or text; else its values as text in a file."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return texts(column.storage)
+    if pa.types.is_dictionary(kind):
+        return column.cast(kind.value_type)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind):
+        return _moments(column)
+    if _is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_interval(kind):
+        values = column.to_pylist(maps_as_pydicts="strict")
+        return pa.array([value if value is None else _text(value) for value in values], pa.string())
+    return column
+
+
+def _moments(column: pa.Array) -> pa.Array:
+    """ISO 8601; DuckDB's infinite dates and times are the largest and the smallest number there is."""
+    kind = column.type
+    zone = "Z" if pa.types.is_timestamp(kind) and kind.tz else ""
+    plain = column.cast(pa.timestamp(kind.unit)) if zone else column
+    spelt = pc.replace_substring(pc.replace_substring_regex(plain.cast(pa.string()), r"\.0+$", ""), " ", "T")
+    spelt = pc.binary_join_element_wise(spelt, zone, "")
+    numbers = pc.abs(column.view(pa.int32() if kind.bit_width == _DATE_BITS else pa.int64()))
+    is_infinite = pc.equal(numbers, 2 ** (kind.bit_width - 1) - 1)
+    if not pc.any(is_infinite).as_py():
+        return spelt
+    is_past = pc.less(column.view(pa.int32() if kind.bit_width == _DATE_BITS else pa.int64()), 0)
+    return pc.if_else(is_infinite, pc.if_else(is_past, "-infinity", "infinity"), spelt)
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_nested(kind))
+
+
+def _is_interval(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_interval(kind) or pa.types.is_duration(kind))
+
+
+def _text(value: Any) -> str:
+    return (
+        as_json(value) if isinstance(value, list | dict | tuple) and not _is_period(value) else _plain(value)
+    )
+
+
+def _is_period(value: Any) -> bool:
+    return isinstance(value, pa.MonthDayNano)
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        free, n = name, 1
+        while free in taken or (n > 1 and free in names):
+            n += 1
+            free = f"{name}_{n}"
+        taken.add(free)
+        found.append(free)
+    return found
+
+
+def as_json(value: Any) -> str:
+    """A value of a row as JSON text."""
+    if value is None or isinstance(value, bool | int | str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else "null"
+    if isinstance(value, Decimal):
+        return f"{value:f}" if value.is_finite() else "null"
+    if isinstance(value, dict):
+        fields = (f"{json.dumps(_key(k), ensure_ascii=False)}: {as_json(v)}" for k, v in value.items())
+        return f"{{{', '.join(fields)}}}"
+    if isinstance(value, list | tuple) and not _is_period(value):
+        return f"[{', '.join(map(as_json, value))}]"
+    return json.dumps(_plain(value), ensure_ascii=False)
+
+
+def _key(value: Any) -> str:
+    return value if isinstance(value, str) else as_json(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return _period(0, value.days, (value.seconds * 1_000_000 + value.microseconds) * 1_000)
+    if isinstance(value, pa.MonthDayNano):
+        return _period(value.months, value.days, value.nanoseconds)
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _period(months: int, days: int, nanoseconds: int) -> str:
+    """An ISO 8601 period: P1M2DT3.5S."""
+    return f"P{months}M{days}DT{Decimal(nanoseconds) / 10**9:f}S"
+
+
+def write_parquet(result: QueryResult, sink: IO[bytes]) -> None:
+    """All rows as Parquet with Arrow's types, intervals as text."""
+    schema, batches = result.arrow()
+    # Parquet has no type for intervals.
+    kinds = [pa.string() if _is_interval(field.type) else field.type for field in schema]
+    schema = pa.schema(list(zip(_unique(schema.names), kinds, strict=True)))
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for batch in batches:
+            columns = [texts(c) if _is_interval(c.type) else c for c in batch.columns]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))

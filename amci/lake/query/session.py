@@ -1,0 +1,257 @@
+"""Read-only sessions over the lake: locked down, limited, each query on one snapshot of it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+
+from amci.kernel.clock import moment, new_id, pause
+from amci.kernel.errors import NotFound, StorageError, UsageError
+from amci.kernel.names import literal, quoted
+from amci.kernel.workspace import Workspace
+from amci.lake.catalog import duck
+from amci.lake.catalog.catalog import LAKE
+from amci.lake.datasets.objects import OBJECT_ID, VERSION
+from amci.lake.query.result import QueryResult, TimeBudget, is_busy
+from amci.lake.query.statement import CatalogScope, UnknownTable, checked
+
+Value = TypeVar("Value")
+
+#: The catalog is tried so many times while another process holds it, with this many seconds between.
+_TRIES, _BETWEEN = 20, 0.1
+#: DuckLake counts snapshots in 64 bits.
+_LARGEST = 2**63 - 1
+_ONE_TENANT = "one_tenant"
+
+
+class QuerySession:
+    """A connection that can read the lake and nothing else.
+
+    Each query sees one committed state: the newest when it begins, or that of `as_of`. The session itself
+    keeps none, so a second query may see what was loaded in between.
+
+    A session for one tenant shows views of the tables the tenant had rows in when it was opened. It guards
+    against mistakes, not against a determined reader: whoever runs it can read the workspace's files anyway,
+    and whether an expression fails may depend on rows of others.
+    """
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, tenant: str | None, timeout: timedelta, *, is_pinned: bool
+    ) -> None:
+        self.con = con
+        #: Set it, and the running query ends with a KeyboardInterrupt. A signal handler that raises is no way
+        #: to do that: where DuckDB is in between, it takes the exception for its own and goes on.
+        self.stop = threading.Event()
+        self._tenant = tenant
+        self._timeout = timeout
+        self._is_in_transaction = False
+        self._is_pinned = is_pinned or tenant is not None
+        self._catalog = _ONE_TENANT if tenant else LAKE
+        self._scope = self._look_around()
+
+    def run(self, sql: str) -> QueryResult:
+        """Run one reading statement; the rows are fetched from what is returned, before the next `run`.
+
+        Raises QueryError for a statement that is wrong, writes, or takes too long, StorageError where a
+        writing process kept the catalog busy.
+        """
+        text = self._checked(sql)
+        self._end_transaction()
+        if len(self.con.extract_statements(text)) > 1:
+            # A PIVOT collects its values first; both steps have to see one state.
+            self.con.begin()
+            self._is_in_transaction = True
+        budget = TimeBudget(self.con, self._timeout, hide_values=self._tenant is not None, stop=self.stop)
+        budget.spend(lambda: _patiently(lambda: self.con.execute(text)))
+        description = self.con.description or []
+        return QueryResult(
+            tuple(c[0] for c in description), tuple(str(c[1]) for c in description), self.con, budget
+        )
+
+    def _end_transaction(self) -> None:
+        if self._is_in_transaction:
+            self._is_in_transaction = False
+            self.con.rollback()
+
+    def _checked(self, sql: str) -> str:
+        try:
+            return checked(self.con, sql, self._scope)
+        except UnknownTable:
+            if self._is_pinned:
+                raise
+        # It may have been made since the session looked.
+        self._scope = self._look_around()
+        return checked(self.con, sql, self._scope)
+
+    def tables(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """Columns, each with its type, of the tables shown here, by schema and table."""
+        found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        rows = self.con.execute(
+            "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()"
+            " WHERE database_name = ? ORDER BY schema_name, table_name, column_index",
+            [self._catalog],
+        ).fetchall()
+        for schema, table, column, kind in rows:
+            found.setdefault((schema, table), []).append((column, kind))
+        return found
+
+    def _look_around(self) -> CatalogScope:
+        views = self.con.execute(
+            "SELECT DISTINCT lower(schema_name), lower(view_name) FROM duckdb_views() WHERE internal"
+        ).fetchall()
+        tables = _patiently(self.tables)
+        return CatalogScope(
+            catalog=self._catalog,
+            tables=frozenset((schema.lower(), table.lower()) for schema, table in tables),
+            built_in=frozenset(views),
+            tenant=self._tenant,
+        )
+
+    def rows(self, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
+        """The rows of amci's own query, as mappings."""
+        result = self.con.execute(sql, parameters or [])
+        names = [column[0] for column in result.description or []]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+@contextmanager
+def session(
+    workspace: Workspace,
+    *,
+    memory_limit: int,
+    timeout: timedelta,
+    threads: int | None = None,
+    tenant: str | None = None,
+    as_of: str | None = None,
+) -> Iterator[QuerySession]:
+    """Open a read-only session; `as_of` is a snapshot's number or a moment, `tenant` shows only its rows.
+
+    `memory_limit` is in bytes; what does not fit spills to a folder of its own in the workspace.
+    Raises NotFound where nothing was loaded yet or the snapshot does not exist, UsageError where `as_of` is
+    neither number nor time, StorageError where a writing process kept the catalog busy.
+    """
+    if not workspace.catalog.exists():
+        raise NotFound(
+            "the lake is empty: nothing was loaded yet", hint="put files into raw/, then run `amci drain`"
+        )
+    at = _snapshot(as_of)
+    spill = workspace.catalog.parent / f"spill-query-{new_id()}"
+    con = duck.connect(memory_limit=memory_limit, threads=threads, temp=spill)
+    try:
+        _attach(con, workspace, at, as_of)
+        if tenant:
+            _narrow(con, tenant)
+        _search_everywhere(con, _ONE_TENANT if tenant else LAKE)
+        _lock(con, workspace)
+        yield QuerySession(con, tenant, timeout, is_pinned=as_of is not None)
+    finally:
+        con.close()
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _attach(con: duckdb.DuckDBPyConnection, workspace: Workspace, at: str, as_of: str | None) -> None:
+    def attempt() -> None:
+        try:
+            duck.attach(con, workspace.catalog, workspace.post_stage, read_only=True, as_of=at)
+            # DuckLake looks for the snapshot when it is first asked something.
+            con.execute(f"SELECT 1 FROM duckdb_schemas() WHERE database_name = '{LAKE}'")
+        except Exception:
+            con.execute(f"DETACH DATABASE IF EXISTS {LAKE}")
+            raise
+
+    try:
+        _patiently(attempt)
+    except duckdb.Error as error:
+        if as_of is None or "snapshot" not in str(error).lower():
+            raise
+        raise _no_snapshot(as_of) from None
+
+
+def _no_snapshot(as_of: str) -> NotFound:
+    return NotFound(f"no snapshot {as_of}", hint="`amci lake snapshots` lists them")
+
+
+def _patiently(work: Callable[[], Value]) -> Value:
+    """What `work` gives, tried again while a writing process has the catalog."""
+    for _ in range(_TRIES - 1):
+        try:
+            return work()
+        except (duckdb.Error, StorageError) as error:
+            if not is_busy(error):
+                raise
+            pause(_BETWEEN)
+    return work()
+
+
+def _snapshot(as_of: str | None) -> str:
+    if as_of is None:
+        return ""
+    if as_of.isdecimal():
+        if int(as_of) > _LARGEST:
+            raise _no_snapshot(as_of)
+        return f"SNAPSHOT_VERSION {int(as_of)}"
+    try:
+        at = moment(as_of)
+    except ValueError:
+        raise UsageError(
+            f"'{as_of}' is neither a snapshot's number nor a time",
+            hint="say --as-of 12 or --as-of 2026-11-01T06:00:00Z",
+        ) from None
+    return f"SNAPSHOT_TIME {literal(at.isoformat())}"
+
+
+def _narrow(con: duckdb.DuckDBPyConnection, tenant: str) -> None:
+    """Views that show one tenant's rows, under the names of the tables that have some."""
+    ledger = f"{quoted(LAKE, 'amci', 'objects')} WHERE tenant_id = {literal(tenant)}"
+    own = f"SELECT object_id, version FROM {ledger}"
+    try:
+        tables = con.execute(f"SELECT DISTINCT schema_name, table_name FROM {ledger}").fetchall()
+    except duckdb.CatalogException:
+        # The snapshot is older than the ledger.
+        tables = []
+    if not tables:
+        raise NotFound(
+            f"nothing of tenant '{tenant}' was loaded yet",
+            hint='`amci query "SELECT DISTINCT tenant_id FROM amci.objects"`',
+        )
+    con.execute(f"ATTACH ':memory:' AS {_ONE_TENANT}")
+    con.execute(f"CREATE SCHEMA {quoted(_ONE_TENANT, 'amci')}")
+    con.execute(f"CREATE VIEW {quoted(_ONE_TENANT, 'amci', 'objects')} AS SELECT * FROM {ledger}")
+    for schema, table in tables:
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(_ONE_TENANT, schema)}")
+        con.execute(
+            f"CREATE VIEW {quoted(_ONE_TENANT, schema, table)} AS SELECT * FROM {quoted(LAKE, schema, table)}"
+            f" WHERE ({quoted(OBJECT_ID)}, {quoted(VERSION)}) IN ({own})"
+        )
+
+
+def _search_everywhere(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    """SHOW TABLES lists all tables; a table is found without its schema, in the first schema by name."""
+    schemas = con.execute(
+        "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ?"
+        " ORDER BY schema_name <> 'main', schema_name",
+        [catalog],
+    ).fetchall()
+    # The setting is read as SQL identifiers, so each is quoted inside the literal.
+    path = ",".join(quoted(catalog, schema) for (schema,) in schemas)
+    con.execute(f"SET search_path = {literal(path)}")
+
+
+def _lock(con: duckdb.DuckDBPyConnection, workspace: Workspace) -> None:
+    """No files but the lake's, no settings, no extensions, no variables of this program."""
+    # SQLite keeps its journal beside the metadata.
+    catalog: list[Path | str] = [
+        f"{workspace.catalog}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")
+    ]
+    con.execute(f"SET allowed_directories = [{literal(f'{workspace.post_stage}/')}]")
+    con.execute(f"SET allowed_paths = [{', '.join(literal(str(path)) for path in catalog)}]")
+    con.execute("SET python_enable_replacements = false")
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")

@@ -1,0 +1,1 @@
+"""Keeps the lake in order: compaction, expiry, vacuum, checks, publishing, purging."""

@@ -1,0 +1,244 @@
+"""Keeping the lake small and open: merging, forgetting, deleting, and publishing it for other tools."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from amci.kernel.clock import Clock
+from amci.kernel.files import storage_errors
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace
+from amci.lake.catalog.catalog import LAKE, METADATA, Catalog, TableName
+from amci.lake.catalog.duck import duck_errors
+from amci.lake.query.inspect import table_named
+from amci.lake.upkeep import publish
+from amci.lake.upkeep.check import files_below, known_files, scheduled_files
+
+#: Files are deleted when nothing has needed them for this long, so that queries under way keep theirs.
+GRACE = timedelta(hours=1)
+
+Report = dict[str, Any]
+
+#: Files merged into one at first; DuckLake opens all of them at once, and each takes memory beyond its limit.
+_TOGETHER = 100
+#: DuckLake's own size of a full file, bytes.
+_FULL = 512 * 1000**2
+#: Snapshots forgotten in one transaction.
+_CHUNK = 1000
+#: The name `files.replacing` gives to what is not complete yet.
+_PART = re.compile(r"\..+\.\d+-\d+\.part")
+
+#: Pre-stage files that may be read again: by runs that have not ended well, by `reprocess` (which takes the
+#: newest heavy run of an object), and those the newest loaded version came from.
+_NEEDED = """
+    WITH heavy AS (
+        SELECT run_id, status, payload, payload ->> 'object_id' AS object_id, payload ->> 'version' AS version
+          FROM runs WHERE kind = 'heavy'),
+    loaded AS (
+        SELECT object_id, max(version) AS version FROM versions
+         WHERE loaded_at IS NOT NULL GROUP BY object_id),
+    newest AS (
+        SELECT max(run_id) FROM heavy GROUP BY object_id
+         UNION ALL
+        SELECT max(run_id) FROM heavy JOIN loaded USING (object_id, version) GROUP BY object_id)
+    SELECT DISTINCT file.value AS path
+      FROM heavy, json_each(heavy.payload, '$.tables') AS listed, json_each(listed.value, '$.files') AS file
+     WHERE heavy.status IN ('PENDING', 'RUNNING', 'FAILED') OR heavy.run_id IN newest
+"""
+
+
+class Maintenance:
+    """Upkeep of one lake, by the one process that writes to it; readers may be at work meanwhile."""
+
+    def __init__(
+        self, workspace: Workspace, catalog: Catalog, state: State, clock: Clock, tell: Callable[[str], None]
+    ) -> None:
+        """`tell` hears what is being done, in a few words."""
+        self._workspace = workspace
+        self._catalog = catalog
+        self._con = catalog.con
+        self._state = state
+        self._clock = clock
+        self._tell = tell
+
+    def publish(self) -> Report:
+        """Write catalog.duckdb, the lake as views for tools that know no DuckLake."""
+        return publish.publish(self._catalog, self._workspace.published, self._tell)
+
+    def export_parquet(self, folder: Path) -> Report:
+        """Copy every table into the new `folder`. Raises UsageError where it exists and is not empty."""
+        return publish.export_parquet(self._catalog, folder, self._tell)
+
+    def compact(self, table: str | None) -> Report:
+        """Rewrite files with deleted rows and merge small ones, table by table.
+
+        The old files stay for snapshots and queries until `expire` and `vacuum`. Raises NotFound.
+        """
+        there = publish.tables(self._con)
+        names = [table_named(table, there)] if table else there
+        before = self._file_count(names)
+        for name in names:
+            self._tell(str(name))
+            with duck_errors(f"compact {name}"):
+                if name == publish.OBJECTS:
+                    self._con.execute(f"CALL ducklake_flush_inlined_data('{LAKE}', schema_name => 'amci')")
+                publish.rewrite(self._con, name)
+                self._merge(name)
+        self._publish_again()
+        return {"tables": len(names), "files_before": before, "files_after": self._file_count(names)}
+
+    def expire(self, age: timedelta, *, dry_run: bool) -> Report:
+        """Forget snapshots older than `age`, never the newest; `vacuum` frees their files an hour later."""
+        # DuckLake's own `older_than` compares times as text where the metadata is SQLite, and so takes
+        # everything of the same day; hence the numbers are chosen here.
+        rows = self._con.execute(
+            f"SELECT snapshot_id FROM ducklake_snapshots('{LAKE}') WHERE snapshot_time < ? AND snapshot_id <"
+            f" (SELECT max(snapshot_id) FROM ducklake_snapshots('{LAKE}')) ORDER BY snapshot_id",
+            [self._clock.now() - age],
+        ).fetchall()
+        numbers = [number for (number,) in rows]
+        if numbers and not dry_run:
+            for first in range(0, len(numbers), _CHUNK):
+                self._tell(f"{first:,} of {len(numbers):,} snapshots")
+                with duck_errors("expire snapshots"):
+                    self._con.execute(
+                        f"CALL ducklake_expire_snapshots('{LAKE}', versions => ?)",
+                        [numbers[first : first + _CHUNK]],
+                    )
+            self._publish_again()
+        return {"snapshots": len(numbers), "dry_run": dry_run}
+
+    def vacuum(self, *, dry_run: bool) -> Report:
+        """Delete what nothing has needed for the grace time.
+
+        In post-stage: files no snapshot refers to. In pre-stage: files no run may read again. Anywhere: what
+        writers that died left unfinished.
+        """
+        cutoff = self._clock.now() - GRACE
+        post_stage = self._workspace.post_stage
+        known = known_files(self._con, post_stage)
+        scheduled = scheduled_files(self._con, post_stage)
+        due = [path for path, at in scheduled.items() if at < cutoff and path not in known]
+        orphans = [
+            path
+            for path in _older(files_below(post_stage), cutoff)
+            if path not in known and path not in scheduled
+        ]
+        needed = {self._workspace.pre_stage / row["path"] for row in self._state.read(_NEEDED)}
+        staged = [
+            path
+            for path in _older(files_below(self._workspace.pre_stage), cutoff)
+            if path not in needed and not _PART.fullmatch(path.name)
+        ]
+        parts = [path for path in _older(self._unfinished(), cutoff) if not path.is_relative_to(post_stage)]
+        doomed = [*due, *orphans, *staged, *parts]
+        report = {
+            "post_stage_files": len(due) + len(orphans),
+            "pre_stage_files": len(staged),
+            "unfinished_files": len(parts),
+            "bytes": sum(path.stat().st_size for path in doomed if path.exists()),
+            "dry_run": dry_run,
+        }
+        if doomed and not dry_run:
+            self._publish_again()
+            self._delete(doomed)
+            self._forget_schedule(due)
+        return report
+
+    def _merge(self, name: TableName) -> None:
+        """Merge a table's small files; very many of them in groups first."""
+        count, typical = self._con.execute(
+            f"SELECT count(*), coalesce(median(data_file_size_bytes), 0)::BIGINT"
+            f" FROM ducklake_list_files('{LAKE}', ?, schema => ?)",
+            [name.table, name.schema],
+        ).fetchall()[0]
+        if count > _TOGETHER and typical * _TOGETHER < _FULL:
+            self._set_full_size(name, typical * _TOGETHER)
+            try:
+                self._merge_until_done(name)
+            finally:
+                self._set_full_size(name, _FULL)
+        self._merge_until_done(name)
+
+    def _merge_until_done(self, name: TableName) -> None:
+        """Make one full file after another, as long as that makes the files fewer."""
+        is_less = True
+        while is_less:
+            rows = self._con.execute(
+                f"CALL ducklake_merge_adjacent_files('{LAKE}', ?, schema => ?, max_compacted_files => 1)",
+                [name.table, name.schema],
+            ).fetchall()
+            is_less = any(processed > created for *_, processed, created in rows)
+
+    def _set_full_size(self, name: TableName, size: int) -> None:
+        self._con.execute(
+            f"CALL {LAKE}.set_option('target_file_size', ?, schema => ?, table_name => ?)",
+            [f"{max(size // 1000, 1)}KB", name.schema, name.table],
+        )
+
+    def _file_count(self, names: Collection[TableName]) -> int:
+        rows = self._con.execute(
+            f"SELECT schema_name, i.table_name, file_count FROM ducklake_table_info('{LAKE}') i"
+            f" JOIN {METADATA}.ducklake_schema s USING (schema_id) WHERE s.end_snapshot IS NULL"
+        ).fetchall()
+        return sum(count for schema, table, count in rows if TableName(schema, table) in names)
+
+    def _publish_again(self) -> None:
+        """Where the lake was published: anew, before files go that the published views name."""
+        if self._workspace.published.exists():
+            self.publish()
+
+    def _unfinished(self) -> Iterable[Path]:
+        places = (self._workspace.raw, self._workspace.pre_stage, self._workspace.quarantine)
+        below = [path for place in places for path in files_below(place)]
+        return [
+            path for path in (*below, *self._workspace.home.glob(".*.part")) if _PART.fullmatch(path.name)
+        ]
+
+    def _delete(self, paths: Sequence[Path]) -> None:
+        stages = (self._workspace.pre_stage, self._workspace.post_stage)
+        with storage_errors("delete files nothing refers to"):
+            for number, path in enumerate(paths):
+                self._tell(f"{number + 1:,} of {len(paths):,} files")
+                path.unlink(missing_ok=True)
+            for folder in {path.parent for path in paths}:
+                _prune(folder, stages)
+
+    def _forget_schedule(self, paths: Sequence[Path]) -> None:
+        """Tell the catalog that these files are gone; after a crash before this, the next vacuum says it."""
+        gone = [str(path.relative_to(self._workspace.post_stage)) for path in paths]
+        gone += [str(path) for path in paths]
+        with duck_errors("note what was deleted"), self._catalog.showing("gone", pa.table({"path": gone})):
+            self._con.execute(
+                f"DELETE FROM {METADATA}.ducklake_files_scheduled_for_deletion"
+                " WHERE path IN (SELECT path FROM gone)"
+            )
+
+
+def _older(paths: Iterable[Path], cutoff: datetime) -> list[Path]:
+    """Those last modified before `cutoff`; one that vanishes meanwhile is none."""
+    found = []
+    for path in paths:
+        try:
+            modified = path.lstat().st_mtime
+        except FileNotFoundError:
+            continue
+        if modified < cutoff.timestamp():
+            found.append(path)
+    return found
+
+
+def _prune(folder: Path, stages: Sequence[Path]) -> None:
+    """Remove `folder` and those above it inside a stage as long as they are empty."""
+    while any(stage in folder.parents for stage in stages):
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent

@@ -1,0 +1,85 @@
+"""The upkeep run: compacting, expiring, vacuuming, publishing and reprocessing, as a schedule may ask for them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from amci.kernel.config import duration
+from amci.kernel.errors import AmciError, UsageError
+from amci.kernel.run import Done, Failed, Outcome, Run
+from amci.lake.catalog.catalog import Catalog
+from amci.lake.upkeep.maintenance import Maintenance
+
+#: Kind of these runs.
+UPKEEP = "upkeep"
+
+#: What can be done, and what each may be told.
+DEEDS: Mapping[str, frozenset[str]] = {
+    "compact": frozenset({"table"}),
+    "expire": frozenset({"older_than"}),
+    "vacuum": frozenset(),
+    "export": frozenset(),
+    "reprocess": frozenset({"changed", "dataset"}),
+}
+_KEEP_SNAPSHOTS = "30d"
+
+
+def check(deed: str, told: Mapping[str, Any]) -> None:
+    """Raise UsageError where there is no such deed, or it cannot be told that."""
+    if deed not in DEEDS:
+        near = difflib.get_close_matches(deed, DEEDS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(DEEDS)}"
+        raise UsageError(f"nothing is called '{deed}'", hint=hint)
+    if unknown := sorted(set(told) - DEEDS[deed]):
+        known = ", ".join(sorted(DEEDS[deed])) or "nothing"
+        raise UsageError(f"{deed} cannot be told '{unknown[0]}'", hint=f"it can be told {known}")
+    if "older_than" in told:
+        duration(str(told["older_than"]))
+
+
+class UpkeepHandler:
+    """Does one deed at a time, and never while rows are being loaded."""
+
+    kind = UPKEEP
+    batch = 1
+    threads = 1
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        maintenance: Maintenance,
+        reprocess: Callable[[bool, str | None], Mapping[str, Any]],
+    ) -> None:
+        """`reprocess` puts objects in line again: (only changed ones, of which dataset) → report."""
+        self._catalog = catalog
+        self._maintenance = maintenance
+        self._reprocess = reprocess
+
+    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        """Do what each payload says; a deed that was cut short is done again from its beginning."""
+        return {run.run_id: self._one(run) for run in runs}
+
+    def _one(self, run: Run) -> Outcome:
+        deed, told = run.payload["do"], run.payload.get("with", {})
+        try:
+            check(deed, told)
+            with self._catalog.exclusive:
+                return Done(self._do(deed, told))
+        except AmciError as error:
+            return Failed(error)
+
+    def _do(self, deed: str, told: Mapping[str, Any]) -> Mapping[str, Any]:
+        match deed:
+            case "compact":
+                return self._maintenance.compact(told.get("table"))
+            case "expire":
+                age = duration(str(told.get("older_than", _KEEP_SNAPSHOTS)))
+                return self._maintenance.expire(age, dry_run=False)
+            case "vacuum":
+                return self._maintenance.vacuum(dry_run=False)
+            case "export":
+                return self._maintenance.publish()
+            case _:
+                return self._reprocess(bool(told.get("changed", True)), told.get("dataset"))
