@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from amci.amcsql.texts import SCHEMA
+from amci.amcsql.duckdb_writer import SCHEMA
 from amci.sandbox import udfs
 from amci.sandbox.data.world import World
 from amci.sandbox.running import run

@@ -9,19 +9,19 @@ from typing import Any, Literal
 
 from sqlglot import exp
 
+from amci.amcsql.ast_copy import copied
+from amci.amcsql.binder.binding import bound
+from amci.amcsql.binder.bound import Bound, OutputColumn, paths_of
+from amci.amcsql.binder.checks import check
+from amci.amcsql.binder.expressions import COMPARISON
+from amci.amcsql.binder.parameters import Declared, with_parameters
+from amci.amcsql.binder.scopes import FindingReport, SourceCatalog
+from amci.amcsql.duckdb_writer import DuckDBWriter, QueryScope, Written
 from amci.amcsql.findings import CompileError, Finding
 from amci.amcsql.grammar.parsing import Mode, notices, parsed, read, too_deep
-from amci.amcsql.meaning.binding import bound
-from amci.amcsql.meaning.bound import Bound, Output, paths_of
-from amci.amcsql.meaning.checks import check
-from amci.amcsql.meaning.expressions import COMPARISON
-from amci.amcsql.meaning.parameters import Declared, with_parameters
-from amci.amcsql.meaning.scopes import Catalog, Report
-from amci.amcsql.privacy.provenance import Traced
-from amci.amcsql.privacy.thresholds import Guarded, Privacy, guarded
+from amci.amcsql.privacy.provenance import PrivacyRewriter
+from amci.amcsql.privacy.thresholds import GuardedStatements, Privacy, guarded
 from amci.amcsql.sources import Source
-from amci.amcsql.texts import Sight, Texts, Written
-from amci.amcsql.trees import copied
 
 #: Which privacy rules a query is checked by: all; for audiences, which give users and nothing else, comparisons.
 Controls = Literal["all", "comparisons", "none"]
@@ -31,9 +31,9 @@ Controls = Literal["all", "comparisons", "none"]
 class Compiled:
     """A query ready to run."""
 
-    outputs: Sequence[Output]  #: its columns
+    outputs: Sequence[OutputColumn]  #: its columns
     plain: str  #: for DuckDB, without privacy rules
-    guarded: Guarded | None  #: with them; None where they do not apply
+    guarded: GuardedStatements | None  #: with them; None where they do not apply
     privacy: Privacy | None  #: what was asked of them
     sources: Sequence[str]  #: tables it reads
     parameters: Sequence[str]  #: that it uses
@@ -78,7 +78,7 @@ def examined(
 
     `reads_on` where the text alone is refused already, for people who want to know everything at once.
     """
-    report = Report(sql)
+    report = FindingReport(sql)
     try:
         tree, refused = read(sql, mode) if reads_on else (parsed(sql, mode), [])
         if tree is None:
@@ -86,7 +86,7 @@ def examined(
         report.findings += [*refused, *notices(tree, sql, mode)]
         tree = copied(tree)
         used = with_parameters(tree, declared, values or {}, window, report)
-        found = bound(tree, Catalog(sources, schemas), report)
+        found = bound(tree, SourceCatalog(sources, schemas), report)
     except CompileError as error:
         return Examined(findings=error.findings, bound=None)
     except RecursionError:
@@ -125,14 +125,14 @@ def compiled(
     )  # fmt: skip
     if found.errors or found.bound is None:
         raise CompileError(*found.errors)
-    sight = Sight(start=window[0], end=window[1], now=now, instance_id=instance_id)
+    scope = QueryScope(start=window[0], end=window[1], now=now, instance_id=instance_id)
     query = found.bound
     written: Written = {}
     has_users = any(query.sources[path].has_users for path in paths_of(query.query))
     is_guarded = privacy is not None and has_users and controls == "all"
     try:
-        plain = _plain(query, Texts(sight, written))
-        traced = Traced(query, sight, written).result() if is_guarded else ""
+        plain = _plain(query, DuckDBWriter(scope, written))
+        traced = PrivacyRewriter(query, scope, written).result() if is_guarded else ""
     except RecursionError as error:
         raise CompileError(too_deep(sql)) from error
     return Compiled(
@@ -146,7 +146,7 @@ def compiled(
     )
 
 
-def _plain(query: Bound, texts: Texts) -> str:
+def _plain(query: Bound, texts: DuckDBWriter) -> str:
     named = ",\n".join(texts.named(each) for each in query.named if each.uses)
     text = texts.query(query.query)
     return f"WITH {named}\n{text}" if named else text

@@ -12,7 +12,7 @@ from amci.app.project import Project
 from amci.kernel.clock import Clock
 from amci.kernel.config import AmcSettings
 from amci.kernel.workspace import Workspace
-from amci.sandbox.options import DEFAULT_INSTANCE, Budget, SandboxInstance, SandboxOptions
+from amci.sandbox.options import DEFAULT_INSTANCE, BudgetOptions, SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.credentials import Credential, CredentialSource, CredentialStore, MemoryCredentials
 from amci.workflows.amazon.circuit_breaker import Circuit
@@ -132,5 +132,5 @@ def sandbox_options(project: Project) -> SandboxOptions:
         scale=settings.scale,
         days=settings.days,
         audience_minimum=settings.audience_minimum,
-        budget=Budget(most=settings.budget),
+        budget=BudgetOptions(most=settings.budget),
     )

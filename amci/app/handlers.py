@@ -16,7 +16,7 @@ from amci.lake.loading.light import LightHandler
 from amci.lake.loading.rules import Rules
 from amci.lake.upkeep.maintenance import Maintenance
 from amci.lake.upkeep.tasks import UpkeepHandler
-from amci.tenants import folder
+from amci.tenants import raw_folder
 from amci.tenants.model import Tenant
 from amci.tenants.registry import Registry
 from amci.workflows.definitions.workflow_handler import WorkflowHandler
@@ -77,8 +77,8 @@ def amc_handlers(opened: Session, dataset_of: Callable[[str], str]) -> list[Hand
     )
 
     def prepare(of: Tenant) -> str:
-        place = folder.folder_of(of, workspace, project.settings.roots[0].path)
-        return folder.prepare(place, workspace)
+        place = raw_folder.folder_of(of, workspace, project.settings.roots[0].path)
+        return raw_folder.prepare(place, workspace)
 
     return [
         ExecuteHandler(shared, workflows=project.workflows, folder_of=opened.results_of),

@@ -27,13 +27,13 @@ class Checker:
     def __init__(
         self, closing: ExitStack, *, tenant: Tenant | None, is_strict: bool, uploaded: Mapping[str, Source]
     ) -> None:
-        from amci.sandbox.engine import Engine
+        from amci.sandbox.engine import QueryEngine
         from amci.sandbox.options import SandboxOptions
 
         self._tenant, self._uploaded = tenant, uploaded
         self._mode: Mode = "strict" if is_strict else "lenient"
         nowhere = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="amci-check-")))
-        self._engine = Engine(nowhere, SandboxOptions())
+        self._engine = QueryEngine(nowhere, SandboxOptions())
         closing.callback(self._engine.close)
 
     def look(self, asked: QueryInput) -> Lint:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from amci.amcsql.findings import CompileError
 from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.tools.linting import Lint, lint
-from amci.amcsql.tools.redaction import Report, report
+from amci.amcsql.tools.redaction import RedactionReport, report
 from amci.app.query_checker import finding_lines, uploaded_by
 from amci.app.query_input import QueryInput
 from amci.kernel.config import environment
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from amci.amcsql.compiling import Compiled
     from amci.amcsql.sources import Source
     from amci.kernel.workspace import Workspace
-    from amci.sandbox.engine import Engine
+    from amci.sandbox.engine import QueryEngine
     from amci.sandbox.options import SandboxOptions
     from amci.sandbox.running import Outcome
     from amci.sandbox.windows import Window
@@ -62,7 +62,7 @@ class Ran:
     types: Sequence[str]
     kinds: Sequence[str]  #: METRIC or DIMENSION
     rows: Sequence[Sequence[Any]]
-    report: Report | None  #: what privacy rules took; None where they do not hold
+    report: RedactionReport | None  #: what privacy rules took; None where they do not hold
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -81,7 +81,7 @@ class Runner:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: QueryEngine,
         options: SandboxOptions,
         request: Request,
         now: datetime,
@@ -204,7 +204,7 @@ def query_runner(
     from amci.app.amc_connection import sandbox_options
     from amci.app.project import load
     from amci.kernel.clock import SystemClock
-    from amci.sandbox.engine import Engine
+    from amci.sandbox.engine import QueryEngine
     from amci.sandbox.options import SandboxOptions
 
     last = _day(request.last)
@@ -219,7 +219,7 @@ def query_runner(
         seed=options.seed if request.seed is None else request.seed,
     )
     now = datetime.combine(last + _LATER, time(), UTC) if last else SystemClock().now()
-    engine = Engine(workspace.sandbox if workspace else _cache(environ), options)
+    engine = QueryEngine(workspace.sandbox if workspace else _cache(environ), options)
     try:
         yield Runner(
             engine,
@@ -272,7 +272,7 @@ def _people(compiled: Compiled) -> Compiled:
     return replace(compiled, plain=f"SELECT count(DISTINCT user_id) AS people FROM ({compiled.plain})")
 
 
-def _told(found: Lint, compiled: Compiled, outcome: Outcome) -> Report | None:
+def _told(found: Lint, compiled: Compiled, outcome: Outcome) -> RedactionReport | None:
     if compiled.guarded is None or compiled.privacy is None or outcome.redaction is None:
         return None
     names = [column.name for column in found.columns]

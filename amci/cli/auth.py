@@ -157,7 +157,7 @@ def _say_kept(ctx: Context, store: CredentialStore, what: dict[str, Any], words:
 
 
 def _from_file(file: str, auth_id: str | None) -> dict[str, Any]:
-    from amci.tenants.secrets_document import credentials_from
+    from amci.tenants.aws_secret import credentials_from
 
     return credentials_from(_text(file), "standard input" if file == "-" else file, auth_id)
 

@@ -17,7 +17,7 @@ from amci.kernel.run import Run
 from amci.scheduler.due import Timetable
 from amci.scheduler.expression import parse
 from amci.scheduler.model import Schedule
-from amci.scheduler.store import Past, ScheduleStore, Standing
+from amci.scheduler.store import FireRecord, ScheduleState, ScheduleStore
 
 _COMING = 3
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
@@ -44,7 +44,9 @@ def overview(schedules: Mapping[str, Schedule], store: ScheduleStore, now: datet
     ]
 
 
-def _row(schedule: Schedule, standing: Standing | None, last: Past | None, now: datetime) -> dict[str, Any]:
+def _row(
+    schedule: Schedule, standing: ScheduleState | None, last: FireRecord | None, now: datetime
+) -> dict[str, Any]:
     coming = next(_coming(Timetable.of(schedule), standing, now), None)
     return {
         "schedule": schedule.schedule_id,
@@ -98,7 +100,7 @@ def coming_of(expression: str, zone: str, now: datetime, count: int) -> list[dic
     return [{"fire_time": fire, "local": _local(fire, zone)} for fire in islice(fires, count)]
 
 
-def past(fires: Sequence[Past]) -> list[dict[str, Any]]:
+def past(fires: Sequence[FireRecord]) -> list[dict[str, Any]]:
     """Rows of a history."""
     return [
         {
@@ -127,13 +129,13 @@ def moment_of(text: str) -> datetime:
         raise UsageError(f"'{text}' is not a moment", hint="write 2026-11-02T06:00:00Z") from None
 
 
-def _state(schedule: Schedule, standing: Standing | None) -> str:
+def _state(schedule: Schedule, standing: ScheduleState | None) -> str:
     if not schedule.is_enabled:
         return "disabled"
     return "paused" if standing and standing.paused_at else "active"
 
 
-def _coming(timetable: Timetable, standing: Standing | None, now: datetime) -> Iterator[datetime]:
+def _coming(timetable: Timetable, standing: ScheduleState | None, now: datetime) -> Iterator[datetime]:
     """Fires to come; what lies before the cursor is decided already, even where the clock was set back."""
     if standing and standing.paused_at:
         return iter(())

@@ -132,7 +132,7 @@ def diff(
     last: Last = None,
 ) -> None:
     """How the results of two versions of a query differ on the same events; exit code 1 where they do."""
-    from amci.amcsql.tools.differing import difference
+    from amci.amcsql.tools.result_diff import difference
     from amci.app.query_input import read_query
     from amci.cli import sql_output
 
@@ -181,11 +181,11 @@ def tables(
     ] = None,
 ) -> None:
     """AMC's tables, or one table's columns with types, thresholds, units and values."""
-    from amci.amcsql.tools import browsing
+    from amci.amcsql.tools import catalog
     from amci.cli import sql_tables
 
     _, uploaded = _tenant(ctx, tenant)
-    chosen = browsing.chosen(name, uploaded, category=category, is_paid=paid, is_for_audiences=audiences)
+    chosen = catalog.chosen(name, uploaded, category=category, is_paid=paid, is_for_audiences=audiences)
     if columns:
         sql_tables.show_columns(ctx.out, columns, chosen)
     elif name:
@@ -199,12 +199,12 @@ def functions(
     ctx: Context, name: Annotated[str | None, typer.Argument(help="One function.", show_default=False)] = None
 ) -> None:
     """The functions of AMC SQL: what they take and what they give."""
-    from amci.amcsql.tools import browsing
+    from amci.amcsql.tools import catalog
 
     if name:
-        ctx.out.record(browsing.function_record(browsing.function(name)))
+        ctx.out.record(catalog.function_record(catalog.function(name)))
     else:
-        ctx.out.rows(browsing.function_rows(), ["function", "arguments", "gives", "is", "is_documented"])
+        ctx.out.rows(catalog.function_rows(), ["function", "arguments", "gives", "is", "is_documented"])
 
 
 def _request(

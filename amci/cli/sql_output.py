@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from amci.amcsql.tools.differing import Difference, Version
+from amci.amcsql.tools.result_diff import ResultDiff, Version
 from amci.app.query_runner import Ran
 from amci.kernel.errors import UsageError
 from amci.kernel.text import aligned, plain, shown
@@ -129,7 +129,7 @@ def version(ran: Ran) -> Version:
     )
 
 
-def show_difference(out: Output, found: Difference, a: str, b: str) -> None:
+def show_difference(out: Output, found: ResultDiff, a: str, b: str) -> None:
     """How two results differ."""
     if out.as_json:
         out.record(_plainly({"a": a, "b": b, **found.document()}))
@@ -138,7 +138,7 @@ def show_difference(out: Output, found: Difference, a: str, b: str) -> None:
         out.text(line)
 
 
-def difference_lines(found: Difference, a: str, b: str) -> Iterator[str]:
+def difference_lines(found: ResultDiff, a: str, b: str) -> Iterator[str]:
     """The same for people."""
     yield f"a  {a}: {found.rows[0]} rows, {found.hidden[0]} hidden"
     yield f"b  {b}: {found.rows[1]} rows, {found.hidden[1]} hidden"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from amci.amcsql.sources import Source
-from amci.amcsql.tools import browsing
+from amci.amcsql.tools import catalog
 
 if TYPE_CHECKING:
     from amci.cli.output import Output
@@ -23,12 +23,12 @@ _ACCESS = {
 
 def show_tables(out: Output, tables: Sequence[Source]) -> None:
     """A line for each."""
-    out.rows([browsing.table_row(each) for each in tables], _TABLES, empty="no such table")
+    out.rows([catalog.table_row(each) for each in tables], _TABLES, empty="no such table")
 
 
 def show_table(out: Output, source: Source) -> None:
     """One table with all its columns."""
-    record = browsing.table_record(source)
+    record = catalog.table_record(source)
     if out.as_json:
         out.record(record)
         return
@@ -44,7 +44,7 @@ def show_table(out: Output, source: Source) -> None:
 
 def show_columns(out: Output, pattern: str, tables: Sequence[Source]) -> None:
     """The columns of some tables whose names fit a pattern."""
-    rows = browsing.column_rows(pattern, tables)
+    rows = catalog.column_rows(pattern, tables)
     if out.as_json:
         out.rows(rows, [])
         return
@@ -54,4 +54,4 @@ def show_columns(out: Output, pattern: str, tables: Sequence[Source]) -> None:
 def _said(row: dict[str, object]) -> dict[str, object]:
     """A column as people read it."""
     users = "never shown" if row["users"] is None else row["users"]
-    return {**row, "users": users, "about": browsing.about(row)}
+    return {**row, "users": users, "about": catalog.about(row)}

@@ -148,7 +148,7 @@ def _provision(ctx: Context, opened: Session, keys: list[str]) -> None:
 
 def _purge(ctx: Context, opened: Session, tenant: Tenant, *, is_sure: bool) -> dict[str, Any]:
     """Say what would go, ask, and delete it: rows in the lake first, so that a second try finds the rest."""
-    from amci.tenants.folder import contents, delete, own_folder
+    from amci.tenants.raw_folder import contents, delete, own_folder
 
     project = opened.project
     folder = own_folder(tenant, project.tenants.values(), opened.workspace, project.settings.roots[0].path)

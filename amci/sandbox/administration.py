@@ -13,10 +13,10 @@ from amci.sandbox.backend import Backend
 from amci.sandbox.collaborations import collaboration_id
 from amci.sandbox.errors import UNAUTHORIZED, Refusal, bad, not_ready
 from amci.sandbox.executions import wake_account
-from amci.sandbox.messages import Request, Response
-from amci.sandbox.moments import micros
+from amci.sandbox.http import Request, Response
 from amci.sandbox.options import SandboxInstance
 from amci.sandbox.paging import whole
+from amci.sandbox.times import micros
 from amci.sandbox.uploads.versions import forget
 
 _NAME = re.compile(r"[A-Za-z0-9 ]{3,50}")

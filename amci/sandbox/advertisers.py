@@ -11,14 +11,14 @@ from typing import Any
 
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import bad, missing
-from amci.sandbox.messages import Request, Response
-from amci.sandbox.moments import micros, span
+from amci.sandbox.http import Request, Response
 from amci.sandbox.options import SandboxInstance
 from amci.sandbox.paging import whole
+from amci.sandbox.times import micros, span
 
 
 @dataclass(frozen=True, slots=True)
-class Advertiser:
+class AdvertiserRecord:
     """An advertiser whose events there are."""
 
     advertiser_id: int
@@ -27,9 +27,9 @@ class Advertiser:
 
 #: Those of the synthetic world.
 ADVERTISERS = (
-    Advertiser(1234567890, "Northwind Outdoor"),
-    Advertiser(2345678901, "Atlas Pets"),
-    Advertiser(3456789012, "Blue Kettle"),
+    AdvertiserRecord(1234567890, "Northwind Outdoor"),
+    AdvertiserRecord(2345678901, "Atlas Pets"),
+    AdvertiserRecord(3456789012, "Blue Kettle"),
 )
 TYPES = ("DISPLAY", "SPONSORED_ADS", "SAS")
 _CONFIGURED = {"SPONSORED_ADS": "SPONSORED_PRODUCTS"}

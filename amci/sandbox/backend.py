@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amci.kernel.clock import Clock
-from amci.sandbox.faults import Fault
+from amci.sandbox.faults import InjectedFault
 from amci.sandbox.instances import Instances
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.queries import Queries
@@ -24,7 +24,7 @@ class Backend:
     instances: Instances
     queries: Queries
     key: bytes  #: signs download links
-    fault: Fault | None = None  #: what the present request meets
+    fault: InjectedFault | None = None  #: what the present request meets
     has_sample_statuses: bool = False  #: uploads are PENDING and COMPLETED, as in some of AMC's samples
     #: executions as they were last shown: (seq, status, whether with the workflow)
     documents: dict[tuple[int, str, bool], dict[str, Any]] = field(default_factory=dict)
@@ -45,6 +45,6 @@ class Backend:
 
     def people(self) -> str:
         """The people of the world, see `world_people.people_of`; made when they are first asked for."""
-        from amci.sandbox.uploads.world_people import people_of
+        from amci.sandbox.uploads.people import people_of
 
         return people_of(self.directory, self.options.seed, self.options.scale)

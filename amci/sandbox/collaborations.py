@@ -7,7 +7,7 @@ from typing import Any
 
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import Refusal
-from amci.sandbox.messages import Request, Response
+from amci.sandbox.http import Request, Response
 from amci.sandbox.options import SandboxInstance
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from amci.kernel.errors import UsageError
 from amci.sandbox.errors import Refusal
 from amci.sandbox.faults import Faults, checked
-from amci.sandbox.messages import Request, Response
+from amci.sandbox.http import Request, Response
 
 
 def control(faults: Faults, requests: Mapping[str, int], request: Request) -> Response:

@@ -8,7 +8,7 @@ from typing import Any
 from amci.amcsql.sources import Source, sources
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import missing
-from amci.sandbox.messages import Request, Response, page
+from amci.sandbox.http import Request, Response, page
 from amci.sandbox.paging import cut, number_after, token
 from amci.sandbox.uploads.uploaded import uploaded_sources
 

@@ -10,9 +10,9 @@ from typing import Any
 from amci.amcsql.findings import CompileError
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import Refusal, bad, duplicate, missing, not_compiled
-from amci.sandbox.messages import Request, Response, page
-from amci.sandbox.moments import micros
+from amci.sandbox.http import Request, Response, page
 from amci.sandbox.paging import after, cut, token
+from amci.sandbox.times import micros
 
 _ID = re.compile(r"[A-Za-z0-9._-]+")
 

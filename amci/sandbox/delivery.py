@@ -14,8 +14,8 @@ from amci.kernel.files import write_bytes
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import not_downloadable
 from amci.sandbox.executions import row_of
-from amci.sandbox.messages import Request, Response, is_true
-from amci.sandbox.moments import from_micros, micros, span, wire
+from amci.sandbox.http import Request, Response, is_true
+from amci.sandbox.times import from_micros, micros, span, wire
 
 _GOOD_FOR = span(timedelta(minutes=10))
 _EXPIRED = (

@@ -9,8 +9,8 @@ from sqlite3 import Row
 from typing import Any
 
 from amci.sandbox.backend import Backend
-from amci.sandbox.messages import is_true
-from amci.sandbox.moments import local, span, wire
+from amci.sandbox.http import is_true
+from amci.sandbox.times import local, span, wire
 
 _EXPIRES, _WAITS = span(timedelta(hours=24)), span(timedelta(hours=1))
 _REMEMBERED = 10_000  #: executions

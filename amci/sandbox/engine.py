@@ -11,24 +11,24 @@ from pathlib import Path
 import duckdb
 
 from amci.amcsql.compiling import Compiled
+from amci.amcsql.duckdb_writer import PART, SCHEMA, USER
 from amci.amcsql.findings import CompileError
 from amci.amcsql.patterns.regexes import CALLED
 from amci.amcsql.sources import Source, audience_sources, sources
-from amci.amcsql.texts import PART, SCHEMA, USER
 from amci.kernel.errors import StorageError
 from amci.kernel.names import literal, quoted
+from amci.sandbox.calcite_errors import in_calcites_words
 from amci.sandbox.data.world import World
 from amci.sandbox.errors import QueryFailed
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.running import Outcome, run
-from amci.sandbox.said import in_calcites_words
 
 #: With one thread the same query gives its rows in the same order.
 _THREADS = 1
 _INTERRUPT_EVERY = 0.05  #: seconds
 
 
-class Engine:
+class QueryEngine:
     """Compiles and runs queries over the synthetic events; threads may share it.
 
     One query is run at a time; others can be compiled meanwhile.

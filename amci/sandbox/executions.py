@@ -13,10 +13,10 @@ from amci.sandbox.backend import Backend
 from amci.sandbox.definitions import definition_of
 from amci.sandbox.document import document
 from amci.sandbox.errors import bad, missing
-from amci.sandbox.messages import Request, Response, page
-from amci.sandbox.moments import NEVER, BadMoment, micros, read, span, zone
+from amci.sandbox.http import Request, Response, page
 from amci.sandbox.options import SandboxInstance
 from amci.sandbox.paging import cut, number_after, token
+from amci.sandbox.times import NEVER, BadMoment, micros, read, span, zone
 from amci.sandbox.windows import Window, resolve
 
 _SHORTEST, _LONGEST = 900, 86400  #: workflowExecutionTimeoutSeconds

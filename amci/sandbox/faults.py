@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
 from amci.kernel.errors import UsageError
-from amci.sandbox.messages import Request, Response
+from amci.sandbox.http import Request, Response
 
 Kind = Literal[
     "throttle",  # 429 with Retry-After
@@ -33,7 +33,7 @@ _ONLY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InjectedFault:
     """What goes wrong with which requests."""
 
     kind: Kind
@@ -54,10 +54,10 @@ class Faults:
     """The faults that are set; thread-safe."""
 
     def __init__(self) -> None:
-        self._set: list[Fault] = []
+        self._set: list[InjectedFault] = []
         self._lock = threading.Lock()
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: InjectedFault) -> None:
         """Set one more."""
         with self._lock:
             self._set.append(fault)
@@ -72,7 +72,7 @@ class Faults:
         with self._lock:
             return [asdict(fault) for fault in self._set]
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str) -> InjectedFault | None:
         """The fault this request meets, used up by one."""
         with self._lock:
             for place, fault in enumerate(self._set):
@@ -89,7 +89,7 @@ class Faults:
         return None
 
 
-def instead(fault: Fault) -> Response | None:
+def instead(fault: InjectedFault) -> Response | None:
     """The response where the fault keeps the request from being carried out; None where it does not."""
     if fault.kind == "throttle":
         return Response(status=429, document={"code": "429", "details": "Too Many Requests"})
@@ -101,7 +101,7 @@ def instead(fault: Fault) -> Response | None:
     return None
 
 
-def afterwards(fault: Fault, response: Response, request: Request) -> Response:
+def afterwards(fault: InjectedFault, response: Response, request: Request) -> Response:
     """What becomes of the response to a request that was carried out."""
     if fault.kind == "no_answer_after":
         return Response(status=0)
@@ -118,7 +118,7 @@ def _changed(document: dict[str, Any], token: str | None) -> dict[str, Any]:
     return {**document, **lists, "nextToken": token or document.get("nextToken")}
 
 
-def fault_from(text: str) -> Fault:
+def fault_from(text: str) -> InjectedFault:
     """`throttle,path=*/workflows,times=3` as a fault; raises UsageError."""
     kind, *settings = text.split(",")
     given: dict[str, Any] = dict(setting.partition("=")[::2] for setting in settings)
@@ -128,9 +128,9 @@ def fault_from(text: str) -> Fault:
     return checked({"kind": kind, **given})
 
 
-def checked(document: Mapping[str, Any]) -> Fault:
+def checked(document: Mapping[str, Any]) -> InjectedFault:
     """A fault with these fields; raises UsageError."""
-    types = {field.name: int if field.type == "int" else str for field in fields(Fault)}
+    types = {field.name: int if field.type == "int" else str for field in fields(InjectedFault)}
     if unknown := sorted(document.keys() - types.keys()):
         raise UsageError(f"a fault has no {', '.join(unknown)}", hint=f"it has {', '.join(types)}")
     if wrong := sorted(name for name, value in document.items() if type(value) is not types[name]):
@@ -139,4 +139,4 @@ def checked(document: Mapping[str, Any]) -> Fault:
         )
     if document.get("kind") not in KINDS:
         raise UsageError(f"no fault of kind '{document.get('kind')}'", hint=f"one of {', '.join(KINDS)}")
-    return Fault(**document)
+    return InjectedFault(**document)

@@ -9,7 +9,7 @@ from typing import Any
 
 from amci.sandbox.backend import Backend
 from amci.sandbox.executions import add
-from amci.sandbox.moments import from_micros, micros
+from amci.sandbox.times import from_micros, micros
 from amci.sandbox.windows import Window
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

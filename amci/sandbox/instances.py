@@ -11,9 +11,9 @@ from typing import Any
 
 from amci.kernel.clock import new_id
 from amci.sandbox.errors import bad
-from amci.sandbox.moments import from_micros, micros
 from amci.sandbox.options import SandboxInstance, SandboxOptions, bucket_of
 from amci.sandbox.store import Store
+from amci.sandbox.times import from_micros, micros
 
 #: AMC's account: id and marketplace.
 Account = tuple[str, str]

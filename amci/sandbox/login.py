@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 from amci.kernel.clock import new_id
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import UNAUTHORIZED, Refusal
-from amci.sandbox.messages import Request, Response
-from amci.sandbox.moments import micros
+from amci.sandbox.http import Request, Response
+from amci.sandbox.times import micros
 
 _LIFETIME = timedelta(hours=1)
 

@@ -49,7 +49,7 @@ def bucket_of(instance_id: str, name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class BudgetOptions:
     """At most so many different queries about the same within a time; `most` = 0 sets no limit."""
 
     most: int = 0
@@ -87,7 +87,9 @@ class SandboxOptions:
     anchor: date | None = None  #: last day of events; None follows the clock
     days: int = 60  #: days of events up to the anchor when the directory is made
     scale: float = 0.02  #: of the events: 1 is 100,000 people, of whom each instance sees its own part
-    budget: Budget = Budget()  #: how many different queries may ask the same data about the same time
+    budget: BudgetOptions = (
+        BudgetOptions()
+    )  #: how many different queries may ask the same data about the same time
     bucket: Path | None = None  #: results are delivered here as into AMC's bucket, too
     credentials: tuple[SandboxLogin, ...] = ()  #: logins that are accepted; any where empty
     rotates_refresh_tokens: bool = False  #: each refresh gives a new refresh token and ends the old one

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from amci.sandbox.errors import bad
-from amci.sandbox.messages import Request, Response
+from amci.sandbox.http import Request, Response
 
 Item = TypeVar("Item")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from amci.amcsql.findings import CompileError, Finding, Place
 from amci.amcsql.sources import Source, audience_sources, sources
-from amci.sandbox.messages import is_true
+from amci.sandbox.http import is_true
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.results import Format, csv, format_of, output_columns
 from amci.sandbox.windows import Window
@@ -22,7 +22,7 @@ from amci.sandbox.windows import Window
 if TYPE_CHECKING:
     from amci.amcsql.compiling import Compiled, Controls
     from amci.amcsql.privacy.thresholds import Privacy
-    from amci.sandbox.engine import Engine
+    from amci.sandbox.engine import QueryEngine
 
 _REMEMBERED = 1024  #: compiled queries
 #: Says which data sets an instance has, by name.
@@ -41,7 +41,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class ExecutionResult:
     """A result file and what is in it."""
 
     content: bytes
@@ -54,7 +54,7 @@ class Queries:
 
     def __init__(self, directory: Path, options: SandboxOptions, uploaded: Uploaded) -> None:
         self._directory, self._options, self._uploaded = directory, options, uploaded
-        self._made: Engine | None = None
+        self._made: QueryEngine | None = None
         self._making = Lock()
         self._good: set[str] = set()  #: DuckDB's statements that it can run
         # many executions of one workflow ask the same for the same window
@@ -91,10 +91,10 @@ class Queries:
         result_id = hashlib.sha256(same.encode()).hexdigest()
         return Prepared(compiled=compiled, original=original, result_id=result_id, form=form, last=last)
 
-    def run(self, prepared: Prepared) -> Result:
+    def run(self, prepared: Prepared) -> ExecutionResult:
         """Run it; raises QueryFailed."""
         outcome = self._engine.run(prepared.compiled, prepared.last)
-        return Result(
+        return ExecutionResult(
             content=csv(outcome.names, outcome.rows, prepared.form),
             columns=output_columns(outcome.names, outcome.types, prepared.compiled.kinds),
             rows=len(outcome.rows),
@@ -184,12 +184,12 @@ class Queries:
         return self._options.anchor or now.date()
 
     @property
-    def _engine(self) -> Engine:
+    def _engine(self) -> QueryEngine:
         with self._making:
             if self._made is None:
-                from amci.sandbox.engine import Engine
+                from amci.sandbox.engine import QueryEngine
 
-                self._made = Engine(self._directory, self._options)
+                self._made = QueryEngine(self._directory, self._options)
             return self._made
 
 

@@ -17,9 +17,9 @@ from amci.sandbox import (
     login,
     schedules,
 )
-from amci.sandbox.audiences import rooms as audiences
+from amci.sandbox.audiences import handlers as audiences
 from amci.sandbox.backend import Backend
-from amci.sandbox.messages import Request, Response
+from amci.sandbox.http import Request, Response
 from amci.sandbox.uploads import datasets, deletions, uploads
 from amci.sandbox.uploads.answers import answering
 
@@ -35,7 +35,7 @@ _AUDIENCE = "/amc/audiences/query/{audienceExecutionId}"
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Endpoint:
     """A method and a path, and who answers there."""
 
     method: str
@@ -54,35 +54,35 @@ class Route:
         return self.path.startswith((_REPORTING, _UPLOADED, f"{_INSTANCE}/"))
 
 
-def _things(name: str, path: str, variable: str, room: object, one: str) -> list[Route]:
+def _things(name: str, path: str, variable: str, room: object, one: str) -> list[Endpoint]:
     """The five routes of something that can be listed, made, shown, changed and deleted."""
     media = f"application/vnd.amc{path.lower()}.v1+json"
     base, single = f"{_REPORTING}/{path}", f"{_REPORTING}/{path}/{{{variable}}}"
     return [
-        Route("GET", base, getattr(room, name), media),
-        Route("POST", base, getattr(room, "create")),  # noqa: B009 - the five look alike
-        Route("GET", single, getattr(room, one), media),
-        Route("PUT", single, getattr(room, "change")),  # noqa: B009
-        Route("DELETE", single, getattr(room, "delete")),  # noqa: B009
+        Endpoint("GET", base, getattr(room, name), media),
+        Endpoint("POST", base, getattr(room, "create")),  # noqa: B009 - the five look alike
+        Endpoint("GET", single, getattr(room, one), media),
+        Endpoint("PUT", single, getattr(room, "change")),  # noqa: B009
+        Endpoint("DELETE", single, getattr(room, "delete")),  # noqa: B009
     ]
 
 
-def _uploaded(method: str, path: str, handler: Handler) -> Route:
+def _uploaded(method: str, path: str, handler: Handler) -> Endpoint:
     """A route of advertiser data uploads, with their media type and their error body."""
     column = "column" if "/columns" in path else ""
     family = {"dataSets": f"advertiserdataset{column}", "uploads": "dataupload"}
     media = family.get(path.split("/")[1], "userdeletionrequest")
-    return Route(method, f"{_UPLOADED}{path}", answering(handler), f"application/vnd.amc{media}.v1+json")
+    return Endpoint(method, f"{_UPLOADED}{path}", answering(handler), f"application/vnd.amc{media}.v1+json")
 
 
 ROUTES = (
-    Route("POST", "/auth/o2/token", login.give_token),
-    Route("GET", "/results/{instanceId}/{workflowExecutionId}/{file}", delivery.fetch),
-    Route("GET", "/amc/accounts", administration.accounts),
-    Route(
+    Endpoint("POST", "/auth/o2/token", login.give_token),
+    Endpoint("GET", "/results/{instanceId}/{workflowExecutionId}/{file}", delivery.fetch),
+    Endpoint("GET", "/amc/accounts", administration.accounts),
+    Endpoint(
         "GET", f"{_REPORTING}/dataSources", datasources.data_sources, "application/vnd.amcdatasources.v1+json"
     ),
-    Route(
+    Endpoint(
         "GET",
         f"{_REPORTING}/dataSources/{{dataSourceId}}",
         datasources.data_source,
@@ -91,28 +91,28 @@ ROUTES = (
     *_things("workflows", "workflows", "workflowId", definitions, "workflow"),
     *_things("schedules", "schedules", "scheduleId", schedules, "schedule"),
     *_things("listed", "workflowExecutions", "workflowExecutionId", executions, "get"),
-    Route(
+    Endpoint(
         "GET", f"{_EXECUTION}/downloadUrls", delivery.links, "application/vnd.amcworkflowexecutions.v1+json"
     ),
-    Route("GET", "/amc/instances", administration.instances),
-    Route("POST", "/amc/instances", administration.create),
-    Route("GET", _INSTANCE, administration.instance),
-    Route("PUT", _INSTANCE, administration.change),
-    Route("DELETE", _INSTANCE, administration.delete),
-    Route("POST", f"{_INSTANCE}/updateCustomerAwsAccount", administration.update_customer_aws_account),
-    Route("GET", f"{_INSTANCE}/advertisers", advertisers.advertisers),
-    Route("GET", _UPDATES, advertisers.updates),
-    Route("POST", _UPDATES, advertisers.start_update),
-    Route("GET", f"{_UPDATES}/{{updateId}}", advertisers.update),
-    Route("GET", _COLLABORATION, collaborations.collaboration),
-    Route("POST", f"{_COLLABORATION}/idmappingtables/list", collaborations.tables),
-    Route("POST", f"{_COLLABORATION}/idnamespaces/list", collaborations.namespaces),
-    Route("POST", "/amc/audiences/query", audiences.create),
-    Route("POST", "/amc/audiences/lookalike", audiences.create_lookalike),
-    Route("GET", "/amc/audiences/query", audiences.audiences),
-    Route("GET", _AUDIENCE, audiences.audience),
-    Route("PUT", _AUDIENCE, audiences.change),
-    Route("DELETE", _AUDIENCE, audiences.delete),
+    Endpoint("GET", "/amc/instances", administration.instances),
+    Endpoint("POST", "/amc/instances", administration.create),
+    Endpoint("GET", _INSTANCE, administration.instance),
+    Endpoint("PUT", _INSTANCE, administration.change),
+    Endpoint("DELETE", _INSTANCE, administration.delete),
+    Endpoint("POST", f"{_INSTANCE}/updateCustomerAwsAccount", administration.update_customer_aws_account),
+    Endpoint("GET", f"{_INSTANCE}/advertisers", advertisers.advertisers),
+    Endpoint("GET", _UPDATES, advertisers.updates),
+    Endpoint("POST", _UPDATES, advertisers.start_update),
+    Endpoint("GET", f"{_UPDATES}/{{updateId}}", advertisers.update),
+    Endpoint("GET", _COLLABORATION, collaborations.collaboration),
+    Endpoint("POST", f"{_COLLABORATION}/idmappingtables/list", collaborations.tables),
+    Endpoint("POST", f"{_COLLABORATION}/idnamespaces/list", collaborations.namespaces),
+    Endpoint("POST", "/amc/audiences/query", audiences.create),
+    Endpoint("POST", "/amc/audiences/lookalike", audiences.create_lookalike),
+    Endpoint("GET", "/amc/audiences/query", audiences.audiences),
+    Endpoint("GET", _AUDIENCE, audiences.audience),
+    Endpoint("PUT", _AUDIENCE, audiences.change),
+    Endpoint("DELETE", _AUDIENCE, audiences.delete),
     _uploaded("POST", "/dataSets", datasets.create),
     _uploaded("POST", "/dataSets/list", datasets.data_sets),
     _uploaded("GET", "/dataSets/{dataSetId}", datasets.data_set),
@@ -135,7 +135,7 @@ _PATTERNS = [
 ]
 
 
-def route_of(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+def route_of(method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
     """The route of a request and the variable parts of its path; None where nobody answers."""
     for route, pattern in _PATTERNS:
         if route.method == method and (found := pattern.fullmatch(path)):

@@ -10,9 +10,9 @@ from amci.sandbox.backend import Backend
 from amci.sandbox.definitions import definition_of
 from amci.sandbox.errors import bad, duplicate, missing
 from amci.sandbox.firing import DAYS, next_fire
-from amci.sandbox.messages import Request, Response, is_true, page
-from amci.sandbox.moments import micros
+from amci.sandbox.http import Request, Response, is_true, page
 from amci.sandbox.paging import after, cut, token
+from amci.sandbox.times import micros
 
 _LAST_HOUR = 23
 

@@ -12,20 +12,20 @@ from pathlib import Path
 from amci.kernel.clock import Clock, new_id
 from amci.sandbox import login
 from amci.sandbox.administration import account_of
-from amci.sandbox.advancing import Advancing
 from amci.sandbox.audiences.life import AudienceLife
 from amci.sandbox.backend import Backend
 from amci.sandbox.controls import control
 from amci.sandbox.errors import TERMS, UNAUTHORIZED, Refusal, missing, not_ready
-from amci.sandbox.faults import Fault, Faults, afterwards, instead
+from amci.sandbox.execution_end import EndedExecution, run
+from amci.sandbox.faults import Faults, InjectedFault, afterwards, instead
+from amci.sandbox.http import Request, Response, request as parsed
 from amci.sandbox.instances import Instances
-from amci.sandbox.messages import Request, Response, request as parsed
-from amci.sandbox.moments import micros
 from amci.sandbox.options import SandboxInstance, SandboxOptions
-from amci.sandbox.outcomes import Work, run
 from amci.sandbox.queries import Queries
-from amci.sandbox.routes import Route, route_of
+from amci.sandbox.routes import Endpoint, route_of
+from amci.sandbox.simulation import Simulator
 from amci.sandbox.store import Store
+from amci.sandbox.times import micros
 from amci.sandbox.uploads import answers as adu
 from amci.sandbox.uploads.deletions import advance_deletions
 from amci.sandbox.uploads.uploaded import uploaded_sources
@@ -53,7 +53,7 @@ class Sandbox:
             ),
             key=bytes.fromhex(store.noted("key", os.urandom(32).hex())),
         )
-        self._advancing = Advancing(self._backend)
+        self._advancing = Simulator(self._backend)
         self._audiences = AudienceLife(self._backend)
         self._lock = threading.RLock()
 
@@ -83,11 +83,11 @@ class Sandbox:
                 self._run(each)
         self._audiences.advance()
 
-    def _advanced(self) -> list[Work]:
+    def _advanced(self) -> list[EndedExecution]:
         with self._lock:
             return self._advancing.advance()
 
-    def _run(self, work: Work) -> None:
+    def _run(self, work: EndedExecution) -> None:
         try:
             made = run(self._backend.queries, work)
             with self._lock:
@@ -102,7 +102,7 @@ class Sandbox:
             self._backend.store.close()
 
     def _carried_out(
-        self, request: Request, found: tuple[Route, dict[str, str]] | None, fault: Fault | None
+        self, request: Request, found: tuple[Endpoint, dict[str, str]] | None, fault: InjectedFault | None
     ) -> Response:
         self._backend.fault = fault
         try:
@@ -113,7 +113,7 @@ class Sandbox:
             self._backend.fault = None
         return afterwards(fault, response, request) if fault else response
 
-    def _answered(self, request: Request, found: tuple[Route, dict[str, str]] | None) -> Response:
+    def _answered(self, request: Request, found: tuple[Endpoint, dict[str, str]] | None) -> Response:
         if found is None:
             raise Refusal(404, "Not found")
         route, parts = found
@@ -123,7 +123,7 @@ class Sandbox:
             known = self._admitted(route, parts.get("instanceId"), request)
         return route.handler(self._backend, replace(request, parts=parts, known_instance=known))
 
-    def _admitted(self, route: Route, instance_id: str | None, request: Request) -> SandboxInstance | None:
+    def _admitted(self, route: Endpoint, instance_id: str | None, request: Request) -> SandboxInstance | None:
         """The instance a path names; Refusal where the request's account may not see that."""
         if instance_id is None:
             return None
@@ -157,7 +157,7 @@ def _refused(request: Request, refusal: Refusal) -> Response:
     return Response(status=refusal.status, document=said)
 
 
-def _media(request: Request, route: Route | None, response: Response) -> str:
+def _media(request: Request, route: Endpoint | None, response: Response) -> str:
     """Live, AMC calls its answers to whatever changes something a stream of octets (amc-api 1.3)."""
     if response.content is not None or route is None or route.is_public or response.status != 200:  # noqa: PLR2004 - HTTP
         return response.media

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from amci.sandbox.errors import bad
-from amci.sandbox.moments import BadMoment, read, zone
+from amci.sandbox.times import BadMoment, read, zone
 
 #: Events are complete so long after they happened (amc-api 1.6).
 _LATENESS = timedelta(hours=48)

@@ -13,7 +13,13 @@ from zoneinfo import ZoneInfo
 from amci.kernel.errors import UsageError
 from amci.scheduler.cron import FIRST_YEAR, LAST_YEAR, Cron, eventbridge, unix
 from amci.scheduler.days import OfMonth, OfWeek
-from amci.scheduler.local import first_moment
+
+
+def first_moment(label: datetime, zone: ZoneInfo) -> datetime | None:
+    """When the clocks of `zone` first show `label` (naive): aware, in UTC; None where they skip it in spring."""
+    moment = label.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    return moment if moment.astimezone(zone).replace(tzinfo=None) == label else None
+
 
 #: A day is to spare at both ends, since a zone may be ahead of UTC or behind it.
 _EARLIEST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC) - timedelta(days=2)

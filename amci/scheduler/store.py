@@ -53,7 +53,7 @@ _OPEN_RUN = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ScheduleState:
     """How a schedule stands."""
 
     cursor_at: datetime  #: every fire up to here is decided
@@ -73,7 +73,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class FireRecord:
     """A fire of the history, with how its run stands."""
 
     fire: Fire
@@ -128,13 +128,13 @@ class ScheduleStore:
         changed = [name for name in enabled.keys() & seen.keys() if enabled[name] != seen[name]]
         return sorted(enabled.keys() - seen.keys()), sorted(changed), sorted(seen.keys() - enabled.keys())
 
-    def standings(self, schedule_ids: Collection[str]) -> Mapping[str, Standing]:
+    def standings(self, schedule_ids: Collection[str]) -> Mapping[str, ScheduleState]:
         """How these schedules stand; one that was never seen is left out."""
         rows = self._state.read(
             "SELECT * FROM schedules WHERE schedule_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(schedule_ids)),),
         )
-        return {row["schedule_id"]: Standing.of(row) for row in rows}
+        return {row["schedule_id"]: ScheduleState.of(row) for row in rows}
 
     def move(self, cursors: Mapping[str, datetime]) -> None:
         """Note up to where these schedules are decided."""
@@ -180,15 +180,16 @@ class ScheduleStore:
                 {"schedule_id": schedule_id, "now": timestamp(self._clock.now())},
             )
 
-    def history(self, schedule_id: str, limit: int = 100) -> Sequence[Past]:
+    def history(self, schedule_id: str, limit: int = 100) -> Sequence[FireRecord]:
         """Its fires, newest first."""
         return [
-            Past.of(row) for row in self._state.read(_HISTORY, {"schedule_id": schedule_id, "limit": limit})
+            FireRecord.of(row)
+            for row in self._state.read(_HISTORY, {"schedule_id": schedule_id, "limit": limit})
         ]
 
-    def newest(self) -> Mapping[str, Past]:
+    def newest(self) -> Mapping[str, FireRecord]:
         """The newest fire of every schedule that has one."""
-        return {row["schedule_id"]: Past.of(row) for row in self._state.read(_NEWEST)}
+        return {row["schedule_id"]: FireRecord.of(row) for row in self._state.read(_NEWEST)}
 
 
 def _definition(schedule: Schedule) -> str:

@@ -14,32 +14,34 @@ _LONGEST_ID = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TenantFault:
     """Something wrong with one field of a tenant."""
 
     field: str
     says: str
 
 
-def faults(tenant: Tenant) -> list[Fault]:
+def faults(tenant: Tenant) -> list[TenantFault]:
     """What AMC would refuse, or never understand."""
     found = []
     if len(tenant.tenant.encode()) > _LONGEST_ID:
-        found.append(Fault("tenant", f"should have at most {_LONGEST_ID} bytes: it names files and folders"))
+        found.append(
+            TenantFault("tenant", f"should have at most {_LONGEST_ID} bytes: it names files and folders")
+        )
     if not (tenant.instance_id.isascii() and (tenant.instance_id or "x").isalnum()):
-        found.append(Fault("instance_id", "should be letters and digits only, such as amcab12cd34"))
+        found.append(TenantFault("instance_id", "should be letters and digits only, such as amcab12cd34"))
     for field in ("advertiser_id", "marketplace_id"):
         value = getattr(tenant, field)
         if tenant.instance_id and not value:
-            found.append(Fault(field, "field required where there is an instance_id"))
+            found.append(TenantFault(field, "field required where there is an instance_id"))
         elif value and not (value.isascii() and value.isprintable() and " " not in value):
-            found.append(Fault(field, "should have no blanks and no special characters"))
+            found.append(TenantFault(field, "should have no blanks and no special characters"))
     marketplace = MARKETPLACES.get(tenant.marketplace_id)
     if marketplace and marketplace.region != tenant.region:
         says = (
             f"{tenant.region} contradicts the marketplace: {marketplace.country} is in {marketplace.region}"
         )
-        found.append(Fault("region", says))
+        found.append(TenantFault("region", says))
     return found
 
 

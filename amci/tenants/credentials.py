@@ -21,7 +21,7 @@ from amci.kernel.clock import Clock, moment, timestamp
 from amci.kernel.errors import AuthError, NotFound
 from amci.kernel.files import storage_errors, write_bytes
 from amci.kernel.workspace import Workspace
-from amci.tenants import sealed
+from amci.tenants import encrypted_file
 from amci.tenants.keys import Key, Keys, KeySource
 
 
@@ -172,7 +172,7 @@ class CredentialStore:
             content = self._read()
             if content.key is None:
                 raise AuthError("there are no credentials yet", hint="enter them with `amci auth set`")
-            salt = os.urandom(sealed.SALT_BYTES)
+            salt = os.urandom(encrypted_file.SALT_BYTES)
             key = self.keys.renew(new_key, salt)
             self._write(content.document, key, salt)
             self.keys.keep_only(key)
@@ -225,15 +225,15 @@ class CredentialStore:
             with storage_errors(f"read {self._shown}"):
                 content = self._path.read_bytes()
         except FileNotFoundError:
-            return _Content({"logins": {}, "secrets": {}}, None, os.urandom(sealed.SALT_BYTES))
-        found = sealed.read(content, self._shown)
+            return _Content({"logins": {}, "secrets": {}}, None, os.urandom(encrypted_file.SALT_BYTES))
+        found = encrypted_file.read(content, self._shown)
         key = self._key
         if key is None or key.key_id != found.key_id:  # stretching a passphrase takes a while
             self._key = key = self.keys.find(found.key_id, found.salt)
-        return _Content(sealed.opened(found, key.value, self._shown), key, found.salt)
+        return _Content(encrypted_file.opened(found, key.value, self._shown), key, found.salt)
 
     def _write(self, document: dict[str, Any], key: Key, salt: bytes) -> None:
-        write_bytes(self._path, sealed.sealed(document, key.value, key.key_id, salt), mode=0o600)
+        write_bytes(self._path, encrypted_file.sealed(document, key.value, key.key_id, salt), mode=0o600)
         self._key = key
 
 

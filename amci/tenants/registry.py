@@ -32,7 +32,7 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RegistryPlan:
     """What adding or updating tenants would do."""
 
     changes: Changes
@@ -55,7 +55,7 @@ class Registry:
         """The tenant with this id; raises NotFound, ConfigError."""
         return self._found(tenant_id)[1]
 
-    def plan(self, tenants: Iterable[Tenant]) -> Plan:
+    def plan(self, tenants: Iterable[Tenant]) -> RegistryPlan:
         """What `add` would do, with nothing done; raises ConfigError with every problem."""
         have = self._read()
         wanted: dict[str, Tenant] = {}
@@ -129,7 +129,7 @@ class Registry:
         have: Mapping[str, tuple[Path, Tenant]],
         wanted: Mapping[str, Tenant],
         problems: list[Problem],
-    ) -> Plan:
+    ) -> RegistryPlan:
         new = {name: tenant for name, tenant in wanted.items() if name not in have}
         changed = {name: t for name, t in wanted.items() if name in have and have[name][1] != t}
         touched = new | changed
@@ -140,7 +140,7 @@ class Registry:
             raise ConfigError(problems, hint=_HINT)
         paths = {name: have[name][0] if name in have else self._path(name) for name in touched}
         notes = [self._lost_comments(paths[name]) for name in changed]
-        return Plan(
+        return RegistryPlan(
             Changes(
                 created=tuple(new),
                 updated=tuple(changed),
@@ -159,7 +159,7 @@ class Registry:
             if self._path(name) in owners
         ]
 
-    def _carried_out(self, plan: Plan) -> Changes:
+    def _carried_out(self, plan: RegistryPlan) -> Changes:
         with _all_or_none(plan.files):
             for path, text in plan.files.items():
                 write_bytes(path, text.encode())

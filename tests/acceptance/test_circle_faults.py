@@ -20,7 +20,7 @@ from amci.cli.app import app
 from amci.kernel.run import Run
 from amci.kernel.testing import TurnableClock
 from amci.sandbox.data.world import World
-from amci.sandbox.faults import Fault
+from amci.sandbox.faults import InjectedFault
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.workflows.amc.model import ExecutionRequest
@@ -62,7 +62,7 @@ class Circle:
         return found
 
     def fault(self, kind: Any, method: str = "*", path: str = EXECUTIONS, **more: Any) -> None:
-        self.sandbox.faults.add(Fault(kind, method, path, **more))
+        self.sandbox.faults.add(InjectedFault(kind, method, path, **more))
 
     def ask(self, tenant: str = "acme", count: int = 1, **more: Any) -> None:
         """Runs for executions, equal but for `more`."""

@@ -10,9 +10,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from amci.amcsql.binder.levels import ValueFacts
 from amci.amcsql.compiling import Compiled, Examined, compiled, examined
 from amci.amcsql.findings import CompileError, Finding
-from amci.amcsql.meaning.levels import Facts
 from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.sources import Column, Source
 from amci.sandbox import udfs
@@ -83,7 +83,7 @@ def places(sql: str, **more: Any) -> list[tuple[str, str]]:
     return found
 
 
-def facts(expression: str, source: str = "views") -> Facts:
+def facts(expression: str, source: str = "views") -> ValueFacts:
     """What is known of an expression over a table."""
     found = look(f"SELECT {expression} AS x FROM {source}", controls="none")
     assert not found.errors, found.errors

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from amci.amcsql.tools.differing import Version, difference
 from amci.amcsql.tools.redaction import report
+from amci.amcsql.tools.result_diff import Version, difference
 
 ROWS = [("a", "TV", 10, 1.5), ("b", "TV", 20, 2.5), ("b", "PC", 30, None)]
 

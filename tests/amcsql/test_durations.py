@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from amci.amcsql.meaning.durations import duration
+from amci.amcsql.binder.binding import duration
 
 from .asking import Tables, places
 

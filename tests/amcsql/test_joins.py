@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from amci.amcsql.meaning.bound import Block
-from amci.amcsql.meaning.levels import Facts
+from amci.amcsql.binder.bound import Select
+from amci.amcsql.binder.levels import ValueFacts
 
 from .asking import Tables, look, places
 
@@ -139,11 +139,11 @@ def test_a_join_with_a_literal_is_a_comparison_with_it(sql: str) -> None:
     assert {code for code, _ in places(sql)} == {"privacy-comparison"}
 
 
-def _block(sql: str) -> Block:
+def _block(sql: str) -> Select:
     found = look(sql, controls="none")
     assert found.bound is not None
     assert not found.errors
-    assert isinstance(found.bound.query, Block)
+    assert isinstance(found.bound.query, Select)
     return found.bound.query
 
 
@@ -176,7 +176,7 @@ def test_an_equality_of_users_makes_them_one(sql: str, same: list[set[int]]) -> 
     assert sorted(map(sorted, _block(sql).same)) == sorted(map(sorted, same))
 
 
-def _key(sql: str) -> Facts:
+def _key(sql: str) -> ValueFacts:
     return _block(sql).outputs[0].facts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amci.amcsql.meaning.levels import Level
+from amci.amcsql.binder.levels import Level
 
 from .asking import facts, look, places
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from amci.amcsql.meaning.bound import paths_of
-from amci.amcsql.meaning.people import classes_of
+from amci.amcsql.binder.bound import paths_of
+from amci.amcsql.binder.user_identity import classes_of
 
 from .asking import Tables, crowd, look
 

@@ -10,8 +10,8 @@ from amci.amcsql.compiling import compiled
 from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.sources import sources
 from amci.amcsql.tools.linting import LintColumn, lint
-from amci.amcsql.tools.redaction import Report, report
-from amci.sandbox.engine import Engine
+from amci.amcsql.tools.redaction import RedactionReport, report
+from amci.sandbox.engine import QueryEngine
 from amci.sandbox.options import SandboxOptions
 
 
@@ -32,7 +32,7 @@ ROWS = [
 ]
 
 
-def made(rows: list[tuple[object, ...]], *, untouched: int = 5, is_emptied: bool = False) -> Report:
+def made(rows: list[tuple[object, ...]], *, untouched: int = 5, is_emptied: bool = False) -> RedactionReport:
     names = [each.name for each in COLUMNS]
     return report(names, rows, untouched=untouched, is_emptied=is_emptied, columns=COLUMNS)
 
@@ -98,15 +98,15 @@ FROM dsp_impressions WHERE user_id IS NOT NULL GROUP BY 1
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> QueryEngine:
     options = SandboxOptions(scale=0.002, days=20, anchor=LAST)
-    return Engine(tmp_path_factory.mktemp("redaction"), options)
+    return QueryEngine(tmp_path_factory.mktemp("redaction"), options)
 
 
 @pytest.mark.parametrize("key", ["postal_code", "campaign", "dma_code"])
 @pytest.mark.parametrize("behavior", ["REMOVE_ROWS", "REMOVE_VALUES"])
 def test_every_row_of_the_engine_is_shown_or_told_with_its_true_number(
-    engine: Engine, key: str, behavior: str
+    engine: QueryEngine, key: str, behavior: str
 ) -> None:
     sql = SQL.format(key)
     privacy = Privacy(discriminator="is_emptied" if behavior == "REMOVE_VALUES" else "")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from amci.kernel.testing import FakeClock
-from amci.sandbox.engine import Engine
+from amci.sandbox.engine import QueryEngine
 from amci.sandbox.options import DEFAULT_INSTANCE, SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 
@@ -138,8 +138,8 @@ def amc(calling: Callable[..., Caller]) -> Caller:
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueryEngine]:
     """A session over the events of 300 users and 30 days, for queries."""
-    engine = Engine(tmp_path_factory.mktemp("events"), SandboxOptions(scale=0.003, days=30))
+    engine = QueryEngine(tmp_path_factory.mktemp("events"), SandboxOptions(scale=0.003, days=30))
     yield engine
     engine.close()

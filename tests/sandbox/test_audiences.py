@@ -10,7 +10,7 @@ from sqlglot import exp, parse_one
 
 from amci.kernel.testing import FakeClock
 from amci.sandbox.errors import QueryFailed
-from amci.sandbox.faults import Fault
+from amci.sandbox.faults import InjectedFault
 from amci.sandbox.options import DEFAULT_INSTANCE, SandboxInstance
 from amci.sandbox.windows import Window
 
@@ -434,7 +434,7 @@ class TestLife:
         assert again.get(audience_id)["status"] == "SUCCEEDED"
 
     def test_a_lost_answer_leaves_an_audience(self, amc: Audiences) -> None:
-        amc.caller.sandbox.faults.add(Fault("no_answer_after", "POST", QUERY))
+        amc.caller.sandbox.faults.add(InjectedFault("no_answer_after", "POST", QUERY))
         assert amc.post().status == 0
         assert len(amc.ask("GET").json["executionMetadata"]) == 1
 

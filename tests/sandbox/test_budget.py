@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from amci.sandbox.budget import Used, fingerprint, refusal_text, remember, remembered, too_many
-from amci.sandbox.options import Budget
+from amci.sandbox.options import BudgetOptions
+from amci.sandbox.query_budget import Used, fingerprint, refusal_text, remember, remembered, too_many
 from amci.sandbox.store import Store
 
 DAY = timedelta(days=1)
 START = datetime(2026, 10, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
-THREE = Budget(most=3, within=DAY)
+THREE = BudgetOptions(most=3, within=DAY)
 
 
 def _used(name: str = "new", *sources: str, **more: Any) -> Used:
@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_without_a_budget_nothing_is_too_many() -> None:
-    assert not too_many(EARLIER * 100, _used(), Budget())
+    assert not too_many(EARLIER * 100, _used(), BudgetOptions())
 
 
 def test_the_last_of_the_budget_is_good_and_the_next_is_one_too_many() -> None:

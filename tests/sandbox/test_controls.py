@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amci.sandbox.options import Budget, SandboxInstance
+from amci.sandbox.options import BudgetOptions, SandboxInstance
 
 REACH = (
     "SELECT campaign, COUNT(DISTINCT user_id) AS users, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1"
@@ -118,7 +118,7 @@ def _too_many(amc: Any, execution: str) -> str:
 
 
 def test_one_query_too_many_about_the_same_is_refused_in_amcs_words(calling: Callable[..., Any]) -> None:
-    amc = calling(budget=Budget(most=2))
+    amc = calling(budget=BudgetOptions(most=2))
     like = REACH.replace("GROUP BY", "WHERE campaign LIKE '{}%' GROUP BY")
     first, second, third = (amc.execute(sqlQuery=like.format(letter), **ALL) for letter in "ABC")
     assert (amc.status(first), amc.status(second)) == ("SUCCEEDED", "SUCCEEDED")
@@ -137,7 +137,7 @@ def test_the_budget_is_each_instances_and_comes_back_with_time(calling: Callable
         SandboxInstance(instance_id=name, entity_id="E", marketplace_id="M", name=name)
         for name in ("amc1", "amc2")
     )
-    amc = calling(budget=Budget(most=1, within=timedelta(hours=1)), instances=instances)
+    amc = calling(budget=BudgetOptions(most=1, within=timedelta(hours=1)), instances=instances)
     window = {
         "timeWindowType": "EXPLICIT",
         "timeWindowStart": "2026-10-25T00:00:00",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from amci.amcsql.compiling import Compiled
-from amci.sandbox.engine import Engine
+from amci.sandbox.engine import QueryEngine
 from amci.sandbox.errors import QueryFailed
 from amci.sandbox.options import SandboxOptions
 
@@ -38,7 +38,7 @@ def by_hand(sql: str) -> Compiled:
         "RESET memory_limit",
     ],
 )
-def test_a_query_cannot_reach_outside(engine: Engine, tmp_path: Path, sql: str) -> None:
+def test_a_query_cannot_reach_outside(engine: QueryEngine, tmp_path: Path, sql: str) -> None:
     file = tmp_path / "secret.csv"
     file.write_text("a\n1\n", encoding="utf-8")
     with pytest.raises(QueryFailed):
@@ -46,7 +46,7 @@ def test_a_query_cannot_reach_outside(engine: Engine, tmp_path: Path, sql: str) 
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_memory_and_threads_are_bounded(engine: Engine) -> None:
+def test_memory_and_threads_are_bounded(engine: QueryEngine) -> None:
     sql = "SELECT current_setting('threads'), current_setting('memory_limit')"
     (row,) = engine.run(by_hand(sql), LAST).rows
     assert row == (1, "512.0 MiB")
@@ -54,7 +54,7 @@ def test_memory_and_threads_are_bounded(engine: Engine) -> None:
 
 def test_a_query_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     options = SandboxOptions(scale=0.001, days=2, query_timeout=timedelta(seconds=0.2))
-    engine = Engine(tmp_path, options)
+    engine = QueryEngine(tmp_path, options)
     with pytest.raises(QueryFailed, match=r"timed out after 0\.2 seconds"):
         engine.run(by_hand(ENDLESS), LAST)
     assert engine.run(by_hand("SELECT 1 AS a"), LAST).rows == [(1,)]
@@ -62,13 +62,13 @@ def test_a_query_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 def test_a_query_that_needs_too_much_memory_fails(tmp_path: Path) -> None:
-    engine = Engine(tmp_path, SandboxOptions(scale=0.001, days=2, memory_limit=40 * 1024**2))
+    engine = QueryEngine(tmp_path, SandboxOptions(scale=0.001, days=2, memory_limit=40 * 1024**2))
     with pytest.raises(QueryFailed, match="memory"):
         engine.run(by_hand("SELECT len(list(range)) FROM range(20000000)"), LAST)
     engine.close()
 
 
-def test_an_error_does_not_repeat_more_than_its_first_line(engine: Engine) -> None:
+def test_an_error_does_not_repeat_more_than_its_first_line(engine: QueryEngine) -> None:
     with pytest.raises(QueryFailed) as caught:
         engine.run(by_hand("SELECT CAST('x' AS BIGINT)"), LAST)
     assert "\n" not in str(caught.value)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from amci.amcsql.compiling import Compiled, compiled
+from amci.amcsql.duckdb_writer import PART
 from amci.amcsql.sources import Source, sources
-from amci.amcsql.texts import PART
-from amci.sandbox.engine import Engine
+from amci.sandbox.engine import QueryEngine
 from amci.sandbox.options import SandboxInstance
 
 LAST = date(2026, 10, 31)
@@ -37,12 +37,12 @@ def _compiled(sql: str, instance_id: str, **more: Source) -> Compiled:
     )
 
 
-def _ask(engine: Engine, sql: str, instance_id: str) -> list[tuple[Any, ...]]:
+def _ask(engine: QueryEngine, sql: str, instance_id: str) -> list[tuple[Any, ...]]:
     return sorted(engine.run(_compiled(sql, instance_id), LAST).rows, key=repr)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_an_instance_sees_two_thirds_of_the_people(engine: Engine, table: str) -> None:
+def test_an_instance_sees_two_thirds_of_the_people(engine: QueryEngine, table: str) -> None:
     sql = f"SELECT user_id, COUNT(*) AS n FROM {table} WHERE user_id IS NOT NULL GROUP BY 1"
     one, other, all_ = (dict(_ask(engine, sql, name)) for name in ("amc1", "amc2", ""))
     for found in (one, other):
@@ -54,13 +54,13 @@ def test_an_instance_sees_two_thirds_of_the_people(engine: Engine, table: str) -
     assert 0.3 < len(one.keys() & other.keys()) / len(all_) < 0.65
 
 
-def test_nearly_everybody_is_seen_by_one_of_several_instances(engine: Engine) -> None:
+def test_nearly_everybody_is_seen_by_one_of_several_instances(engine: QueryEngine) -> None:
     sql = "SELECT DISTINCT user_id FROM dsp_impressions WHERE user_id IS NOT NULL"
     seen = [{user for (user,) in _ask(engine, sql, name)} for name in ("amc1", "amc2", "amc3", "amc4", "")]
     assert len(set[Any]().union(*seen[:4])) / len(seen[4]) > 0.9
 
 
-def test_an_instance_always_has_the_same_events(engine: Engine) -> None:
+def test_an_instance_always_has_the_same_events(engine: QueryEngine) -> None:
     assert _ask(engine, SQL, "amc1") == _ask(engine, SQL, "amc1") != _ask(engine, SQL, "amc2")
 
 
@@ -73,7 +73,7 @@ def test_an_instance_always_has_the_same_events(engine: Engine) -> None:
         ("amazon_attributed_events_by_traffic_time", "sponsored_ads_traffic", "l.traffic_event_id = r.event_id"),
     ],
 )  # fmt: skip
-def test_what_belongs_together_stays_together(engine: Engine, left: str, right: str, key: str) -> None:
+def test_what_belongs_together_stays_together(engine: QueryEngine, left: str, right: str, key: str) -> None:
     ours = "l.request_tag IS NOT NULL" if "request_tag" in key else "l.traffic_event_id IS NOT NULL"
     sql = f"SELECT COUNT(*) AS n FROM {left} l JOIN {right} r ON {key} WHERE {ours}"
     ((joined,),) = _ask(engine, sql, "amc1")
@@ -81,13 +81,13 @@ def test_what_belongs_together_stays_together(engine: Engine, left: str, right: 
     assert joined == all_ > 0
 
 
-def test_events_without_a_user_are_there_too(engine: Engine) -> None:
+def test_events_without_a_user_are_there_too(engine: QueryEngine) -> None:
     sql = "SELECT COUNT(*) AS n FROM dsp_impressions WHERE user_id IS NULL"
     ((one,),), ((all_,),) = (_ask(engine, sql, name) for name in ("amc1", ""))
     assert 0 < one < all_
 
 
-def test_names_and_ctes_work_as_they_do_without_an_instance(engine: Engine) -> None:
+def test_names_and_ctes_work_as_they_do_without_an_instance(engine: QueryEngine) -> None:
     sql = """
         WITH dsp_clicks AS (SELECT user_id, SUM(impressions) AS c FROM dsp_impressions GROUP BY 1)
         SELECT SUM(t.c) AS c, COUNT(DISTINCT i.user_id) AS u
@@ -99,7 +99,7 @@ def test_names_and_ctes_work_as_they_do_without_an_instance(engine: Engine) -> N
     assert 0 < max(one, other) < all_
 
 
-def test_tables_without_people_are_the_same_for_all_instances(engine: Engine) -> None:
+def test_tables_without_people_are_the_same_for_all_instances(engine: QueryEngine) -> None:
     sql = "SELECT segment_id, segment_name FROM segment_metadata"
     assert _ask(engine, sql, "amc1") == _ask(engine, sql, "amc2") != []
 

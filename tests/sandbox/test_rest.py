@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from amci.cli.app import app
 from amci.kernel.errors import UsageError
 from amci.kernel.testing import FakeClock
-from amci.sandbox.faults import Fault
+from amci.sandbox.faults import InjectedFault
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.rest import Server
 from amci.sandbox.service import Sandbox
@@ -70,7 +70,7 @@ def test_an_answer_has_amazons_headers_and_errors_their_status(client: httpx.Cli
 
 
 def test_no_answer_means_that_none_comes(client: httpx.Client, sandbox: Sandbox) -> None:
-    sandbox.faults.add(Fault("no_answer_after", "POST"))
+    sandbox.faults.add(InjectedFault("no_answer_after", "POST"))
     with pytest.raises(httpx.ReadTimeout):
         client.post(f"{REPORTING}/workflowExecutions", json={"sqlQuery": "SELECT 1 AS a"}, timeout=0.2)
     listed = client.get(f"{REPORTING}/workflowExecutions?minCreationTime=2026-01-01T00:00:00").json()

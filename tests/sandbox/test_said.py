@@ -10,13 +10,13 @@ from amci.amcsql.compiling import compiled
 from amci.amcsql.findings import CompileError, Finding
 from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.sources import sources
-from amci.sandbox.engine import Engine
-from amci.sandbox.said import in_calcites_words
+from amci.sandbox.calcite_errors import in_calcites_words
+from amci.sandbox.engine import QueryEngine
 
 WINDOW = (datetime(2026, 10, 20, tzinfo=UTC), datetime(2026, 10, 27, tzinfo=UTC))
 
 
-def _said(engine: Engine, sql: str) -> Finding:
+def _said(engine: QueryEngine, sql: str) -> Finding:
     query = compiled(sql, sources=sources(), window=WINDOW, now=WINDOW[1], privacy=None)
     with pytest.raises(CompileError) as caught:
         engine.check(query, sql)
@@ -53,7 +53,7 @@ def _said(engine: Engine, sql: str) -> Finding:
     ],
 )
 def test_what_duckdb_cannot_bind_is_refused_with_its_place(
-    engine: Engine, sql: str, text: str, columns: tuple[int, int]
+    engine: QueryEngine, sql: str, text: str, columns: tuple[int, int]
 ) -> None:
     found = _said(engine, sql)
     assert (found.code, found.text) == ("types", text)
@@ -61,7 +61,7 @@ def test_what_duckdb_cannot_bind_is_refused_with_its_place(
     assert found.hint
 
 
-def test_the_same_holds_for_a_query_with_the_privacy_rules(engine: Engine) -> None:
+def test_the_same_holds_for_a_query_with_the_privacy_rules(engine: QueryEngine) -> None:
     sql = "SELECT campaign, SUM(click_dt_utc) AS s FROM dsp_clicks GROUP BY 1"
     query = compiled(sql, sources=sources(), window=WINDOW, now=WINDOW[1], privacy=Privacy())
     with pytest.raises(CompileError, match="Cannot apply 'sum'"):

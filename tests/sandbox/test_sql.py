@@ -13,7 +13,7 @@ import yaml
 from amci.amcsql.compiling import Compiled, compiled
 from amci.amcsql.findings import CompileError
 from amci.amcsql.sources import sources
-from amci.sandbox.engine import Engine
+from amci.sandbox.engine import QueryEngine
 
 LAST = date(2026, 10, 31)
 NOW = datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
@@ -68,7 +68,7 @@ def by_hand(sql: str) -> Compiled:
     return Compiled(outputs=(), plain=sql, guarded=None, privacy=None, sources=(), parameters=(), notices=())
 
 
-def _rows(engine: Engine, query: Compiled) -> list[tuple[Any, ...]]:
+def _rows(engine: QueryEngine, query: Compiled) -> list[tuple[Any, ...]]:
     return sorted(engine.run(query, LAST).rows, key=repr)
 
 
@@ -77,7 +77,7 @@ def _approximately(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
 
 
 @pytest.mark.parametrize("name", BATTERY)
-def test_a_query_gives_what_duckdb_gives(engine: Engine, name: str) -> None:
+def test_a_query_gives_what_duckdb_gives(engine: QueryEngine, name: str) -> None:
     sql, duckdbs = BATTERY[name]
     query = compile_(sql)
     expected = _rows(engine, by_hand(f"{IN} {duckdbs}"))
@@ -136,7 +136,7 @@ def test_what_amc_does_not_have_is_refused_in_calcites_words(sql: str) -> None:
     assert said.startswith(f"SQL query was invalid: {REFUSED[sql]}")
 
 
-def test_a_value_cannot_become_sql(engine: Engine) -> None:
+def test_a_value_cannot_become_sql(engine: QueryEngine) -> None:
     value = "'); DROP TABLE amc.dsp_clicks; --"
     query = compile_("SELECT CUSTOM_PARAMETER('campaign') AS a", {"campaign": value})
     assert _rows(engine, query) == [(value,)]
@@ -158,6 +158,6 @@ def test_sums_and_counts_are_metrics(column: str, kind: str) -> None:
     assert compile_(twice).kinds == [kind]
 
 
-def test_a_column_without_a_name_gets_calcites(engine: Engine) -> None:
+def test_a_column_without_a_name_gets_calcites(engine: QueryEngine) -> None:
     query = compile_("SELECT campaign, SUM(clicks), MAX(click_cost) FROM dsp_clicks GROUP BY 1")
     assert engine.run(query, LAST).names == ["campaign", "EXPR$1", "EXPR$2"]

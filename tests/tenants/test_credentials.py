@@ -22,9 +22,9 @@ from amci.cli.output import Output
 from amci.kernel.errors import AmciError, AuthError, ConfigError, NotFound, UsageError
 from amci.kernel.testing import FakeClock
 from amci.kernel.workspace import Workspace
+from amci.tenants.aws_secret import credentials_from
 from amci.tenants.credentials import Credential, CredentialStore, MemoryCredentials
 from amci.tenants.keys import KeySource
-from amci.tenants.secrets_document import credentials_from
 
 PLANTED = "planted-secret"
 CREDENTIAL = Credential(

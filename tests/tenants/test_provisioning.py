@@ -17,8 +17,8 @@ from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
 from amci.kernel.worker import Worker
 from amci.kernel.workspace import Workspace
-from amci.tenants.folder import folder_of, prepare
 from amci.tenants.model import Tenant
+from amci.tenants.raw_folder import folder_of, prepare
 from amci.tenants.registry import Registry
 from amci.workflows.provisioning.provision import ProvisionHandler, provision_run, put_in_line, status_of
 

@@ -11,8 +11,8 @@ from amci.kernel.errors import ConfigError, NotFound, StorageError, UsageError
 from amci.kernel.files import on_fault_point
 from amci.kernel.workspace import Workspace
 from amci.tenants.documents import tenants_from
-from amci.tenants.folder import contents, delete, folder_of, own_folder, prepare
 from amci.tenants.model import Tenant
+from amci.tenants.raw_folder import contents, delete, folder_of, own_folder, prepare
 from amci.tenants.registry import Changes, Registry
 
 

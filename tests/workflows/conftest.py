@@ -16,7 +16,7 @@ from amci.kernel.run import RetryPolicy, Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
-from amci.sandbox.faults import Fault
+from amci.sandbox.faults import InjectedFault
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.credentials import Credential, MemoryCredentials
@@ -164,7 +164,7 @@ class Desk:
         return self.runs.get(run_id)
 
     def fault(self, kind: Any, method: str = "*", path: str = "*/workflowExecutions*", **more: Any) -> None:
-        self.sandbox.faults.add(Fault(kind, method, path, **more))
+        self.sandbox.faults.add(InjectedFault(kind, method, path, **more))
 
     def in_amc(self, name: str = "acme") -> list[Any]:
         """All executions AMC has, oldest first."""

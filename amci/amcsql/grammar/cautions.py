@@ -9,16 +9,16 @@ from sqlglot import Token, TokenType, exp
 
 from amci.amcsql.findings import Finding, Severity, place_of
 from amci.amcsql.functions.calls import function_of
-from amci.amcsql.grammar.refusals import Rule, finding, order_finding, orders
+from amci.amcsql.grammar.refusals import RefusalRule, finding, order_finding, orders
 
 _REPORTED = "{} is reported to fail in AMC"
-_JOINED = Rule("concatenation", "|| is not in AMC's documentation", "use CONCAT(a, b)")
-_INTERVAL = Rule(
+_JOINED = RefusalRule("concatenation", "|| is not in AMC's documentation", "use CONCAT(a, b)")
+_INTERVAL = RefusalRule(
     "interval",
     "Interval data types are not enabled in audience queries, and no published AMC query uses them",
     "compare with SECONDS_BETWEEN(start, end)",
 )
-_SEMICOLON = Rule(
+_SEMICOLON = RefusalRule(
     "semicolon", "AMC does not require ; at the end", "leave it out: audience queries refuse it"
 )
 _NEVER = "(?!"

@@ -11,7 +11,7 @@ from amci.amcsql.findings import Finding, Severity, between
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RefusalRule:
     """One thing that is refused."""
 
     code: str
@@ -20,72 +20,78 @@ class Rule:
 
 
 _RANKED = "rank the rows with ROW_NUMBER() OVER (ORDER BY …) in a sub-query and keep those that you want"
-_LIMIT = Rule("limit", "LIMIT is not supported", _RANKED)
+_LIMIT = RefusalRule("limit", "LIMIT is not supported", _RANKED)
 _SAID_ONCE = "name the columns of ON or USING"
 _PLAIN_GROUPS = "write one GROUP BY query for each level and join them with UNION ALL"
-_NOT_A_SELECT = Rule("not-a-select", "Only SELECT queries are supported", "begin with SELECT or WITH")
+_NOT_A_SELECT = RefusalRule("not-a-select", "Only SELECT queries are supported", "begin with SELECT or WITH")
 
 #: Words that begin something AMC does not have, wherever they are no name.
-_WORDS: dict[TokenType, Rule] = {
+_WORDS: dict[TokenType, RefusalRule] = {
     TokenType.LIMIT: _LIMIT,
-    TokenType.OFFSET: Rule("limit", "OFFSET is not supported", _RANKED),
-    TokenType.FETCH: Rule("limit", "FETCH is not supported", _RANKED),
-    TokenType.NATURAL: Rule("natural-join", "NATURAL JOIN is not supported", _SAID_ONCE),
-    TokenType.LATERAL: Rule("lateral", "LATERAL is not supported", "join with a sub-query and a condition"),
-    TokenType.RECURSIVE: Rule(
+    TokenType.OFFSET: RefusalRule("limit", "OFFSET is not supported", _RANKED),
+    TokenType.FETCH: RefusalRule("limit", "FETCH is not supported", _RANKED),
+    TokenType.NATURAL: RefusalRule("natural-join", "NATURAL JOIN is not supported", _SAID_ONCE),
+    TokenType.LATERAL: RefusalRule(
+        "lateral", "LATERAL is not supported", "join with a sub-query and a condition"
+    ),
+    TokenType.RECURSIVE: RefusalRule(
         "recursive", "Recursive queries are not supported", "write each step as a WITH query"
     ),
-    TokenType.INTERSECT: Rule(
+    TokenType.INTERSECT: RefusalRule(
         "set-operation", "INTERSECT is not supported", "use JOIN, or IN with a sub-query"
     ),
-    TokenType.EXCEPT: Rule(
+    TokenType.EXCEPT: RefusalRule(
         "set-operation", "EXCEPT is not supported", "use LEFT JOIN and keep rows WHERE … IS NULL"
     ),
-    TokenType.INTO: Rule("into", "INTO is not supported", "AMC hands the result out as a file"),
-    TokenType.QUALIFY: Rule(
+    TokenType.INTO: RefusalRule("into", "INTO is not supported", "AMC hands the result out as a file"),
+    TokenType.QUALIFY: RefusalRule(
         "qualify", "QUALIFY is not supported", "put the window function into a sub-query"
     ),
-    TokenType.TABLE_SAMPLE: Rule("sample", "TABLESAMPLE is not supported", "use WHERE RANDOM() < 0.1"),
-    TokenType.GROUPING_SETS: Rule("grouping-sets", "GROUPING SETS is not supported", _PLAIN_GROUPS),
+    TokenType.TABLE_SAMPLE: RefusalRule("sample", "TABLESAMPLE is not supported", "use WHERE RANDOM() < 0.1"),
+    TokenType.GROUPING_SETS: RefusalRule("grouping-sets", "GROUPING SETS is not supported", _PLAIN_GROUPS),
 }
 #: Words that mean something only before a parenthesis.
-_CALLED: dict[TokenType, Rule] = {
-    TokenType.PIVOT: Rule("pivot", "PIVOT is not supported", "use SUM(IF(condition, x, 0)) for each column"),
-    TokenType.UNPIVOT: Rule("pivot", "UNPIVOT is not supported", "use UNION ALL"),
-    TokenType.UNNEST: Rule("unnest", "UNNEST is not supported", "use EXPLODE(array) in a SELECT"),
-    TokenType.ROLLUP: Rule("grouping-sets", "ROLLUP is not supported", _PLAIN_GROUPS),
-    TokenType.CUBE: Rule("grouping-sets", "CUBE is not supported", _PLAIN_GROUPS),
-    TokenType.FILTER: Rule("filter", "FILTER is not supported", "use SUM(IF(condition, x, 0))"),
+_CALLED: dict[TokenType, RefusalRule] = {
+    TokenType.PIVOT: RefusalRule(
+        "pivot", "PIVOT is not supported", "use SUM(IF(condition, x, 0)) for each column"
+    ),
+    TokenType.UNPIVOT: RefusalRule("pivot", "UNPIVOT is not supported", "use UNION ALL"),
+    TokenType.UNNEST: RefusalRule("unnest", "UNNEST is not supported", "use EXPLODE(array) in a SELECT"),
+    TokenType.ROLLUP: RefusalRule("grouping-sets", "ROLLUP is not supported", _PLAIN_GROUPS),
+    TokenType.CUBE: RefusalRule("grouping-sets", "CUBE is not supported", _PLAIN_GROUPS),
+    TokenType.FILTER: RefusalRule("filter", "FILTER is not supported", "use SUM(IF(condition, x, 0))"),
 }
-_GETDATE = Rule(
+_GETDATE = RefusalRule(
     "getdate",
     "GETDATE() is not supported",
     "use CAST('today' AS DATE) or CAST('now' AS TIMESTAMP)",
 )
-_OF_NULLS = Rule(
+_OF_NULLS = RefusalRule(
     "nulls", "IGNORE NULLS and RESPECT NULLS are not supported", "filter the NULLs in a sub-query"
 )
 #: Two words that follow each other.
-_TWO_WORDS: dict[tuple[str, str], Rule] = {
-    ("RIGHT", "JOIN"): Rule("right-join", "RIGHT JOIN is not supported", "swap the tables and use LEFT JOIN"),
-    ("RIGHT", "OUTER"): Rule(
+_TWO_WORDS: dict[tuple[str, str], RefusalRule] = {
+    ("RIGHT", "JOIN"): RefusalRule(
         "right-join", "RIGHT JOIN is not supported", "swap the tables and use LEFT JOIN"
     ),
-    ("ASOF", "JOIN"): Rule(
+    ("RIGHT", "OUTER"): RefusalRule(
+        "right-join", "RIGHT JOIN is not supported", "swap the tables and use LEFT JOIN"
+    ),
+    ("ASOF", "JOIN"): RefusalRule(
         "join-kind", "ASOF JOIN is not supported", "join on an inequality, rank and keep the first"
     ),
-    ("SEMI", "JOIN"): Rule("join-kind", "SEMI JOIN is not supported", "use IN with a sub-query"),
-    ("ANTI", "JOIN"): Rule(
+    ("SEMI", "JOIN"): RefusalRule("join-kind", "SEMI JOIN is not supported", "use IN with a sub-query"),
+    ("ANTI", "JOIN"): RefusalRule(
         "join-kind", "ANTI JOIN is not supported", "use LEFT JOIN and keep rows WHERE … IS NULL"
     ),
     ("GETDATE", "("): _GETDATE,
     ("IGNORE", "NULLS"): _OF_NULLS,
     ("RESPECT", "NULLS"): _OF_NULLS,
-    ("WITHIN", "GROUP"): Rule(
+    ("WITHIN", "GROUP"): RefusalRule(
         "within-group", "WITHIN GROUP is not supported", "use PERCENTILE(x, 0.5) or ARRAY_SORT"
     ),
-    ("DISTINCT", "ON"): Rule("distinct-on", "DISTINCT ON is not supported", _RANKED),
-    ("GROUP BY", "ALL"): Rule(
+    ("DISTINCT", "ON"): RefusalRule("distinct-on", "DISTINCT ON is not supported", _RANKED),
+    ("GROUP BY", "ALL"): RefusalRule(
         "group-by-all", "GROUP BY ALL is not supported", "name the columns or their numbers"
     ),
 }
@@ -113,7 +119,7 @@ def refused_tokens(sql: str, tokens: Sequence[Token], *, is_strict: bool) -> Ite
             yield order_finding(sql, token, "error", is_final=is_final)
 
 
-def finding(sql: str, first: Token, last: Token, rule: Rule, severity: Severity = "error") -> Finding:
+def finding(sql: str, first: Token, last: Token, rule: RefusalRule, severity: Severity = "error") -> Finding:
     """A rule at a place."""
     place = between(sql, first.start, last.end)
     text = rule.text or f'Encountered "{first.text}" at line {place.line}, column {place.column}.'
@@ -141,10 +147,12 @@ def order_finding(sql: str, token: Token, severity: Severity, *, is_final: bool)
         if is_final
         else "take it out: the rows of a sub-query have no order"
     )
-    return finding(sql, token, token, Rule("order-by", f"ORDER BY {where} is not supported", hint), severity)
+    return finding(
+        sql, token, token, RefusalRule("order-by", f"ORDER BY {where} is not supported", hint), severity
+    )
 
 
-def _refused(tokens: Sequence[Token], place: int) -> tuple[Rule | None, Token]:
+def _refused(tokens: Sequence[Token], place: int) -> tuple[RefusalRule | None, Token]:
     """The rule against the token at a place, and the last token that it is about."""
     token = tokens[place]
     before = tokens[place - 1].token_type if place else None
@@ -159,7 +167,7 @@ def _refused(tokens: Sequence[Token], place: int) -> tuple[Rule | None, Token]:
     return _with_next(tokens, place, after) if after else (None, token)
 
 
-def _with_next(tokens: Sequence[Token], place: int, after: Token) -> tuple[Rule | None, Token]:
+def _with_next(tokens: Sequence[Token], place: int, after: Token) -> tuple[RefusalRule | None, Token]:
     """The rule against a token because of the one after it."""
     token = tokens[place]
     kind, word = token.token_type, token.text.upper()
@@ -172,11 +180,11 @@ def _with_next(tokens: Sequence[Token], place: int, after: Token) -> tuple[Rule 
     return (_TWO_WORDS.get((word, after.text.upper())) if is_word else None), after
 
 
-def _placeholder(tokens: Sequence[Token], place: int) -> tuple[Rule, Token]:
+def _placeholder(tokens: Sequence[Token], place: int) -> tuple[RefusalRule, Token]:
     """Something to be filled in, such as [LIST], {{campaign}} or :campaign."""
     first = tokens[place]
     if [token.token_type for token in tokens[place : place + 2]] == [TokenType.COLON, TokenType.COLON]:
-        return Rule("cast-sign", "", "write CAST(x AS type)"), tokens[place + 1]
+        return RefusalRule("cast-sign", "", "write CAST(x AS type)"), tokens[place + 1]
     closing = {TokenType.L_BRACKET: TokenType.R_BRACKET, TokenType.L_BRACE: TokenType.R_BRACE}.get(
         first.token_type
     )
@@ -184,7 +192,7 @@ def _placeholder(tokens: Sequence[Token], place: int) -> tuple[Rule, Token]:
     last = next((token for token in rest if token.token_type is closing), rest[0] if rest else first)
     name = "".join(token.text for token in rest[:1] if token.token_type is TokenType.VAR).lower() or "name"
     hint = f"put your own values there, or a parameter: CUSTOM_PARAMETER('{name}')"
-    return Rule("placeholder", "", hint), last
+    return RefusalRule("placeholder", "", hint), last
 
 
 def _no_select(sql: str, tokens: Sequence[Token]) -> Iterator[Finding]:
@@ -203,7 +211,7 @@ def _several(sql: str, tokens: Sequence[Token]) -> Iterator[Finding]:
         if token.token_type is TokenType.SEMICOLON:
             rest = [each for each in tokens[place:] if each.token_type is not TokenType.SEMICOLON]
             if rest:
-                rule = Rule(
+                rule = RefusalRule(
                     "several-statements", "Only one query is supported", "make a workflow of each query"
                 )
                 yield finding(sql, rest[0], rest[-1], rule)

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import Block, Output
-from amci.amcsql.meaning.expressions import aggregates, is_distinct
-from amci.amcsql.meaning.people import Class, tells
-from amci.amcsql.privacy.crowded import crowd_counts, crowd_detail, names
-from amci.amcsql.privacy.crowds import Crowd, Trail, is_linear, placed, shared_column
-from amci.amcsql.privacy.grouped import Grouped, Metric, add_metric, add_numbers, count_columns
-from amci.amcsql.privacy.joint import is_joint, joint_counts
-from amci.amcsql.privacy.partials import partial_result
-from amci.amcsql.privacy.stats import Counted
-from amci.amcsql.texts import Texts, values
-from amci.amcsql.trees import copied, inside
+from amci.amcsql.ast_copy import copied, inside
+from amci.amcsql.binder.bound import OutputColumn, Select
+from amci.amcsql.binder.expressions import aggregates, is_distinct
+from amci.amcsql.binder.user_identity import Class, tells
+from amci.amcsql.duckdb_writer import DuckDBWriter, values
+from amci.amcsql.privacy.group_counts import crowd_counts, crowd_detail, names
+from amci.amcsql.privacy.grouped_source import GroupedSource, Metric, add_metric, add_numbers, count_columns
+from amci.amcsql.privacy.multi_class_metrics import is_joint, joint_counts
+from amci.amcsql.privacy.stats import UserCounts
+from amci.amcsql.privacy.two_phase import partial_result
+from amci.amcsql.privacy.user_groups import UserColumn, UserGroup, is_linear, placed, shared_column
 from amci.kernel.names import quoted
 
 _JOINED = "amci c"
@@ -25,7 +25,7 @@ _JOINED = "amci c"
 class Groups:
     """Writes grouped SELECTs; what they need besides goes to WITH."""
 
-    def __init__(self, texts: Texts, labels: Mapping[int, str], parts: list[str]) -> None:
+    def __init__(self, texts: DuckDBWriter, labels: Mapping[int, str], parts: list[str]) -> None:
         self._texts, self._labels, self._parts = texts, labels, parts
         self._number = 0
 
@@ -34,7 +34,7 @@ class Groups:
         self._number += 1
         return f"{stem}{self._number}"
 
-    def relation(self, source: Grouped) -> tuple[str, list[Trail], list[Crowd]]:
+    def relation(self, source: GroupedSource) -> tuple[str, list[UserColumn], list[UserGroup]]:
         """Groups that go on with their people: those the keys tell, and crowds of the others."""
         block = source.block
         kept = [trail for trail in source.trails if _is_told(trail, block)]
@@ -44,7 +44,7 @@ class Groups:
             for trail in kept
             for path, sql in trail.columns.items()
         ]
-        trails = [Trail({path: f"amci u{path}" for path in trail.columns}) for trail in kept]
+        trails = [UserColumn({path: f"amci u{path}" for path in trail.columns}) for trail in kept]
         if not lost and not source.found:
             return self._texts.block(block, more, source.text()), trails, []
         name, group = self.fresh("amci x"), self.fresh("amci g")
@@ -53,25 +53,25 @@ class Groups:
             f"{quoted(name)} AS MATERIALIZED (\n{self._texts.block(block, more, source.text())}\n)"
         )
         metrics = _metrics(source)
-        people: list[Trail | Crowd] = [*lost, *source.crowds]
+        people: list[UserColumn | UserGroup] = [*lost, *source.crowds]
         crowds = [self._crowd(source, each, metrics, name, group) for each in people]
         return f"SELECT * FROM {quoted(name)}", trails, crowds
 
-    def result(self, source: Grouped) -> str:
+    def result(self, source: GroupedSource) -> str:
         """Groups of the result, with the numbers of each."""
         block = source.block
         metrics = _metrics(source)
         found = partial_result(self._texts, source, metrics, self._labels, self._added)
         if found is not None:
             return found
-        people: Sequence[Trail | Crowd] = [*source.trails, *source.crowds]
+        people: Sequence[UserColumn | UserGroup] = [*source.trails, *source.crowds]
         name = self.fresh("amci x")
         totals = [
             f"{self._texts.expression(m.call)} AS {quoted(f'amci m{i}')}" for i, m in enumerate(metrics)
         ]
         text = self._texts.block(block, [*self._keys(block), *totals], source.text())
         self._parts.append(f"{quoted(name)} AS MATERIALIZED (\n{text}\n)")
-        counted, joins = Counted(), []
+        counted, joins = UserCounts(), []
         joint = [place for place, metric in enumerate(metrics) if is_joint(source, metric)]
         for place, each in enumerate(people):
             alias = f"amci n{place}"
@@ -90,9 +90,9 @@ class Groups:
         columns = [quoted(name, output.name) for output in block.outputs]
         return f"SELECT {', '.join(columns)}, {counted.columns()} FROM {quoted(name)} {' '.join(joins)}"
 
-    def rows(self, source: Grouped) -> str:
+    def rows(self, source: GroupedSource) -> str:
         """Rows of the result that are groups already: each has the numbers of its crowds."""
-        block, counted, joins, more = source.block, Counted(), [], []
+        block, counted, joins, more = source.block, UserCounts(), [], []
         name = self.fresh("amci x")
         for place, (crowd_alias, crowd) in enumerate(source.found):
             alias, key = f"amci n{place}", f"amci g{place}"
@@ -130,10 +130,10 @@ class Groups:
         self._parts.append(f"{quoted(name)} AS MATERIALIZED (\n{text}\n)")
         return name
 
-    def _keys(self, block: Block) -> list[str]:
+    def _keys(self, block: Select) -> list[str]:
         return [f"{text} AS {quoted(f'amci k{place}')}" for place, text in enumerate(self._texts.keys(block))]
 
-    def _same_keys(self, block: Block, left: str, right: str) -> str:
+    def _same_keys(self, block: Select, left: str, right: str) -> str:
         pairs = (
             f"{quoted(left, f'amci k{place}')} IS NOT DISTINCT FROM {quoted(right, f'amci k{place}')}"
             for place in range(len(block.keys))
@@ -141,8 +141,13 @@ class Groups:
         return " AND ".join(pairs) or "true"
 
     def _crowd(
-        self, source: Grouped, people: Trail | Crowd, metrics: Sequence[Metric], groups: str, group: str
-    ) -> Crowd:
+        self,
+        source: GroupedSource,
+        people: UserColumn | UserGroup,
+        metrics: Sequence[Metric],
+        groups: str,
+        group: str,
+    ) -> UserGroup:
         """The crowd of groups that were written as a part of WITH."""
         mine = [metric for metric in metrics if metric.is_of(_paths(people))]
         table = self.fresh("amci crowd")
@@ -163,13 +168,15 @@ class Groups:
             share = _share(output, mine)
             if share is not None:
                 shares[output.name.lower()] = share
-        return Crowd(
+        return UserGroup(
             table=table, key=group, columns={path: f"p{path}" for path in _paths(people)}, shares=shares
         )
 
-    def _detail(self, source: Grouped, people: Trail | Crowd, metrics: Sequence[Metric]) -> str:
+    def _detail(
+        self, source: GroupedSource, people: UserColumn | UserGroup, metrics: Sequence[Metric]
+    ) -> str:
         """A row for each user of each group: his paths, and what he adds to the metrics."""
-        if isinstance(people, Crowd):
+        if isinstance(people, UserGroup):
             return crowd_detail(self._texts, source, people, metrics)
         person = people.person
         through = [f"bool_or({sql} IS NOT NULL) AS p{path}" for path, sql in people.columns.items()]
@@ -178,10 +185,12 @@ class Groups:
         grouped = ", ".join([*self._texts.keys(source.block), person])
         return f"SELECT {columns}\n{source.text()}\nGROUP BY {grouped}"
 
-    def _counts(self, source: Grouped, people: Trail | Crowd, metrics: Sequence[Metric]) -> str:
+    def _counts(
+        self, source: GroupedSource, people: UserColumn | UserGroup, metrics: Sequence[Metric]
+    ) -> str:
         """The numbers of each group."""
         mine = {place: metric for place, metric in enumerate(metrics) if metric.is_of(_paths(people))}
-        if isinstance(people, Crowd):
+        if isinstance(people, UserGroup):
             return crowd_counts(self._texts, source, people, mine)
         detail, keys = self._detail(source, people, list(mine.values())), names(source)
         paths = {path: f"p{path}" for path in people.columns}
@@ -189,7 +198,7 @@ class Groups:
         grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
         return f"SELECT {', '.join([*keys, *counts])} FROM ({detail}){grouped}"
 
-    def _crowd_counts(self, crowd: Crowd, columns: Sequence[exp.Column]) -> str:
+    def _crowd_counts(self, crowd: UserGroup, columns: Sequence[exp.Column]) -> str:
         shares = {
             place: self._texts.expression(placed(crowd.shares[column.name.lower()], _JOINED))
             for place, column in enumerate(columns)
@@ -200,7 +209,7 @@ class Groups:
         return f"SELECT {shown} FROM {quoted(crowd.table)} AS {quoted(_JOINED)} GROUP BY ALL"
 
 
-def _metrics(source: Grouped) -> list[Metric]:
+def _metrics(source: GroupedSource) -> list[Metric]:
     """The sums and counts in the columns of a SELECT, each once."""
     found: dict[exp.Expr, Metric] = {}
     for _, value in values(source.block):
@@ -223,7 +232,7 @@ def _added(call: exp.Expr) -> exp.Expr:
     )
 
 
-def _share(output: Output, metrics: Sequence[Metric]) -> exp.Expr | None:
+def _share(output: OutputColumn, metrics: Sequence[Metric]) -> exp.Expr | None:
     """What one user contributes to an output: the same expression of his own sums; None where that says nothing."""
     if output.value is None or not is_linear(output.value, exp.AggFunc):
         return None
@@ -237,7 +246,7 @@ def _share(output: Output, metrics: Sequence[Metric]) -> exp.Expr | None:
     return inside(holder) if not holder.find(exp.Window) else None
 
 
-def _used_metrics(block: Block, alias: str, crowd: Crowd) -> list[exp.Column]:
+def _used_metrics(block: Select, alias: str, crowd: UserGroup) -> list[exp.Column]:
     """The metrics of a crowd that the columns of a SELECT show."""
     found: dict[exp.Expr, exp.Column] = {}
     for _, value in values(block):
@@ -251,9 +260,9 @@ def _total_of(name: str, prefix: str = "") -> Callable[[int], str]:
     return lambda number: quoted(name, f"amci m{prefix}{number}")
 
 
-def _is_told(trail: Trail, block: Block) -> bool:
+def _is_told(trail: UserColumn, block: Select) -> bool:
     return any(tells(key, trail.paths) for key in block.key_facts)
 
 
-def _paths(people: Trail | Crowd) -> Class:
+def _paths(people: UserColumn | UserGroup) -> Class:
     return frozenset(people.columns)

@@ -13,48 +13,55 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import (
-    Block,
+from amci.amcsql.ast_copy import copied
+from amci.amcsql.binder.bound import (
     Bound,
-    Item,
-    Named,
-    Output,
+    Cte,
+    CteRef,
+    FromItem,
+    OutputColumn,
     Query,
     Relation,
-    Rows,
     Scan,
+    Select,
     Union,
-    Use,
+    ValuesRows,
     paths_of,
 )
-from amci.amcsql.meaning.people import classes_of, joined_union
-from amci.amcsql.privacy.crowds import Crowd, Trail, is_shared, merged_trails, moved_crowd, share_of
-from amci.amcsql.privacy.grouped import Grouped
+from amci.amcsql.binder.user_identity import classes_of, joined_union
+from amci.amcsql.duckdb_writer import USER, DuckDBWriter, QueryScope, Written
+from amci.amcsql.privacy.grouped_source import GroupedSource
 from amci.amcsql.privacy.groups import Groups
-from amci.amcsql.privacy.stats import Counted
-from amci.amcsql.texts import USER, Sight, Texts, Written
-from amci.amcsql.trees import copied
+from amci.amcsql.privacy.stats import UserCounts
+from amci.amcsql.privacy.user_groups import (
+    UserColumn,
+    UserGroup,
+    is_shared,
+    merged_trails,
+    moved_crowd,
+    share_of,
+)
 from amci.kernel.names import quoted
 
 _NOBODY = "CAST(NULL AS BIGINT)"
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class RewrittenQuery:
     """The text of a relation, and the people its rows carry."""
 
     text: str
-    trails: Sequence[Trail] = ()
-    crowds: Sequence[Crowd] = ()
+    trails: Sequence[UserColumn] = ()
+    crowds: Sequence[UserGroup] = ()
 
 
-class Traced(Texts):
+class PrivacyRewriter(DuckDBWriter):
     """Writes one query with its people."""
 
-    def __init__(self, query: Bound, sight: Sight, written: Written | None = None) -> None:
-        super().__init__(sight, written)
+    def __init__(self, query: Bound, scope: QueryScope, written: Written | None = None) -> None:
+        super().__init__(scope, written)
         self._query = query
-        self._made: dict[str, Made] = {}  #: queries of WITH by name
+        self._made: dict[str, RewrittenQuery] = {}  #: queries of WITH by name
         self._parts: list[str] = []  #: of WITH
         self._groups = Groups(self, _labels(query), self._parts)
 
@@ -67,17 +74,17 @@ class Traced(Texts):
         parts = ",\n".join(self._parts)
         return f"WITH {parts}\n{text}" if parts else text
 
-    def _name(self, named: Named) -> None:
+    def _name(self, named: Cte) -> None:
         made = self._relation(named.query)
         self._parts.append(f"{quoted(named.name)} AS (\n{made.text}\n)")
         self._made[named.name] = made
 
     # -- relations within the query ---------------------------------------------------------------------------
 
-    def _relation(self, query: Query) -> Made:
+    def _relation(self, query: Query) -> RewrittenQuery:
         """A query whose rows go on with their people."""
-        if isinstance(query, Rows):
-            return Made(self.query(query))
+        if isinstance(query, ValuesRows):
+            return RewrittenQuery(self.query(query))
         if isinstance(query, Union):
             return (
                 self._both(query)
@@ -88,19 +95,21 @@ class Traced(Texts):
             return self._distinct(replace(query, is_distinct=False), query.outputs)
         return self._grouped_rows(query) if query.is_grouped else self._rows(query)
 
-    def _rows(self, block: Block) -> Made:
+    def _rows(self, block: Select) -> RewrittenQuery:
         """A SELECT that does not group: its rows keep their people."""
         source = self._source(block)
         more, trails, crowds = self._handed_on(block, source)
-        return Made(self.block(block, more, source.text()), trails, crowds)
+        return RewrittenQuery(self.block(block, more, source.text()), trails, crowds)
 
-    def _handed_on(self, block: Block, source: Grouped) -> tuple[list[str], list[Trail], list[Crowd]]:
+    def _handed_on(
+        self, block: Select, source: GroupedSource
+    ) -> tuple[list[str], list[UserColumn], list[UserGroup]]:
         """The columns by which the rows of a SELECT keep their people."""
         more, trails, crowds = [], [], []
         for trail in source.trails:
             columns = {path: f"amci u{path}" for path in trail.columns}
             more += [f"{sql} AS {quoted(columns[path])}" for path, sql in trail.columns.items()]
-            trails.append(Trail(columns))
+            trails.append(UserColumn(columns))
         for crowd in source.crowds:
             key = self._groups.fresh("amci g")
             more.append(f"{crowd.key} AS {quoted(key)}")
@@ -112,34 +121,39 @@ class Traced(Texts):
             crowds.append(replace(crowd, key=key, shares=shares))
         return more, trails, crowds
 
-    def _grouped_rows(self, block: Block) -> Made:
+    def _grouped_rows(self, block: Select) -> RewrittenQuery:
         text, trails, crowds = self._groups.relation(self._source(block))
-        return Made(text, trails, crowds)
+        return RewrittenQuery(text, trails, crowds)
 
-    def _distinct(self, query: Query, outputs: Sequence[Output]) -> Made:
+    def _distinct(self, query: Query, outputs: Sequence[OutputColumn]) -> RewrittenQuery:
         """DISTINCT is to group by every column."""
         return self._grouped_rows(_all_grouped(query, outputs))
 
-    def _both(self, union: Union) -> Made:
+    def _both(self, union: Union) -> RewrittenQuery:
         """The rows of both sides of UNION ALL."""
         left, right = self._relation(union.left), self._relation(union.right)
         people = joined_union(union)
         columns = sorted(path for each in people for path in each)
-        trails = [Trail({path: f"amci u{path}" for path in sorted(each)}) for each in people]
+        trails = [UserColumn({path: f"amci u{path}" for path in sorted(each)}) for each in people]
         arms = [
             self._arm(made, arm, columns, left.crowds, right.crowds)
             for made, arm in ((left, union.left), (right, union.right))
         ]
         crowds = [*left.crowds, *right.crowds]
         text = f"({arms[0]})\nUNION ALL\n({arms[1]})"
-        return Made(
+        return RewrittenQuery(
             _renamed(text, union, [f"amci u{path}" for path in columns], [c.key for c in crowds]),
             trails,
             self._by_name(crowds, left, union),
         )
 
     def _arm(
-        self, made: Made, arm: Query, paths: Sequence[int], left: Sequence[Crowd], right: Sequence[Crowd]
+        self,
+        made: RewrittenQuery,
+        arm: Query,
+        paths: Sequence[int],
+        left: Sequence[UserGroup],
+        right: Sequence[UserGroup],
     ) -> str:
         own = {path: column for trail in made.trails for path, column in trail.columns.items()}
         people = [quoted(own[path]) if path in own else _NOBODY for path in paths]
@@ -147,7 +161,7 @@ class Traced(Texts):
         columns = [quoted(output.name) for output in arm.outputs]
         return f"SELECT {', '.join([*columns, *people, *groups])} FROM ({made.text})"
 
-    def _by_name(self, crowds: Sequence[Crowd], left: Made, union: Union) -> list[Crowd]:
+    def _by_name(self, crowds: Sequence[UserGroup], left: RewrittenQuery, union: Union) -> list[UserGroup]:
         """The crowds of both sides, their shares by the names that the union gives."""
         found = []
         for crowd in crowds:
@@ -162,7 +176,7 @@ class Traced(Texts):
 
     # -- FROM --------------------------------------------------------------------------------------------------
 
-    def _source(self, block: Block) -> Grouped:
+    def _source(self, block: Select) -> GroupedSource:
         """FROM and WHERE of a SELECT with the people of its rows."""
         joined, trails, crowds = [], [], []
         for item in block.items:
@@ -171,7 +185,7 @@ class Traced(Texts):
             trails += own
             crowds += [(item.alias, crowd) for crowd in others]
         where = f"WHERE {self.expression(block.where)}" if block.where is not None else ""
-        return Grouped(
+        return GroupedSource(
             block=block,
             joined=" ".join(["FROM", *joined]) if joined else "",
             where=where,
@@ -179,25 +193,27 @@ class Traced(Texts):
             found=crowds,
         )
 
-    def _item(self, relation: Relation, alias: str) -> tuple[str, list[Trail], list[Crowd]]:
+    def _item(self, relation: Relation, alias: str) -> tuple[str, list[UserColumn], list[UserGroup]]:
         if isinstance(relation, Scan):
             if not relation.source.has_users:
                 return self.relation(relation, alias), [], []
             name = f"amci u{relation.path}"
             text = f"({self.scan(relation, f', {quoted(USER)} AS {quoted(name)}')}) AS {quoted(alias)}"
-            return text, [Trail({relation.path: quoted(alias, name)})], []
-        if isinstance(relation, Use):
+            return text, [UserColumn({relation.path: quoted(alias, name)})], []
+        if isinstance(relation, CteRef):
             made, paths = self._made[relation.of.name], relation.paths
             text = f"{quoted(relation.of.name)} AS {quoted(alias)}"
         else:
             made, paths = self._relation(relation), {}
             text = (
                 f"({made.text}) AS {quoted(alias)}"
-                if not isinstance(relation, Rows)
+                if not isinstance(relation, ValuesRows)
                 else self.relation(relation, alias)
             )
         trails = [
-            Trail({paths.get(path, path): quoted(alias, column) for path, column in trail.columns.items()})
+            UserColumn(
+                {paths.get(path, path): quoted(alias, column) for path, column in trail.columns.items()}
+            )
             for trail in made.trails
         ]
         crowds = [replace(moved_crowd(crowd, paths), key=quoted(alias, crowd.key)) for crowd in made.crowds]
@@ -211,8 +227,8 @@ class Traced(Texts):
             # each arm keeps its own numbers; what is equal in both is made one after the rules were applied
             arms = [f"({self._final(arm)})" for arm in (query.left, query.right)]
             return "\nUNION ALL\n".join(arms)
-        if isinstance(query, Rows):
-            return f"SELECT *, {Counted().columns()} FROM ({self.query(query)})"
+        if isinstance(query, ValuesRows):
+            return f"SELECT *, {UserCounts().columns()} FROM ({self.query(query)})"
         if query.is_distinct and not query.is_grouped:
             return self._groups.result(
                 self._source(_all_grouped(replace(query, is_distinct=False), query.outputs))
@@ -222,7 +238,7 @@ class Traced(Texts):
         return self._groups.result(source) if plain.is_grouped else self._groups.rows(source)
 
 
-def _all_grouped(query: Query, outputs: Sequence[Output]) -> Block:
+def _all_grouped(query: Query, outputs: Sequence[OutputColumn]) -> Select:
     """A query grouped by all its columns."""
     columns = []
     for output in outputs:
@@ -232,9 +248,9 @@ def _all_grouped(query: Query, outputs: Sequence[Output]) -> Block:
         column.meta["family"] = output.facts.family
         columns.append(column)
     facts = [output.facts for output in outputs]
-    return Block(
+    return Select(
         outputs=[replace(output, value=column) for output, column in zip(outputs, columns, strict=True)],
-        items=[Item(alias="amci all", relation=query)],
+        items=[FromItem(alias="amci all", relation=query)],
         keys=[copied(column) for column in columns],
         key_facts=facts,
         is_grouped=True,

@@ -19,7 +19,7 @@ STATS = (
 
 
 @dataclass(slots=True)
-class Counted:
+class UserCounts:
     """Numbers of a row: SQL that is NULL where a number does not matter, and what it is the number of."""
 
     users: list[tuple[str, str]] = field(default_factory=list)

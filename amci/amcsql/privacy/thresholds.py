@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from amci.amcsql.meaning.bound import Block, Bound, Output, Query, Union
+from amci.amcsql.binder.bound import Bound, OutputColumn, Query, Select, Union
 from amci.amcsql.privacy.stats import STATS
 from amci.kernel.names import quoted
 
@@ -47,7 +47,7 @@ class Privacy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guarded:
+class GuardedStatements:
     """Statements for DuckDB."""
 
     make: str  #: the result with its numbers, as a temporary table
@@ -56,7 +56,7 @@ class Guarded:
     drop: str
 
 
-def guarded(query: Bound, traced: str, privacy: Privacy) -> Guarded:
+def guarded(query: Bound, traced: str, privacy: Privacy) -> GuardedStatements:
     """The statements for a query that was written with its people."""
     outputs = query.query.outputs
     made = f"CREATE OR REPLACE TEMP TABLE {quoted(TABLE)} AS\n{_judged(outputs, traced, privacy)}"
@@ -68,7 +68,7 @@ def guarded(query: Bound, traced: str, privacy: Privacy) -> Guarded:
     if _is_distinct(query.query):
         show = f"SELECT DISTINCT * FROM ({show})"
     columns = ", ".join([*(quoted(output.name) for output in outputs), _REQUIRED, _ACTUAL, _REASON])
-    return Guarded(
+    return GuardedStatements(
         make=made,
         show=show,
         redacted=f"SELECT {columns} FROM {quoted(TABLE)} WHERE NOT {_SHOWN}",
@@ -82,12 +82,12 @@ def unguarded(plain: str, privacy: Privacy) -> str:
     return f"SELECT *{''.join(f', {column}' for column in more)} FROM ({plain})" if more else plain
 
 
-def most_required(outputs: Sequence[Output]) -> int:
+def most_required(outputs: Sequence[OutputColumn]) -> int:
     """The most users that any column needs."""
     return max((output.facts.level.users for output in outputs), default=1)
 
 
-def _judged(outputs: Sequence[Output], traced: str, privacy: Privacy) -> str:
+def _judged(outputs: Sequence[OutputColumn], traced: str, privacy: Privacy) -> str:
     """The result with what each row needs, has, and why it may not be seen."""
     required = _required(outputs)
     is_shown = _enough(_REQUIRED, privacy)
@@ -97,7 +97,7 @@ def _judged(outputs: Sequence[Output], traced: str, privacy: Privacy) -> str:
     )
 
 
-def _required(outputs: Sequence[Output]) -> str:
+def _required(outputs: Sequence[OutputColumn]) -> str:
     """The most that a column needs which is not NULL."""
     cases = []
     for users in sorted(
@@ -150,12 +150,12 @@ def _reason(privacy: Privacy) -> str:
     return f"CASE {cases} END"
 
 
-def _with_rows_removed(outputs: Sequence[Output], privacy: Privacy) -> str:
+def _with_rows_removed(outputs: Sequence[OutputColumn], privacy: Privacy) -> str:
     columns = [*(quoted(output.name) for output in outputs), *_kept(outputs, privacy)]
     return f"SELECT {', '.join(columns)} FROM {quoted(TABLE)} WHERE {_SHOWN}"
 
 
-def _with_values_removed(outputs: Sequence[Output], privacy: Privacy) -> str:
+def _with_values_removed(outputs: Sequence[OutputColumn], privacy: Privacy) -> str:
     """Rows that have enough users, and sums of the others where nothing else tells them apart any more."""
     columns = [*(quoted(output.name) for output in outputs), *_kept(outputs, privacy)]
     whole = f"SELECT {', '.join(columns)} FROM {quoted(TABLE)} WHERE {_SHOWN}"
@@ -174,7 +174,7 @@ def _with_values_removed(outputs: Sequence[Output], privacy: Privacy) -> str:
     return f"{whole}\nUNION ALL\nSELECT {', '.join([*emptied, *more])} FROM {quoted(TABLE)} WHERE NOT {_SHOWN}{grouped}"
 
 
-def _kept(outputs: Sequence[Output], privacy: Privacy) -> list[str]:
+def _kept(outputs: Sequence[OutputColumn], privacy: Privacy) -> list[str]:
     return _more(privacy, "false", f"least({_ACTUAL}, {most_required(outputs)})", "CAST(NULL AS VARCHAR)")
 
 
@@ -188,4 +188,4 @@ def _is_distinct(query: Query) -> bool:
     """Whether equal rows are to be made one after the rules were applied."""
     if isinstance(query, Union):
         return not query.is_all
-    return isinstance(query, Block) and query.is_distinct and query.is_grouped
+    return isinstance(query, Select) and query.is_distinct and query.is_grouped

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from amci.amcsql.binder.bound import Bound, OutputColumn
+from amci.amcsql.binder.parameters import Declared
 from amci.amcsql.compiling import Examined, examined
 from amci.amcsql.findings import Finding, between
 from amci.amcsql.grammar.parsing import Mode, refused_for_audiences, tokens_of
-from amci.amcsql.meaning.bound import Bound, Output
-from amci.amcsql.meaning.parameters import Declared
 from amci.amcsql.sources import Source, audience_sources, sources
 from amci.amcsql.tools.origins import keys, origins
 from amci.amcsql.tools.risks import Risk, risks
@@ -167,7 +167,7 @@ def _once(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(kept, key=lambda f: (order.index(f.severity), f.place.line, f.place.column))
 
 
-def _column(bound: Bound, place: int, output: Output) -> LintColumn:
+def _column(bound: Bound, place: int, output: OutputColumn) -> LintColumn:
     level = output.facts.level
     found = origins(bound.query, place) if level else []
     return LintColumn(

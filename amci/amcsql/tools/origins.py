@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import Block, Output, Query, Relation, Rows, Scan, Union, Use
-from amci.amcsql.meaning.expressions import aggregates
+from amci.amcsql.binder.bound import CteRef, OutputColumn, Query, Relation, Scan, Select, Union, ValuesRows
+from amci.amcsql.binder.expressions import aggregates
 from amci.amcsql.sources import Column, Source
 
 _WRAPPERS = (exp.Paren, exp.Cast, exp.TryCast)
@@ -38,12 +38,12 @@ def keys(query: Query) -> list[int]:
     if isinstance(query, Union):
         right = set(keys(query.right))
         return [place for place in keys(query.left) if place in right]
-    if isinstance(query, Rows):
+    if isinstance(query, ValuesRows):
         return list(range(len(query.outputs)))
     return [place for place, output in enumerate(query.outputs) if _is_key(output)]
 
 
-def _is_key(output: Output) -> bool:
+def _is_key(output: OutputColumn) -> bool:
     return output.value is not None and not output.value.find(exp.Window) and not aggregates(output.value)
 
 
@@ -60,15 +60,15 @@ class _Tracer:
         self._seen.add((id(relation), place))
         if isinstance(relation, Scan):
             yield Origin(relation.source, relation.source.columns[place])
-        elif isinstance(relation, Use):
+        elif isinstance(relation, CteRef):
             yield from self.of(relation.of.query, place)
         elif isinstance(relation, Union):
             yield from self.of(relation.left, place)
             yield from self.of(relation.right, place)
-        elif isinstance(relation, Block):
+        elif isinstance(relation, Select):
             yield from self._of_block(relation, place)
 
-    def _of_block(self, block: Block, place: int) -> Iterator[Origin]:
+    def _of_block(self, block: Select, place: int) -> Iterator[Origin]:
         value = block.outputs[place].value if place < len(block.outputs) else None
         if value is None:
             return

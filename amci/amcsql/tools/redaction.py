@@ -53,7 +53,7 @@ class HiddenRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class RedactionReport:
     """What became of a result's rows."""
 
     rows: int  #: in all
@@ -90,11 +90,11 @@ def report(
     untouched: int,
     is_emptied: bool,
     columns: Sequence[LintColumn],
-) -> Report:
+) -> RedactionReport:
     """`redacted` rows have the values of `names`, then how many users they need, how many they have, AMC's reason."""
     found = [_hidden(names, row) for row in redacted]
     found.sort(key=lambda row: (row.short, -row.has, str(row.values)))
-    return Report(
+    return RedactionReport(
         rows=untouched + len(found),
         hidden=len(found),
         is_emptied=is_emptied,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from amci.amcsql.meaning.bound import Bound, paths_of
-from amci.amcsql.meaning.levels import Level
+from amci.amcsql.binder.bound import Bound, paths_of
+from amci.amcsql.binder.levels import Level
 from amci.amcsql.privacy.thresholds import most_required
 from amci.amcsql.tools.origins import Origin, keys, origins
 

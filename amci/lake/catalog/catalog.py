@@ -23,6 +23,8 @@ from amci.lake.catalog.schema import SchemaPlan, plan
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 
 LAKE = "lake"
+#: Where DuckLake keeps its own tables; their columns are those of its specification, version 1.0.
+METADATA = f"__ducklake_metadata_{LAKE}"
 LEDGER = quoted(LAKE, "amci", "objects")
 
 #: Comment of a column that has had no value yet.
@@ -325,7 +327,3 @@ def widened(column: str, have: str, want: str) -> str:
     if have == old.sql:
         return widen_sql(old, new, column)
     return f"CAST({quoted(column)} AS {want})"
-
-
-#: Where DuckLake keeps its own tables; their columns are those of its specification, version 1.0.
-METADATA = f"__ducklake_metadata_{LAKE}"

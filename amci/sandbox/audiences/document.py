@@ -10,7 +10,7 @@ from sqlite3 import Row
 from typing import Any
 
 from amci.sandbox.errors import Refusal
-from amci.sandbox.moments import from_micros, wire
+from amci.sandbox.times import from_micros, wire
 
 _MEDIA = "application/vnd.amcquerybasedaudience.v{}+json"
 _VERSION = re.compile(r"application/vnd\.amc(?:querybased|lookalike)audience\.v([0-9.]+)\+json")

@@ -17,8 +17,8 @@ from amci.sandbox.audiences.request import LOOKALIKE
 from amci.sandbox.audiences.times import Coming, Upkeep, coming
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import NoAudience, QueryFailed
-from amci.sandbox.moments import from_micros, micros, span
 from amci.sandbox.queries import Queries
+from amci.sandbox.times import from_micros, micros, span
 from amci.sandbox.windows import Window
 
 _MOST_SEEDS = 500_000  #: of a lookalike audience (amc-api 2.4)

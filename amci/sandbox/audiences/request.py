@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from amci.sandbox.errors import bad
-from amci.sandbox.moments import BadMoment, micros, read
+from amci.sandbox.times import BadMoment, micros, read
 
 RULE_BASED, LOOKALIKE = "RULE_BASED", "LOOKALIKE"
 REACHES = ("MOST_SIMILAR", "SIMILAR", "BALANCED", "BROAD", "MOST_BROAD")

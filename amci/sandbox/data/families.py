@@ -11,7 +11,7 @@ from amci.kernel.state import named_queries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class GeneratedTable:
     """A file of events for each stretch of days, or one for all days.
 
     `sql` is a SELECT in a session that has run world.sql and the family's `setup`. Events are made for the
@@ -34,7 +34,7 @@ class Family:
     #: Statements run for each part of the people (from_person() to to_person()) before the files are made,
     #: for all days of the stretch (first_day() to last_day()).
     by_people: tuple[str, ...] = ()
-    files: tuple[Made, ...] = ()
+    files: tuple[GeneratedTable, ...] = ()
     #: AMC's table → a SELECT that gives its columns, "amci user" and "amci part"; `{name}` stands for the files
     #: of a Made. A Made that is called like a table of AMC's needs none.
     views: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from amci.sandbox.data.families import Family, Made, script
+from amci.sandbox.data.families import Family, GeneratedTable, script
 
 _REGIONS = ("amer", "apac", "eu")
 #: What a segment table is called after, and the category of its segments.
@@ -26,8 +26,10 @@ def _video() -> Family:
     return Family(
         setup=_setup(texts),
         files=(
-            Made(name=enrollments, sql=texts[enrollments], order="pv_start_date, pv_sub_event_primary_key"),
-            Made(name=streaming, sql=texts[streaming], order="pv_playback_dt_utc, pv_session_id"),
+            GeneratedTable(
+                name=enrollments, sql=texts[enrollments], order="pv_start_date, pv_sub_event_primary_key"
+            ),
+            GeneratedTable(name=streaming, sql=texts[streaming], order="pv_playback_dt_utc, pv_session_id"),
         ),
         views={enrollments: texts["latest_enrollments"]},
     )
@@ -39,8 +41,8 @@ def _cars() -> Family:
     return Family(
         setup=_setup(texts),
         files=(
-            Made(name=garage, sql=texts[garage], order="person, position", is_dimension=True),
-            Made(name=bought, sql=texts[bought], order="purchase_date, report"),
+            GeneratedTable(name=garage, sql=texts[garage], order="person, position", is_dimension=True),
+            GeneratedTable(name=bought, sql=texts[bought], order="purchase_date, report"),
         ),
     )
 
@@ -51,8 +53,10 @@ def _shops() -> Family:
     return Family(
         setup=_setup(texts),
         files=(
-            Made(name=retail, sql=texts[retail], order="purchase_dt_utc, event_id"),
-            Made(name=groceries, sql=texts[groceries], order="week_end_dt, household_purchase_id, line"),
+            GeneratedTable(name=retail, sql=texts[retail], order="purchase_dt_utc, event_id"),
+            GeneratedTable(
+                name=groceries, sql=texts[groceries], order="week_end_dt, household_purchase_id, line"
+            ),
         ),
     )
 
@@ -63,8 +67,8 @@ def _stores() -> Family:
     return Family(
         setup=_setup(texts),
         files=(
-            Made(name=views, sql=texts[views], order=_STORE_ORDER),
-            Made(name=events, sql=texts[events], order=f"{_STORE_ORDER}, deed"),
+            GeneratedTable(name=views, sql=texts[views], order=_STORE_ORDER),
+            GeneratedTable(name=events, sql=texts[events], order=f"{_STORE_ORDER}, deed"),
         ),
         views={
             f"{table}_non_endemic": f"FROM {{{table}}} WHERE advertiser_id = {_NON_ENDEMIC}"
@@ -78,14 +82,16 @@ def _segments() -> Family:
     return Family(
         setup=_setup(texts),
         files=(
-            Made(
+            GeneratedTable(
                 name="segment_metadata",
                 sql=texts["segment_metadata"],
                 order="segment_marketplace_id, segment_id",
                 is_dimension=True,
             ),
-            Made(name="user_segments", sql=texts["user_segments"], order="person", is_dimension=True),
-            Made(name="segment_days", sql=texts["segment_days"], order="day"),
+            GeneratedTable(
+                name="user_segments", sql=texts["user_segments"], order="person", is_dimension=True
+            ),
+            GeneratedTable(name="segment_days", sql=texts["segment_days"], order="day"),
         ),
         views=dict(_memberships(texts)),
     )
@@ -106,8 +112,10 @@ def _adserver() -> Family:
     return Family(
         setup=_setup(texts),
         files=(
-            Made(name=traffic, sql=texts[traffic], order="event_dt_utc, adserver_session_id, clicks"),
-            Made(name=conversions, sql=texts[conversions], order="event_dt_utc, conversion_id"),
+            GeneratedTable(
+                name=traffic, sql=texts[traffic], order="event_dt_utc, adserver_session_id, clicks"
+            ),
+            GeneratedTable(name=conversions, sql=texts[conversions], order="event_dt_utc, conversion_id"),
         ),
         views={
             "adserver_conversions": f"FROM {{{conversions}}}",

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from amci.sandbox.data.catalogue import FAMILIES
-from amci.sandbox.data.making import Making
+from amci.sandbox.data.generate import Making
 from amci.sandbox.data.views import views
 
 #: Changes when other events are made than before.

@@ -9,7 +9,7 @@ from typing import Any
 from amci.kernel.clock import new_id
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import Refusal, bad
-from amci.sandbox.messages import Request, Response
+from amci.sandbox.http import Request, Response
 
 Handler = Callable[[Backend, Request], Response]
 

@@ -28,14 +28,14 @@ class BucketFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class UploadFiles:
     """The files an upload is about."""
 
     files: tuple[BucketFile, ...]
     skipped: int = 0  #: files under a prefix that AMC does not take
 
 
-def found(buckets: Path, source: Mapping[str, str]) -> Found:
+def found(buckets: Path, source: Mapping[str, str]) -> UploadFiles:
     """The files that `dataSource` names; `buckets` has a folder for each bucket. Raises UploadFailed."""
     bucket = source["sourceS3Bucket"]
     root = _inside(buckets, bucket, f"s3://{bucket}")
@@ -46,8 +46,8 @@ def found(buckets: Path, source: Mapping[str, str]) -> Found:
     if prefix := source.get("sourceS3Prefix"):
         return _under(root, bucket, prefix)
     if manifest := source.get("sourceManifestS3Key"):
-        return Found(_listed(buckets, _file(root, bucket, manifest)))
-    return Found((_taken(_file(root, bucket, source["sourceFileS3Key"])),))
+        return UploadFiles(_listed(buckets, _file(root, bucket, manifest)))
+    return UploadFiles((_taken(_file(root, bucket, source["sourceFileS3Key"])),))
 
 
 def _inside(root: Path, name: str, shown: str) -> Path:
@@ -72,14 +72,14 @@ def _taken(file: BucketFile) -> BucketFile:
     return file
 
 
-def _under(root: Path, bucket: str, prefix: str) -> Found:
+def _under(root: Path, bucket: str, prefix: str) -> UploadFiles:
     with storage_errors("look into the bucket"):
         keys = sorted(each.relative_to(root).as_posix() for each in root.rglob("*") if each.is_file())
     matching = [_file(root, bucket, key) for key in keys if key.startswith(prefix)]
     files = tuple(file for file in matching if not file.path.name.startswith(_HIDDEN))
     if not files:
         raise UploadFailed(f"No files found under 's3://{bucket}/{prefix}'")
-    return Found(files, len(matching) - len(files))
+    return UploadFiles(files, len(matching) - len(files))
 
 
 def _listed(buckets: Path, manifest: BucketFile) -> tuple[BucketFile, ...]:

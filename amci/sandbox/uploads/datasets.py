@@ -9,9 +9,9 @@ from typing import Any
 
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import bad, duplicate, missing
-from amci.sandbox.messages import Request, Response, page
-from amci.sandbox.moments import micros
+from amci.sandbox.http import Request, Response, page
 from amci.sandbox.paging import after, cut, token
+from amci.sandbox.times import micros
 from amci.sandbox.uploads import columns as columns_
 from amci.sandbox.uploads.answers import checked, country_problems, most_of, parameters, text_problems
 from amci.sandbox.uploads.columns import Column

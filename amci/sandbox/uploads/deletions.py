@@ -9,9 +9,9 @@ from typing import Any
 
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import missing
-from amci.sandbox.messages import Request, Response, page
-from amci.sandbox.moments import micros, span, wire
+from amci.sandbox.http import Request, Response, page
 from amci.sandbox.paging import cut, number_after, token
+from amci.sandbox.times import micros, span, wire
 from amci.sandbox.uploads.answers import checked, most_of, parameters, uuid
 from amci.sandbox.uploads.columns import EXTERNAL, HASHED, flagged
 from amci.sandbox.uploads.datasets import columns_of
@@ -92,7 +92,7 @@ def advance_deletions(backend: Backend, now: int) -> None:
 
 def _forget(backend: Backend, row: Row, seq: int) -> bool:
     """Whether the people are in no row of the data set; not where somebody else has changed it meanwhile."""
-    from amci.sandbox.uploads.leaving import leave_out
+    from amci.sandbox.uploads.user_deletion import leave_out
 
     data_set = backend.store.row("data_set_by_seq", seq=seq)
     if data_set is None or not flagged(columns_of(data_set), "isMainUserId"):

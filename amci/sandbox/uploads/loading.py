@@ -14,7 +14,7 @@ import duckdb
 
 from amci.kernel.files import storage_errors
 from amci.kernel.names import literal
-from amci.sandbox.uploads.bucket_files import BucketFile, Found, UploadFailed, found
+from amci.sandbox.uploads.bucket_files import BucketFile, UploadFailed, UploadFiles, found
 from amci.sandbox.uploads.checks import Values
 from amci.sandbox.uploads.columns import Column, flagged, identifier
 from amci.sandbox.uploads.datasets import columns_of
@@ -31,7 +31,7 @@ _UNITS = {"PT1H": "hour", "P1D": "day", "P1M": "month"}
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class UploadOutcome:
     """What an upload has brought."""
 
     rows: int
@@ -40,7 +40,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class UploadLoad:
     """One upload into one data set."""
 
     data_set: Row
@@ -50,7 +50,7 @@ class Load:
     people: Callable[[], str]  #: asked only where there is somebody to find
     memory_limit: int  #: bytes
 
-    def into(self, part: Path) -> Loaded:
+    def into(self, part: Path) -> UploadOutcome:
         """Write the new version's files into the folder `part`; raises UploadFailed, StorageError."""
         asked = json.loads(self.upload["request"])
         files = found(self.buckets, asked["dataSource"])
@@ -66,14 +66,19 @@ class _Loading:
     """The steps of a load, in one session."""
 
     def __init__(
-        self, load: Load, asked: Mapping[str, Any], con: duckdb.DuckDBPyConnection, work: Path, part: Path
+        self,
+        load: UploadLoad,
+        asked: Mapping[str, Any],
+        con: duckdb.DuckDBPyConnection,
+        work: Path,
+        part: Path,
     ) -> None:
         self._load, self._asked, self._con, self._work, self._part = load, asked, con, work, part
         self._about = json.loads(load.data_set["document"])
         self._columns = columns_of(load.data_set)
         self._without_country = 0
 
-    def load(self, files: Found) -> Loaded:
+    def load(self, files: UploadFiles) -> UploadOutcome:
         self._at = files.files[0]
         try:
             values = self._checked(files.files)
@@ -160,7 +165,7 @@ class _Loading:
         unit = _UNITS[self._about["period"]]
         return f"date_trunc('{unit}', CAST({column['key'] if column else 'NULL'} AS TIMESTAMP))"
 
-    def _told(self, files: Found, written: Sequence[Path]) -> Loaded:
+    def _told(self, files: UploadFiles, written: Sequence[Path]) -> UploadOutcome:
         said = []
         columns = "count(*)"
         if any(map(identifier, self._columns)):
@@ -181,7 +186,7 @@ class _Loading:
         replaced = self._asked["updateStrategy"] == "FULL_REPLACE"
         before = [] if replaced else json.loads(self._load.data_set["stored"])
         now = [column["key"] for column in self._columns if _is_stored(column)]
-        return Loaded(int(rows), " ".join(said), sorted({*before, *now}))
+        return UploadOutcome(int(rows), " ".join(said), sorted({*before, *now}))
 
     def _copy(self, query: str, target: Path) -> None:
         self._con.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE 100000)")

@@ -36,7 +36,7 @@ def _end(backend: Backend, row: Row) -> None:
 
 def _load(backend: Backend, row: Row) -> bool:
     """Whether the upload has ended; not where somebody else has changed the data set meanwhile."""
-    from amci.sandbox.uploads.loading import Load
+    from amci.sandbox.uploads.loading import UploadLoad
 
     now = backend.store.row("upload_by_seq", seq=row["seq"])
     if now is None or now["status"] not in ("SUBMITTED", "IN_PROGRESS"):
@@ -46,7 +46,7 @@ def _load(backend: Backend, row: Row) -> bool:
         raise UploadFailed(f"Data set {row['data_set_id']} was deleted.")
     folder, version = folder_of(backend.directory, data_set), uuid()
     tidy(folder, (data_set["version"], data_set["previous"]))
-    load = Load(
+    load = UploadLoad(
         data_set=data_set,
         upload=row,
         have=files_of(backend.directory, data_set),

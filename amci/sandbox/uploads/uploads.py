@@ -9,9 +9,9 @@ from typing import Any
 
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import bad, missing
-from amci.sandbox.messages import Request, Response, page
-from amci.sandbox.moments import NEVER, BadMoment, micros, read, span, wire, zone
+from amci.sandbox.http import Request, Response, page
 from amci.sandbox.paging import cut, number_after, token
+from amci.sandbox.times import NEVER, BadMoment, micros, read, span, wire, zone
 from amci.sandbox.uploads.answers import checked, country_problems, most_of, parameters, uuid
 from amci.sandbox.uploads.datasets import is_fact, row_of
 

@@ -8,8 +8,8 @@ from itertools import product
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from amci.amcsql.binder.expressions import COMPARISON
 from amci.amcsql.findings import CompileError
-from amci.amcsql.meaning.expressions import COMPARISON
 
 from .amcside import compile_only
 

@@ -11,7 +11,7 @@ import pytest
 
 from amci.sandbox.data.core import CORE
 from amci.sandbox.data.families import Family
-from amci.sandbox.data.making import Making
+from amci.sandbox.data.generate import Making
 from amci.sandbox.data.paid import PAID
 
 FIRST, LAST = date(2026, 9, 28), date(2026, 10, 5)

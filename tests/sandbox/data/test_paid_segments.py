@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from amci.amcsql.sources import sources
-from amci.sandbox.data.making import Making
+from amci.sandbox.data.generate import Making
 from amci.sandbox.data.paid import PAID
 from amci.sandbox.data.views import views
 

@@ -13,7 +13,7 @@ import pytest
 
 from amci.amcsql.sources import sources
 from amci.kernel.errors import StorageError
-from amci.sandbox.data import making
+from amci.sandbox.data import generate
 from amci.sandbox.data.world import World
 
 LAST = date(2026, 10, 14)
@@ -103,8 +103,8 @@ def test_a_day_made_alone_is_the_day_made_among_others(tmp_path: Path, whole: Wo
 def test_many_people_are_made_a_part_at_a_time(
     tmp_path: Path, whole: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "_PEOPLE_AT_ONCE", 130)
-    monkeypatch.setattr(making, "_PERSON_DAYS_AT_ONCE", 700)
+    monkeypatch.setattr(generate, "_PEOPLE_AT_ONCE", 130)
+    monkeypatch.setattr(generate, "_PERSON_DAYS_AT_ONCE", 700)
     parted = _world(tmp_path)
     parted.prepare(LAST)
     assert len(list((parted.folder / "dsp").iterdir())) == DAYS / 2

@@ -12,7 +12,7 @@ import pytest
 
 from amci.kernel.errors import ConfigError, OutcomeUnknown, Refused, Throttled, Unavailable, UsageError
 from amci.kernel.testing import FakeClock
-from amci.sandbox.faults import Fault
+from amci.sandbox.faults import InjectedFault
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.model import Tenant
@@ -289,7 +289,7 @@ class TestOnTheSandbox:
         self, client: AmcClient, sandbox: Sandbox, kind: Any
     ) -> None:
         twin = client.create_audience(ASKED)
-        sandbox.faults.add(Fault(kind, method="POST", path=PATH))
+        sandbox.faults.add(InjectedFault(kind, method="POST", path=PATH))
         made = client.create_audience(ASKED)
         assert {found.audience_id for found in client.audiences()} == {twin, made}
 
@@ -301,7 +301,7 @@ class TestOnTheSandbox:
         self, client: AmcClient, sandbox: Sandbox, kind: Any, error: type[Exception]
     ) -> None:
         client.create_audience(ASKED)
-        sandbox.faults.add(Fault(kind, method="POST", path=PATH))
+        sandbox.faults.add(InjectedFault(kind, method="POST", path=PATH))
         with pytest.raises(error):
             client.create_audience(ASKED)
         assert len(list(client.audiences())) == 1

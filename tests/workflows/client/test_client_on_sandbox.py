@@ -11,7 +11,7 @@ import pytest
 
 from amci.kernel.errors import Refused
 from amci.kernel.testing import FakeClock
-from amci.sandbox.faults import Fault
+from amci.sandbox.faults import InjectedFault
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.model import Tenant
@@ -69,7 +69,7 @@ def test_an_instance_lives(client: AmcClient, clock: FakeClock) -> None:
 def test_an_instance_is_made_once_whatever_happens_on_the_way(
     client: AmcClient, sandbox: Sandbox, kind: Any
 ) -> None:
-    sandbox.faults.add(Fault(kind, method="POST", path="/amc/instances"))
+    sandbox.faults.add(InjectedFault(kind, method="POST", path="/amc/instances"))
     made = client.create_instance(NEW)
     assert [i.instance_id for i in client.instances()] == ["amcabc12345", made.instance_id]
 

@@ -9,7 +9,7 @@ import duckdb
 from amci.kernel.files import replacing
 from amci.kernel.names import literal
 from amci.sandbox.data.families import script
-from amci.sandbox.data.making import Making
+from amci.sandbox.data.generate import Making
 from amci.sandbox.data.world import VERSION
 
 _COLUMNS = 'person, user_id, user_id_type, "amci user", "amci part"'

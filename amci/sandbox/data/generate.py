@@ -17,7 +17,7 @@ from amci.kernel.errors import StorageError
 from amci.kernel.files import replacing, storage_errors
 from amci.kernel.names import literal, quoted
 from amci.sandbox.data.columns import stored, stored_type
-from amci.sandbox.data.families import Family, Made, script
+from amci.sandbox.data.families import Family, GeneratedTable, script
 
 _PEOPLE = 100_000  #: at scale 1
 _PEOPLE_AT_ONCE = 100_000
@@ -92,10 +92,10 @@ class Making:
             yield first, end
             first = end + _DAY
 
-    def _path(self, table: Made, stem: str) -> Path:
+    def _path(self, table: GeneratedTable, stem: str) -> Path:
         return self.folder / table.name / f"{stem}.parquet"
 
-    def _write(self, con: duckdb.DuckDBPyConnection, table: Made, stem: str) -> None:
+    def _write(self, con: duckdb.DuckDBPyConnection, table: GeneratedTable, stem: str) -> None:
         with replacing(self._path(table, stem)) as part:
             con.execute(
                 f"COPY (SELECT {_columns(con, table)} FROM ({table.sql}) AS m ORDER BY {table.order})"
@@ -122,7 +122,7 @@ class Making:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _columns(con: duckdb.DuckDBPyConnection, table: Made) -> str:
+def _columns(con: duckdb.DuckDBPyConnection, table: GeneratedTable) -> str:
     """What is written: AMC's columns of the table as its files hold them, then those that it does not know."""
     have = {name for name, *_ in con.execute(f"DESCRIBE {table.sql}").fetchall()}
     source = sources().get(table.name)

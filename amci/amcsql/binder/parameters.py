@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlglot import exp
 
+from amci.amcsql.binder.expressions import PARAMETER
+from amci.amcsql.binder.scopes import FindingReport, near
 from amci.amcsql.findings import Finding, place_of
-from amci.amcsql.meaning.expressions import PARAMETER
-from amci.amcsql.meaning.scopes import Report, near
 
 #: AMC's `dataType` to SQL types.
 TYPES = {
@@ -38,7 +38,7 @@ def with_parameters(
     declared: Declared,
     values: Mapping[str, Any],
     edges: tuple[datetime, datetime],
-    report: Report,
+    report: FindingReport,
 ) -> list[str]:
     """Put values in place of parameters, in the tree itself; the names of those it has.
 
@@ -63,7 +63,7 @@ def with_parameters(
     return list(used)
 
 
-def _argument(call: exp.Anonymous, report: Report) -> str | None:
+def _argument(call: exp.Anonymous, report: FindingReport) -> str | None:
     """The one argument, which has to be a name in quotes."""
     arguments = call.expressions
     if len(arguments) == 1 and isinstance(arguments[0], exp.Literal) and arguments[0].is_string:
@@ -72,7 +72,7 @@ def _argument(call: exp.Anonymous, report: Report) -> str | None:
     return None
 
 
-def _edge(call: exp.Expr, name: str, edges: tuple[datetime, datetime], report: Report) -> exp.Expr:
+def _edge(call: exp.Expr, name: str, edges: tuple[datetime, datetime], report: FindingReport) -> exp.Expr:
     if name.upper() not in _EDGES:
         report.error(
             call,
@@ -90,7 +90,7 @@ def _value(
     name: str,
     known: Mapping[str, Mapping[str, Any]],
     values: Mapping[str, Any],
-    report: Report,
+    report: FindingReport,
 ) -> exp.Expr:
     if name not in known:
         _undeclared(call, name, known, report)
@@ -113,7 +113,7 @@ def _value(
     return typed(value, f"{sql_type}[]" if is_array else sql_type)
 
 
-def _undeclared(call: exp.Expr, name: str, known: Mapping[str, Any], report: Report) -> None:
+def _undeclared(call: exp.Expr, name: str, known: Mapping[str, Any], report: FindingReport) -> None:
     report.findings.append(
         Finding(
             severity="error",

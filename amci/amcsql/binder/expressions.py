@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from amci.amcsql.binder.bound import InnerQuery, Query
+from amci.amcsql.binder.levels import LITERAL, NOBODY, NOTHING, Level, ValueFacts, chosen, mixed
+from amci.amcsql.binder.scopes import FindingReport, NameScope, shared_column
 from amci.amcsql.functions.calls import Function, arity_fault, function_of, type_of, unknown_function
-from amci.amcsql.meaning.bound import Inner, Query
-from amci.amcsql.meaning.levels import LITERAL, NOBODY, NOTHING, Facts, Level, chosen, mixed
-from amci.amcsql.meaning.scopes import Report, Scope, shared_column
 
 #: What compares its operands.
 COMPARISONS = (
@@ -47,11 +47,13 @@ def is_distinct(count: exp.Expr) -> bool:
 class Reader:
     """Reads the expressions of one SELECT."""
 
-    def __init__(self, scope: Scope, report: Report, bind: Callable[[exp.Expr, Scope], Query]) -> None:
+    def __init__(
+        self, scope: NameScope, report: FindingReport, bind: Callable[[exp.Expr, NameScope], Query]
+    ) -> None:
         self.scope, self.report, self._bind = scope, report, bind
         self.has_aggregate = False
 
-    def read(self, node: exp.Expr) -> Facts:
+    def read(self, node: exp.Expr) -> ValueFacts:
         """The facts of an expression; its columns are resolved on the way, mistakes are reported."""
         if PARAMETER in node.meta:
             return LITERAL
@@ -67,7 +69,7 @@ class Reader:
             self.report.findings.append(unknown_function(self.report.sql, node))
         return mixed(self._parts(node))
 
-    def value(self, node: exp.Expr) -> Facts:
+    def value(self, node: exp.Expr) -> ValueFacts:
         """The facts of an expression with its type's family, for a column of the result."""
         facts = self.read(node)
         family = type_of(node, family_of)
@@ -79,17 +81,17 @@ class Reader:
             is_summed=facts.is_summed and is_number,
         )
 
-    def grouped(self, node: exp.Expr, facts: Facts, what: str) -> None:
+    def grouped(self, node: exp.Expr, facts: ValueFacts, what: str) -> None:
         """Refuse a key that would tell which of the barred values is a given one."""
         if facts.is_barred and facts.is_literal:
             self._bar(node, f"{what} by")
 
-    def _parts(self, node: exp.Expr) -> list[Facts]:
+    def _parts(self, node: exp.Expr) -> list[ValueFacts]:
         """The facts of what a node is made of."""
         # a child may put another in its place, so the list is made first
         return [self.read(child) for child in _children(node)]
 
-    def _compared(self, node: exp.Expr, parts: Sequence[Facts]) -> Facts:
+    def _compared(self, node: exp.Expr, parts: Sequence[ValueFacts]) -> ValueFacts:
         made = mixed(parts)
         if made.is_barred and made.is_literal:
             self._bar(node, "compared with")
@@ -106,7 +108,7 @@ class Reader:
             node, COMPARISON, text, "compare it with another column, or leave the comparison out"
         )
 
-    def _column(self, node: exp.Expr) -> Facts:
+    def _column(self, node: exp.Expr) -> ValueFacts:
         if isinstance(node.this, exp.Star):
             self.report.error(
                 node, "star", f"{node.text('table')}.* is not supported here", "name the columns"
@@ -118,16 +120,16 @@ class Reader:
         node.replace(shared[0])
         return shared[1]
 
-    def _is(self, node: exp.Expr) -> Facts:
+    def _is(self, node: exp.Expr) -> ValueFacts:
         """`x IS NULL` tells nothing of the value (amc-api 3.3)."""
         value = self.read(node.this)
         return (
-            Facts(paths=value.paths)
+            ValueFacts(paths=value.paths)
             if isinstance(node.expression, exp.Null)
             else replace(value, is_metric=False, is_summed=False)
         )
 
-    def _in(self, node: exp.Expr) -> Facts:
+    def _in(self, node: exp.Expr) -> ValueFacts:
         parts = [self.read(node.this), *(self.read(each) for each in node.expressions)]
         if (query := node.args.get("query")) is not None:
             parts.append(self._inner(node, "query", query))
@@ -142,16 +144,16 @@ class Reader:
             text = f"IN looks for {width} value(s), and its sub-query has {len(query.outputs)} columns"
             self.report.error(node, "in-columns", text, "give the sub-query one column for each value")
 
-    def _exists(self, node: exp.Expr) -> Facts:
+    def _exists(self, node: exp.Expr) -> ValueFacts:
         self._inner(node, "this", node.this)
-        return Facts()
+        return ValueFacts()
 
-    def _inner(self, node: exp.Expr, where: str, query: exp.Expr) -> Facts:
-        bound = self._bind(query, Scope(named=self.scope.named, around=self.scope))
-        node.set(where, Inner(query=bound))
+    def _inner(self, node: exp.Expr, where: str, query: exp.Expr) -> ValueFacts:
+        bound = self._bind(query, NameScope(named=self.scope.named, around=self.scope))
+        node.set(where, InnerQuery(query=bound))
         return mixed(output.facts for output in bound.outputs)
 
-    def _subquery(self, node: exp.Expr) -> Facts:
+    def _subquery(self, node: exp.Expr) -> ValueFacts:
         self.report.error(
             node,
             "scalar-query",
@@ -160,7 +162,7 @@ class Reader:
         )
         return NOTHING
 
-    def _case(self, node: exp.Expr) -> Facts:
+    def _case(self, node: exp.Expr) -> ValueFacts:
         subject = [self.read(node.this)] if node.this is not None else []
         conditions, values = [], []
         for branch in node.args["ifs"]:
@@ -171,39 +173,39 @@ class Reader:
         values.append(self.read(default) if default is not None else NOTHING)
         return _picked(conditions, values)
 
-    def _if(self, node: exp.Expr) -> Facts:
+    def _if(self, node: exp.Expr) -> ValueFacts:
         otherwise = node.args.get("false")
         values = [self.read(node.args["true"]), self.read(otherwise) if otherwise is not None else NOTHING]
         return _picked([self.read(node.this)], values)
 
-    def _if_called(self, node: exp.Expr) -> Facts:
+    def _if_called(self, node: exp.Expr) -> ValueFacts:
         condition, *values = self._parts(node)
         return _picked([condition], values if len(values) > 1 else [*values, NOTHING])
 
-    def _nvl2(self, node: exp.Expr) -> Facts:
+    def _nvl2(self, node: exp.Expr) -> ValueFacts:
         condition, *values = self._parts(node)
-        return _picked([Facts(paths=condition.paths)], values)
+        return _picked([ValueFacts(paths=condition.paths)], values)
 
-    def _compared_call(self, node: exp.Expr) -> Facts:
+    def _compared_call(self, node: exp.Expr) -> ValueFacts:
         return self._compared(node, self._parts(node))
 
-    def _divided(self, node: exp.Expr) -> Facts:
+    def _divided(self, node: exp.Expr) -> ValueFacts:
         """By zero it gives NULL, which tells of the divisor."""
         value, divisor = self._parts(node)
         self._compared(node.expression, [divisor])
         return mixed((value, divisor))
 
-    def _coalesce(self, node: exp.Expr) -> Facts:
+    def _coalesce(self, node: exp.Expr) -> ValueFacts:
         return chosen(self._parts(node), is_first=True)
 
-    def _cast(self, node: exp.Expr) -> Facts:
+    def _cast(self, node: exp.Expr) -> ValueFacts:
         """The same value in another type; as text it still tells its user."""
         value = self.read(node.this)
         target: exp.Expr = node.args["to"]
         is_same = target.this in exp.DataType.TEXT_TYPES and not target.expressions
         return value if value is NOTHING or is_same else replace(value, identifies=NOBODY, covers=NOBODY)
 
-    def _window(self, node: exp.Expr) -> Facts:
+    def _window(self, node: exp.Expr) -> ValueFacts:
         call = node.this.this if isinstance(node.this, exp.IgnoreNulls | exp.RespectNulls) else node.this
         before = self.has_aggregate
         facts = self.read(call)
@@ -218,7 +220,7 @@ class Reader:
                 self._parts(part)
         return replace(facts, is_metric=False, is_summed=False, identifies=NOBODY, covers=NOBODY)
 
-    def _called(self, node: exp.Expr, function: Function) -> Facts:
+    def _called(self, node: exp.Expr, function: Function) -> ValueFacts:
         if fault := arity_fault(function, node):
             self.report.error(node, "arguments", fault)
         if (special := _BY_NAME.get(function.name)) is not None and isinstance(node, exp.Anonymous):
@@ -236,20 +238,20 @@ class Reader:
         if function.role == "shape":
             return _shaped(node, parts, function)
         made = mixed(parts)
-        by_role: dict[str, Facts] = {
-            "count": Facts(
+        by_role: dict[str, ValueFacts] = {
+            "count": ValueFacts(
                 is_metric=function.name == "COUNT" and not is_distinct(node), is_summed=True, paths=made.paths
             ),
             "sum": replace(made, is_metric=True, is_summed=True),
             "aggregate": replace(made, is_metric=False, is_summed=False),
-            "rank": Facts(paths=made.paths),
-            "random": Facts(paths=made.paths),
+            "rank": ValueFacts(paths=made.paths),
+            "random": ValueFacts(paths=made.paths),
             "clock": LITERAL,
         }
         return by_role.get(function.role, made)
 
 
-def _shaped(node: exp.Expr, parts: Sequence[Facts], function: Function) -> Facts:
+def _shaped(node: exp.Expr, parts: Sequence[ValueFacts], function: Function) -> ValueFacts:
     """A value that numbers and keywords only give a form: they are in it only where there is nothing else."""
     is_plain = function.name in _WITH_KEYWORDS
     children = zip(_children(node), parts, strict=True)
@@ -268,7 +270,7 @@ def _children(node: exp.Expr) -> list[exp.Expr]:
     ]
 
 
-def _picked(conditions: Sequence[Facts], values: Sequence[Facts]) -> Facts:
+def _picked(conditions: Sequence[ValueFacts], values: Sequence[ValueFacts]) -> ValueFacts:
     """One of several values, by conditions: these tell as much as they compare."""
     made, told = chosen(values), mixed(conditions)
     return replace(
@@ -294,7 +296,7 @@ def aggregates(node: exp.Expr) -> list[exp.Expr]:
     return [each for each in node.walk() if isinstance(each, exp.Func) and _is_aggregate(each)]
 
 
-def check_output(report: Report, node: exp.Expr | None, facts: Facts, name: str) -> None:
+def check_output(report: FindingReport, node: exp.Expr | None, facts: ValueFacts, name: str) -> None:
     """Refuse a column that may never be in a result."""
     if facts.level.is_hidden:
         text = (
@@ -304,12 +306,12 @@ def check_output(report: Report, node: exp.Expr | None, facts: Facts, name: str)
         report.error(node, "privacy-output", text, "COUNT(DISTINCT …) it, or leave it out")
 
 
-_SPECIAL: dict[type[exp.Expr], Callable[[Reader, exp.Expr], Facts]] = {
+_SPECIAL: dict[type[exp.Expr], Callable[[Reader, exp.Expr], ValueFacts]] = {
     exp.Column: Reader._column,  # noqa: SLF001 - the table of the class itself
     exp.Literal: lambda _, __: LITERAL,
     exp.Boolean: lambda _, __: LITERAL,
     exp.Null: lambda _, __: NOTHING,
-    exp.Star: lambda _, __: Facts(),
+    exp.Star: lambda _, __: ValueFacts(),
     exp.Paren: lambda reader, node: reader.read(node.this),
     exp.Is: Reader._is,  # noqa: SLF001
     exp.In: Reader._in,  # noqa: SLF001
@@ -325,7 +327,7 @@ _SPECIAL: dict[type[exp.Expr], Callable[[Reader, exp.Expr], Facts]] = {
     exp.Mod: Reader._divided,  # noqa: SLF001
 }
 #: Calls whose value is one of their arguments, or that compare these.
-_BY_NAME: dict[str, Callable[[Reader, exp.Expr], Facts]] = {
+_BY_NAME: dict[str, Callable[[Reader, exp.Expr], ValueFacts]] = {
     "COALESCE": Reader._coalesce,  # noqa: SLF001
     "NVL": Reader._coalesce,  # noqa: SLF001
     "IFNULL": Reader._coalesce,  # noqa: SLF001

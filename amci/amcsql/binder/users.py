@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import Block, Relation, Use
-from amci.amcsql.meaning.levels import Facts
-from amci.amcsql.meaning.people import Class, classes_of, tells
-from amci.amcsql.trees import copied, inside
+from amci.amcsql.ast_copy import copied, inside
+from amci.amcsql.binder.bound import CteRef, Relation, Select
+from amci.amcsql.binder.levels import ValueFacts
+from amci.amcsql.binder.user_identity import Class, classes_of, tells
 
 
-def tells_user(block: Block, node: exp.Expr, people: Class) -> bool:
+def tells_user(block: Select, node: exp.Expr, people: Class) -> bool:
     """Whether a value is NULL or tells the user of its row, one of a class."""
     if isinstance(node, exp.Column):
         facts = facts_of(block, node)
@@ -19,17 +19,17 @@ def tells_user(block: Block, node: exp.Expr, people: Class) -> bool:
     return choices is not None and all(tells_user(block, each, people) for each in choices)
 
 
-def facts_of(block: Block, column: exp.Column) -> Facts:
+def facts_of(block: Select, column: exp.Column) -> ValueFacts:
     """What is known of a column of FROM."""
     for item in block.items:
         if item.alias == column.table:
             for output in item.relation.outputs:
                 if output.name.lower() == column.name.lower():
                     return output.facts
-    return Facts()
+    return ValueFacts()
 
 
-def simply_counted(block: Block, node: exp.Expr) -> exp.Expr:
+def simply_counted(block: Select, node: exp.Expr) -> exp.Expr:
     """The same expression; users are counted as they come where there is one row for each: that is quicker."""
     if node.find(exp.Distinct) is None:
         return node
@@ -44,7 +44,7 @@ def simply_counted(block: Block, node: exp.Expr) -> exp.Expr:
     return inside(holder)
 
 
-def _once_each(block: Block) -> Class | None:
+def _once_each(block: Select) -> Class | None:
     """The class of users of whom each has one row at most in what a SELECT reads; None where there is none."""
     found: Class | None = None
     for item in block.items:
@@ -61,10 +61,10 @@ def _once_each(block: Block) -> Class | None:
 
 
 def _once_each_in(relation: Relation) -> Class | None:
-    if isinstance(relation, Use):
+    if isinstance(relation, CteRef):
         own = _once_each_in(relation.of.query)
         return None if own is None else frozenset(relation.paths[path] for path in own)
-    if not isinstance(relation, Block):
+    if not isinstance(relation, Select):
         return None
     if relation.is_grouped:
         keys = [] if relation.is_distinct else relation.key_facts
@@ -79,9 +79,9 @@ def _once_each_in(relation: Relation) -> Class | None:
 
 def _is_one_row(relation: Relation) -> bool:
     """Whether it has one row at most: aggregates of everything."""
-    if isinstance(relation, Use):
+    if isinstance(relation, CteRef):
         return _is_one_row(relation.of.query)
-    return isinstance(relation, Block) and relation.is_grouped and not relation.keys
+    return isinstance(relation, Select) and relation.is_grouped and not relation.keys
 
 
 def _choices(node: exp.Expr) -> list[exp.Expr] | None:

@@ -10,22 +10,24 @@ from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
-from amci.amcsql.privacy.crowds import Crowd, placed, share_of
-from amci.amcsql.privacy.grouped import Grouped, Metric, count_columns
-from amci.amcsql.texts import Texts
+from amci.amcsql.duckdb_writer import DuckDBWriter
+from amci.amcsql.privacy.grouped_source import GroupedSource, Metric, count_columns
+from amci.amcsql.privacy.user_groups import UserGroup, placed, share_of
 from amci.kernel.names import quoted
 
 _JOINED = "amci c"
 _ROWS = quoted("amci rows")
 
 
-def is_plain(source: Grouped, crowd: Crowd, metrics: Sequence[Metric]) -> bool:
+def is_plain(source: GroupedSource, crowd: UserGroup, metrics: Sequence[Metric]) -> bool:
     """Whether no metric is computed from what users share in the crowd."""
     share = source.shares(crowd)
     return not any(share(column) for metric in metrics for column in metric.added.find_all(exp.Column))
 
 
-def crowd_detail(texts: Texts, source: Grouped, crowd: Crowd, metrics: Sequence[Metric]) -> str:
+def crowd_detail(
+    texts: DuckDBWriter, source: GroupedSource, crowd: UserGroup, metrics: Sequence[Metric]
+) -> str:
     """A row for each user of each group: his paths `p<path>`, and what he adds to the metrics, `v<place>`."""
     if is_plain(source, crowd, metrics):
         rows = f"({_added_up(texts, source, crowd, metrics)}) AS r"
@@ -40,7 +42,9 @@ def crowd_detail(texts: Texts, source: Grouped, crowd: Crowd, metrics: Sequence[
     return f"SELECT {columns}\n{text}\nGROUP BY ALL"
 
 
-def crowd_counts(texts: Texts, source: Grouped, crowd: Crowd, metrics: Mapping[int, Metric]) -> str:
+def crowd_counts(
+    texts: DuckDBWriter, source: GroupedSource, crowd: UserGroup, metrics: Mapping[int, Metric]
+) -> str:
     """The numbers of each group, as `count_columns` names them; `metrics` by their places in the result."""
     keys = names(source)
     if not is_plain(source, crowd, list(metrics.values())):
@@ -52,7 +56,7 @@ def crowd_counts(texts: Texts, source: Grouped, crowd: Crowd, metrics: Mapping[i
     return counts_of_groups(rows, crowd, keys, list(metrics))
 
 
-def counts_of_groups(rows: str, crowd: Crowd, keys: Sequence[str], places: Sequence[int]) -> str:
+def counts_of_groups(rows: str, crowd: UserGroup, keys: Sequence[str], places: Sequence[int]) -> str:
     """The numbers of each group, from rows that say which groups of the crowd are in it.
 
     `rows` have the keys, `g`, and `a0`, `a1` … with what was added to the metrics at these `places` of the result.
@@ -72,12 +76,12 @@ def counts_of_groups(rows: str, crowd: Crowd, keys: Sequence[str], places: Seque
     )
 
 
-def names(source: Grouped) -> list[str]:
+def names(source: GroupedSource) -> list[str]:
     """The columns with the keys of groups."""
     return [quoted(f"amci k{place}") for place in range(len(source.block.keys))]
 
 
-def _of_one(crowd: Crowd, keys: Sequence[str], places: Sequence[int]) -> str:
+def _of_one(crowd: UserGroup, keys: Sequence[str], places: Sequence[int]) -> str:
     """The numbers of groups with one group of the crowd: each of its users adds the same."""
     paths = {path: quoted(_JOINED, column) for path, column in crowd.columns.items()}
     person = quoted(_JOINED, "person")
@@ -97,24 +101,24 @@ def _of_one(crowd: Crowd, keys: Sequence[str], places: Sequence[int]) -> str:
     )
 
 
-def _added_up(texts: Texts, source: Grouped, crowd: Crowd, metrics: Sequence[Metric]) -> str:
+def _added_up(texts: DuckDBWriter, source: GroupedSource, crowd: UserGroup, metrics: Sequence[Metric]) -> str:
     """A row for each group and each group of the crowd in it: `g`, and the metrics' sums, `a<place>`."""
     keys = [f"{text} AS {name}" for text, name in zip(texts.keys(source.block), names(source), strict=True)]
     added = [f"sum({texts.expression(m.added)}) AS a{place}" for place, m in enumerate(metrics)]
     return f"SELECT {', '.join([*keys, f'{crowd.key} AS g', *added])}\n{source.text()}\nGROUP BY ALL"
 
 
-def _over_users(rows: str, key: str, keys: Sequence[str], sums: Sequence[str], crowd: Crowd) -> str:
+def _over_users(rows: str, key: str, keys: Sequence[str], sums: Sequence[str], crowd: UserGroup) -> str:
     shown = [f"r.{each} AS {each}" for each in keys]
     columns = ", ".join([*shown, f"{quoted(_JOINED, 'person')} AS person", *_through(crowd), *sums])
     return f"SELECT {columns}\nFROM {rows} JOIN {_table(crowd)} ON {quoted(_JOINED, 'group')} = {key}\nGROUP BY ALL"
 
 
-def _through(crowd: Crowd) -> list[str]:
+def _through(crowd: UserGroup) -> list[str]:
     return [f"bool_or({quoted(_JOINED, column)}) AS p{path}" for path, column in crowd.columns.items()]
 
 
-def _table(crowd: Crowd) -> str:
+def _table(crowd: UserGroup) -> str:
     return f"{quoted(crowd.table)} AS {quoted(_JOINED)}"
 
 

@@ -7,22 +7,22 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import Item
-from amci.amcsql.meaning.expressions import COMPARISON, Reader
-from amci.amcsql.meaning.levels import NOBODY, Facts
-from amci.amcsql.meaning.people import Class, classes_of
-from amci.amcsql.meaning.scopes import Report, Scope, Seen
+from amci.amcsql.binder.bound import FromItem
+from amci.amcsql.binder.expressions import COMPARISON, Reader
+from amci.amcsql.binder.levels import NOBODY, ValueFacts
+from amci.amcsql.binder.scopes import FindingReport, NameScope, Seen
+from amci.amcsql.binder.user_identity import Class, classes_of
 
 
 class Joined:
     """FROM as far as it has been read."""
 
-    def __init__(self, scope: Scope, report: Report) -> None:
+    def __init__(self, scope: NameScope, report: FindingReport) -> None:
         self._scope, self._report = scope, report
-        self.items: list[Item] = []
+        self.items: list[FromItem] = []
         self.same: list[Class] = []
 
-    def add(self, item: Item, join: exp.Expr | None, reader: Reader) -> None:
+    def add(self, item: FromItem, join: exp.Expr | None, reader: Reader) -> None:
         """Join one more item."""
         if any(seen.alias == item.alias.lower() for seen in self._scope.items):
             self._report.error(
@@ -87,7 +87,7 @@ class Joined:
             self._report.error(name, COMPARISON, text)
         return condition
 
-    def _learn(self, left: exp.Column, right: exp.Column, outer: Item | None) -> None:
+    def _learn(self, left: exp.Column, right: exp.Column, outer: FromItem | None) -> None:
         """Where an equality holds, both sides tell the same user."""
         one, other = self._facts(left), self._facts(right)
         if not (one.identifies and other.identifies):
@@ -107,24 +107,24 @@ class Joined:
             if self._is_of(inner, outer) and not self._is_of(there, outer):
                 self._cover(there, self._facts(there).covers | (away & _paths(outer)))
 
-    def _class(self, facts: Facts) -> Class | None:
+    def _class(self, facts: ValueFacts) -> Class | None:
         return next((each for each in self.same if facts.identifies <= each), None)
 
-    def _facts(self, node: exp.Column) -> Facts:
+    def _facts(self, node: exp.Column) -> ValueFacts:
         seen = self._scope.by_alias(node.table)
         output = seen.columns.get(node.name.lower()) if seen else None
-        return output.facts if output else Facts()
+        return output.facts if output else ValueFacts()
 
     def _cover(self, node: exp.Column, covers: frozenset[int]) -> None:
         seen = next((each for each in self._scope.items if each.alias == node.table.lower()), None)
         if seen is not None:
             self._scope.learn(seen, node.name.lower(), replace(self._facts(node), covers=covers))
 
-    def _is_of(self, node: exp.Column, item: Item) -> bool:
+    def _is_of(self, node: exp.Column, item: FromItem) -> bool:
         return node.table.lower() == item.alias.lower()
 
 
-def _paths(item: Item) -> frozenset[int]:
+def _paths(item: FromItem) -> frozenset[int]:
     return NOBODY.union(*classes_of(item.relation))
 
 

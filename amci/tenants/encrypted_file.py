@@ -24,7 +24,7 @@ _LONGEST_HEADER = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sealed:
+class EncryptedFile:
     """A credentials file that has been read, not yet opened."""
 
     key_id: str
@@ -34,7 +34,7 @@ class Sealed:
     ciphertext: bytes
 
 
-def read(content: bytes, shown: str) -> Sealed:
+def read(content: bytes, shown: str) -> EncryptedFile:
     """The parts of a file; `shown` is what errors call it. Raises AuthError where it is none of ours."""
     header, end, ciphertext = content.partition(b"\n")
     if not end or len(header) > _LONGEST_HEADER:
@@ -45,7 +45,7 @@ def read(content: bytes, shown: str) -> Sealed:
             raise AuthError(
                 f"{shown} was written by a newer amci", hint="use that version, or a newer one, of amci"
             )
-        parts = Sealed(
+        parts = EncryptedFile(
             key_id=str(says["key_id"]),
             salt=bytes.fromhex(says["salt"]),
             nonce=bytes.fromhex(says["nonce"]),
@@ -59,7 +59,7 @@ def read(content: bytes, shown: str) -> Sealed:
     return parts
 
 
-def opened(sealed: Sealed, key: bytes, shown: str) -> dict[str, Any]:
+def opened(sealed: EncryptedFile, key: bytes, shown: str) -> dict[str, Any]:
     """The document inside; raises AuthError where a byte has changed or is missing."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.people import Class
-from amci.amcsql.trees import copied, inside
+from amci.amcsql.ast_copy import copied, inside
+from amci.amcsql.binder.user_identity import Class
 
 #: Stands for the crowd in the share of a metric, until it is known how the crowd is joined.
 CROWD = "amci crowd"
 
 
 @dataclass(frozen=True, slots=True)
-class Trail:
+class UserColumn:
     """One user per row: the columns with his number, by path; NULL where the path has no row, 0 where nobody knows."""
 
     columns: Mapping[int, str]
@@ -33,7 +33,7 @@ class Trail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crowd:
+class UserGroup:
     """Many users per row: they are listed in a table with a row for each."""
 
     table: str  #: with the columns `group`, `person`, `p<path>`, and shares
@@ -43,7 +43,7 @@ class Crowd:
     shares: Mapping[str, exp.Expr] = field(default_factory=dict)
 
 
-def merged_trails(trails: Iterable[Trail], same: Iterable[Class]) -> list[Trail]:
+def merged_trails(trails: Iterable[UserColumn], same: Iterable[Class]) -> list[UserColumn]:
     """The trails of rows that are joined; those of one class become one."""
     found = list(trails)
     merged = []
@@ -53,7 +53,7 @@ def merged_trails(trails: Iterable[Trail], same: Iterable[Class]) -> list[Trail]
             if trail.paths <= people:
                 columns.update(trail.columns)
         if columns:
-            merged.append(Trail(columns))
+            merged.append(UserColumn(columns))
     return merged
 
 
@@ -124,6 +124,6 @@ def shared_column(name: str) -> exp.Column:
     return column
 
 
-def moved_crowd(crowd: Crowd, paths: Mapping[int, int]) -> Crowd:
+def moved_crowd(crowd: UserGroup, paths: Mapping[int, int]) -> UserGroup:
     """The crowd of a query of WITH where its paths are called otherwise."""
     return replace(crowd, columns={paths.get(path, path): column for path, column in crowd.columns.items()})

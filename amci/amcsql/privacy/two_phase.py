@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from amci.amcsql.ast_copy import copied, inside
+from amci.amcsql.binder.bound import Select
+from amci.amcsql.binder.expressions import aggregates, family_of, is_distinct
+from amci.amcsql.binder.users import tells_user
+from amci.amcsql.duckdb_writer import DuckDBWriter, values
 from amci.amcsql.functions.calls import type_of
-from amci.amcsql.meaning.bound import Block
-from amci.amcsql.meaning.expressions import aggregates, family_of, is_distinct
-from amci.amcsql.meaning.users import tells_user
-from amci.amcsql.privacy.crowded import counts_of_groups, is_plain, names
-from amci.amcsql.privacy.crowds import Crowd, Trail
-from amci.amcsql.privacy.grouped import Grouped, Metric, add_numbers, count_columns
-from amci.amcsql.privacy.joint import is_joint
-from amci.amcsql.privacy.stats import Counted
-from amci.amcsql.texts import Texts, values
-from amci.amcsql.trees import copied, inside
+from amci.amcsql.privacy.group_counts import counts_of_groups, is_plain, names
+from amci.amcsql.privacy.grouped_source import GroupedSource, Metric, add_numbers, count_columns
+from amci.amcsql.privacy.multi_class_metrics import is_joint
+from amci.amcsql.privacy.stats import UserCounts
+from amci.amcsql.privacy.user_groups import UserColumn, UserGroup
 from amci.kernel.names import quoted
 
 _PERSON = '"amci person"'
@@ -31,9 +31,9 @@ _PERSON = '"amci person"'
 class _Parts:
     """Aggregates of a user's own rows, and how those of all users are put together from them."""
 
-    texts: Texts
-    trail: Trail
-    block: Block
+    texts: DuckDBWriter
+    trail: UserColumn
+    block: Select
     columns: list[tuple[str, str]] = field(
         default_factory=list
     )  #: of the first pass, and how several become one
@@ -113,8 +113,8 @@ class _Parts:
 
 
 def partial_result(
-    texts: Texts,
-    source: Grouped,
+    texts: DuckDBWriter,
+    source: GroupedSource,
     metrics: Sequence[Metric],
     labels: Mapping[int, str],
     add: Callable[[str], str],
@@ -142,8 +142,8 @@ def partial_result(
 class _OnePass:
     """Writes groups from what each user has in them."""
 
-    texts: Texts
-    source: Grouped
+    texts: DuckDBWriter
+    source: GroupedSource
     metrics: Sequence[Metric]
     labels: Mapping[int, str]
     parts: _Parts
@@ -156,7 +156,7 @@ class _OnePass:
             # what comes with crowds is told apart first, and put together again where it has to be
             own = add(detail)
             detail = self._without_crowds(own, add(self._simple(own)))
-        counted = Counted()
+        counted = UserCounts()
         add_numbers(counted, "amci n", self.parts.trail.paths, self.metrics, _total, self.labels)
         joins = []
         for place, crowd in enumerate(crowds):
@@ -239,7 +239,7 @@ class _OnePass:
             having = f"\nHAVING {self.texts.expression(parts.whole(block.having, block.keys))}"
         return f"SELECT {columns}\nFROM (\n{detail}\n){grouped}{having}"
 
-    def _of(self, crowd: Crowd) -> list[int]:
+    def _of(self, crowd: UserGroup) -> list[int]:
         """The places of the metrics to which a crowd contributes."""
         return [n for n, metric in enumerate(self.metrics) if metric.is_of(frozenset(crowd.columns))]
 
@@ -252,7 +252,7 @@ def _total(place: int) -> str:
     return quoted("amci n", f"amci m{place}")
 
 
-def _through(trail: Trail) -> tuple[dict[int, str], list[str]]:
+def _through(trail: UserColumn) -> tuple[dict[int, str], list[str]]:
     """Which paths a user comes through: conditions, and the columns of the first pass they need."""
     if len(trail.columns) == 1:
         return dict.fromkeys(trail.columns, f"({_PERSON} IS NOT NULL)"), []

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import Block, Bound, Query, blocks
-from amci.amcsql.meaning.expressions import check_output
-from amci.amcsql.meaning.people import classes_of
-from amci.amcsql.meaning.scopes import Report
+from amci.amcsql.binder.bound import Bound, Query, Select, blocks
+from amci.amcsql.binder.expressions import check_output
+from amci.amcsql.binder.scopes import FindingReport
+from amci.amcsql.binder.user_identity import classes_of
 
 _NO_AGGREGATE = "aggregation queries must contain at least one aggregation method on a column"
 
 
-def check(query: Bound, report: Report) -> None:
+def check(query: Bound, report: FindingReport) -> None:
     """Report secret columns in the output, and rows that still belong to single users."""
     for output in query.query.outputs:
         check_output(report, _node(query.query, output.name), output.facts, output.name)
@@ -23,7 +23,7 @@ def check(query: Bound, report: Report) -> None:
             )
 
 
-def _has_single_users(block: Block) -> bool:
+def _has_single_users(block: Select) -> bool:
     """Whether a row that the SELECT reads may be that of one user."""
     return any(classes_of(item.relation) for item in block.items)
 

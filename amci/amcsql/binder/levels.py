@@ -43,7 +43,7 @@ NOBODY: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ValueFacts:
     """What is known of a value, whatever the data is."""
 
     level: Level = Level.NONE
@@ -60,16 +60,16 @@ class Facts:
 
 
 #: NULL, as it stands in a query.
-NOTHING = Facts(family="NULL")
-LITERAL = Facts(is_literal=True)
+NOTHING = ValueFacts(family="NULL")
+LITERAL = ValueFacts(is_literal=True)
 
 
-def of_column(source: Source, column: Column, path: int, family: str) -> Facts:
+def of_column(source: Source, column: Column, path: int, family: str) -> ValueFacts:
     """A column of a table, read in a path."""
     level = Level[column.threshold]
     paths = frozenset({path}) if source.has_users else NOBODY
     who = paths if column.name.lower() == "user_id" else NOBODY
-    return Facts(
+    return ValueFacts(
         level=level,
         # what an advertiser uploaded may be filtered by, but for its users (amc-api 3.3)
         is_barred=level.is_barred and not (source.is_uploaded and not level.is_hidden),
@@ -80,10 +80,10 @@ def of_column(source: Source, column: Column, path: int, family: str) -> Facts:
     )
 
 
-def mixed(parts: Iterable[Facts]) -> Facts:
+def mixed(parts: Iterable[ValueFacts]) -> ValueFacts:
     """A value made of others: as sensitive as the most sensitive, and nobody's own."""
     found = list(parts)
-    return Facts(
+    return ValueFacts(
         level=max((part.level for part in found), default=Level.NONE),
         is_barred=any(part.is_barred for part in found),
         is_literal=any(part.is_literal for part in found),
@@ -93,7 +93,7 @@ def mixed(parts: Iterable[Facts]) -> Facts:
     )
 
 
-def chosen(parts: Iterable[Facts], *, is_first: bool = False) -> Facts:
+def chosen(parts: Iterable[ValueFacts], *, is_first: bool = False) -> ValueFacts:
     """A value that is one of others: `is_first` that is not NULL, or whichever a condition picks."""
     found = list(parts)
     made = mixed(found)
@@ -105,7 +105,7 @@ def chosen(parts: Iterable[Facts], *, is_first: bool = False) -> Facts:
     return replace(made, identifies=who, covers=covers)
 
 
-def moved(facts: Facts, paths: Mapping[int, int]) -> Facts:
+def moved(facts: ValueFacts, paths: Mapping[int, int]) -> ValueFacts:
     """The same value where its paths are called otherwise."""
     return replace(
         facts,
@@ -115,7 +115,7 @@ def moved(facts: Facts, paths: Mapping[int, int]) -> Facts:
     )
 
 
-def united(left: Facts, right: Facts) -> Facts:
+def united(left: ValueFacts, right: ValueFacts) -> ValueFacts:
     """A column of a set operation, whose rows come from one side or the other."""
     made = replace(
         mixed((left, right)),

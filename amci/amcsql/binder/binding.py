@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import timedelta
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import (
-    Block,
+from amci.amcsql.ast_copy import copied
+from amci.amcsql.binder.bound import (
     Bound,
-    Item,
-    Named,
-    Output,
+    Cte,
+    CteRef,
+    FromItem,
+    OutputColumn,
     Query,
     Relation,
-    Rows,
     Scan,
+    Select,
     Union,
-    Use,
+    ValuesRows,
     paths_of,
 )
-from amci.amcsql.meaning.durations import duration
-from amci.amcsql.meaning.expressions import Reader
-from amci.amcsql.meaning.grouping import check_grouping, group_keys, with_aliases
-from amci.amcsql.meaning.joins import Joined
-from amci.amcsql.meaning.levels import moved, united
-from amci.amcsql.meaning.scopes import Catalog, Report, Scope, unknown_object
-from amci.amcsql.meaning.shapes import (
+from amci.amcsql.binder.expressions import Reader
+from amci.amcsql.binder.grouping import check_grouping, group_keys, with_aliases
+from amci.amcsql.binder.joins import Joined
+from amci.amcsql.binder.levels import moved, united
+from amci.amcsql.binder.scopes import FindingReport, NameScope, SourceCatalog, unknown_object
+from amci.amcsql.binder.shapes import (
     cells_of,
     columns_of,
     ctes_of,
@@ -36,35 +38,50 @@ from amci.amcsql.meaning.shapes import (
     star_of,
     unlike,
 )
-from amci.amcsql.meaning.windowed import with_windows_beneath
+from amci.amcsql.binder.window_functions import with_windows_beneath
 from amci.amcsql.sources import Source
-from amci.amcsql.trees import copied
+
+_DURATION = re.compile(
+    r"P(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
+)
+
+
+def duration(text: str) -> timedelta | None:
+    """The duration, or None where the text is none; a month counts 30 days, a year 365."""
+    found = _DURATION.fullmatch(text)
+    if not found or not any(found.groupdict().values()):
+        return None
+    given = {unit: int(count or 0) for unit, count in found.groupdict().items()}
+    days = given["years"] * 365 + given["months"] * 30 + given["weeks"] * 7 + given["days"]
+    return timedelta(days=days, hours=given["hours"], minutes=given["minutes"], seconds=given["seconds"])
+
 
 _EXTEND_ARGUMENTS = 3
 
 
-def bound(tree: exp.Query, catalog: Catalog, report: Report) -> Bound:
+def bound(tree: exp.Query, catalog: SourceCatalog, report: FindingReport) -> Bound:
     """The query with all its names resolved; the tree is changed, mistakes go to the report."""
     binder = _Binder(catalog, report)
-    query = binder.query(tree, Scope(named={}))
+    query = binder.query(tree, NameScope(named={}))
     return Bound(query=query, named=binder.named, sources=binder.sources)
 
 
 class _Binder:
     """Binds one query."""
 
-    def __init__(self, catalog: Catalog, report: Report) -> None:
+    def __init__(self, catalog: SourceCatalog, report: FindingReport) -> None:
         self._catalog, self._report = catalog, report
-        self.named: list[Named] = []
+        self.named: list[Cte] = []
         self.sources: list[Source] = []  #: by path
         self._derived = 0
 
-    def query(self, node: exp.Expr, around: Scope) -> Query:
+    def query(self, node: exp.Expr, around: NameScope) -> Query:
         """A SELECT, set operation or VALUES, with the queries of its own WITH."""
         named = dict(around.named)
         for cte in ctes_of(node):
-            self._name(cte, Scope(named=named, around=around.around), named)
-        inside = Scope(named=named, around=around.around)
+            self._name(cte, NameScope(named=named, around=around.around), named)
+        inside = NameScope(named=named, around=around.around)
         if isinstance(node, exp.Subquery):
             return self.query(node.this, inside)
         if isinstance(node, exp.SetOperation):
@@ -73,7 +90,7 @@ class _Binder:
             return self._values(node)
         return self._block(node, inside)
 
-    def _name(self, cte: exp.Expr, scope: Scope, named: dict[str, Named]) -> None:
+    def _name(self, cte: exp.Expr, scope: NameScope, named: dict[str, Cte]) -> None:
         name = cte.alias
         before = cte.parent.expressions[: cte.index or 0] if cte.parent is not None else ()
         if name.lower() in {each.alias.lower() for each in before}:
@@ -84,17 +101,17 @@ class _Binder:
                 "give one of them another name",
             )
         query = renamed(self.query(cte.this, scope), cte, self._report)
-        made = Named(name=f"{len(self.named)} {name}", query=query)
+        made = Cte(name=f"{len(self.named)} {name}", query=query)
         self.named.append(made)
         named[name.lower()] = made
 
-    def _union(self, node: exp.Expr, scope: Scope) -> Union:
+    def _union(self, node: exp.Expr, scope: NameScope) -> Union:
         left, right = self.query(node.this, scope), self.query(node.expression, scope)
         if len(left.outputs) != len(right.outputs):
             text = f"Column count mismatch in UNION: {len(left.outputs)} and {len(right.outputs)}"
             self._report.error(node.expression, "union-columns", text, "give both sides the same columns")
         outputs = [
-            Output(one.name, united(one.facts, other.facts))
+            OutputColumn(one.name, united(one.facts, other.facts))
             for one, other in zip(left.outputs, right.outputs, strict=False)
         ]
         is_all = not node.args.get("distinct")
@@ -104,8 +121,8 @@ class _Binder:
                 Reader(scope, self._report, self.query).grouped(node, output.facts, "united")
         return made
 
-    def _values(self, node: exp.Expr) -> Rows:
-        reader = Reader(Scope(named={}), self._report, self.query)
+    def _values(self, node: exp.Expr) -> ValuesRows:
+        reader = Reader(NameScope(named={}), self._report, self.query)
         rows = [[reader.value(cell) for cell in cells_of(row)] for row in node.expressions]
         width = len(rows[0]) if rows else 0
         if any(len(row) != width for row in rows):
@@ -118,15 +135,15 @@ class _Binder:
             facts = column[0]
             for other in column[1:]:
                 facts = united(facts, other)
-            outputs.append(Output(f"EXPR${place}", facts))
-        return Rows(tuples=list(node.expressions), outputs=outputs)
+            outputs.append(OutputColumn(f"EXPR${place}", facts))
+        return ValuesRows(tuples=list(node.expressions), outputs=outputs)
 
-    def _block(self, node: exp.Expr, scope: Scope) -> Block:
+    def _block(self, node: exp.Expr, scope: NameScope) -> Select:
         if not isinstance(node, exp.Select):
             self._report.error(
                 node, "statement", "exactly one SELECT statement is required", "begin with SELECT or WITH"
             )
-            return Block(outputs=())
+            return Select(outputs=())
         reader = Reader(scope, self._report, self.query)
         joined = self._joined(node, scope, reader)
         where = node.args.get("where")
@@ -156,7 +173,7 @@ class _Binder:
         if is_distinct:
             for output in outputs:
                 reader.grouped(output.value or node, output.facts, "made distinct")
-        block = Block(
+        block = Select(
             outputs=dimensions(outputs, key_nodes) if is_grouped else outputs,
             items=joined.items,
             where=where.this if where is not None else None,
@@ -175,7 +192,7 @@ class _Binder:
             check_grouping(block, self._report)
         return block
 
-    def _joined(self, node: exp.Select, scope: Scope, reader: Reader) -> Joined:
+    def _joined(self, node: exp.Select, scope: NameScope, reader: Reader) -> Joined:
         joined = Joined(scope, self._report)
         from_ = node.args.get("from_")
         if from_ is None:
@@ -187,7 +204,7 @@ class _Binder:
             joined.add(item, join, reader)
         return joined
 
-    def _item(self, node: exp.Expr, scope: Scope) -> Item:
+    def _item(self, node: exp.Expr, scope: NameScope) -> FromItem:
         alias = node.alias or (node.name if isinstance(node, exp.Table) else "")
         if not alias:
             alias = f"derived {self._derived}"
@@ -202,11 +219,11 @@ class _Binder:
                     node, "nested-join", "a join in parentheses is not supported", "use a sub-query"
                 )
                 return self._item(inner, scope)
-            query = self.query(inner, Scope(named=scope.named))
+            query = self.query(inner, NameScope(named=scope.named))
             relation = renamed(query, node, self._report)
-        return Item(alias=alias, relation=relation)
+        return FromItem(alias=alias, relation=relation)
 
-    def _table(self, table: exp.Table, scope: Scope) -> Relation:
+    def _table(self, table: exp.Table, scope: NameScope) -> Relation:
         if isinstance(table.this, exp.Anonymous):
             return self._extended(table)
         named = scope.named.get(table.name.lower()) if not table.db else None
@@ -215,10 +232,10 @@ class _Binder:
         source = self._catalog.find(table)
         if source is None:
             unknown_object(table, self._catalog, scope.named, self._report)
-            return Rows(tuples=(), outputs=(), is_unknown=True)
+            return ValuesRows(tuples=(), outputs=(), is_unknown=True)
         return self._scan(source, table)
 
-    def _use(self, named: Named) -> Use:
+    def _use(self, named: Cte) -> CteRef:
         """A read of a query of WITH; from the second on, its paths are others than those of the first."""
         paths = {path: path for path in paths_of(named.query)}
         if named.uses:
@@ -227,7 +244,7 @@ class _Binder:
                 self.sources.append(self.sources[path])
         named.uses += 1
         outputs = [replace(output, facts=moved(output.facts, paths)) for output in named.query.outputs]
-        return Use(of=named, outputs=outputs, paths=paths)
+        return CteRef(of=named, outputs=outputs, paths=paths)
 
     def _scan(self, source: Source, table: exp.Table) -> Scan:
         path = len(self.sources)
@@ -246,7 +263,7 @@ class _Binder:
                 f"No match found for function signature {call.name}",
                 "TABLE(…) takes EXTEND_TIME_WINDOW",
             )
-            return Rows(tuples=(), outputs=(), is_unknown=True)
+            return ValuesRows(tuples=(), outputs=(), is_unknown=True)
         if len(arguments) != _EXTEND_ARGUMENTS or not all(
             isinstance(a, exp.Literal) and a.is_string for a in arguments
         ):
@@ -256,7 +273,7 @@ class _Binder:
                 "EXTEND_TIME_WINDOW takes a table and two durations in quotes",
                 "such as TABLE(EXTEND_TIME_WINDOW('dsp_impressions', 'P14D', 'P1D'))",
             )
-            return Rows(tuples=(), outputs=(), is_unknown=True)
+            return ValuesRows(tuples=(), outputs=(), is_unknown=True)
         name, before, after = arguments
         source = self._catalog.find(exp.table_(name.name))
         if source is None:
@@ -264,7 +281,7 @@ class _Binder:
             named.this.meta.update(name.meta)
             # of queries of WITH there is no more to read
             unknown_object(named, self._catalog, (), self._report)
-            return Rows(tuples=(), outputs=(), is_unknown=True)
+            return ValuesRows(tuples=(), outputs=(), is_unknown=True)
         scan = self._scan(source, table)
         for field, given in (("before", before), ("after", after)):
             length = duration(given.name)
@@ -279,8 +296,8 @@ class _Binder:
                 setattr(scan, field, length)
         return scan
 
-    def _outputs(self, node: exp.Select, scope: Scope, reader: Reader) -> list[Output]:
-        outputs: list[Output] = []
+    def _outputs(self, node: exp.Select, scope: NameScope, reader: Reader) -> list[OutputColumn]:
+        outputs: list[OutputColumn] = []
         for place, projection in enumerate(list(node.expressions)):
             star = star_of(projection)
             if star is not None:
@@ -290,10 +307,10 @@ class _Binder:
             name = projection.alias_or_name if has_name else f"EXPR${place}"
             holder = exp.Paren(this=copied(projection.unalias()))
             facts = reader.value(holder.this)
-            outputs.append(Output(name, facts, holder.this))
+            outputs.append(OutputColumn(name, facts, holder.this))
         return unlike(outputs)
 
-    def _starred(self, projection: exp.Expr, alias: str, scope: Scope) -> list[Output]:
+    def _starred(self, projection: exp.Expr, alias: str, scope: NameScope) -> list[OutputColumn]:
         """`alias.*`, which is for derived tables only (amc-api 3.1)."""
         seen = [each for each in scope.items if not alias or each.alias == alias.lower()]
         if alias and not seen:
@@ -312,5 +329,5 @@ class _Binder:
                     exp.to_identifier(each.item.alias, quoted=True),
                 )
                 column.meta["family"] = output.facts.family
-                found.append(Output(output.name, output.facts, column))
+                found.append(OutputColumn(output.name, output.facts, column))
         return found

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from amci.sandbox.moments import from_micros, micros
-from amci.sandbox.options import Budget
+from amci.sandbox.options import BudgetOptions
 from amci.sandbox.store import Store
+from amci.sandbox.times import from_micros, micros
 
 #: What is quoted, which is kept, or what only stands between words.
 _BETWEEN = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|/\*.*?\*/|\s)+""", re.DOTALL)
@@ -42,7 +42,7 @@ class Used:
         )
 
 
-def too_many(earlier: Sequence[Used], new: Used, budget: Budget) -> bool:
+def too_many(earlier: Sequence[Used], new: Used, budget: BudgetOptions) -> bool:
     """Whether a query is one too many; one that was run before tells nothing new and is always good."""
     if not budget.most:
         return False

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import Block, Item, Output
-from amci.amcsql.meaning.expressions import Reader
-from amci.amcsql.meaning.people import classes_of
-from amci.amcsql.trees import copied, inside
+from amci.amcsql.ast_copy import copied, inside
+from amci.amcsql.binder.bound import FromItem, OutputColumn, Select
+from amci.amcsql.binder.expressions import Reader
+from amci.amcsql.binder.user_identity import classes_of
 
 _BENEATH = "amci windowed"
 
 
-def with_windows_beneath(block: Block, reader: Reader) -> Block:
+def with_windows_beneath(block: Select, reader: Reader) -> Select:
     """The same SELECT, where the windows of its keys are columns of a query beneath it."""
     windows = dict.fromkeys(window for key in block.keys for window in _outermost(key))
     if not windows:
@@ -27,7 +27,7 @@ def with_windows_beneath(block: Block, reader: Reader) -> Block:
         for output in block.outputs
     ]
     having = beneath.seen_from_above(block.having) if block.having is not None else None
-    inner = Block(
+    inner = Select(
         outputs=list(beneath.outputs.values()),
         items=block.items,
         where=block.where,
@@ -38,7 +38,7 @@ def with_windows_beneath(block: Block, reader: Reader) -> Block:
     return replace(
         block,
         outputs=outputs,
-        items=[Item(alias=_BENEATH, relation=inner)],
+        items=[FromItem(alias=_BENEATH, relation=inner)],
         where=None,
         keys=keys,
         having=having,
@@ -53,7 +53,7 @@ class _Beneath:
 
     reader: Reader
     windows: list[exp.Expr]
-    outputs: dict[exp.Expr, Output] = field(default_factory=dict)  #: by what they are
+    outputs: dict[exp.Expr, OutputColumn] = field(default_factory=dict)  #: by what they are
 
     def seen_from_above(self, node: exp.Expr) -> exp.Expr:
         """An expression, with columns of the query beneath in place of windows and columns."""
@@ -72,7 +72,7 @@ class _Beneath:
         if node not in self.outputs:
             value = exp.Paren(this=copied(node))
             facts = self.reader.value(inside(value))
-            self.outputs[copied(node)] = Output(f"amci w{len(self.outputs)}", facts, inside(value))
+            self.outputs[copied(node)] = OutputColumn(f"amci w{len(self.outputs)}", facts, inside(value))
         output = self.outputs[node]
         column = exp.column(
             exp.to_identifier(output.name, quoted=True), exp.to_identifier(_BENEATH, quoted=True)

@@ -10,26 +10,26 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from amci.amcsql.privacy.crowds import Crowd, Trail
-from amci.amcsql.privacy.grouped import Grouped, Metric, count_columns
-from amci.amcsql.texts import Texts
+from amci.amcsql.duckdb_writer import DuckDBWriter
+from amci.amcsql.privacy.grouped_source import GroupedSource, Metric, count_columns
+from amci.amcsql.privacy.user_groups import UserColumn, UserGroup
 from amci.kernel.names import quoted
 
 _BASE = "amci rows"
 
 
-def is_joint(source: Grouped, metric: Metric) -> bool:
+def is_joint(source: GroupedSource, metric: Metric) -> bool:
     """Whether several classes contribute to a metric, none of them by shares."""
     classes = _classes(source, metric)
-    shared = (source.shares(each) for each in classes if isinstance(each, Crowd))
+    shared = (source.shares(each) for each in classes if isinstance(each, UserGroup))
     has_shares = any(share(column) for share in shared for column in metric.added.find_all(exp.Column))
     return len(classes) > 1 and not has_shares
 
 
-def joint_counts(texts: Texts, source: Grouped, metric: Metric, keys: Sequence[str]) -> str:
+def joint_counts(texts: DuckDBWriter, source: GroupedSource, metric: Metric, keys: Sequence[str]) -> str:
     """The numbers of one metric for each group; `keys` are the group's, each `… AS "amci k<n>"`."""
     classes = _classes(source, metric)
-    people = [each.key if isinstance(each, Crowd) else each.person for each in classes]
+    people = [each.key if isinstance(each, UserGroup) else each.person for each in classes]
     columns = [*keys, *(f"{sql} AS q{place}" for place, sql in enumerate(people))]
     added = texts.expression(metric.added)
     base = f"SELECT {', '.join(columns)}, sum({added}) AS a\n{source.text()}\nGROUP BY ALL"
@@ -41,12 +41,12 @@ def joint_counts(texts: Texts, source: Grouped, metric: Metric, keys: Sequence[s
     return f"WITH {quoted(_BASE)} AS MATERIALIZED (\n{base}\n)\nSELECT {counts} FROM ({detail}){grouped}"
 
 
-def _arm(classes: Sequence[Trail | Crowd], place: int, keys: Sequence[str]) -> str:
+def _arm(classes: Sequence[UserColumn | UserGroup], place: int, keys: Sequence[str]) -> str:
     """What users add by one class, but for those who are in an earlier one in the same row."""
     known = [f"q{number}" for number in range(place + 1)]
     rows = f"(SELECT {', '.join([*keys, *known])}, sum(a) AS a FROM {quoted(_BASE)} GROUP BY ALL) AS b"
     each = classes[place]
-    if isinstance(each, Crowd):
+    if isinstance(each, UserGroup):
         person, source = "c.person", f'{rows} JOIN {quoted(each.table)} AS c ON c."group" = b.q{place}'
     else:
         person, source = f"b.q{place}", rows
@@ -54,8 +54,8 @@ def _arm(classes: Sequence[Trail | Crowd], place: int, keys: Sequence[str]) -> s
     return f"SELECT {', '.join([*keys, f'{person} AS person'])}, b.a FROM {source} WHERE {' AND '.join(conditions)}"
 
 
-def _is_not_in(other: Trail | Crowd, place: int, person: str) -> str:
-    if isinstance(other, Trail):
+def _is_not_in(other: UserColumn | UserGroup, place: int, person: str) -> str:
+    if isinstance(other, UserColumn):
         return f"{person} IS DISTINCT FROM b.q{place}"
     return (
         f"NOT EXISTS (SELECT 1 FROM {quoted(other.table)} AS o"
@@ -63,7 +63,7 @@ def _is_not_in(other: Trail | Crowd, place: int, person: str) -> str:
     )
 
 
-def _classes(source: Grouped, metric: Metric) -> list[Trail | Crowd]:
+def _classes(source: GroupedSource, metric: Metric) -> list[UserColumn | UserGroup]:
     """Crowds first: what they have is added up before anybody is looked at."""
-    people: list[Trail | Crowd] = [*source.crowds, *source.trails]
+    people: list[UserColumn | UserGroup] = [*source.crowds, *source.trails]
     return [each for each in people if metric.is_of(frozenset(each.columns))]

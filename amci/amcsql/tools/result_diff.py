@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from amci.amcsql.tools.redaction import Report
+from amci.amcsql.tools.redaction import RedactionReport
 
 _SAME = 1e-9  #: numbers closer than this, relative to their size, are the same: sums depend on their order
 Row = Mapping[str, Any]
@@ -23,7 +23,7 @@ class Version:
     keys: Sequence[str]  #: columns that tell rows apart
     sums: Sequence[str]  #: columns that can be added up
     rows: Sequence[Sequence[Any]]
-    report: Report | None = None  #: what the privacy rules took away
+    report: RedactionReport | None = None  #: what the privacy rules took away
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class ResultDiff:
     """How two results differ."""
 
     rows: tuple[int, int]
@@ -78,7 +78,7 @@ class Difference:
         return {"is_same": self.is_same, **asdict(self)}
 
 
-def difference(a: Version, b: Version) -> Difference:
+def difference(a: Version, b: Version) -> ResultDiff:
     """What is in one and not in the other."""
     key = [name for name in a.keys if name in b.keys]
     common = [name for name in a.columns if name in b.columns]
@@ -93,7 +93,7 @@ def difference(a: Version, b: Version) -> Difference:
         changed = list(_changed(ours, theirs, key, common))
     else:
         only_a, only_b = _surplus(a, b, common), _surplus(b, a, common)
-    return Difference(
+    return ResultDiff(
         rows=(len(a.rows), len(b.rows)),
         hidden=(_hidden(a), _hidden(b)),
         hidden_by=_hidden_by(a, b),

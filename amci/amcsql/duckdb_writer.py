@@ -9,13 +9,24 @@ from datetime import UTC, datetime
 
 from sqlglot import exp
 
+from amci.amcsql.ast_copy import copied, inside
+from amci.amcsql.binder.bound import (
+    Cte,
+    CteRef,
+    FromItem,
+    InnerQuery,
+    Query,
+    Relation,
+    Scan,
+    Select,
+    Union,
+    ValuesRows,
+)
+from amci.amcsql.binder.expressions import NUMBERS, family_of
+from amci.amcsql.binder.shapes import cells_of
+from amci.amcsql.binder.users import simply_counted
 from amci.amcsql.functions.calls import type_of
 from amci.amcsql.functions.to_duckdb import to_duckdb
-from amci.amcsql.meaning.bound import Block, Inner, Item, Named, Query, Relation, Rows, Scan, Union, Use
-from amci.amcsql.meaning.expressions import NUMBERS, family_of
-from amci.amcsql.meaning.shapes import cells_of
-from amci.amcsql.meaning.users import simply_counted
-from amci.amcsql.trees import copied, inside
 from amci.kernel.names import literal, quoted
 
 #: Where AMC's tables lie in DuckDB; a query of WITH may be called like one of them.
@@ -29,7 +40,7 @@ _PARTS = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class QueryScope:
     """Which rows a query may see, and when it is asked."""
 
     start: datetime  #: of the time window, aware
@@ -42,11 +53,11 @@ class Sight:
 Written = dict[int, tuple[exp.Expr, str]]
 
 
-class Texts:
+class DuckDBWriter:
     """Writes expressions, relations and queries."""
 
-    def __init__(self, sight: Sight, written: Written | None = None) -> None:
-        self._sight = sight
+    def __init__(self, scope: QueryScope, written: Written | None = None) -> None:
+        self._scope = scope
         self._written: Written = {} if written is None else written
 
     def expression(self, node: exp.Expr) -> str:
@@ -59,18 +70,18 @@ class Texts:
         holder = exp.Paren(this=copied(node))
         for each in list(holder.find_all(exp.In, exp.Exists)):
             self._inner(each)
-        changed = to_duckdb(holder, self._sight.now, family_of)
+        changed = to_duckdb(holder, self._scope.now, family_of)
         return inside(changed).sql(dialect="duckdb")
 
     def query(self, query: Query) -> str:
         """A query without those of its WITH."""
-        if isinstance(query, Rows):
+        if isinstance(query, ValuesRows):
             return f"SELECT * FROM {self._values(query, 'v')}"
         if isinstance(query, Union):
             return self._union(query)
         return self.block(query)
 
-    def block(self, block: Block, more: Iterable[str] = (), source: str | None = None) -> str:
+    def block(self, block: Select, more: Iterable[str] = (), source: str | None = None) -> str:
         """One SELECT, with more columns, and from another FROM and WHERE than its own."""
         columns = [self.output(name, simply_counted(block, value)) for name, value in values(block)]
         distinct = "DISTINCT " if block.is_distinct else ""
@@ -83,7 +94,7 @@ class Texts:
             parts.append(windows)
         return "\n".join(part for part in parts if part)
 
-    def windows(self, block: Block) -> str:
+    def windows(self, block: Select) -> str:
         """WINDOW."""
         listed = [self._window(window) for window in block.windows]
         return f"WINDOW {', '.join(listed)}" if listed else ""
@@ -92,7 +103,7 @@ class Texts:
         """A column of a SELECT."""
         return f"{self.expression(value)} AS {quoted(name)}"
 
-    def keys(self, block: Block) -> list[str]:
+    def keys(self, block: Select) -> list[str]:
         """What a SELECT groups by."""
         return [self.key(key) for key in block.keys]
 
@@ -101,7 +112,7 @@ class Texts:
         text = self.expression(node)
         return f"({text} + 0)" if isinstance(node, exp.Literal) and not node.is_string else text
 
-    def source(self, block: Block, more: Sequence[str] = ()) -> str:
+    def source(self, block: Select, more: Sequence[str] = ()) -> str:
         """FROM and WHERE of a SELECT; `more` are further joins."""
         joined = [self._joined(item, self.relation(item.relation, item.alias)) for item in block.items]
         where = f"WHERE {self.expression(block.where)}" if block.where is not None else ""
@@ -113,9 +124,9 @@ class Texts:
         """Something in FROM."""
         if isinstance(relation, Scan):
             return f"({self.scan(relation)}) AS {quoted(alias)}"
-        if isinstance(relation, Use):
+        if isinstance(relation, CteRef):
             return f"{quoted(relation.of.name)} AS {quoted(alias)}"
-        if isinstance(relation, Rows):
+        if isinstance(relation, ValuesRows):
             return self._values(relation, alias)
         return f"({self.query(relation)}) AS {quoted(alias)}"
 
@@ -126,7 +137,7 @@ class Texts:
         rows = f"({scan.source.reads})" if scan.source.reads else f"{SCHEMA}.{quoted(scan.source.name)}"
         return f"SELECT *{more} FROM {rows}{where}"
 
-    def named(self, named: Named) -> str:
+    def named(self, named: Cte) -> str:
         """One query of WITH."""
         return f"{quoted(named.name)} AS (\n{self.query(named.query)}\n)"
 
@@ -136,19 +147,19 @@ class Texts:
         column = scan.source.by_name[scan.source.event_time.lower()]
         start, end = (
             _moment(at, is_date=column.type == "DATE")
-            for at in (self._sight.start - scan.before, self._sight.end + scan.after)
+            for at in (self._scope.start - scan.before, self._scope.end + scan.after)
         )
         at = quoted(column.name)
         return [f"{at} >= {start}", f"{at} < {end}"]
 
     def _seen(self, scan: Scan) -> list[str]:
-        if not (self._sight.instance_id and scan.source.has_users) or scan.source.is_uploaded:
+        if not (self._scope.instance_id and scan.source.has_users) or scan.source.is_uploaded:
             return []
-        digest = hashlib.sha256(self._sight.instance_id.encode()).digest()
+        digest = hashlib.sha256(self._scope.instance_id.encode()).digest()
         salt = int.from_bytes(digest[:7]) % _PARTS
         return [f"xor({quoted(PART)}, {salt}) % {_SIDES} < {_SEEN}"]
 
-    def _values(self, rows: Rows, alias: str) -> str:
+    def _values(self, rows: ValuesRows, alias: str) -> str:
         if not rows.tuples:
             return f"(SELECT 1 WHERE false) AS {quoted(alias)}"
         lines = ", ".join(
@@ -166,7 +177,7 @@ class Texts:
         names = ", ".join(map(quoted, own))
         return f"SELECT * FROM ({arms}) AS u({names})"
 
-    def _joined(self, item: Item, text: str) -> str:
+    def _joined(self, item: FromItem, text: str) -> str:
         if not item.kind:
             return text
         on = f" ON {self.expression(item.on)}" if item.on is not None else ""
@@ -184,7 +195,7 @@ class Texts:
         """Put a query within an expression into its place."""
         name = "this" if isinstance(node, exp.Exists) else "query"
         inner = node.args.get(name)
-        if not isinstance(inner, Inner):
+        if not isinstance(inner, InnerQuery):
             return
         text = self.query(inner.query)
         if isinstance(node, exp.Exists):
@@ -199,7 +210,7 @@ class Texts:
         node.replace(exp.Var(this=f"({tested} IN ({text}))"))
 
 
-def values(block: Block) -> list[tuple[str, exp.Expr]]:
+def values(block: Select) -> list[tuple[str, exp.Expr]]:
     """The output columns of a SELECT: name and expression."""
     return [(output.name, output.value) for output in block.outputs if output.value is not None]
 

@@ -9,15 +9,15 @@ from operator import itemgetter
 from sqlite3 import Row
 
 from amci.sandbox.backend import Backend
+from amci.sandbox.execution_end import Ended, EndedExecution, ended, keep
 from amci.sandbox.firing import fire_due
 from amci.sandbox.instances import Account
 from amci.sandbox.lifecycle import Move, Queue, moves
-from amci.sandbox.moments import NEVER, micros, span
-from amci.sandbox.outcomes import Ended, Work, ended, keep
-from amci.sandbox.queries import Result
+from amci.sandbox.queries import ExecutionResult
+from amci.sandbox.times import NEVER, micros, span
 
 
-class Advancing:
+class Simulator:
     """Brings the store from the last look to now; called by one thread at a time."""
 
     def __init__(self, backend: Backend) -> None:
@@ -26,7 +26,7 @@ class Advancing:
         self._being_made: set[str] = set()  #: results
         backend.store.do("wake_all")
 
-    def advance(self) -> list[Work]:
+    def advance(self) -> list[EndedExecution]:
         """Do what is due; returns the queries somebody has to run for it, each once: see `record`.
 
         Nothing is written where nothing is due.
@@ -42,15 +42,15 @@ class Advancing:
         self._since = now
         return work
 
-    def record(self, work: Work, made: Result | Ended) -> None:
+    def record(self, work: EndedExecution, made: ExecutionResult | Ended) -> None:
         """End the execution with what its query gave, unless it was cancelled or deleted meanwhile."""
         with self._backend.store.changing():
             row = self._backend.store.row("execution_by_seq", seq=work.row["seq"])
             if row is not None and row["status"] == "RUNNING":
-                outcome = keep(self._backend, work, made) if isinstance(made, Result) else made
+                outcome = keep(self._backend, work, made) if isinstance(made, ExecutionResult) else made
                 self._finish(row, work.at, outcome)
 
-    def let_go(self, work: Work) -> None:
+    def let_go(self, work: EndedExecution) -> None:
         """Nobody runs this query any more."""
         self._being_made.discard(work.prepared.result_id)
 
@@ -61,7 +61,7 @@ class Advancing:
         for account, group in groupby(known, key=itemgetter(0)):
             yield account, [row for _, row in group]
 
-    def _advance(self, account: Account, due: list[Row], now: int) -> list[Work]:
+    def _advance(self, account: Account, due: list[Row], now: int) -> list[EndedExecution]:
         """Instances of one account; the others have nothing that ends or starts before now."""
         instance_ids = [row["instance_id"] for row in due]
         room = self._room(account, instance_ids)
@@ -96,7 +96,7 @@ class Advancing:
         )
         return Queue(running, [(row["seq"], row["created_at"] + pending, row["lasts"]) for row in rows])
 
-    def _make(self, move: Move) -> list[Work]:
+    def _make(self, move: Move) -> list[EndedExecution]:
         """What a move leaves to be run."""
         store = self._backend.store
         if move.step == "start":
@@ -105,21 +105,21 @@ class Advancing:
         row = store.row("execution_by_seq", seq=move.seq)
         return self._end(row, move.at) if row is not None and row["status"] == "RUNNING" else []
 
-    def _end(self, row: Row, at: int) -> list[Work]:
+    def _end(self, row: Row, at: int) -> list[EndedExecution]:
         """End an execution, unless its result is still to be made."""
         outcome = ended(self._backend, row, at)
-        if isinstance(outcome, Work):
+        if isinstance(outcome, EndedExecution):
             self._backend.store.do("time_is_up", seq=row["seq"], at=at)
             return [outcome]
         self._finish(row, at, outcome)
         return []
 
-    def _overdue(self, instance_id: str) -> list[Work]:
+    def _overdue(self, instance_id: str) -> list[EndedExecution]:
         """What is still to be run from before, by whomever."""
         rows = self._backend.store.rows("overdue", instance_id=instance_id)
         return [work for row in rows for work in self._end(row, row["ended_at"])]
 
-    def _is_taken_up(self, work: Work) -> bool:
+    def _is_taken_up(self, work: EndedExecution) -> bool:
         """Whether nobody runs this query yet; from now on somebody does."""
         result_id = work.prepared.result_id
         if result_id in self._being_made:

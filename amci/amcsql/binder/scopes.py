@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
+from amci.amcsql.binder.bound import Cte, FromItem, OutputColumn, ValuesRows
+from amci.amcsql.binder.levels import NOTHING, ValueFacts, chosen
 from amci.amcsql.findings import Finding, Severity, place_of
-from amci.amcsql.meaning.bound import Item, Named, Output, Rows
-from amci.amcsql.meaning.levels import NOTHING, Facts, chosen
 from amci.amcsql.sources import Source, aliases
 
 
 @dataclass(frozen=True, slots=True)
-class Catalog:
+class SourceCatalog:
     """The tables there are."""
 
     sources: Mapping[str, Source]  #: by name in lower case
@@ -29,7 +29,7 @@ class Catalog:
         return self.sources.get(name) or self.sources.get(aliases().get(name, ""))
 
 
-class Report:
+class FindingReport:
     """Collects what is found in one query."""
 
     def __init__(self, sql: str) -> None:
@@ -56,23 +56,23 @@ class Seen:
     """An item of FROM as expressions see it."""
 
     alias: str
-    item: Item
-    columns: dict[str, Output]  #: by name in lower case
+    item: FromItem
+    columns: dict[str, OutputColumn]  #: by name in lower case
 
 
 @dataclass(slots=True)
-class Scope:
+class NameScope:
     """What expressions of one SELECT can name."""
 
-    named: Mapping[str, Named]  #: queries of WITH, by name in lower case
-    around: Scope | None = None
+    named: Mapping[str, Cte]  #: queries of WITH, by name in lower case
+    around: NameScope | None = None
     items: list[Seen] = field(default_factory=list)
     #: columns of USING: by name, where they stand in the items
     shared: dict[str, list[tuple[Seen, str]]] = field(default_factory=dict)
 
-    def add(self, item: Item) -> Seen:
+    def add(self, item: FromItem) -> Seen:
         """Let an item be seen."""
-        columns: dict[str, Output] = {}
+        columns: dict[str, OutputColumn] = {}
         for output in item.relation.outputs:
             columns.setdefault(output.name.lower(), output)
         seen = Seen(item.alias.lower(), item, columns)
@@ -84,7 +84,7 @@ class Scope:
         found = next((seen for seen in self.items if seen.alias == alias.lower()), None)
         return found or (self.around.by_alias(alias) if self.around else None)
 
-    def resolve(self, column: exp.Column, report: Report) -> Facts:
+    def resolve(self, column: exp.Column, report: FindingReport) -> ValueFacts:
         """What a column is; from now on the node says which item's it is. NOTHING where there is none."""
         found = self._found(column, report)
         if found is None:
@@ -93,11 +93,11 @@ class Scope:
         _point(column, seen, output)
         return output.facts
 
-    def learn(self, seen: Seen, name: str, facts: Facts) -> None:
+    def learn(self, seen: Seen, name: str, facts: ValueFacts) -> None:
         """A join has told more about a column."""
         seen.columns[name] = replace(seen.columns[name], facts=facts)
 
-    def _found(self, column: exp.Column, report: Report) -> tuple[Seen, Output] | None:
+    def _found(self, column: exp.Column, report: FindingReport) -> tuple[Seen, OutputColumn] | None:
         name = column.name.lower()
         if column.table:
             seen = self.by_alias(column.table)
@@ -111,7 +111,9 @@ class Scope:
             return (seen, seen.columns[name]) if seen and name in seen.columns else None
         return self._plain(column, name, report)
 
-    def _plain(self, column: exp.Column, name: str, report: Report) -> tuple[Seen, Output] | None:
+    def _plain(
+        self, column: exp.Column, name: str, report: FindingReport
+    ) -> tuple[Seen, OutputColumn] | None:
         having = [seen for seen in self.items if name in seen.columns]
         if len(having) > 1 and name not in self.shared:
             names = " and ".join(f"{seen.item.alias}.{column.name}" for seen in having[:2])
@@ -131,21 +133,23 @@ class Scope:
         self._unknown(column, list(self._all()), f"Column '{column.name}' not found in any table", report)
         return None
 
-    def _unknown(self, column: exp.Column, among: list[Seen], text: str, report: Report) -> None:
-        if any(isinstance(seen.item.relation, Rows) and seen.item.relation.is_unknown for seen in among):
+    def _unknown(self, column: exp.Column, among: list[Seen], text: str, report: FindingReport) -> None:
+        if any(
+            isinstance(seen.item.relation, ValuesRows) and seen.item.relation.is_unknown for seen in among
+        ):
             # the table is what is wrong, and that has been said
             return
         known = dict.fromkeys(output.name for seen in among for output in seen.columns.values())
         report.error(column.this, "unknown-column", text, near(column.name, known))
 
     def _all(self) -> Iterator[Seen]:
-        scope: Scope | None = self
+        scope: NameScope | None = self
         while scope is not None:
             yield from scope.items
             scope = scope.around
 
 
-def shared_column(scope: Scope, column: exp.Column) -> tuple[exp.Expr, Facts] | None:
+def shared_column(scope: NameScope, column: exp.Column) -> tuple[exp.Expr, ValueFacts] | None:
     """A column of USING: the first that is not NULL of those that were joined; None where it is no such."""
     places = scope.shared.get(column.name.lower())
     if column.table or not places:
@@ -160,13 +164,15 @@ def shared_column(scope: Scope, column: exp.Column) -> tuple[exp.Expr, Facts] | 
     return made, chosen((facts for _, facts in parts), is_first=True)
 
 
-def unknown_object(table: exp.Table, catalog: Catalog, named: Iterable[str], report: Report) -> None:
+def unknown_object(
+    table: exp.Table, catalog: SourceCatalog, named: Iterable[str], report: FindingReport
+) -> None:
     """Say that there is no such table."""
     known = [*named, *catalog.sources]
     report.error(table.this, "unknown-object", f"Object '{table.name}' not found", near(table.name, known))
 
 
-def _point(column: exp.Column, seen: Seen, output: Output) -> None:
+def _point(column: exp.Column, seen: Seen, output: OutputColumn) -> None:
     column.this.set("this", output.name)
     column.this.set("quoted", True)
     column.set("table", exp.to_identifier(seen.item.alias, quoted=True))

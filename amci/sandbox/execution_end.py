@@ -10,13 +10,13 @@ from typing import Any
 
 from amci.amcsql.findings import CompileError
 from amci.sandbox.backend import Backend
-from amci.sandbox.budget import Used, fingerprint, refusal_text, remember, remembered, too_many
 from amci.sandbox.delivery import deliver, key_of
 from amci.sandbox.document import limit_of
 from amci.sandbox.errors import QueryFailed, needs_synthetic_data, not_compiled, timed_out
-from amci.sandbox.messages import is_true
-from amci.sandbox.moments import from_micros
-from amci.sandbox.queries import Prepared, Queries, Result
+from amci.sandbox.http import is_true
+from amci.sandbox.queries import ExecutionResult, Prepared, Queries
+from amci.sandbox.query_budget import Used, fingerprint, refusal_text, remember, remembered, too_many
+from amci.sandbox.times import from_micros
 from amci.sandbox.windows import Window
 
 #: Columns of an execution that has ended.
@@ -27,7 +27,7 @@ _MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class EndedExecution:
     """A query that has to be run before an execution can end."""
 
     row: Row
@@ -35,7 +35,7 @@ class Work:
     prepared: Prepared
 
 
-def ended(backend: Backend, row: Row, at: int) -> Ended | Work:
+def ended(backend: Backend, row: Row, at: int) -> Ended | EndedExecution:
     """How an execution ends whose time is up `at`; its result is delivered, where it is there already."""
     definition, asked = json.loads(row["definition"]), json.loads(row["request"])
     window = Window(start=from_micros(row["window_start"]), end=from_micros(row["window_end"]))
@@ -53,17 +53,17 @@ def ended(backend: Backend, row: Row, at: int) -> Ended | Work:
     return _ENDED if is_true(asked.get("dryRun")) else _asked(backend, row, at, prepared, window)
 
 
-def _asked(backend: Backend, row: Row, at: int, prepared: Prepared, window: Window) -> Ended | Work:
+def _asked(backend: Backend, row: Row, at: int, prepared: Prepared, window: Window) -> Ended | EndedExecution:
     """How an execution ends whose query is a good one."""
     asked = json.loads(row["request"])
     if _is_one_too_many(backend, row, prepared, asked, window):
         return _failed("REJECTED", refusal_text(row["workflow_execution_id"], row["workflow_id"]))
     if backend.store.row("has_result", result_id=prepared.result_id) is None:
-        return Work(row, at, prepared)
+        return EndedExecution(row, at, prepared)
     return _succeeded(backend, row, at, prepared.result_id)
 
 
-def run(queries: Queries, work: Work) -> Result | Ended:
+def run(queries: Queries, work: EndedExecution) -> ExecutionResult | Ended:
     """Run the query: its result, or how the execution ends without one."""
     try:
         return queries.run(work.prepared)
@@ -71,7 +71,7 @@ def run(queries: Queries, work: Work) -> Result | Ended:
         return _failed("FAILED", str(error))
 
 
-def keep(backend: Backend, work: Work, result: Result) -> Ended:
+def keep(backend: Backend, work: EndedExecution, result: ExecutionResult) -> Ended:
     """Remember a result, for all executions that have the same; how the first of them ends."""
     result_id, row = work.prepared.result_id, work.row
     backend.store.do(

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import Block, Output
-from amci.amcsql.meaning.expressions import Reader, aggregates
-from amci.amcsql.meaning.levels import Facts
-from amci.amcsql.meaning.scopes import Report
-from amci.amcsql.trees import copied
+from amci.amcsql.ast_copy import copied
+from amci.amcsql.binder.bound import OutputColumn, Select
+from amci.amcsql.binder.expressions import Reader, aggregates
+from amci.amcsql.binder.levels import ValueFacts
+from amci.amcsql.binder.scopes import FindingReport
 
 
 def group_keys(
-    node: exp.Select, outputs: Sequence[Output], reader: Reader, report: Report
-) -> tuple[list[exp.Expr], list[Facts]]:
+    node: exp.Select, outputs: Sequence[OutputColumn], reader: Reader, report: FindingReport
+) -> tuple[list[exp.Expr], list[ValueFacts]]:
     """What rows are grouped by, ordinals and aliases replaced by what they stand for, and what is known of it."""
     group = node.args.get("group")
     if group is None:
@@ -29,7 +29,7 @@ def group_keys(
                 "UNION ALL several queries",
             )
     keys: list[exp.Expr] = []
-    facts: list[Facts] = []
+    facts: list[ValueFacts] = []
     for place in range(len(group.expressions)):
         key, known = _key(group, place, outputs, reader, report)
         if key is not None and key not in keys:
@@ -39,29 +39,29 @@ def group_keys(
 
 
 def _key(
-    group: exp.Expr, place: int, outputs: Sequence[Output], reader: Reader, report: Report
-) -> tuple[exp.Expr | None, Facts]:
+    group: exp.Expr, place: int, outputs: Sequence[OutputColumn], reader: Reader, report: FindingReport
+) -> tuple[exp.Expr | None, ValueFacts]:
     node = group.expressions[place]
     if isinstance(node, exp.Literal) and not node.is_string:
         ordinal = int(node.name) if node.name.isdecimal() else 0
         if not 1 <= ordinal <= len(outputs):
             report.error(node, "ordinal", "Ordinal out of range", f"the query has {len(outputs)} columns")
-            return None, Facts()
+            return None, ValueFacts()
         output = outputs[ordinal - 1]
     else:
         found = _aliased(node, outputs)
         if found is None or aggregates(found.value or exp.Null()):
             facts = reader.value(node)
             # what the reader resolved may stand there in place of it
-            output = Output("", facts, group.expressions[place])
+            output = OutputColumn("", facts, group.expressions[place])
         else:
             output = found
     if output.value is None or _is_illegal(output.value, node, report):
-        return None, Facts()
+        return None, ValueFacts()
     return copied(output.value), output.facts
 
 
-def _is_illegal(value: exp.Expr, node: exp.Expr, report: Report) -> bool:
+def _is_illegal(value: exp.Expr, node: exp.Expr, report: FindingReport) -> bool:
     """Whether rows cannot be grouped by a value, which is reported."""
     if aggregates(value):
         text = "Aggregate expression is illegal in GROUP BY clause"
@@ -70,7 +70,7 @@ def _is_illegal(value: exp.Expr, node: exp.Expr, report: Report) -> bool:
     return False
 
 
-def with_aliases(having: exp.Expr, outputs: Sequence[Output], report: Report) -> None:
+def with_aliases(having: exp.Expr, outputs: Sequence[OutputColumn], report: FindingReport) -> None:
     """Put what they stand for in place of aliases in HAVING, but for those within aggregates."""
     for window in having.find_all(exp.Window):
         _no_window(window, "a window function", report)
@@ -85,12 +85,12 @@ def with_aliases(having: exp.Expr, outputs: Sequence[Output], report: Report) ->
         column.replace(value if isinstance(value, exp.Column) else exp.Paren(this=value))
 
 
-def _no_window(node: exp.Expr, what: str, report: Report) -> None:
+def _no_window(node: exp.Expr, what: str, report: FindingReport) -> None:
     text = f"HAVING by {what} does not work in AMC"
     report.error(node, "window-in-having", text, "wrap the query in another and use WHERE")
 
 
-def check_grouping(block: Block, report: Report) -> None:
+def check_grouping(block: Select, report: FindingReport) -> None:
     """Report columns that are neither grouped by nor within an aggregate."""
     keys = set(block.keys)
     for value in [*(output.value for output in block.outputs), block.having]:
@@ -98,7 +98,7 @@ def check_grouping(block: Block, report: Report) -> None:
             _check(value, keys, report)
 
 
-def _check(node: exp.Expr, keys: set[exp.Expr], report: Report) -> None:
+def _check(node: exp.Expr, keys: set[exp.Expr], report: FindingReport) -> None:
     if node in keys:
         return
     if isinstance(node, exp.Column):
@@ -115,7 +115,7 @@ def _check(node: exp.Expr, keys: set[exp.Expr], report: Report) -> None:
         _check(child, keys, report)
 
 
-def _aliased(node: exp.Expr, outputs: Sequence[Output]) -> Output | None:
+def _aliased(node: exp.Expr, outputs: Sequence[OutputColumn]) -> OutputColumn | None:
     if not isinstance(node, exp.Column) or node.table:
         return None
     return next((output for output in outputs if output.name.lower() == node.name.lower()), None)

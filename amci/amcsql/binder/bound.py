@@ -13,18 +13,18 @@ from typing import Any, ClassVar, Literal
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.levels import Facts
+from amci.amcsql.binder.levels import ValueFacts
 from amci.amcsql.sources import Source
 
 JoinKind = Literal["", "CROSS", "INNER", "LEFT", "FULL"]
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputColumn:
     """A column that a query gives."""
 
     name: str
-    facts: Facts
+    facts: ValueFacts
     value: exp.Expr | None = None  #: what it is computed from; a set operation's has none
 
 
@@ -34,23 +34,23 @@ class Scan:
 
     path: int
     source: Source
-    outputs: Sequence[Output]
+    outputs: Sequence[OutputColumn]
     before: timedelta = timedelta(0)  #: how much longer than the window
     after: timedelta = timedelta(0)
     table: exp.Expr | None = None  #: where the query names it
 
 
 @dataclass(slots=True, kw_only=True)
-class Rows:
+class ValuesRows:
     """VALUES."""
 
     tuples: Sequence[exp.Expr]
-    outputs: Sequence[Output]
+    outputs: Sequence[OutputColumn]
     is_unknown: bool = False  #: stands for a table that there is not
 
 
 @dataclass(slots=True, kw_only=True)
-class Named:
+class Cte:
     """A query of WITH; `name` is its own in the whole query."""
 
     name: str
@@ -59,17 +59,17 @@ class Named:
 
 
 @dataclass(slots=True, kw_only=True)
-class Use:
+class CteRef:
     """A read of a query of WITH."""
 
-    of: Named
-    outputs: Sequence[Output]
+    of: Cte
+    outputs: Sequence[OutputColumn]
     #: its paths, and what they are called here: each use is a read of its own
     paths: Mapping[int, int]
 
 
 @dataclass(slots=True, kw_only=True)
-class Item:
+class FromItem:
     """Something in FROM, and how it is joined with those before it."""
 
     alias: str
@@ -79,14 +79,14 @@ class Item:
 
 
 @dataclass(slots=True, kw_only=True)
-class Block:
+class Select:
     """One SELECT."""
 
-    outputs: Sequence[Output]
-    items: Sequence[Item] = ()
+    outputs: Sequence[OutputColumn]
+    items: Sequence[FromItem] = ()
     where: exp.Expr | None = None
     keys: Sequence[exp.Expr] = ()  #: of GROUP BY
-    key_facts: Sequence[Facts] = ()
+    key_facts: Sequence[ValueFacts] = ()
     having: exp.Expr | None = None
     windows: Sequence[exp.Expr] = ()
     is_grouped: bool = False  #: has GROUP BY or an aggregate
@@ -104,11 +104,11 @@ class Union:
     left: Query
     right: Query
     is_all: bool
-    outputs: Sequence[Output]
+    outputs: Sequence[OutputColumn]
 
 
-Query = Block | Union | Rows
-Relation = Scan | Rows | Use | Block | Union
+Query = Select | Union | ValuesRows
+Relation = Scan | ValuesRows | CteRef | Select | Union
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,12 +116,12 @@ class Bound:
     """A whole query."""
 
     query: Query
-    named: Sequence[Named]  #: of all WITH, in an order in which each may use those before it
+    named: Sequence[Cte]  #: of all WITH, in an order in which each may use those before it
     sources: Sequence[Source]  #: by path
     parameters: Sequence[str] = ()  #: those that the query uses
 
 
-class Inner(exp.Expression):
+class InnerQuery(exp.Expression):
     """A query within an expression: of IN and EXISTS."""
 
     arg_types: ClassVar[dict[str, bool]] = {"query": True}
@@ -133,12 +133,12 @@ class Inner(exp.Expression):
         return found  # type: ignore[no-any-return]
 
 
-def blocks(query: Query) -> Iterator[Block]:
+def blocks(query: Query) -> Iterator[Select]:
     """The SELECTs of a set operation, from left to right."""
     if isinstance(query, Union):
         yield from blocks(query.left)
         yield from blocks(query.right)
-    elif isinstance(query, Block):
+    elif isinstance(query, Select):
         yield query
 
 
@@ -146,11 +146,11 @@ def paths_of(relation: Relation) -> Iterator[int]:
     """The paths by which rows come into a relation, in the order of the query; filters do not count."""
     if isinstance(relation, Scan):
         yield relation.path
-    elif isinstance(relation, Use):
+    elif isinstance(relation, CteRef):
         yield from relation.paths.values()
     elif isinstance(relation, Union):
         yield from paths_of(relation.left)
         yield from paths_of(relation.right)
-    elif isinstance(relation, Block):
+    elif isinstance(relation, Select):
         for item in relation.items:
             yield from paths_of(item.relation)

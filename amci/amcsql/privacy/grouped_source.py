@@ -7,27 +7,27 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import Block
-from amci.amcsql.meaning.levels import NOBODY
-from amci.amcsql.meaning.people import Class
-from amci.amcsql.privacy.crowds import Crowd, Trail
-from amci.amcsql.privacy.stats import Counted
-from amci.amcsql.trees import copied
+from amci.amcsql.ast_copy import copied
+from amci.amcsql.binder.bound import Select
+from amci.amcsql.binder.levels import NOBODY
+from amci.amcsql.binder.user_identity import Class
+from amci.amcsql.privacy.stats import UserCounts
+from amci.amcsql.privacy.user_groups import UserColumn, UserGroup
 from amci.kernel.names import quoted
 
 
 @dataclass(slots=True, kw_only=True)
-class Grouped:
+class GroupedSource:
     """FROM and WHERE of a SELECT, and the people of its rows."""
 
-    block: Block
+    block: Select
     joined: str
     where: str
-    trails: Sequence[Trail]
-    found: Sequence[tuple[str, Crowd]]  #: crowds, and the aliases they come with
+    trails: Sequence[UserColumn]
+    found: Sequence[tuple[str, UserGroup]]  #: crowds, and the aliases they come with
 
     @property
-    def crowds(self) -> list[Crowd]:
+    def crowds(self) -> list[UserGroup]:
         """The crowds."""
         return [crowd for _, crowd in self.found]
 
@@ -35,7 +35,7 @@ class Grouped:
         """FROM and WHERE, with one more join."""
         return "\n".join(part for part in (f"{self.joined} {more}".rstrip(), self.where) if part)
 
-    def shares(self, crowd: Crowd) -> Callable[[exp.Column], exp.Expr | None]:
+    def shares(self, crowd: UserGroup) -> Callable[[exp.Column], exp.Expr | None]:
         """What a user of a crowd contributes to a column."""
         alias = next(alias for alias, each in self.found if each is crowd)
 
@@ -87,7 +87,7 @@ def count_columns(person: str, paths: Mapping[int, str], metrics: Mapping[int, s
 
 
 def add_numbers(
-    counted: Counted,
+    counted: UserCounts,
     alias: str,
     paths: Class,
     metrics: Sequence[Metric],
@@ -114,7 +114,9 @@ def add_numbers(
         add_metric(counted, alias, place, total(place), labels[mine[0]], there)
 
 
-def add_metric(counted: Counted, alias: str, place: int, total: str, label: str, there: str = "true") -> None:
+def add_metric(
+    counted: UserCounts, alias: str, place: int, total: str, label: str, there: str = "true"
+) -> None:
     """The numbers of one metric, from the columns of `count_columns`; none where its total is zero."""
     effective, largest = quoted(alias, f"amci e{place}"), quoted(alias, f"amci l{place}")
     matters = f"{total} <> 0 AND ({there})"

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from amci.amcsql.meaning.bound import JoinKind, Output, Query
-from amci.amcsql.meaning.levels import Facts, of_column
-from amci.amcsql.meaning.scopes import Report
+from amci.amcsql.binder.bound import JoinKind, OutputColumn, Query
+from amci.amcsql.binder.levels import ValueFacts, of_column
+from amci.amcsql.binder.scopes import FindingReport
 from amci.amcsql.sources import Source
 
 _FAMILIES = {"FLOAT": "DOUBLE"}
@@ -32,9 +32,9 @@ def column_names(node: exp.Expr) -> Sequence[exp.Expr]:
     return alias.args.get("columns") or () if isinstance(alias, exp.TableAlias) else ()
 
 
-def unlike(outputs: Sequence[Output]) -> list[Output]:
+def unlike(outputs: Sequence[OutputColumn]) -> list[OutputColumn]:
     """The columns, the second of the same name with a number after it, as Calcite calls it."""
-    found: dict[str, Output] = {}
+    found: dict[str, OutputColumn] = {}
     for output in outputs:
         name, number = output.name, 0
         while name.lower() in found:
@@ -43,7 +43,7 @@ def unlike(outputs: Sequence[Output]) -> list[Output]:
     return list(found.values())
 
 
-def renamed(query: Query, cte: exp.Expr, report: Report) -> Query:
+def renamed(query: Query, cte: exp.Expr, report: FindingReport) -> Query:
     """The query with the names that its alias gives to its columns."""
     names = column_names(cte)
     if names and len(names) != len(query.outputs):
@@ -82,7 +82,7 @@ def join_kind(join: exp.Expr) -> JoinKind:
     return "INNER" if is_joined else "CROSS"
 
 
-def dimensions(outputs: Iterable[Output], keys: Sequence[exp.Expr]) -> list[Output]:
+def dimensions(outputs: Iterable[OutputColumn], keys: Sequence[exp.Expr]) -> list[OutputColumn]:
     """What rows are grouped by is no metric, whatever it was before."""
     known = set(keys)
     return [
@@ -93,15 +93,15 @@ def dimensions(outputs: Iterable[Output], keys: Sequence[exp.Expr]) -> list[Outp
     ]
 
 
-def columns_of(source: Source, path: int) -> list[Output]:
+def columns_of(source: Source, path: int) -> list[OutputColumn]:
     """The columns of a table that is read in a path; of most, the same is known."""
-    known: dict[tuple[str, str, bool], Facts] = {}
+    known: dict[tuple[str, str, bool], ValueFacts] = {}
     outputs = []
     for column in source.columns:
         kind = (column.threshold, column.type, column.name == "user_id")
         if kind not in known:
             known[kind] = of_column(source, column, path, _family(column.type))
-        outputs.append(Output(column.name, known[kind]))
+        outputs.append(OutputColumn(column.name, known[kind]))
     return outputs
 
 

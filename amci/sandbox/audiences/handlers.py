@@ -14,10 +14,10 @@ from amci.sandbox.audiences.document import document, media, version
 from amci.sandbox.backend import Backend
 from amci.sandbox.definitions import definition_of
 from amci.sandbox.errors import TERMS, UNAUTHORIZED, Refusal, bad, missing, not_ready
-from amci.sandbox.messages import Request, Response
-from amci.sandbox.moments import NEVER, micros, span
+from amci.sandbox.http import Request, Response
 from amci.sandbox.options import SandboxInstance
 from amci.sandbox.paging import cut, number_after, token
+from amci.sandbox.times import NEVER, micros, span
 
 _INSTANCE = "Amazon-Marketing-Cloud-Audience-InstanceId"
 _ENTITY = "Amazon-Advertising-API-EntityId"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from amci.amcsql.meaning.bound import Block, Relation, Rows, Scan, Union, Use
-from amci.amcsql.meaning.levels import NOBODY, Facts
+from amci.amcsql.binder.bound import CteRef, Relation, Scan, Select, Union, ValuesRows
+from amci.amcsql.binder.levels import NOBODY, ValueFacts
 
 Class = frozenset[int]
 
@@ -19,10 +19,10 @@ def classes_of(relation: Relation) -> Sequence[Class]:
     """The classes of a relation's rows."""
     if isinstance(relation, Scan):
         return [frozenset({relation.path})] if relation.source.has_users else []
-    if isinstance(relation, Use):
+    if isinstance(relation, CteRef):
         own = classes_of(relation.of.query)
         return [frozenset(relation.paths[path] for path in each) for each in own]
-    if isinstance(relation, Rows):
+    if isinstance(relation, ValuesRows):
         return []
     if isinstance(relation, Union):
         return _of_union(relation)
@@ -31,7 +31,7 @@ def classes_of(relation: Relation) -> Sequence[Class]:
     return classes_before_distinct(relation)
 
 
-def classes_before_distinct(block: Block) -> Sequence[Class]:
+def classes_before_distinct(block: Select) -> Sequence[Class]:
     """The classes of a SELECT's rows as they are before DISTINCT."""
     return kept(block.same, block.key_facts) if block.is_grouped else block.same
 
@@ -47,12 +47,12 @@ def _of_union(union: Union) -> Sequence[Class]:
     return found if union.is_all else kept(found, [output.facts for output in union.outputs])
 
 
-def kept(classes: Iterable[Class], keys: Iterable[Facts]) -> list[Class]:
+def kept(classes: Iterable[Class], keys: Iterable[ValueFacts]) -> list[Class]:
     """The classes that are still classes where rows are grouped by these keys."""
     keys = list(keys)
     return [each for each in classes if any(tells(key, each) for key in keys)]
 
 
-def tells(key: Facts, people: Class) -> bool:
+def tells(key: ValueFacts, people: Class) -> bool:
     """Whether rows with one value of a key all have the same user, or no known one."""
     return bool(key.identifies) and key.identifies <= people <= key.covers
