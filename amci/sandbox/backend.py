@@ -45,6 +45,6 @@ class Backend:
 
     def people(self) -> str:
         """The people of the world, see `world_people.people_of`; made when they are first asked for."""
-        from amci.sandbox.uploads.people import people_of
+        from amci.sandbox.data.people import people_of
 
         return people_of(self.directory, self.options.seed, self.options.scale)

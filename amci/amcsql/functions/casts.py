@@ -9,7 +9,7 @@ from functools import cache
 
 from sqlglot import exp
 
-from amci.amcsql.functions.duckdb_templates import call
+from amci.amcsql.duckdb_templates import call
 from amci.amcsql.functions.model import Family, common
 
 FamilyOf = Callable[[exp.Expr], Family]

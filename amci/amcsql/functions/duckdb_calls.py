@@ -8,9 +8,9 @@ from functools import reduce
 
 from sqlglot import exp
 
+from amci.amcsql.duckdb_templates import call, filled
 from amci.amcsql.functions import casts
 from amci.amcsql.functions.casts import NUMBERS, FamilyOf
-from amci.amcsql.functions.duckdb_templates import call, filled
 from amci.amcsql.patterns import regexes
 
 #: Java's letters for dates, longest first, and what strftime says.

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlglot import exp
 
+from amci.amcsql.duckdb_templates import call, filled
 from amci.amcsql.functions import casts
 from amci.amcsql.functions.casts import FamilyOf
-from amci.amcsql.functions.duckdb_templates import call, filled
 from amci.amcsql.patterns import regexes
 
 Change = Callable[[Any, FamilyOf, datetime], exp.Expr]

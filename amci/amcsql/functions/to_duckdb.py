@@ -8,11 +8,11 @@ from functools import partial
 
 from sqlglot import exp
 
+from amci.amcsql.duckdb_templates import call, filled, is_of_duckdb
 from amci.amcsql.functions import casts
 from amci.amcsql.functions.calls import arguments, family_of, function_of
 from amci.amcsql.functions.duckdb_calls import CALLS
 from amci.amcsql.functions.duckdb_nodes import NODES
-from amci.amcsql.functions.duckdb_templates import call, filled, is_of_duckdb
 from amci.amcsql.functions.model import Family, Function
 
 

@@ -6,7 +6,7 @@ import re
 
 from sqlglot import exp
 
-from amci.amcsql.functions.duckdb_templates import call, filled
+from amci.amcsql.duckdb_templates import call, filled
 from amci.amcsql.patterns.java_regex import InvalidPattern, JavaPattern, java_pattern
 
 #: The functions that `amci.sandbox.udfs` adds to DuckDB.

@@ -12,7 +12,7 @@ from amci.amcsql.sources import audience_sources, sources
 
 SKELETONS = [
     text.split("\n", 1)[1].strip().rstrip(";")
-    for text in (Path(__file__).parent / "skeletons.sql").read_text(encoding="utf-8").split("-- U")[1:]
+    for text in (Path(__file__).parents[1] / "skeletons.sql").read_text(encoding="utf-8").split("-- U")[1:]
 ]
 NAMES = {
     column.name for source in [*sources().values(), *audience_sources().values()] for column in source.columns

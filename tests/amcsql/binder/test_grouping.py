@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .asking import Tables, places
+from ..asking import Tables, places
 
 T = Tables()
 T.put(

@@ -390,7 +390,7 @@ def test_everything_that_is_known_is_translated(con: duckdb.DuckDBPyConnection) 
 
 
 def test_the_skeletons_parse_in_duckdb(con: duckdb.DuckDBPyConnection) -> None:
-    text = (Path(__file__).parent / "skeletons.sql").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "skeletons.sql").read_text(encoding="utf-8")
     for part in text.split("-- U")[1:]:
         sql = part.split("\n", 1)[1].replace(
             "TABLE(EXTEND_TIME_WINDOW('dsp_impressions', 'P28D', 'P0D'))", "t"

@@ -8,7 +8,7 @@ import pytest
 
 from amci.amcsql.binder.binding import duration
 
-from .asking import Tables, places
+from ..asking import Tables, places
 
 DAY = timedelta(days=1)
 T = Tables()

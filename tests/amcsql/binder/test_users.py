@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .asking import Tables, compile_
+from ..asking import Tables, compile_
 
 T = Tables()
 T.put(

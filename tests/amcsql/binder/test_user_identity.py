@@ -7,7 +7,7 @@ import pytest
 from amci.amcsql.binder.bound import paths_of
 from amci.amcsql.binder.user_identity import classes_of
 
-from .asking import Tables, crowd, look
+from ..asking import Tables, crowd, look
 
 T = Tables()
 

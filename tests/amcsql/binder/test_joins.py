@@ -7,7 +7,7 @@ import pytest
 from amci.amcsql.binder.bound import Select
 from amci.amcsql.binder.levels import ValueFacts
 
-from .asking import Tables, look, places
+from ..asking import Tables, look, places
 
 T = Tables()
 T.put(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .asking import Tables, compile_, crowd
+from ..asking import Tables, compile_, crowd
 
 T = Tables()
 #: A column of each level that is shown, and a metric of none.

@@ -11,7 +11,7 @@ from amci.amcsql.findings import CompileError, Finding
 from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.sources import audience_sources, sources
 
-from .asking import NOW, WINDOW
+from ..asking import NOW, WINDOW
 
 #: What is refused is between « and »; then its code and its text.
 REFUSED = [

@@ -6,7 +6,7 @@ import pytest
 
 from amci.amcsql.binder.levels import Level
 
-from .asking import facts, look, places
+from ..asking import facts, look, places
 
 #: Expressions over the columns device NONE, site LOW, age MEDIUM, postal HIGH, user_id VERY_HIGH, household INTERNAL,
 #: n NONE, cost LOW, score MEDIUM, income HIGH.

@@ -15,7 +15,7 @@ from amci.amcsql.tools.linting import Lint, lint, reads_audience_tables
 from amci.workflows.definitions import library
 from amci.workflows.definitions.definition import Workflow, amc_parameters
 
-CONFIG = Path(__file__).parents[2] / "config" / "workflows"
+CONFIG = Path(__file__).parents[3] / "config" / "workflows"
 WORKFLOWS = library.read(CONFIG, [], lambda path: path.name)
 POSTAL = """
 SELECT postal_code AS place, campaign, SUM(impressions) AS impressions, COUNT(DISTINCT user_id) AS users

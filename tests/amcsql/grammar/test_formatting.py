@@ -14,7 +14,7 @@ from amci.amcsql.grammar.formatting import WIDTH, formatted
 
 SKELETONS = [
     text.split("\n", 1)[1].strip()
-    for text in (Path(__file__).parent / "skeletons.sql").read_text(encoding="utf-8").split("-- U")[1:]
+    for text in (Path(__file__).parents[1] / "skeletons.sql").read_text(encoding="utf-8").split("-- U")[1:]
 ]
 ODD = [
     "SELECT a - -1, - - 1, -(-b), +a, a -- -1\n FROM t",

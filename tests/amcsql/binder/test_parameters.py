@@ -10,7 +10,7 @@ import pytest
 
 from amci.amcsql.privacy.thresholds import Privacy
 
-from .asking import Tables, compile_, look, places, refusal
+from ..asking import Tables, compile_, look, places, refusal
 
 T = Tables()
 T.put(

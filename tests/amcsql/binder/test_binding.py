@@ -7,7 +7,7 @@ import pytest
 from amci.amcsql.compiling import examined
 from amci.amcsql.sources import sources
 
-from .asking import WINDOW, Tables, look, places, refusal
+from ..asking import WINDOW, Tables, look, places, refusal
 
 T = Tables()
 T.put(
