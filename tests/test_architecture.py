@@ -31,6 +31,7 @@ ROOMS = {
     "amcsql.privacy": "kernel amcsql amcsql.functions amcsql.binder amcsql.duckdb_writer",
     "amcsql.compiling": "kernel amcsql amcsql.grammar amcsql.binder amcsql.duckdb_writer amcsql.privacy",
     "amcsql.tools": "kernel amcsql amcsql.grammar amcsql.functions amcsql.binder amcsql.privacy amcsql.compiling",
+    "lake.model": "lake.datasets",
     "lake.formats": "kernel",
     "lake.datasets": "kernel tenants lake.formats",
     "lake.transforms": "kernel lake.datasets",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from amci.app.session import Session
+from amci.app.workflow_check import refuse_bad
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import RemoteError
 from amci.kernel.run import NewRun, RunStatus
@@ -73,9 +74,28 @@ def runs_for(opened: Session, found: Sequence[Difference], *, prune: bool) -> li
     return runs
 
 
-def settle(opened: Session) -> None:
-    """Let the schedules of config/ hold from now on."""
+def apply(
+    opened: Session,
+    found: Sequence[Difference],
+    *,
+    prune: bool,
+    check: bool,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[NewRun]:
+    """Queue the runs that make it so, and let the schedules of config/ hold from now on; the runs.
+
+    Raises QueryError, before anything is queued, if `check` finds SQL that AMC would refuse; `tell` hears of what
+    can only be doubted.
+    """
+    sent = [d for d in found if d.what == "workflow" and d.change in (Change.CREATE, Change.UPDATE)]
+    if check and sent:
+        workflows = {d.name: opened.project.workflows[d.name] for d in sent}
+        tenants = {str(d.tenant_id): opened.project.tenants[str(d.tenant_id)] for d in sent}
+        refuse_bad(opened, workflows.values(), list(tenants.values()), tell)
+    runs = runs_for(opened, found, prune=prune)
+    opened.runs.create(runs)
     opened.schedules.sync(opened.project.schedules.values())
+    return runs
 
 
 def _of_tenant(opened: Session, tenant: Tenant) -> Iterator[Difference]:

@@ -78,6 +78,11 @@ def read_query(argument: str, config: Callable[[], Path], stdin: Callable[[], st
     return read_queries([argument], config, stdin)[0]
 
 
+def query_of_text(sql: str) -> QueryInput:
+    """SQL that stands in no file."""
+    return _asked("<sql>", _alone("query", sql))
+
+
 def sql_files(argument: str) -> Iterator[Path]:
     """The files with SQL that an argument means, to be written; raises NotFound, UsageError."""
     path = Path(argument)

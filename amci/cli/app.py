@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from amci import __version__
 from amci.cli.audience import audience_app
 from amci.cli.auth import auth_app
 from amci.cli.context import Context, command
@@ -20,6 +19,7 @@ from amci.cli.schedule import schedule_app
 from amci.cli.sql import sql_app
 from amci.cli.tenant import tenant_app
 from amci.cli.workflow import workflow_app
+from amci.kernel.version import __version__
 
 if TYPE_CHECKING:
     from amci.kernel.run import Run

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from amci.app.engine import Engine, open_engine
-from amci.app.plan import differences, runs_for, settle
+from amci.app.plan import apply, differences
 from amci.cli.output import Output
 from amci.kernel.errors import AmciError
 from amci.kernel.run import Run, RunStatus
@@ -76,9 +76,7 @@ def go_round(workspace: Workspace, environ: Mapping[str, str]) -> DemoExecutions
 
 def _apply(engine: Engine) -> list[Run]:
     opened = engine.opened
-    runs = runs_for(opened, differences(opened), prune=False)
-    opened.runs.create(runs)
-    settle(opened)
+    runs = apply(opened, differences(opened), prune=False, check=False)
     keys = [run.idempotency_key for run in runs]
     engine.finish(keys, threading.Event())
     return opened.runs.by_keys(keys)

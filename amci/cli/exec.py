@@ -73,6 +73,7 @@ def run(
     """Run a workflow, or SQL ad hoc, for one or more tenants."""
     from dataclasses import replace
 
+    from amci.app.execution_request import new_execution_runs
     from amci.cli import exec_requests as doing
     from amci.workflows.executions.request_parsing import chosen
 
@@ -87,7 +88,11 @@ def run(
         asked = replace(asked, dry_run=validate)
         tenants = chosen(opened.project.tenants, tenant or [], is_all=every)
         doing.do(
-            ctx, opened, doing.new_runs(opened, tenants, asked, schedule_name), wait=wait, dry_run=dry_run
+            ctx,
+            opened,
+            new_execution_runs(opened, tenants, asked, schedule=schedule_name),
+            wait=wait,
+            dry_run=dry_run,
         )
 
 

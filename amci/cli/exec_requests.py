@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from amci.app.execution_request import execution_request, new_execution_runs
 from amci.cli.context import Context
 from amci.cli.exec_rows import COLUMNS, COUNTED, PLANNED, execution_row, planned_rows, run_row
 from amci.cli.run_progress import do_runs, leave
 from amci.kernel import dates
-from amci.kernel.clock import moment, new_id
+from amci.kernel.clock import moment
 from amci.kernel.errors import NotFound, UsageError
-from amci.workflows.amc.model import ExecutionRequest, ExecutionStatus, TimeWindow
+from amci.workflows.amc.model import ExecutionRequest, ExecutionStatus
 from amci.workflows.executions.cancel import cancel, cancel_run
 from amci.workflows.executions.request_parsing import (
     AwsRequest,
     assignments,
     aws_request,
     chosen,
-    window_from,
 )
 from amci.workflows.executions.request_resolution import resolved, sql_hash_of
-from amci.workflows.executions.run_factory import execute_run, request_from
+from amci.workflows.executions.run_factory import request_from
 from amci.workflows.executions.store import ExecutionRecord
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def asked_for(
     if not workflow and sql is None:
         raise UsageError("which workflow?", hint="name one, or give --sql FILE or --request FILE")
     known = opened.project.workflows.get(workflow) if sql is None else None
-    default = known.time_window if known else TimeWindow()
-    name = workflow or ("adhoc" if sql in (None, "-") else Path(sql).stem)
-    return ExecutionRequest(
-        workflow_id=name,
-        sql_query=None if sql is None else _text(sql),
-        window=window_from(window, zone, default),
-        parameter_values=assignments(pairs or [], is_typed=known is not None),
+    return execution_request(
+        opened,
+        workflow or ("adhoc" if sql in (None, "-") else Path(sql).stem),
+        sql=None if sql is None else _text(sql),
+        window=window,
+        zone=zone,
+        parameters=assignments(pairs or [], is_typed=known is not None),
     )
 
 
@@ -98,7 +98,13 @@ def do_pasted(
     """Do what a request document of the AWS solution says."""
     tenants = chosen(opened.project.tenants, asked.tenants)
     if asked.request is not None:
-        do(ctx, opened, new_runs(opened, tenants, asked.request, schedule), wait=wait, dry_run=dry_run)
+        do(
+            ctx,
+            opened,
+            new_execution_runs(opened, tenants, asked.request, schedule=schedule),
+            wait=wait,
+            dry_run=dry_run,
+        )
     elif asked.kind == "getExecutionStatus":
         row = known_to_amc(opened, tenants[0], asked.workflow_execution_id)
         show_one(ctx, refreshed(opened, row))
@@ -112,24 +118,6 @@ def days(opened: Session, asked: ExecutionRequest, *texts: str) -> list[str]:
     """Dynamic dates as of now, on the clocks of the window asked for; others stay as they are."""
     zone = dates.time_zone(asked.window.time_zone)
     return [dates.resolved(text, opened.clock.now(), zone) for text in texts]
-
-
-def new_runs(
-    opened: Session, tenants: Sequence[Tenant], request: ExecutionRequest, schedule: str
-) -> list[NewRun]:
-    """A run for each tenant, each time anew."""
-    at, together = opened.clock.now(), f"exec:{new_id()}"
-    return [
-        execute_run(
-            tenant,
-            request,
-            key=f"{together}:{tenant.tenant}",
-            at=at,
-            schedule=schedule,
-            correlation_id=together,
-        )
-        for tenant in tenants
-    ]
 
 
 def do(ctx: Context, opened: Session, runs: Sequence[NewRun], *, wait: bool, dry_run: bool) -> None:

@@ -11,7 +11,6 @@ from amci.cli.context import Context, command
 
 if TYPE_CHECKING:
     from amci.app.plan import Difference
-    from amci.app.session import Session
 
 Tenants = Annotated[
     list[str] | None,
@@ -44,19 +43,15 @@ def plan_commands(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Make the workspace and AMC what config/ says."""
-        from amci.app.plan import differences, runs_for, settle
+        from amci.app.plan import apply as make_so, differences
         from amci.cli.run_progress import SOME_FAILED, do_runs, leave
 
         with ctx.opened() as opened:
             with ctx.out.progress("asking AMC"):
                 found = differences(opened, tenant or ())
-            if not no_check:
-                _check(ctx, opened, found)
             if prune:
                 _confirm([d for d in found if d.is_pruning], yes=yes)
-            runs = runs_for(opened, found, prune=prune)
-            opened.runs.create(runs)
-            settle(opened)
+            runs = make_so(opened, found, prune=prune, check=not no_check, tell=ctx.out.note)
             unasked = [d for d in found if d.change == "unknown"]
             keys = [run.idempotency_key for run in runs]
             done = do_runs(ctx, opened, keys, wait=True, is_patient=False)
@@ -72,17 +67,6 @@ def plan_commands(app: typer.Typer) -> None:
         leave(done)
         if unasked:
             raise typer.Exit(SOME_FAILED)
-
-
-def _check(ctx: Context, opened: Session, found: Sequence[Difference]) -> None:
-    """Refuse to send workflows that AMC would refuse."""
-    from amci.app.workflow_check import refuse_bad
-
-    sent = [d for d in found if d.what == "workflow" and d.change in ("create", "update") and d.tenant_id]
-    workflows = {d.name: opened.project.workflows[d.name] for d in sent}
-    tenants = {str(d.tenant_id): opened.project.tenants[str(d.tenant_id)] for d in sent}
-    if workflows:
-        refuse_bad(opened, workflows.values(), list(tenants.values()), ctx.out.note)
 
 
 def _rows(ctx: Context, found: Sequence[Difference]) -> list[dict[str, Any]]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
 
 from amci.cli.context import Context
-from amci.kernel.errors import WorkspaceBusy
 from amci.kernel.signals import stopping
 
 if TYPE_CHECKING:
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 
 #: Exit codes: some runs failed, what succeeded is there; a person interrupted.
 SOME_FAILED, INTERRUPTED = 3, 130
-#: How often one looks on while another process works.
-_LOOK = timedelta(milliseconds=200)
 
 
 def report_drain(ctx: Context) -> None:
@@ -94,27 +90,13 @@ def do_runs(
     a run that waits for something is left to `amci up`, with its reason.
     """
     if wait and keys:
+        from amci.app.run_completion import complete_runs
+
         with stopping() as stop, ctx.out.progress("working") as tell:
-            try:
-                with ctx.engine() as engine:
-                    engine.finish(keys, stop, _counting(tell), is_patient=is_patient)
-            except WorkspaceBusy:
-                _look_on(opened, keys, stop, is_patient=is_patient)
+            complete_runs(opened, keys, ctx.engine, stop, is_patient=is_patient, progress=_counting(tell))
             if stop.is_set():
                 raise typer.Exit(INTERRUPTED)
     return opened.runs.by_keys(keys)
-
-
-def _look_on(opened: Session, keys: Sequence[str], stop: threading.Event, *, is_patient: bool) -> None:
-    """Wait until another process has ended these runs, or tried them."""
-
-    def is_done(run: Run) -> bool:
-        is_tried = run.status == "PENDING" and run.claims > 0
-        return run.status.is_final or (is_tried and not is_patient)
-
-    while not all(map(is_done, opened.runs.by_keys(keys))):
-        if opened.clock.wait(stop, _LOOK):
-            return
 
 
 def leave(runs: Iterable[Run]) -> None:

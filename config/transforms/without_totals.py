@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import duckdb
 
-from amci.lake.datasets.objects import Skip
+from amci import Skip
 
 
 def without_totals(rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation | Skip:

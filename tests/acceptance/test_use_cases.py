@@ -20,8 +20,8 @@ import yaml
 
 from amci.amcsql.compiling import examined
 from amci.amcsql.sources import audience_sources, sources
+from amci.app import plan
 from amci.app.engine import Engine
-from amci.app.plan import differences, runs_for, settle
 from amci.kernel.run import RunStatus
 from amci.tenants.model import Tenant
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
@@ -54,9 +54,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning"
 
 def apply(engine: Engine) -> None:
     """What `amci apply` does."""
-    runs = runs_for(engine.opened, differences(engine.opened), prune=False)
-    engine.runs.create(runs)
-    settle(engine.opened)
+    runs = plan.apply(engine.opened, plan.differences(engine.opened), prune=False, check=False)
     engine.finish([run.idempotency_key for run in runs], threading.Event())
 
 

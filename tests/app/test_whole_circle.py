@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from amci.app import plan
 from amci.app.engine import Engine
-from amci.app.plan import Change, differences, runs_for, settle
+from amci.app.plan import Change, differences, runs_for
 from amci.app.session import open_session
 from amci.kernel.run import NewRun, RunStatus
 from amci.kernel.runs import RunStore
@@ -43,9 +44,7 @@ def amc(site: Any) -> Any:
 def apply(engine: Engine, *, prune: bool = False) -> list[tuple[str, RunStatus]]:
     """What `amci apply` does."""
     opened = engine.opened
-    runs = runs_for(opened, differences(opened), prune=prune)
-    engine.runs.create(runs)
-    settle(opened)
+    runs = plan.apply(opened, differences(opened), prune=prune, check=False)
     engine.finish([run.idempotency_key for run in runs], threading.Event())
     return [(run.kind, run.status) for run in engine.runs.by_keys(run.idempotency_key for run in runs)]
 

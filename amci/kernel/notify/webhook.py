@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from amci import __version__
 from amci.kernel.errors import Refused, Unavailable
 from amci.kernel.notify.notifier import Notice, NotifyTarget
+from amci.kernel.version import __version__
 
 #: Statuses that may pass: the other side is busy or broken.
 _PASSING = (408, 425, 429)

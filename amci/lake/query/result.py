@@ -122,6 +122,11 @@ class QueryResult:
         """All rows."""
         return self._budget.spend(self._con.fetchall)
 
+    def table(self) -> pa.Table:
+        """All rows as one Arrow table."""
+        schema, batches = self.arrow()
+        return pa.Table.from_batches(batches, schema)
+
     def arrow(self, size: int = 10_000) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The schema, and the rows in record batches of about `size`."""
         reader = self._budget.spend(lambda: self._con.to_arrow_reader(size))

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 
-from amci import __version__
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import NotRecorded
 from amci.kernel.files import storage_errors, write_bytes
+from amci.kernel.version import __version__
 from amci.workflows.amazon import fixtures
 from amci.workflows.amazon.fixture_matching import Answers, Matching
 from amci.workflows.amazon.fixtures import LARGEST_DOWNLOAD, Family, RecordedRequest

@@ -68,7 +68,7 @@ def test_a_transform_may_skip_an_object_and_its_older_rows_go(site: Any) -> None
     site.dataset("d", heavy="choosy")
     site.transform(
         "choosy.py",
-        "from amci.lake.datasets.objects import Skip\n"
+        "from amci import Skip\n"
         "def choosy(rows, obj):\n"
         "    return Skip('not wanted') if obj.version > 1 else rows\n",
     )

@@ -1,0 +1,49 @@
+"""AMC SQL for programs: what AMC would say of a query, and its result on the sandbox's events."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from amci.amcsql.tools.linting import Lint
+from amci.app.project import load
+from amci.app.query_checker import Checker, uploaded_by
+from amci.app.query_input import QueryInput, query_of_text, read_query
+from amci.app.query_runner import Ran, Request, query_runner
+from amci.kernel.config import environment
+from amci.kernel.workspace import Workspace as WorkspacePaths
+from amci.tenants.model import tenant_named
+
+
+class SqlWorkbench:
+    """Checks and runs AMC SQL with the workspace's workflows, tenants and sandbox."""
+
+    def __init__(self, paths: WorkspacePaths) -> None:
+        self._paths = paths
+
+    def check(self, query: str | Path, *, tenant: str | None = None, strict: bool = False) -> Lint:
+        """What AMC would say of a query, and what its rows need to be shown.
+
+        `query` is SQL, a workflow's name, or the path of a file. `strict` also refuses what AMC documents as
+        unsupported. Raises NotFound for a name that nothing has.
+        """
+        whose = tenant_named(load(self._paths, environment()).tenants, tenant) if tenant else None
+        with ExitStack() as closing:
+            checker = Checker(
+                closing, tenant=whose, is_strict=strict, uploaded=uploaded_by(self._paths, whose)
+            )
+            return checker.look(self._input(query))
+
+    def run(self, query: str | Path, **options: object) -> Ran:
+        """The result of a query on made-up events, with what AMC's privacy rules took.
+
+        `options` are the fields of `query_runner.Request`: `window`, `zone`, `tenant`, `values`, `has_privacy`,
+        `scale`, `seed`, `last`. Raises QueryError with what AMC would say against the query.
+        """
+        with query_runner(Request(**options), self._paths) as runner:  # type: ignore[arg-type]
+            return runner.run(self._input(query))
+
+    def _input(self, query: str | Path) -> QueryInput:
+        if isinstance(query, str) and any(c.isspace() for c in query.strip()):
+            return query_of_text(query)
+        return read_query(str(query), lambda: self._paths.config, str)

@@ -1,0 +1,3 @@
+"""The version of amci."""
+
+__version__ = "0.1.0"
