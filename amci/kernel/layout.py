@@ -20,8 +20,8 @@ _VERSION = re.compile(r"-ver(\d+)")
 class ResultName:
     """The name of an AMC result file: `2026-11-01-reach-ver1.csv`, `2026-11-01T06:00:00.000Z-reach.csv`.
 
-    The grammar is that of AMC's deliveries (amc-api 2.3) and of the AWS solution (3.5); what the solution
-    let through or cut off (month 13, the second digit of `-ver12`) is refused or kept whole here.
+    The grammar is that of AMC's deliveries (amc-api 2.3) and of the AWS solution (aws-solution 3.5); what the
+    solution let through or cut off (month 13, the second digit of `-ver12`) is refused or kept whole here.
     """
 
     export_time: datetime  #: aware, UTC; midnight where the name has a date only

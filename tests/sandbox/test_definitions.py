@@ -1,4 +1,4 @@
-"""Workflows saved in AMC (amc-api 2.2), and AMC's own words for what is wrong with them (1.5)."""
+"""Workflows saved in AMC (amc-api 2.2), and AMC's own words for what is wrong with them (amc-api 1.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Login with Amazon (amc-api 1.1) and the headers of a call (1.3)."""
+"""Login with Amazon (amc-api 1.1) and the headers of a call (amc-api 1.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AMC's CSV (amc-api 2.3) and its names of types (2.2)."""
+"""AMC's CSV (amc-api 2.3) and its names of types (amc-api 2.2)."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ class AmcGenerator(Generator):
 class Amc(Dialect):
     """AMC SQL: Calcite's grammar without what AMC leaves out."""
 
-    # Calcite takes NULL for the greatest of all; AMC's pages do not say (amc-api 8.8)
+    # Calcite takes NULL for the greatest of all; AMC's pages do not say (amc-api 3.1)
     NULL_ORDERING = "nulls_are_large"
     INDEX_OFFSET = 1
     SUPPORTS_USER_DEFINED_TYPES = False

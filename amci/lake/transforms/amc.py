@@ -9,14 +9,14 @@ from amci.kernel.layout import ResultName
 from amci.kernel.names import table_name
 from amci.lake.datasets.objects import Placement, RawObject, Skip
 
-# AMC's console runs each query under a throw-away workflow of this name (reference 3.5).
+# AMC's console runs each query under a throw-away workflow of this name (aws-solution 3.5).
 _CONSOLE = re.compile(r"analytics-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def amc_light_transform(obj: RawObject) -> Placement | Skip:
     """Place one AMC result: `{prefix}_{workflow}_{schedule}[_verN]`, by tenant and month of export.
 
-    Tables, partitions and skipped files are those of the AWS solution (reference 3.5, rows L02–L12), without
+    Tables, partitions and skipped files are those of the AWS solution (aws-solution 3.5), without
     its faults K-09, K-11, K-12 and K-13. Raises Unroutable for a file name AMC does not write.
     """
     if obj.tenant is None:

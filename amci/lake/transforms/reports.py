@@ -12,7 +12,7 @@ _REPORT = re.compile(r"(?P<stem>.+?)(?:\.json)?(?:\.gz|\.zst)?", re.IGNORECASE)
 
 
 def reports_light_transform(obj: RawObject) -> Placement:
-    """Place one report in the table its folder names (reference 3.6, without its fault K-28).
+    """Place one report in the table its folder names (aws-solution 3.6), without the fault K-28.
 
     Raises Unroutable for a file that is neither `.json` nor compressed.
     """

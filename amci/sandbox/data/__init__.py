@@ -1,1 +1,1 @@
-"""Synthetic events of a made-up world, for the sandbox to ask about (design 10)."""
+"""Synthetic events of a made-up world, for the sandbox to ask about."""

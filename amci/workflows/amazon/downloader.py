@@ -1,4 +1,4 @@
-"""Fetches files by pre-signed links: without AMC's headers, streamed, unpacked (amc-api 2.2, downloadUrls)."""
+"""Fetches files by pre-signed links: without AMC's headers, streamed, unpacked (amc-api 2.2)."""
 
 from __future__ import annotations
 

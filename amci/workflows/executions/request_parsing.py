@@ -39,7 +39,7 @@ class AwsRequest:
 def aws_request(document: Mapping[str, Any]) -> AwsRequest:
     """The document `{customerId, requestType, createExecutionRequest…}` as values; raises UsageError.
 
-    `customerId` may be a list (aws-solution, V13). Unlike there, cancelling and asking for a status need no
+    `customerId` may be a list (aws-solution 10). Unlike there, cancelling and asking for a status need no
     workflow, but the id of the execution (K-29).
     """
     customers = document.get("customerId") or []

@@ -278,7 +278,7 @@ class ExecutionStore:
         return int(self._state.read(_SQL["in_amc"])[0]["executions"])
 
     def summary(self, tenant_id: str, since: datetime) -> Mapping[str, Any]:
-        """Executions that AMC created since then by status, in the words of the AWS solution (2.3)."""
+        """Executions that AMC created since then by status, in the words of the AWS solution (aws-solution 2.3)."""
         values = {"tenant_id": tenant_id, "since": timestamp(since)}
         found = {row["status"]: row["executions"] for row in self._state.read(_SQL["summary"], values)}
         counts = {status: found.get(status, 0) for status in ExecutionStatus}
