@@ -21,9 +21,9 @@ from amci.lake.transforms.amc import amc_light_transform
 from amci.lake.transforms.reports import reports_light_transform
 from amci.scheduler.config import ScheduleFile
 from amci.scheduler.model import Schedule
-from amci.tenants.checks import clashes, faults
-from amci.tenants.documents import tenants_from
+from amci.tenants.checks import clashes
 from amci.tenants.model import Tenant
+from amci.tenants.registry import read_tenants
 from amci.workflows.definitions import library
 from amci.workflows.definitions.definition import Workflow
 from amci.workflows.definitions.definition_check import tenant_problems
@@ -57,7 +57,7 @@ def load(workspace: Workspace, environ: Mapping[str, str]) -> Project:
         settings = read_settings(workspace.settings_file, environ)
     except ConfigError as error:
         problems += error.problems
-    tenants = _tenants(workspace, problems)
+    tenants = {name: tenant for name, (_, tenant) in read_tenants(workspace.config, problems).items()}
     datasets = {d.dataset: d for d in _built_in_datasets()}
     datasets |= _read_all(workspace, "datasets", Dataset, "dataset", problems)
     transforms = find(workspace.config / "transforms", BUILT_IN, problems)
@@ -85,23 +85,6 @@ def fingerprint(workspace: Workspace) -> int:
         if not path.is_dir():
             found.append((str(path), seen.st_mtime_ns, seen.st_size))
     return hash(tuple(sorted(found)))
-
-
-def _tenants(workspace: Workspace, problems: list[Problem]) -> dict[str, Tenant]:
-    """The tenants of config/tenants/; a file may also be a document of the AWS solution, with many."""
-    found: dict[str, Tenant] = {}
-    for path, shown in _documents(workspace, "tenants"):
-        try:
-            tenants = tenants_from(read_document(path, shown), shown).tenants
-        except ConfigError as error:
-            problems += error.problems
-            continue
-        for tenant in tenants:
-            if tenant.tenant in found:
-                problems.append(_twice(shown, "tenant", tenant.tenant))
-            problems += [Problem(shown, fault.field, fault.says) for fault in faults(tenant)]
-            found[tenant.tenant] = tenant
-    return found
 
 
 def _built_in_datasets() -> list[Dataset]:

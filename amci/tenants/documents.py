@@ -81,26 +81,27 @@ class CustomerDetails(_Aws):
     """The AMC instance."""
 
 
-def tenants_from(document: Any, shown: str) -> Given:
+def tenants_from(document: Any, shown: str, *, is_lenient: bool = False) -> Given:
     """The tenants of a document: one, a list, or a list under `customers` or `tenants`.
 
     Raises ConfigError with every problem of every tenant in it; `shown` names the document there.
+    `is_lenient` also takes tenants of valid form that AMC would refuse.
     """
     tenants: list[Tenant] = []
     notes: list[str] = []
     problems: list[Problem] = []
     for path, one in _each(document, ""):
         try:
-            tenant, unused = _tenant(one, shown)
+            tenant, unused = _tenant(one, shown, is_lenient)
         except ConfigError as error:
             problems += [Problem(shown, _joined(path, p.field), p.says) for p in error.problems]
             continue
         tenants.append(tenant)
         notes += [*unused, *doubts(tenant)]
     if not tenants and not problems:
-        problems.append(Problem(shown, "", "there is no tenant in it"))
+        problems.append(Problem(shown, "", "it holds no tenant"))
     if problems:
-        raise ConfigError(problems, hint="mend the fields named above; nothing was added")
+        raise ConfigError(problems, hint="fix the fields named above; nothing was added")
     return Given(tuple(tenants), tuple(notes))
 
 
@@ -119,19 +120,19 @@ def _joined(*parts: str) -> str:
     return ".".join(part for part in parts if part)
 
 
-def _tenant(document: Any, shown: str) -> tuple[Tenant, list[str]]:
+def _tenant(document: Any, shown: str, is_lenient: bool) -> tuple[Tenant, list[str]]:
     """The tenant of one document, with notes on what is not used."""
     if not isinstance(document, Mapping):
         raise ConfigError([Problem(shown, "", "should be a mapping of keys to values")])
     if _ENVELOPE in document or "customer_id" in document:
-        return _aws_tenant(document, shown)
+        return _aws_tenant(document, shown, is_lenient)
     tenant = parsed(Tenant, document, shown)
-    if found := faults(tenant):
-        raise ConfigError([Problem(shown, fault.field, fault.says) for fault in found])
+    if not is_lenient and (wrong := faults(tenant)):
+        raise ConfigError([Problem(shown, fault.field, fault.says) for fault in wrong])
     return tenant, []
 
 
-def _aws_tenant(document: Mapping[str, Any], shown: str) -> tuple[Tenant, list[str]]:
+def _aws_tenant(document: Mapping[str, Any], shown: str, is_lenient: bool) -> tuple[Tenant, list[str]]:
     envelope = _ENVELOPE if _ENVELOPE in document else ""
     beside = [key for key in document if envelope and key != envelope]
     details = document[envelope] if envelope else document
@@ -139,7 +140,7 @@ def _aws_tenant(document: Mapping[str, Any], shown: str) -> tuple[Tenant, list[s
     tenant = None
     if isinstance(details, Mapping):
         try:
-            tenant = _checked(parsed(CustomerDetails, _without_old(details), shown), shown)
+            tenant = _translated(parsed(CustomerDetails, _without_old(details), shown), shown, is_lenient)
         except ConfigError as error:
             problems += [Problem(shown, _joined(envelope, p.field), p.says) for p in error.problems]
     else:
@@ -156,7 +157,7 @@ def _without_old(details: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _checked(details: CustomerDetails, shown: str) -> Tenant:
+def _translated(details: CustomerDetails, shown: str, is_lenient: bool) -> Tenant:
     fields = {
         "tenant": details.customer_id,
         "name": details.customer_name,
@@ -170,8 +171,8 @@ def _checked(details: CustomerDetails, shown: str) -> Tenant:
         tenant = parsed(Tenant, fields, shown)
     except ConfigError as error:
         raise ConfigError([Problem(shown, _AWS_FIELDS[p.field], p.says) for p in error.problems]) from None
-    if found := faults(tenant):
-        raise ConfigError([Problem(shown, _AWS_FIELDS[fault.field], fault.says) for fault in found])
+    if not is_lenient and (wrong := faults(tenant)):
+        raise ConfigError([Problem(shown, _AWS_FIELDS[fault.field], fault.says) for fault in wrong])
     return tenant
 
 

@@ -1,10 +1,9 @@
-"""The tenants in config/tenants/, a file each: adding, changing and removing them whole or not at all."""
+"""The tenants in config/tenants/: reads them, and adds, changes or removes them all or not at all."""
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Any
 import yaml
 
 from amci.kernel.config import parsed, read_document
-from amci.kernel.errors import ConfigError, NotFound, Problem
+from amci.kernel.errors import ConfigError, Problem
 from amci.kernel.files import storage_errors, write_bytes
 from amci.tenants.checks import clashes, faults, shared
-from amci.tenants.model import Tenant
+from amci.tenants.documents import tenants_from
+from amci.tenants.model import Tenant, tenant_named
 
 _HINT = "nothing was changed"
 
@@ -39,6 +39,32 @@ class RegistryPlan:
     files: Mapping[Path, str]  #: what would be written where
 
 
+def read_tenants(
+    config_folder: Path, problems: list[Problem], *, is_lenient: bool = False
+) -> dict[str, tuple[Path, Tenant]]:
+    """The tenants in `config_folder`/tenants by id, each with its file; adds to `problems` what is wrong.
+
+    A file holds one tenant or several, in amci's form or the AWS solution's. `is_lenient` also takes tenants
+    that AMC would refuse (such as a wrong region), which is how `amci tenant update` can correct them.
+    """
+    tenants: dict[str, tuple[Path, Tenant]] = {}
+    for path in sorted((config_folder / "tenants").glob("*")):
+        if path.suffix not in (".yaml", ".yml", ".json"):
+            continue
+        shown = str(path.relative_to(config_folder.parent))
+        try:
+            read = tenants_from(read_document(path, shown), shown, is_lenient=is_lenient).tenants
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        for tenant in read:
+            if tenant.tenant in tenants:
+                elsewhere = "in another file" if tenants[tenant.tenant][0] != path else "in this file"
+                problems.append(Problem(shown, "tenant", f"'{tenant.tenant}' is defined {elsewhere} already"))
+            tenants[tenant.tenant] = (path, tenant)
+    return tenants
+
+
 class Registry:
     """The tenants of a workspace, read from disk each time they are asked for."""
 
@@ -53,7 +79,7 @@ class Registry:
 
     def get(self, tenant_id: str) -> Tenant:
         """The tenant with this id; raises NotFound, ConfigError."""
-        return self._found(tenant_id)[1]
+        return tenant_named(self.tenants(), tenant_id)
 
     def plan(self, tenants: Iterable[Tenant]) -> RegistryPlan:
         """What `add` would do, with nothing done; raises ConfigError with every problem."""
@@ -78,10 +104,11 @@ class Registry:
     def update(self, tenant_id: str, changes: Mapping[str, Any]) -> Changes:
         """Change fields of a tenant; raises NotFound, ConfigError, StorageError.
 
-        Its file is written anew: comments at its top are kept, others are not, and a note says so.
+        Its file is rewritten in amci's own form: comments at its top are kept, others are not, and a note
+        says so.
         """
         have = self._read()
-        path, old = self._found(tenant_id)
+        path, old = _entry(have, tenant_id)
         document = old.model_dump(mode="json", exclude_defaults=True)
         if "marketplace_id" in changes:
             document.pop("region", None)
@@ -92,37 +119,26 @@ class Registry:
         return self._carried_out(self._planned(have, {tenant_id: new}, []))
 
     def remove(self, tenant_id: str) -> Path:
-        """Forget a tenant; the file that is gone. Its data stays. Raises NotFound, StorageError."""
-        path, _ = self._found(tenant_id)
+        """Forget a tenant, whose data stays; the file it was in, which goes if it held no other tenant.
+
+        Raises NotFound, ConfigError, StorageError.
+        """
+        have = self._read()
+        path, _ = _entry(have, tenant_id)
+        left = [tenant for name, (file, tenant) in have.items() if file == path and name != tenant_id]
         with storage_errors(f"remove {path.name}"):
-            path.unlink()
+            if left:
+                write_bytes(path, _text(left, path).encode())
+            else:
+                path.unlink()
         return path
 
     def _read(self) -> dict[str, tuple[Path, Tenant]]:
-        found: dict[str, tuple[Path, Tenant]] = {}
         problems: list[Problem] = []
-        for path in sorted(p for p in self._folder.glob("*") if p.suffix in (".yaml", ".yml", ".json")):
-            shown = self._shown(path)
-            try:
-                tenant = parsed(Tenant, read_document(path, shown), shown)
-            except ConfigError as error:
-                problems += error.problems
-                continue
-            if tenant.tenant in found:
-                says = f"'{tenant.tenant}' is defined in another file already"
-                problems.append(Problem(shown, "tenant", says))
-            found[tenant.tenant] = (path, tenant)
+        tenants = read_tenants(self._folder.parent, problems, is_lenient=True)
         if problems:
-            raise ConfigError(problems, hint=f"mend the files named above; {_HINT}")
-        return found
-
-    def _found(self, tenant_id: str) -> tuple[Path, Tenant]:
-        have = self._read()
-        if tenant_id not in have:
-            near = difflib.get_close_matches(tenant_id, have, n=1)
-            meant = f" (did you mean '{near[0]}'?)" if near else ""
-            raise NotFound(f"no tenant '{tenant_id}'{meant}", hint="`amci tenant list` shows them")
-        return have[tenant_id]
+            raise ConfigError(problems, hint=f"fix the files named above; {_HINT}")
+        return tenants
 
     def _planned(
         self,
@@ -139,7 +155,8 @@ class Registry:
         if problems:
             raise ConfigError(problems, hint=_HINT)
         paths = {name: have[name][0] if name in have else self._path(name) for name in touched}
-        notes = [self._lost_comments(paths[name]) for name in changed]
+        notes = [self._lost_comments(path) for path in {paths[name]: None for name in changed}]
+        texts = {path: _text(self._in_file(path, paths, have, after), path) for path in paths.values()}
         return RegistryPlan(
             Changes(
                 created=tuple(new),
@@ -147,8 +164,19 @@ class Registry:
                 unchanged=tuple(name for name in wanted if name not in touched),
                 notes=(*filter(None, notes), *shared(after, touched)),
             ),
-            {paths[name]: _text(tenant, paths[name]) for name, tenant in touched.items()},
+            texts,
         )
+
+    @staticmethod
+    def _in_file(
+        path: Path,
+        paths: Mapping[str, Path],
+        have: Mapping[str, tuple[Path, Tenant]],
+        after: Mapping[str, Tenant],
+    ) -> list[Tenant]:
+        """The tenants of a file as they are to be: those that change, and those beside them."""
+        files = {name: file for name, (file, _) in have.items()} | dict(paths)
+        return [after[name] for name, file in files.items() if file == path]
 
     def _taken(self, have: Mapping[str, tuple[Path, Tenant]], new: Mapping[str, Tenant]) -> list[Problem]:
         """A new tenant's file may have been given to another one by hand."""
@@ -172,16 +200,16 @@ class Registry:
         return str(path.relative_to(self._home))
 
     def _lost_comments(self, path: Path) -> str:
-        """A note where rewriting the file loses comments; empty where it does not."""
+        """A note if rewriting the file loses comments, else an empty text."""
         below = path.read_text(encoding="utf-8-sig").removeprefix(_top_comments(path))
         if not any(line.lstrip().startswith("#") or " #" in line for line in below.splitlines()):
             return ""
-        return f"{self._shown(path)} is written anew: comments at its top are kept, those below are not"
+        return f"{self._shown(path)} is rewritten: comments at its top are kept, those below are not"
 
 
 @contextmanager
 def _all_or_none(paths: Iterable[Path]) -> Iterator[None]:
-    """Where the block ends early, put these files back to what they were."""
+    """Restore these files if the block raises."""
     before = {path: path.read_bytes() if path.exists() else None for path in paths}
     done = False
     try:
@@ -197,24 +225,34 @@ def _all_or_none(paths: Iterable[Path]) -> Iterator[None]:
 
 def _merged(old: Tenant, given: Tenant) -> Tenant:
     """The old tenant with what the given one speaks of."""
-    said = {name: getattr(given, name) for name in given.model_fields_set}
-    return old.model_copy(update=said)
+    return old.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
+
+
+def _entry(have: Mapping[str, tuple[Path, Tenant]], tenant_id: str) -> tuple[Path, Tenant]:
+    tenant_named({name: tenant for name, (_, tenant) in have.items()}, tenant_id)
+    return have[tenant_id]
 
 
 def _problem(tenant: Tenant, field: str, says: str) -> Problem:
     return Problem(f"config/tenants/{tenant.tenant}.yaml", field, says)
 
 
-def _text(tenant: Tenant, path: Path) -> str:
-    """The tenant as a person would write it: in the model's order, without what goes without saying."""
-    document = tenant.model_dump(mode="json", exclude_defaults=True)
-    if tenant.instance_id:
-        document |= {"region": tenant.region}
-    document = {name: document[name] for name in Tenant.model_fields if name in document}
+def _text(tenants: Sequence[Tenant], path: Path) -> str:
+    """A file as a person would write it: one tenant, or several under `tenants`."""
+    each = [_document(tenant) for tenant in tenants]
+    document = each[0] if len(each) == 1 else {"tenants": each}
     if path.suffix == ".json":
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
     return (_top_comments(path) if path.exists() else "") + body
+
+
+def _document(tenant: Tenant) -> dict[str, Any]:
+    """A tenant's fields in the model's order, without defaults."""
+    document = tenant.model_dump(mode="json", exclude_defaults=True)
+    if tenant.instance_id:
+        document |= {"region": tenant.region}
+    return {name: document[name] for name in Tenant.model_fields if name in document}
 
 
 def _top_comments(path: Path) -> str:

@@ -152,7 +152,7 @@ def test_a_field_of_ours_that_amc_would_refuse_is_a_problem(more: dict[str, Any]
 
 @pytest.mark.parametrize("document", [{"customers": []}, []])
 def test_a_document_without_tenants_is_a_mistake(document: Any) -> None:
-    assert problems(document) == [": there is no tenant in it"]
+    assert problems(document) == [": it holds no tenant"]
 
 
 @pytest.mark.parametrize(

@@ -221,8 +221,48 @@ def test_a_removed_tenant_is_gone(registry: Registry) -> None:
 def test_a_tenant_nobody_knows_is_not_found(registry: Registry) -> None:
     registry.add([tenant("blue-kettle")])
     for do in (registry.get, registry.remove, lambda name: registry.update(name, {})):
-        with pytest.raises(NotFound, match=r"did you mean 'blue-kettle'\?"):
+        with pytest.raises(NotFound, match="no tenant 'blue-kettl'") as unknown:
             do("blue-kettl")
+        assert unknown.value.hint == "did you mean 'blue-kettle'?"
+
+
+def test_tenants_in_one_file_change_and_go_without_the_others(registry: Registry, config: Path) -> None:
+    (config / "tenants").mkdir(parents=True)
+    written = "# All of them.\ncustomers:\n- tenant: one\n- tenant: two\n- {tenant: three, slots: 2}\n"
+    (config / "tenants" / "all.yaml").write_text(written, encoding="utf-8")
+    assert registry.update("two", {"slots": 5}).updated == ("two",)
+    assert text(config, "all.yaml") == (
+        "# All of them.\ntenants:\n- {tenant: one}\n- {tenant: two, slots: 5}\n- {tenant: three, slots: 2}\n"
+    )
+    assert registry.add([tenant("one", slots=3), tenant("three", slots=3)]).updated == ("one", "three")
+    assert registry.remove("one").name == "all.yaml"
+    assert {name: one.slots for name, one in registry.tenants().items()} == {"two": 5, "three": 3}
+    registry.remove("two")
+    registry.remove("three")
+    assert files(config) == {}
+
+
+def test_a_tenant_in_the_form_of_the_aws_solution_is_changed_and_then_written_in_our_own(
+    registry: Registry, config: Path
+) -> None:
+    (config / "tenants").mkdir(parents=True)
+    ids = {
+        "instance_id": "amc1", "amazon_ads_advertiser_id": "E1", "amazon_ads_marketplace_id": "ATVPDKIKX0DER"
+    }  # fmt: skip
+    details = {"customer_id": "acme", "customer_name": "Acme", "amc": ids}
+    (config / "tenants" / "acme.json").write_text(json.dumps({"customer_details": details}), encoding="utf-8")
+    registry.update("acme", {"slots": 5})
+    assert json.loads(text(config, "acme.json")) == {
+        "tenant": "acme", "name": "Acme", "region": "NA", "instance_id": "amc1", "advertiser_id": "E1",
+        "marketplace_id": "ATVPDKIKX0DER", "slots": 5,
+    }  # fmt: skip
+
+
+def test_a_tenant_that_amc_would_refuse_can_be_corrected(registry: Registry, config: Path) -> None:
+    registry.add([amc()])
+    (config / "tenants" / "acme.yaml").write_text(text(config).replace("EU", "NA"), encoding="utf-8")
+    registry.update("acme", {"region": "EU"})
+    assert registry.get("acme").region == "EU"
 
 
 def test_mistakes_in_files_people_wrote_are_all_listed(registry: Registry, config: Path) -> None:
