@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amci.kernel.clock import new_id
-from amci.kernel.run import NewRun
+from amci.kernel.run import NewRun, Run
 from amci.lake.datasets.router import Route
 
 
@@ -23,6 +23,11 @@ def light_run(
         correlation_id=story or new_id(),
         payload={"object_id": object_id, "version": version, "again": again},
     )
+
+
+def object_version(run: Run) -> tuple[int, int]:
+    """The id and version of the object that a light or heavy run is about."""
+    return run.payload["object_id"], run.payload["version"]
 
 
 def tenant_id(route: Route) -> str | None:

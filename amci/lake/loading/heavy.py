@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from amci.kernel.clock import Clock, moment
+from amci.kernel.clock import Clock
 from amci.kernel.errors import AmciError, DataError
 from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
 from amci.kernel.runs import RunStore
@@ -18,9 +19,11 @@ from amci.lake.catalog.columns import UNFIT
 from amci.lake.datasets.objects import Skip
 from amci.lake.landing import sidecar
 from amci.lake.landing.object_store import ObjectStore, Quarantined
+from amci.lake.landing.run_factory import object_version
 from amci.lake.loading.loads import LoadItem, TableLoads, want
 from amci.lake.loading.rules import Rules
-from amci.lake.loading.run_factory import heavy_run_again
+from amci.lake.loading.run_factory import heavy_run
+from amci.lake.loading.staged_object import StagedObject
 from amci.lake.loading.type_inference import ColumnTyper
 
 
@@ -63,12 +66,16 @@ class HeavyHandler:
     def _handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         items: list[LoadItem] = []
-        known = self._objects.for_versions([(r.payload["object_id"], r.payload["version"]) for r in runs])
+        known = self._objects.for_versions([object_version(run) for run in runs])
         ledger = _by_object(self._catalog.loaded({object_id for object_id, _ in known}))
         for run in runs:
-            row = known[run.payload["object_id"], run.payload["version"]]
+            row = known[object_version(run)]
             try:
-                item = LoadItem(work=self._rules.work(run, row), pre_stage=self._pre_stage)
+                item = LoadItem(
+                    routed=self._rules.routed(run, row),
+                    staged=StagedObject.from_payload(run.payload),
+                    pre_stage=self._pre_stage,
+                )
                 answer = self._already(item, ledger.get(item.object_id, []), row["newest_loaded"])
                 if answer is None:
                     items.append(item)
@@ -183,10 +190,12 @@ class HeavyHandler:
         done = {(item.object_id, item.version) for item in but}
         others = {(e.object_id, e.version): e for e in self._catalog.loaded_into(name)}
         known = self._objects.for_versions([pair for pair in others if pair not in done])
-        self._runs.create(
-            heavy_run_again(row["root"], row["key"], self._runs.get(others[pair].run_id), again)
-            for pair, row in known.items()
-        )
+        new = []
+        for pair, row in known.items():
+            earlier = self._runs.get(others[pair].run_id)
+            staged = replace(StagedObject.from_payload(earlier.payload), again=again)
+            new.append(heavy_run(row["root"], row["key"], earlier, staged))
+        self._runs.create(new)
 
     def _take_out(self, gone: Sequence[Loaded]) -> None:
         tables: dict[TableName, set[tuple[int, int]]] = {}
@@ -199,8 +208,7 @@ class HeavyHandler:
             self._catalog.forget({(e.object_id, e.version) for e in gone})
 
     def _entry(self, item: LoadItem, name: TableName, rows: int) -> dict[str, Any]:
-        obj, payload = item.work.obj, item.run.payload
-        origin = payload.get("origin", {})
+        obj, staged = item.routed.obj, item.staged
         return {
             "object_id": item.object_id,
             "version": item.version,
@@ -213,15 +221,15 @@ class HeavyHandler:
             "run_id": item.run.run_id,
             "rows": rows,
             "bytes": obj.size,
-            "sha256": payload["sha256"],
+            "sha256": staged.sha256,
             "modified_at": _naive(obj.modified_at),
             "loaded_at": _naive(self._clock.now()),
-            "workflow_id": payload["workflow_id"],
-            "schedule": payload["schedule"],
-            "export_time": _naive(moment(payload["export_time"])) if payload["export_time"] else None,
-            "rules_hash": item.work.rules_hash,
-            **{name: origin.get(name) for name in sidecar.TEXTS},
-            **{name: _naive(at) for name, at in sidecar.moments(origin).items()},
+            "workflow_id": staged.workflow_id,
+            "schedule": staged.schedule,
+            "export_time": _naive(staged.export_time) if staged.export_time else None,
+            "rules_hash": item.routed.rules_hash,
+            **{name: staged.origin.get(name) for name in sidecar.TEXTS},
+            **{name: _naive(at) for name, at in sidecar.moments(staged.origin).items()},
         }
 
     def _settle(self, items: Sequence[LoadItem]) -> None:
@@ -229,7 +237,7 @@ class HeavyHandler:
         if not items:
             return
         self._objects.set_loaded([(item.object_id, item.version) for item in items])
-        self._objects.set_rules([(item.object_id, item.version, item.work.rules_hash) for item in items])
+        self._objects.set_rules([(item.object_id, item.version, item.routed.rules_hash) for item in items])
         self._objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
 
 

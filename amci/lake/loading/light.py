@@ -6,29 +6,29 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from amci.kernel.clock import timestamp
 from amci.kernel.errors import AmciError, DataError, MalformedFile
 from amci.kernel.files import storage_errors
 from amci.kernel.layout import file_stem
 from amci.kernel.names import column_names, quoted, table_name
 from amci.kernel.plugins import Transform
-from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, Skipped
+from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import protect
 from amci.lake.formats import FileFormat, Reading, format_of, open_reading
 from amci.lake.landing.object_store import ObjectStore, Quarantined
 from amci.lake.landing.roots import Root
+from amci.lake.landing.run_factory import object_version
 from amci.lake.landing.sidecar import origin, types
 from amci.lake.loading import transform_call
-from amci.lake.loading.pre_stage import Staged, StagedRows, write_together
+from amci.lake.loading.pre_stage import StagedFile, StagedRows, write_together
 from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, folder_of, table_of
 from amci.lake.loading.rules import RoutedObject, Rules
 from amci.lake.loading.run_factory import heavy_run
+from amci.lake.loading.staged_object import StagedObject, StagedTable
 
 
 def placement(obj: RawObject) -> Placement:
@@ -60,7 +60,7 @@ _TOGETHER = 64 * 1024**2
 class _Read:
     """An object that was read: what its heavy run has to know."""
 
-    work: RoutedObject
+    routed: RoutedObject
     place: Placement
     reading: Reading
     rows: BufferedRows
@@ -97,9 +97,18 @@ class LightHandler:
         outcomes: dict[int, Outcome] = {}
         together: list[_Read] = []
         held = 0
-        known = self._objects.for_versions([(r.payload["object_id"], r.payload["version"]) for r in runs])
+        applied: list[tuple[int, int, str | None]] = []
+        rows = self._objects.for_versions([object_version(run) for run in runs])
         for run in runs:
-            answer = self._one(run, known[run.payload["object_id"], run.payload["version"]])
+            version = object_version(run)
+            try:
+                routed = self._rules.routed(run, rows[version])
+            except AmciError as error:
+                applied.append((*version, None))
+                outcomes[run.run_id] = self._refused(run, error)
+                continue
+            applied.append((*version, routed.rules_hash))
+            answer = self._one(routed)
             if isinstance(answer, _Read):
                 together.append(answer)
                 held += answer.rows.size
@@ -109,78 +118,71 @@ class LightHandler:
                 outcomes |= self._finish(together)
                 together, held = [], 0
         outcomes |= self._finish(together)
-        self._objects.set_rules(
-            [
-                (row["object_id"], row["version"], self._rules.rules_hash_of(row["key"]))
-                for row in known.values()
-            ]
-        )
+        self._objects.set_rules(applied)
         return outcomes
 
-    def _one(self, run: Run, row: Mapping[str, Any]) -> _Read | Outcome:
+    def _one(self, routed: RoutedObject) -> _Read | Outcome:
         try:
-            return self._read(self._rules.work(run, row))
+            return self._read(routed)
         except FileNotFoundError:
-            self._objects.unsee(row["object_id"], row["version"])
-            return Skipped("the file was gone before it was read")
-        except DataError as error:
-            self._objects.quarantine(
-                [
-                    Quarantined.of(
-                        error,
-                        object_id=row["object_id"],
-                        version=row["version"],
-                        stage="light",
-                        run_id=run.run_id,
-                    )
-                ]
-            )
-            return Failed(error)
+            return self._overtaken(routed, "the file was gone before it was read")
         except AmciError as error:
-            return Failed(error)
+            return self._refused(routed.run, error)
 
-    def _read(self, work: RoutedObject) -> _Read | Outcome:
-        obj, light = work.obj, work.light
+    def _refused(self, run: Run, error: AmciError) -> Failed:
+        if isinstance(error, DataError):
+            object_id, version = object_version(run)
+            entry = Quarantined.of(
+                error, object_id=object_id, version=version, stage="light", run_id=run.run_id
+            )
+            self._objects.quarantine([entry])
+        return Failed(error)
+
+    def _read(self, routed: RoutedObject) -> _Read | Outcome:
+        obj, light = routed.obj, routed.light
         place: Placement | Skip = placement(obj)
         if light and not light.takes_rows:
             place, light = transform_call.place(light, obj), None
         if isinstance(place, Skip):
-            return self._nothing(work, place.reason)
+            return self._nothing(routed, place.reason)
         path = self._roots[obj.root].path_of(obj.key)
         with storage_errors(f"read {obj.key}"):
             before = path.stat()
-        if (before.st_size, before.st_mtime_ns) != (work.size, work.mtime_ns):
-            return self._overtaken(work, "the file changed before it was read; its next version follows")
+        if (before.st_size, before.st_mtime_ns) != (routed.size, routed.mtime_ns):
+            return self._overtaken(routed, "the file changed before it was read; its next version follows")
         with self._opened(obj, path, place) as reading:
-            gathered = self._gathered(work, place, reading)
+            gathered = self._gathered(routed, place, reading)
         with storage_errors(f"read {obj.key}"):
             after = path.stat()
         if _identity(before) != _identity(after):
             gathered.drop()
-            return self._overtaken(work, "the file changed while it was read; its next version follows")
-        if work.is_repeat(reading.sha256):
+            return self._overtaken(routed, "the file changed while it was read; its next version follows")
+        if routed.is_repeat(reading.sha256):
             gathered.drop()
-            self._objects.set_hashes([(work.object_id, obj.version, reading.sha256)])
-            self._objects.set_loaded([(work.object_id, obj.version)])
+            self._objects.set_hashes([(routed.object_id, obj.version, reading.sha256)])
+            self._objects.set_loaded([(routed.object_id, obj.version)])
             return Skipped("the lake has this content already, from an earlier version")
         if light and not gathered.is_empty:
-            gathered = self._transformed(work, place, light, gathered)
+            gathered = self._transformed(routed, place, light, gathered)
         if gathered.is_empty:
-            return self._nothing(work, gathered.skip or "no data rows")
+            return self._nothing(routed, gathered.skip or "no data rows")
         return _Read(
-            work=work, place=place, reading=reading, rows=gathered, origin=origin(path), types=types(path)
+            routed=routed, place=place, reading=reading, rows=gathered, origin=origin(path), types=types(path)
         )
 
-    def _overtaken(self, work: RoutedObject, reason: str) -> Skipped:
+    def _overtaken(self, routed: RoutedObject, reason: str) -> Skipped:
         """The file is not what was seen any more: let the next look see it as new."""
-        self._objects.unsee(work.object_id, work.obj.version)
+        self._objects.unsee(routed.object_id, routed.obj.version)
         return Skipped(reason)
 
-    def _nothing(self, work: RoutedObject, reason: str) -> Outcome:
+    def _nothing(self, routed: RoutedObject, reason: str) -> Outcome:
         """Nothing to load; but an older version's rows have to go."""
-        if work.obj.version == 1 or work.obj.dataset.on_new_version == "append":
+        if routed.obj.version == 1 or routed.obj.dataset.on_new_version == "append":
             return Skipped(reason)
-        return Done({"reason": reason}, then=[_loading(work, {"tables": [], "reason": reason})])
+        staged = StagedObject(
+            object_id=routed.object_id, version=routed.obj.version, again=routed.again, reason=reason
+        )
+        return Done({"reason": reason}, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, staged)])
 
     def _opened(self, obj: RawObject, path: Path, place: Placement) -> Reading:
         reserved = RESERVED | {name for name, _ in place.partition} | set(place.constants)
@@ -195,11 +197,11 @@ class LightHandler:
             reserved=frozenset(reserved),
         )
 
-    def _gathered(self, work: RoutedObject, place: Placement, reading: Reading) -> BufferedRows:
+    def _gathered(self, routed: RoutedObject, place: Placement, reading: Reading) -> BufferedRows:
         """All rows: few in memory, many in files."""
-        dataset = work.obj.dataset
+        dataset = routed.obj.dataset
         watch = AllTrue(dataset.skip_if_all)
-        with RowBuffer(self._pre_stage, work, place) as sink:
+        with RowBuffer(self._pre_stage, routed, place) as sink:
             for batch in reading.batches():
                 data = protect(batch.data, dataset.pii, self._rules.pii_key) if dataset.pii else batch.data
                 watch.see(data)
@@ -211,17 +213,17 @@ class LightHandler:
         return gathered
 
     def _transformed(
-        self, work: RoutedObject, place: Placement, light: Transform, landed: BufferedRows
+        self, routed: RoutedObject, place: Placement, light: Transform, landed: BufferedRows
     ) -> BufferedRows:
         """The rows as the light transform wants them; text again, whatever types it made."""
         taken = RESERVED | {name for name, _ in place.partition}
         with (
             self._rules.connection(self._spill) as con,
-            RowBuffer(self._pre_stage, work, place, suffix=".light") as sink,
+            RowBuffer(self._pre_stage, routed, place, suffix=".light") as sink,
         ):
             for part in landed.parts:
                 _show(con, landed, part)
-                answer = transform_call.run(light, con, "landed", work.obj, into="changed")
+                answer = transform_call.run(light, con, "landed", routed.obj, into="changed")
                 if isinstance(answer, Skip):
                     landed.drop()
                     return BufferedRows([], [], skip=answer.reason)
@@ -236,54 +238,57 @@ class LightHandler:
 
     def _finish(self, reads: Sequence[_Read]) -> dict[int, Outcome]:
         """Write the small ones together, then say what each object's heavy run has to load."""
-        self._objects.set_hashes([(r.work.object_id, r.work.obj.version, r.reading.sha256) for r in reads])
+        self._objects.set_hashes(
+            [(r.routed.object_id, r.routed.obj.version, r.reading.sha256) for r in reads]
+        )
         small = [(read, part, rows) for read in reads for part, rows in read.rows.small]
         written = write_together(
             [
                 StagedRows(
-                    object_id=read.work.object_id,
-                    version=read.work.obj.version,
-                    folder=folder_of(self._pre_stage, read.work, read.place, part),
+                    object_id=read.routed.object_id,
+                    version=read.routed.obj.version,
+                    folder=folder_of(self._pre_stage, read.routed, read.place, part),
                     stem=file_stem(read.place.stem),
                     data=rows,
                 )
                 for read, part, rows in small
             ]
         )
-        staged = {read.work.run.run_id: list(read.rows.staged) for read in reads}
+        staged = {read.routed.run.run_id: list(read.rows.staged) for read in reads}
         for (read, part, _), file in zip(small, written, strict=True):
-            staged[read.work.run.run_id].append((part, file))
-        return {r.work.run.run_id: self._done(r, staged[r.work.run.run_id]) for r in reads}
+            staged[read.routed.run.run_id].append((part, file))
+        return {r.routed.run.run_id: self._done(r, staged[r.routed.run.run_id]) for r in reads}
 
-    def _done(self, read: _Read, staged: Sequence[tuple[str, Staged]]) -> Done:
-        tables: dict[str, dict[str, Any]] = {}
+    def _done(self, read: _Read, staged: Sequence[tuple[str, StagedFile]]) -> Done:
+        files: dict[str, list[StagedFile]] = {}
         for part, file in staged:
-            table = tables.setdefault(
-                part, {"table": table_of(read.place, part), "files": [], "rows": 0, "quoted": []}
+            files.setdefault(part, []).append(file)
+        place, routed = read.place, read.routed
+        tables = tuple(
+            StagedTable(
+                table=table_of(place, part),
+                files=tuple(str(file.path.relative_to(self._pre_stage)) for file in written),
+                rows=sum(file.rows for file in written),
+                quoted=frozenset(column for of, column in read.reading.quoted if of == part),
             )
-            table["files"].append(str(file.path.relative_to(self._pre_stage)))
-            table["rows"] += file.rows
-        for part, column in sorted(read.reading.quoted):
-            if part in tables:
-                tables[part]["quoted"].append(column)
-        place = read.place
-        payload = {
-            "tables": list(tables.values()),
-            "partition": dict(place.partition),
-            "constants": dict(place.constants),
-            "workflow_id": place.workflow_id,
-            "schedule": place.schedule,
-            "export_time": timestamp(place.export_time) if place.export_time else None,
-            "sha256": read.reading.sha256,
-            "origin": read.origin,
-            "types": read.types,
-        }
-        rows = sum(t["rows"] for t in tables.values())
-        return Done({"rows": rows, "bytes": read.reading.bytes}, then=[_loading(read.work, payload)])
-
-
-def _loading(work: RoutedObject, staged: Mapping[str, Any]) -> NewRun:
-    return heavy_run(work.obj.root, work.obj.key, work.run, staged)
+            for part, written in files.items()
+        )
+        loadable = StagedObject(
+            object_id=routed.object_id,
+            version=routed.obj.version,
+            again=routed.again,
+            tables=tables,
+            partition=dict(place.partition),
+            constants=place.constants,
+            workflow_id=place.workflow_id,
+            schedule=place.schedule,
+            export_time=place.export_time,
+            sha256=read.reading.sha256,
+            origin=read.origin,
+            types=read.types,
+        )
+        result = {"rows": sum(table.rows for table in tables), "bytes": read.reading.bytes}
+        return Done(result, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, loadable)])
 
 
 def _format(obj: RawObject) -> FileFormat:

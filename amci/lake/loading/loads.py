@@ -14,23 +14,15 @@ from amci.lake.catalog.columns import Kind, cast_sql, checked_cast_sql, join
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.landing.object_store import Quarantined
 from amci.lake.loading.rules import RoutedObject
-
-
-@dataclass(frozen=True, slots=True)
-class StagedTable:
-    """What a light run staged for one table."""
-
-    name: TableName
-    files: tuple[Path, ...]
-    rows: int
-    quoted: frozenset[str]  #: columns whose JSON values were strings
+from amci.lake.loading.staged_object import StagedObject, StagedTable
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class LoadItem:
     """One object version on its way into the lake."""
 
-    work: RoutedObject
+    routed: RoutedObject
+    staged: StagedObject
     pre_stage: Path
     skipped: str = ""  #: why a transform wanted none of it
     findings: list[Quarantined] = field(default_factory=list)  #: rows kept out by quality rules
@@ -39,51 +31,45 @@ class LoadItem:
     @property
     def run(self) -> Run:
         """The heavy run."""
-        return self.work.run
+        return self.routed.run
 
     @property
     def dataset(self) -> Dataset:
         """The object's dataset."""
-        return self.work.obj.dataset
+        return self.routed.obj.dataset
 
     @property
     def object_id(self) -> int:
         """The object."""
-        return self.work.object_id
+        return self.routed.object_id
 
     @property
     def version(self) -> int:
         """Its version."""
-        return self.work.obj.version
+        return self.routed.obj.version
 
     @property
     def stands_alone(self) -> bool:
         """Whether its rows have to be looked at apart from other objects'."""
-        return bool(self.work.heavy or self.dataset.quality)
+        return bool(self.routed.heavy or self.dataset.quality)
 
-    @property
-    def tables(self) -> list[StagedTable]:
-        """What the light run staged."""
-        return [
-            StagedTable(
-                TableName(self.dataset.schema_name, t["table"]),
-                tuple(self.pre_stage / file for file in t["files"]),
-                t["rows"],
-                frozenset(t["quoted"]),
-            )
-            for t in self.run.payload["tables"]
-        ]
+    def name_of(self, table: StagedTable) -> TableName:
+        """The lake's table that rows of `table` go to."""
+        return TableName(self.dataset.schema_name, table.table)
+
+    def files_of(self, table: StagedTable) -> list[Path]:
+        """Where the rows of `table` lie."""
+        return [self.pre_stage / file for file in table.files]
 
     @property
     def constants(self) -> dict[str, str]:
         """Columns with one value for the whole object, as text; its partitions among them."""
-        payload = self.run.payload
-        return {**payload.get("constants", {}), **payload.get("partition", {}), **self._timestamp}
+        return {**self.staged.constants, **self.staged.partition, **self._timestamp}
 
     @property
     def _timestamp(self) -> dict[str, str]:
         column = self.dataset.timestamp_column
-        return {column: f"{self.work.obj.modified_at:%Y-%m-%d %H:%M:%S}"} if column else {}
+        return {column: f"{self.routed.obj.modified_at:%Y-%m-%d %H:%M:%S}"} if column else {}
 
     @property
     def constant_types(self) -> dict[str, str]:
@@ -93,12 +79,12 @@ class LoadItem:
     @property
     def types(self) -> dict[str, str]:
         """AMC's types of its columns, where AMC was asked; the AWS solution does not look at them."""
-        return {} if self.dataset.compat == "aws" else dict(self.run.payload.get("types", {}))
+        return {} if self.dataset.compat == "aws" else dict(self.staged.types)
 
     @property
     def partition_by(self) -> tuple[str, ...]:
         """Columns of the Hive partitions of post-stage."""
-        placed = tuple(self.run.payload.get("partition", {}))
+        placed = tuple(self.staged.partition)
         return placed + tuple(c for c in self.dataset.partition_by if c not in placed)
 
 

@@ -32,7 +32,7 @@ _WAITING = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedFile:
     """A pre-stage file and how many rows of one object version it holds."""
 
     path: Path
@@ -65,7 +65,7 @@ def with_origin(data: pa.RecordBatch | pa.Table, object_id: int, version: int, f
     )
 
 
-def write_together(parts: Sequence[StagedRows]) -> list[Staged]:
+def write_together(parts: Sequence[StagedRows]) -> list[StagedFile]:
     """Write the rows of many small objects, one file for each folder and set of columns.
 
     Returns one entry for each of `parts`, in order.
@@ -73,14 +73,14 @@ def write_together(parts: Sequence[StagedRows]) -> list[Staged]:
     groups: dict[tuple[Path, tuple[str, ...]], list[int]] = {}
     for position, part in enumerate(parts):
         groups.setdefault((part.folder, tuple(part.data.column_names)), []).append(position)
-    staged: dict[int, Staged] = {}
+    staged: dict[int, StagedFile] = {}
     for (folder, _), positions in groups.items():
         members = [parts[i] for i in positions]
         path = folder / f"{_name(members)}.parquet"
         rows = pa.concat_tables([with_origin(m.data, m.object_id, m.version, 1) for m in members])
         with replacing(path) as beside:
             pq.write_table(rows, beside, row_group_size=ROW_GROUP, **_encoding(rows))
-        staged |= {i: Staged(path, parts[i].data.num_rows) for i in positions}
+        staged |= {i: StagedFile(path, parts[i].data.num_rows) for i in positions}
     return [staged[i] for i in range(len(parts))]
 
 
@@ -127,7 +127,7 @@ class StreamWriter:
         self._thread = threading.Thread(target=self._run, name="pre-stage writer", daemon=True)
         self._failure: BaseException | None = None
         self._files = ExitStack()
-        self.staged: list[Staged] = []
+        self.staged: list[StagedFile] = []
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -181,7 +181,7 @@ class StreamWriter:
         with pq.ParquetWriter(part, first.schema, **_encoding(first)) as writer:
             for rows in chain([first], groups):
                 writer.write_table(rows, row_group_size=2 * ROW_GROUP)
-        self.staged.append(Staged(path, self.rows - before))
+        self.staged.append(StagedFile(path, self.rows - before))
 
     def _row_groups(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         """The batches put together to row groups, with their origin."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
 from amci.lake.landing.run_factory import light_run
 from amci.lake.loading.rules import Rules
-from amci.lake.loading.run_factory import heavy_run_again
+from amci.lake.loading.run_factory import heavy_run
+from amci.lake.loading.staged_object import StagedObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Reprocess:
         if not found:
             return None
         first = self._runs.get(found[0]["run_id"])
-        staged = [self._pre_stage / file for table in first.payload["tables"] for file in table["files"]]
-        if not all(file.exists() for file in staged):
+        staged = StagedObject.from_payload(first.payload)
+        if not all((self._pre_stage / file).exists() for table in staged.tables for file in table.files):
             return None
-        return heavy_run_again(row["root"], row["key"], first, again)
+        return heavy_run(row["root"], row["key"], first, replace(staged, again=again))

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from amci.kernel.layout import file_stem, hive_path
 from amci.kernel.names import sanitized, table_name
 from amci.lake.datasets.objects import Placement
-from amci.lake.loading.pre_stage import Staged, StreamWriter
+from amci.lake.loading.pre_stage import StagedFile, StreamWriter
 from amci.lake.loading.rules import RoutedObject
 
 #: An object whose text is larger than this in memory is streamed to files of its own.
@@ -26,7 +26,7 @@ class BufferedRows:
     """The rows of one object: each part (an array of a report, or '') is in memory or in files."""
 
     small: list[tuple[str, pa.Table]]
-    staged: list[tuple[str, Staged]]
+    staged: list[tuple[str, StagedFile]]
     size: int = 0  #: bytes held in memory
     skip: str = ""  #: why none of them are wanted
 
@@ -75,9 +75,9 @@ class AllTrue:
 class RowBuffer:
     """Takes an object's rows as they are read. A context manager: files take their names if it ends well."""
 
-    def __init__(self, pre_stage: Path, work: RoutedObject, place: Placement, *, suffix: str = "") -> None:
+    def __init__(self, pre_stage: Path, routed: RoutedObject, place: Placement, *, suffix: str = "") -> None:
         self._pre_stage = pre_stage
-        self._work = work
+        self._routed = routed
         self._place = place
         self._suffix = suffix
         self._streams = ExitStack()
@@ -108,9 +108,9 @@ class RowBuffer:
 
     def _writer(self, part: str) -> StreamWriter:
         if part not in self._writers:
-            folder = folder_of(self._pre_stage, self._work, self._place, part)
+            folder = folder_of(self._pre_stage, self._routed, self._place, part)
             stem = file_stem(self._place.stem) + self._suffix
-            writer = StreamWriter(folder, stem, self._work.object_id, self._work.obj.version)
+            writer = StreamWriter(folder, stem, self._routed.object_id, self._routed.obj.version)
             self._writers[part] = self._streams.enter_context(writer)
         return self._writers[part]
 
@@ -131,9 +131,9 @@ def table_of(place: Placement, part: str) -> str:
     return table_name(place.table, part) if part else place.table
 
 
-def folder_of(pre_stage: Path, work: RoutedObject, place: Placement, part: str) -> Path:
+def folder_of(pre_stage: Path, routed: RoutedObject, place: Placement, part: str) -> Path:
     """The folder of pre-stage for one part of an object."""
-    dataset = work.obj.dataset
+    dataset = routed.obj.dataset
     folder = pre_stage / dataset.team / dataset.dataset / table_of(place, part)
     partition = (*place.partition, *place.pre_stage_partition)
     return folder / hive_path(partition) if partition else folder

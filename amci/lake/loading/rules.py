@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from amci.kernel.errors import AmciError, NotFound
+from amci.kernel.errors import NotFound
 from amci.kernel.plugins import Transform
 from amci.kernel.run import Run
 from amci.lake.catalog import duck
@@ -33,11 +33,12 @@ class RoutedObject:
     light: Transform | None
     heavy: Transform | None
     rules_hash: str
+    again: str  #: sets a repeated run apart from the first; empty for the first
     loaded_sha256: str | None  #: content of the newest earlier version that is in the lake
 
     def is_repeat(self, sha256: str) -> bool:
         """Whether the lake has this content already; never so when it is loaded again on purpose."""
-        return self.loaded_sha256 == sha256 and not self.run.payload.get("again")
+        return self.loaded_sha256 == sha256 and not self.again
 
 
 class Rules:
@@ -61,7 +62,7 @@ class Rules:
         self._threads = threads
         self._hashes: dict[str, str] = {}
 
-    def work(self, run: Run, row: Mapping[str, Any]) -> RoutedObject:
+    def routed(self, run: Run, row: Mapping[str, Any]) -> RoutedObject:
         """What a run is about; `row` is what `ObjectStore.for_versions` knows of its object.
 
         Raises Unroutable or NotFound where the configuration has no place for it any more.
@@ -77,6 +78,7 @@ class Rules:
             light=self.transform(dataset.light),
             heavy=self.transform(dataset.heavy),
             rules_hash=self.rules_hash(dataset),
+            again=run.payload.get("again", ""),
             loaded_sha256=row["loaded_sha256"],
             obj=RawObject(
                 key=row["key"],
@@ -103,13 +105,6 @@ class Rules:
         if dataset.dataset not in self._hashes:
             self._hashes[dataset.dataset] = self._rules_hash(dataset)
         return self._hashes[dataset.dataset]
-
-    def rules_hash_of(self, key: str) -> str | None:
-        """The rules that are in force for a key; None where no dataset takes it any more."""
-        try:
-            return self.rules_hash(self.router.route(key).dataset)
-        except AmciError:
-            return None
 
     def _rules_hash(self, dataset: Dataset) -> str:
         parts = [dataset.model_dump_json(by_alias=True)]

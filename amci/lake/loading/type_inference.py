@@ -14,8 +14,9 @@ from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.columns import Kind, cast_sql, infer
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
 from amci.lake.loading import transform_call
-from amci.lake.loading.loads import Load, LoadItem, StagedSource, StagedTable
+from amci.lake.loading.loads import Load, LoadItem, StagedSource
 from amci.lake.loading.quality_check import judge
+from amci.lake.loading.staged_object import StagedTable
 
 #: Beyond so many rows the types are guessed from the first of them and checked while they are loaded.
 _MANY = 500_000
@@ -50,16 +51,16 @@ class ColumnTyper:
         """
         groups: dict[tuple[object, ...], list[tuple[LoadItem, StagedTable]]] = {}
         for item in items:
-            for staged in item.tables:
+            for staged in item.staged.tables:
                 types = tuple(sorted(item.types.items()))
-                key = (staged.name, item.partition_by, types, *item.constant_types.items())
+                key = (item.name_of(staged), item.partition_by, types, *item.constant_types.items())
                 groups.setdefault(key, []).append((item, staged))
         return [self._group(members, may_guess=may_guess) for members in groups.values()]
 
     def _group(self, members: Sequence[tuple[LoadItem, StagedTable]], *, may_guess: bool) -> Load:
         first, table = members[0]
         rows, typed = self._rows(members)
-        columns = _data_columns([file for _, staged in members for file in staged.files])
+        columns = _data_columns([file for item, staged in members for file in item.files_of(staged)])
         columns = [c for c in columns if c not in typed]
         _check_partition(first, {*columns, *typed})
         many = may_guess and sum(staged.rows for _, staged in members) > _MANY
@@ -72,7 +73,7 @@ class ColumnTyper:
             declared=first.types,
         )
         return Load(
-            name=table.name,
+            name=first.name_of(table),
             source=StagedSource(rows=rows, text=text, typed=typed, is_checked=many),
             members={item.object_id: staged.rows for item, staged in members},
             own_file=_one_partition(first) if many and len(members) == 1 else None,
@@ -82,7 +83,7 @@ class ColumnTyper:
 
     def _rows(self, members: Sequence[tuple[LoadItem, StagedTable]]) -> tuple[str, dict[str, str]]:
         """The staged rows of these objects with their constant columns; and the types of those."""
-        files = sorted({str(file) for _, staged in members for file in staged.files})
+        files = sorted({str(file) for item, staged in members for file in item.files_of(staged)})
         listed = ", ".join(map(literal, files))
         read = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
         first = members[0][0]
@@ -104,7 +105,7 @@ class ColumnTyper:
         """
         loads: list[Load] = []
         skipped: Skip | None = None
-        for staged in item.tables:
+        for staged in item.staged.tables:
             load = self._alone(item, staged)
             if isinstance(load, Skip):
                 skipped = load
@@ -114,7 +115,7 @@ class ColumnTyper:
 
     def _alone(self, item: LoadItem, staged: StagedTable) -> Load | Skip:
         rows, constants = self._rows([(item, staged)])
-        columns = [c for c in _data_columns(staged.files) if c not in constants]
+        columns = [c for c in _data_columns(item.files_of(staged)) if c not in constants]
         kinds = infer(
             self._con,
             rows,
@@ -127,13 +128,13 @@ class ColumnTyper:
         self._temporary += [work, out]
         casts = ", ".join(f"{cast_sql(kind, quoted(c))} AS {quoted(c)}" for c, kind in kinds.items())
         self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(work)} AS SELECT {casts}, {ROW} FROM {rows}")
-        if item.work.heavy:
-            answer = transform_call.run(item.work.heavy, self._con, work, item.work.obj, into=out)
+        if item.routed.heavy:
+            answer = transform_call.run(item.routed.heavy, self._con, work, item.routed.obj, into=out)
             if isinstance(answer, Skip):
                 return answer
         else:
             self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(out)} AS SELECT * FROM {quoted(work)}")
-        judge(self._con, item, staged.name, out, self._quarantine)
+        judge(self._con, item, item.name_of(staged), out, self._quarantine)
         return self._load_of(item, staged, out, constants)
 
     def _load_of(self, item: LoadItem, staged: StagedTable, table: str, constants: dict[str, str]) -> Load:
@@ -147,7 +148,7 @@ class ColumnTyper:
         own = [f"{item.object_id}::BIGINT AS {OBJECT_ID}", f"{item.version}::INTEGER AS {VERSION}"]
         rows = self._con.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()[0][0]
         return Load(
-            name=staged.name,
+            name=item.name_of(staged),
             source=StagedSource(
                 rows=f"(SELECT {', '.join([*listed, *_constants(item), *own])} FROM {quoted(table)})",
                 text={},

@@ -1,0 +1,104 @@
+"""What a light run hands to the heavy run: where the rows of one object version lie, and what is known of them.
+
+It travels as the JSON payload of the heavy run, so that it outlives the process, and upkeep can tell from it
+which files of pre-stage are still needed. For `acme/reach.csv` with 120 rows:
+
+    {"object_id": 7, "version": 1, "again": "",
+     "tables": [{"table": "reach", "files": ["adtech/amc/reach/reach.7v1.parquet"], "rows": 120, "quoted": []}],
+     "partition": {"customer": "acme"}, "constants": {}, "workflow_id": "reach", "schedule": null,
+     "export_time": "2026-03-01T06:00:00.000000Z", "sha256": "9f86…", "origin": {}, "types": {"users": "LONG"}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from amci.kernel.clock import moment, timestamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedTable:
+    """The rows of an object for one table."""
+
+    table: str  #: its name in the schema of the dataset
+    files: tuple[str, ...]  #: Parquet files, relative to pre-stage; other objects may have rows in them
+    rows: int  #: of this object, in all the files
+    quoted: frozenset[str] = frozenset()  #: columns whose JSON values were strings
+
+    def to_payload(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "table": self.table,
+            "files": list(self.files),
+            "rows": self.rows,
+            "quoted": sorted(self.quoted),
+        }
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> Self:
+        """What `to_payload` wrote."""
+        return cls(
+            table=payload["table"],
+            files=tuple(payload["files"]),
+            rows=payload["rows"],
+            quoted=frozenset(payload["quoted"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedObject:
+    """One object version in pre-stage, ready for its heavy run."""
+
+    object_id: int
+    version: int  #: counts from 1
+    again: str = ""  #: sets a repeated run apart from the first; empty for the first
+    tables: tuple[StagedTable, ...] = ()  #: none if there are no rows: only the older version's have to go
+    reason: str = ""  #: why there are no rows
+    partition: Mapping[str, str] = field(default_factory=dict)  #: Hive partitions that the key decides
+    constants: Mapping[str, str] = field(default_factory=dict)  #: columns with one text value for all rows
+    workflow_id: str | None = None
+    schedule: str | None = None
+    export_time: datetime | None = None  #: when AMC made the result; aware, UTC
+    sha256: str = ""  #: of the raw file, hexadecimal
+    origin: Mapping[str, str] = field(default_factory=dict)  #: what the sidecar says of the execution
+    types: Mapping[str, str] = field(default_factory=dict)  #: AMC's types of the columns
+
+    def to_payload(self) -> dict[str, Any]:
+        """As JSON values."""
+        version = {"object_id": self.object_id, "version": self.version, "again": self.again}
+        if not self.tables:
+            return version | {"tables": [], "reason": self.reason}
+        return version | {
+            "tables": [table.to_payload() for table in self.tables],
+            "partition": dict(self.partition),
+            "constants": dict(self.constants),
+            "workflow_id": self.workflow_id,
+            "schedule": self.schedule,
+            "export_time": timestamp(self.export_time) if self.export_time else None,
+            "sha256": self.sha256,
+            "origin": dict(self.origin),
+            "types": dict(self.types),
+        }
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> Self:
+        """What `to_payload` wrote, now or in an earlier release that knew fewer of the keys."""
+        export_time = payload.get("export_time")
+        return cls(
+            object_id=payload["object_id"],
+            version=payload["version"],
+            again=payload.get("again", ""),
+            tables=tuple(map(StagedTable.from_payload, payload["tables"])),
+            reason=payload.get("reason", ""),
+            partition=payload.get("partition", {}),
+            constants=payload.get("constants", {}),
+            workflow_id=payload.get("workflow_id"),
+            schedule=payload.get("schedule"),
+            export_time=moment(export_time) if export_time else None,
+            sha256=payload.get("sha256", ""),
+            origin=payload.get("origin", {}),
+            types=payload.get("types", {}),
+        )
