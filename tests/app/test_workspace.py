@@ -9,7 +9,6 @@ import pytest
 
 import amci
 
-ORDERS = "tenant/shop/orders"
 SQL = "SELECT campaign, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1"
 
 
@@ -35,8 +34,10 @@ def test_importing_amci_imports_nothing_heavy() -> None:
 def test_a_file_becomes_an_answer_in_every_form(ws: amci.Workspace) -> None:
     folder = ws.home / "raw" / "blue-kettle" / "shop" / "orders"
     folder.mkdir(parents=True)
-    text = "order_id,line,sku,quantity,unit_price,placed_at,customer_email\n"
-    (folder / "orders-2026-11-01.csv").write_text(text + "o1,1,007,2,3.50,2026-11-01T08:00:00Z,a@b.example\n")
+    header = "Order ID;Line;Ordered At;Shipped At;SKU;Quantity;Unit Price;Currency;Status;"
+    header += "Customer Name;Customer Email;Customer Phone"
+    row = "o1;1;2026-11-02 00:00:01;;007;2;4.5;USD;cancelled;A B;a@example.com;"
+    (folder / "orders-2026-11-02.csv").write_text(f"{header}\n{row}\n")
     drained = ws.drain()
     assert (drained.found.new, drained.tally.failed) == (1, 0), [run.reason for run in ws.runs()]
     (table,) = [row for row in ws.tables() if row["table"] == "shop_shop_orders.orders"]
