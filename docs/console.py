@@ -8,11 +8,15 @@ import re
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 #: Documents with examples.
 DOCUMENTS = ("README.md", "docs/tutorial.md", "docs/transforms.md", "docs/amc-sql.md")
+#: When the first example of each document is run, so that its output does not depend on the day: the sandbox's events
+#: end today, and campaigns come and go with the season.
+NOW = datetime(2026, 11, 10, 12, tzinfo=UTC)
 # A file to write: a comment with its path, then a fence. A console: a fence with `$ ` before each command.
 _EXAMPLE = re.compile(
     r"<!-- file: (?P<path>\S+) -->\n+```\w*\n(?P<content>.*?)^```$|^```console\n(?P<console>.*?)^```$",
@@ -41,6 +45,8 @@ class _Shell:
     def __init__(self, home: Path) -> None:
         self.home = self.cwd = home
         self._environment = {name: v for name, v in os.environ.items() if not name.startswith("AMCI_")}
+        ahead = round((NOW - datetime.now(UTC)).total_seconds())
+        self._environment["AMCI_CLOCK_OFFSET"] = f"{ahead}s"
         self._environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
     def session(self, console: str) -> str:

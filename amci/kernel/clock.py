@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import uuid
@@ -21,12 +22,22 @@ class Clock(Protocol):
         ...
 
 
+@functools.cache
+def _offset() -> timedelta:
+    from amci.kernel.config import (
+        clock_offset,
+        environment,
+    )  # late: it loads pydantic, and `amci --help` does not
+
+    return clock_offset(environment())
+
+
 class SystemClock:
-    """The clock of this machine."""
+    """The clock of this machine, shifted by AMCI_CLOCK_OFFSET if that is set."""
 
     def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
-        return datetime.now(UTC)
+        """The present moment, aware, in UTC. Raises UsageError if AMCI_CLOCK_OFFSET is not a duration."""
+        return datetime.now(UTC) + _offset()
 
     def wait(self, event: threading.Event, pause: timedelta) -> bool:
         """Wait until `event` is set or `pause` has passed; True if it was set."""

@@ -299,6 +299,12 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
+def clock_offset(environ: Mapping[str, str]) -> timedelta:
+    """`AMCI_CLOCK_OFFSET`, such as `12h` or `-30d`; zero if it is not set. Raises UsageError."""
+    text = environ.get("AMCI_CLOCK_OFFSET", "")
+    return -duration(text[1:]) if text.startswith("-") else duration(text or "0s")
+
+
 def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     """amci.yaml with `AMCI_<FIELD>` from the environment laid over its single-valued settings."""
     document = read_document(path, path.name)

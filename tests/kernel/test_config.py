@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from datetime import timedelta
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from amci.kernel.config import Settings, duration, parsed, read_document, read_settings
+from amci.kernel.clock import SystemClock
+from amci.kernel.config import Settings, clock_offset, duration, parsed, read_document, read_settings
 from amci.kernel.errors import ConfigError, UsageError
 
 
@@ -27,6 +31,30 @@ def test_durations_are_written_as_people_write_them(text: str, expected: float) 
 def test_what_is_no_duration_is_said_to_be_none(text: str) -> None:
     with pytest.raises(UsageError, match="not a duration"):
         duration(text)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", 0), ("12h", 12), ("-30d", -720)])
+def test_the_clock_can_be_shifted(text: str, expected: int) -> None:
+    assert clock_offset({"AMCI_CLOCK_OFFSET": text}) == clock_offset({}) + timedelta(hours=expected)
+
+
+def test_every_part_of_amci_follows_the_shifted_clock(tmp_path: Path) -> None:
+    script = "from amci.kernel.testing import TurnableClock as C; print(C().now().isoformat())"
+    for text in ("-1000d", "2000d"):
+        env = {**os.environ, "AMCI_CLOCK_OFFSET": text}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True
+        )
+        shifted = datetime.fromisoformat(done.stdout.strip()) - SystemClock().now() - clock_offset(env)
+        assert abs(shifted) < timedelta(minutes=5)
+    done = subprocess.run(
+        [sys.executable, "-m", "amci", "schedule", "next", "--expression", "rate(1 day)"],
+        env={**os.environ, "AMCI_CLOCK_OFFSET": "soon"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.partition("\n")[0]) == (2, "amci: 'soon' is not a duration")
 
 
 def test_yaml_means_what_people_write(tmp_path: Path) -> None:
