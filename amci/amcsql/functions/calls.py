@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from sqlglot import exp
 
 from amci.amcsql.findings import Finding, place_of
-from amci.amcsql.functions.hints import ELSEWHERE
 from amci.amcsql.functions.model import Family, Function, common
 from amci.amcsql.functions.table import FUNCTIONS
 
@@ -61,6 +60,47 @@ _FAMILIES: dict[exp.DType, Family] = {
 _NUMBERS = ("INTEGER", "LONG", "DECIMAL", "DOUBLE")
 _LARGEST_INTEGER = 2**31 - 1
 
+_TODAY = "use CAST('today' AS DATE) or CAST('now' AS TIMESTAMP)"
+_BETWEEN = "use SECONDS_BETWEEN(start, end), which gives seconds; divide by 86400 for days"
+_CONCATENATED = "use ARRAY_TO_STRING(COLLECT(x), ',')"
+_CAST = "use CAST(x AS …)"
+_PATTERN = "use x SIMILAR TO 'pattern'"
+_PART = "use EXTRACT(unit FROM x) or a function such as YEAR(x)"
+_SHIFT = "AMC cannot add days to a date; compare with SECONDS_BETWEEN(start, end)"
+
+#: Hints for functions of other SQL dialects, by name: what AMC SQL has instead.
+_OTHER_DIALECTS: Mapping[str, str] = {
+    **dict.fromkeys(("GETDATE", "NOW", "SYSDATE", "TODAY", "CURRENT_TIME", "LOCALTIMESTAMP"), _TODAY),
+    **dict.fromkeys(("DATEDIFF", "DATE_DIFF", "TIMESTAMPDIFF", "TIMESTAMP_DIFF"), _BETWEEN),
+    **dict.fromkeys(("DATEADD", "DATE_ADD", "DATE_SUB", "TIMESTAMPADD", "ADD_MONTHS"), _SHIFT),
+    **dict.fromkeys(("LISTAGG", "STRING_AGG", "GROUP_CONCAT"), _CONCATENATED),
+    **dict.fromkeys(
+        ("TO_DATE", "TO_TIMESTAMP", "TO_CHAR", "TO_NUMBER", "DATE", "TRY_CAST", "SAFE_CAST"), _CAST
+    ),
+    **dict.fromkeys(("REGEXP_LIKE", "REGEXP", "RLIKE", "REGEXP_CONTAINS", "REGEXP_MATCHES"), _PATTERN),
+    **dict.fromkeys(("DATEPART", "DATE_PART", "DAY", "QUARTER", "DAYNAME", "MONTHNAME"), _PART),
+    **dict.fromkeys(
+        ("ARRAY_AGG", "COLLECT_LIST", "COLLECT_SET", "LIST"), "use COLLECT(x) or COLLECT(DISTINCT x)"
+    ),
+    **dict.fromkeys(("SIZE", "ARRAY_LENGTH", "ARRAY_SIZE"), "use CARDINALITY(x)"),
+    **dict.fromkeys(("STRUCT", "ROW", "NAMED_STRUCT"), "use NAMED_ROW('name', value, …)"),
+    **dict.fromkeys(("COUNT_IF", "COUNTIF"), "use SUM(IF(condition, 1, 0))"),
+    **dict.fromkeys(("SUM_IF", "SUMIF"), "use SUM(IF(condition, x, 0))"),
+    **dict.fromkeys(("IIF", "DECODE"), "use IF(condition, a, b) or CASE"),
+    **dict.fromkeys(("SPLIT", "SPLIT_PART", "STRING_SPLIT"), "use REGEXP_SPLIT(x, pattern)"),
+    "ARRAY_JOIN": "use ARRAY_TO_STRING(x, ',')",
+    "BOOL_OR": "use MAX(IF(condition, 1, 0))",
+    "CONCAT_WS": "use ARRAY_TO_STRING(ARRAY[a, b], ',')",
+    "CONTAINS": "use ARRAY_CONTAINS(x, value) for arrays, x LIKE '%…%' for text",
+    "FROM_UNIXTIME": "use EPOCH_TO_UTC_TIMESTAMP(x)",
+    "ISNULL": "use IFNULL(x, y) or x IS NULL",
+    "LEN": "use LENGTH(x)",
+    "REGEXP_EXTRACT": "use REGEXP_SUBSTR(x, pattern)",
+    "SHA2": "use SHA1(x) or HASH64(x)",
+    "SHA256": "use SHA1(x) or HASH64(x)",
+    "UNNEST": "use EXPLODE(x)",
+}
+
 
 def function_of(node: exp.Expr) -> Function | None:
     """The function that a node calls; None for a node that is no call, and for a function AMC does not have."""
@@ -90,7 +130,9 @@ def unknown_function(sql: str, node: exp.Expr) -> Finding:
     name = node.name.upper() if isinstance(node, exp.Anonymous) else node.key.upper()
     signature = f"{name}({', '.join('<ANY>' for _ in arguments(node))})"
     near = get_close_matches(name, FUNCTIONS, n=1, cutoff=0.7)
-    hint = ELSEWHERE.get(name) or (f"did you mean {near[0]}?" if near else "AMC has no function of this name")
+    hint = _OTHER_DIALECTS.get(name) or (
+        f"did you mean {near[0]}?" if near else "AMC has no function of this name"
+    )
     return Finding(
         severity="error",
         code="unknown-function",

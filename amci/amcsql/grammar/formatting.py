@@ -1,4 +1,4 @@
-"""AMC SQL laid out anew: the same tokens and comments in the same order, one clause a line (amc-api 3.1)."""
+"""Formats AMC SQL: the same tokens and comments in the same order, one clause per line (amc-api 3.1)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from sqlglot import TokenType
 
 from amci.amcsql.grammar.formatting_pieces import Pieces, pieces
-from amci.amcsql.grammar.formatting_space import has_space
 from amci.amcsql.grammar.parsing import tokens_of
 
-#: What is longer is broken at its commas, its AND and OR.
+#: Characters; longer clauses are broken at commas, AND and OR.
 WIDTH = 100
 _T = TokenType
 
@@ -22,19 +21,36 @@ _JOINS = {_T.JOIN, _T.INNER, _T.LEFT, _T.RIGHT, _T.FULL, _T.CROSS, _T.NATURAL, _
 _QUERIES = {_T.SELECT, _T.WITH, _T.VALUES}
 _SETS = {_T.UNION, _T.INTERSECT, _T.EXCEPT}
 _CONNECTORS = {_T.AND, _T.OR}
+_NAMES = {_T.VAR, _T.IDENTIFIER}
+_OPERATORS = {
+    _T.PLUS, _T.DASH, _T.STAR, _T.SLASH, _T.MOD, _T.EQ, _T.NEQ, _T.LT, _T.LTE, _T.GT, _T.GTE, _T.DPIPE,
+}  # fmt: skip
+#: Called with no space before the parenthesis.
+_CALLED = {
+    *_NAMES, _T.LEFT, _T.RIGHT, _T.TABLE, _T.DECIMAL, _T.CHAR, _T.VARCHAR, _T.BINARY, _T.VARBINARY, _T.ARRAY,
+    _T.STRUCT,
+}  # fmt: skip
+#: By opening bracket, the tokens that it follows with no space.
+_NOT_BEFORE = {
+    _T.L_PAREN: _CALLED,
+    _T.L_BRACKET: {_T.ARRAY, _T.R_PAREN, _T.R_BRACKET, *_NAMES},
+}
+_TIGHT_BEFORE = {_T.COMMA, _T.R_PAREN, _T.R_BRACKET, _T.SEMICOLON}
+_TIGHT_AFTER = {_T.L_PAREN, _T.L_BRACKET}
+_VALUES = {*_NAMES, _T.STRING, _T.NUMBER, _T.R_PAREN, _T.R_BRACKET, _T.END, _T.NULL, _T.TRUE, _T.FALSE}
 
 
 def formatted(sql: str) -> str:
-    """The text with keywords in upper case, a clause a line and two spaces a level.
+    """The text with keywords in upper case, one clause per line, and two spaces per level.
 
-    Names and comments stay as they are. Raises CompileError where a string or a comment does not end.
+    Names and comments stay as they are. Raises CompileError if a string or comment is not closed.
     """
     return _Writer(pieces(sql, tokens_of(sql))).written()
 
 
 @dataclass(slots=True)
 class _Level:
-    """What is open: a query, or a list in parentheses, or a CASE."""
+    """An open nesting level: a query, a list in parentheses, or a CASE."""
 
     kind: str  #: query, list, case
     end: int  #: place of what closes it
@@ -47,7 +63,7 @@ class _Level:
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes piece after piece."""
+    """Writes one token after another, and tracks open levels and the current indent."""
 
     all: Pieces
     lines: list[str] = field(default_factory=lambda: [""])
@@ -79,7 +95,7 @@ class _Writer:
             self._put(comment)
         if indent is not None or self.is_held:
             self._line(level.indent + 2 if indent is None else indent)
-        elif self.lines[-1].strip() and has_space(self.all, place):
+        elif self.lines[-1].strip() and _has_space(self.all, place):
             self.lines[-1] += " "
         self._put(self.all.texts[place])
         for comment in self.all.after[place]:
@@ -193,3 +209,37 @@ class _Writer:
 
     def _fits(self, first: int, last: int) -> bool:
         return len(self.lines[-1]) + self.all.length(first + 1, last) <= WIDTH
+
+
+def _has_space(pieces: Pieces, place: int) -> bool:
+    """Whether a space stands before the token at a place, on one line."""
+    if not place or pieces.after[place - 1]:
+        return bool(place)
+    before, kind = pieces.kind(place - 1), pieces.kind(place)
+    if kind in _TIGHT_BEFORE or before in _TIGHT_AFTER:
+        return False
+    if _T.DOT in (before, kind):
+        # `1 .5` and `SELECT .5` must not become `1.5` and `SELECT.5`
+        return (
+            kind is _T.DOT
+            and (before is _T.NUMBER or before not in _NAMES)
+            and not _is_name(pieces, place - 1)
+        )
+    if kind in _NOT_BEFORE:
+        return before not in _NOT_BEFORE[kind]
+    # two signs in a row would begin a comment
+    return not (_is_sign(pieces, place - 1) and kind is not _T.DASH)
+
+
+def _is_name(pieces: Pieces, place: int) -> bool:
+    """Whether a keyword is a name, as in `date.x`."""
+    return (
+        pieces.texts[place][:1].isalpha() and place > 0 and pieces.kind(place) not in (_T.NUMBER, _T.SELECT)
+    )
+
+
+def _is_sign(pieces: Pieces, place: int) -> bool:
+    """Whether + or - belongs to what follows it."""
+    if pieces.kind(place) not in (_T.DASH, _T.PLUS):
+        return False
+    return not place or pieces.kind(place - 1) not in _VALUES
