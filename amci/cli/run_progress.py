@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from amci.app.session import Session
 from amci.cli.context import Context
 from amci.kernel.errors import WorkspaceBusy
+from amci.kernel.run import Run
 from amci.kernel.signals import stopping
+from amci.kernel.worker import Tally
 
 if TYPE_CHECKING:
     from amci.app.engine import Engine
-    from amci.app.session import Session
-    from amci.kernel.run import Run
-    from amci.kernel.worker import Tally
 
 #: Exit codes: some runs failed, what succeeded is there; a person interrupted.
 SOME_FAILED, INTERRUPTED = 3, 130
@@ -40,7 +40,7 @@ def report_drain(ctx: Context) -> None:
         "waiting": done.tally.left,
     }
     ctx.out.record(report, _drained(report))
-    _leave(stop, done.tally)
+    _exit_with_tally(stop, done.tally)
 
 
 def _drained(report: dict[str, int]) -> list[str]:
@@ -66,10 +66,10 @@ def report_work(ctx: Context, engine: Engine, **also: int) -> None:
     with ctx.out.progress("working") as tell, stopping() as stop:
         tally = engine.work(stop, _counting(tell))
     ctx.out.record(also | {"succeeded": tally.succeeded, "skipped": tally.skipped, "failed": tally.failed})
-    _leave(stop, tally)
+    _exit_with_tally(stop, tally)
 
 
-def keep_up(ctx: Context) -> Tally:
+def watch_until_stopped(ctx: Context) -> Tally:
     """Run until interrupted; with what config/ says by then whenever that changes."""
     from amci.app.engine import summed
 
@@ -78,15 +78,15 @@ def keep_up(ctx: Context) -> Tally:
         with ctx.engine() as engine, stopping() as stop:
             watched = ", ".join(str(root.path) for root in engine.roots)
             ctx.out.note(f"watching {watched}; stop with Ctrl-C")
-            done = engine.up(stop, one_by_one(ctx))
+            done = engine.up(stop, print_ended_runs(ctx))
             tally = summed(tally, done) if tally else done
             if not engine.is_outdated:
                 return tally
         ctx.out.note("config/ has changed and is read again")
 
 
-def do_runs(
-    ctx: Context, opened: Session, keys: Sequence[str], *, wait: bool, is_patient: bool = True
+def finish_runs(
+    ctx: Context, session: Session, keys: Sequence[str], *, wait: bool, is_patient: bool = True
 ) -> list[Run]:
     """The runs with these keys as they stand; with `wait`, when they and what follows from them are done.
 
@@ -99,31 +99,33 @@ def do_runs(
                 with ctx.engine() as engine:
                     engine.finish(keys, stop, _counting(tell), is_patient=is_patient)
             except WorkspaceBusy:
-                _look_on(opened, keys, stop, is_patient=is_patient)
+                _wait_for_other_process(session, keys, stop, is_patient=is_patient)
             if stop.is_set():
                 raise typer.Exit(INTERRUPTED)
-    return opened.runs.by_keys(keys)
+    return session.runs.by_keys(keys)
 
 
-def _look_on(opened: Session, keys: Sequence[str], stop: threading.Event, *, is_patient: bool) -> None:
+def _wait_for_other_process(
+    session: Session, keys: Sequence[str], stop: threading.Event, *, is_patient: bool
+) -> None:
     """Wait until another process has ended these runs, or tried them."""
 
     def is_done(run: Run) -> bool:
         is_tried = run.status == "PENDING" and run.claims > 0
         return run.status.is_final or (is_tried and not is_patient)
 
-    while not all(map(is_done, opened.runs.by_keys(keys))):
-        if opened.clock.wait(stop, _LOOK):
+    while not all(map(is_done, session.runs.by_keys(keys))):
+        if session.clock.wait(stop, _LOOK):
             return
 
 
-def leave(runs: Iterable[Run]) -> None:
+def exit_if_failed(runs: Iterable[Run]) -> None:
     """Exit with the code that says that runs failed, where some did."""
     if any(run.status == "FAILED" for run in runs):
         raise typer.Exit(SOME_FAILED)
 
 
-def _leave(stop: threading.Event, tally: Tally) -> None:
+def _exit_with_tally(stop: threading.Event, tally: Tally) -> None:
     """Exit with the code that says how it went, where that is not 0."""
     if stop.is_set():
         raise typer.Exit(INTERRUPTED)
@@ -142,7 +144,7 @@ def _counting(tell: Callable[[str], None]) -> Callable[[Run], None]:
     return see
 
 
-def one_by_one(ctx: Context) -> Callable[[Run], None]:
+def print_ended_runs(ctx: Context) -> Callable[[Run], None]:
     """Shows each run as it ends, a line each."""
 
     def see(run: Run) -> None:
