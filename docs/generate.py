@@ -16,10 +16,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from typer.main import get_command
 from typer.testing import CliRunner
 
-from amci.cli.app import app
+from amci.cli.app import COMMANDS, app, load
 from amci.kernel import errors
 from amci.kernel.config import AmcSettings, NotifySettings, RootSettings, SandboxSettings, Settings, Size
 from amci.kernel.workspace import Workspace
@@ -172,7 +171,7 @@ def _size(value: int) -> str:
 
 def commands() -> Iterator[tuple[str, ...]]:
     """Every command, as the words behind `amci`."""
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in ((name, load(name)) for name in COMMANDS):
         inner = getattr(command, "commands", None)
         if not inner or command.invoke_without_command:
             yield (name,)

@@ -18,7 +18,7 @@ _UNKNOWN = "unknown-object"
 
 
 def refuse_bad(
-    opened: Session, workflows: Iterable[Workflow], tenants: Sequence[Tenant], tell: Callable[[str], None]
+    session: Session, workflows: Iterable[Workflow], tenants: Sequence[Tenant], tell: Callable[[str], None]
 ) -> None:
     """Raise QueryError with every error of the workflows; `tenants` are those whose AMC gets them.
 
@@ -29,9 +29,9 @@ def refuse_bad(
     from amci.app.query_input import QueryInput
     from amci.kernel.errors import QueryError
 
-    amc = opened.project.settings.amc
+    amc = session.project.settings.amc
     is_elsewhere = amc.mode in ("live", "record") or (amc.mode == "sandbox" and bool(amc.sandbox.url))
-    uploaded = {} if is_elsewhere else _uploaded(opened.workspace, tenants)
+    uploaded = {} if is_elsewhere else _uploaded(session.workspace, tenants)
     refused: list[str] = []
     for workflow in workflows:
         asked = QueryInput(shown=f"workflow {workflow.workflow_id}", sql=workflow.sql, workflow=workflow)

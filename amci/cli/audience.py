@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from amci.cli.audience_requests import LISTED, Asked, Desk, audience_row
 from amci.cli.context import Context, command
+from amci.workflows.audiences.audience_parsing import reach_from
 
 audience_app = typer.Typer(
     help="Audiences: people a query finds, or those who are like them, for the DSP and sponsored ads.",
@@ -74,8 +76,6 @@ def create(
     wait: Wait = False,
 ) -> None:
     """Make an audience of the people a query finds; 2,000 at least."""
-    from amci.cli.audience_requests import Asked, Desk
-
     asked = Asked(
         name=name,
         file=file,
@@ -89,8 +89,8 @@ def create(
         refresh_days=refresh_days,
         is_window_moving=relative,
     )
-    with ctx.opened() as opened:
-        Desk(ctx, opened, tenant).create(asked, is_twin_wanted=again, wait=wait)
+    with ctx.session() as session:
+        Desk(ctx, session, tenant).create(asked, is_twin_wanted=again, wait=wait)
 
 
 @command(
@@ -120,9 +120,6 @@ def lookalike(
     wait: Wait = False,
 ) -> None:
     """Make an audience of people like those a query finds; 500 to 500,000 are its seed."""
-    from amci.cli.audience_requests import Asked, Desk
-    from amci.workflows.audiences.audience_parsing import reach_from
-
     asked = Asked(
         name=name,
         file=file,
@@ -137,18 +134,15 @@ def lookalike(
         is_window_moving=relative,
         reach=reach_from(reach),
     )
-    with ctx.opened() as opened:
-        Desk(ctx, opened, tenant).create(asked, is_twin_wanted=again, wait=wait)
+    with ctx.session() as session:
+        Desk(ctx, session, tenant).create(asked, is_twin_wanted=again, wait=wait)
 
 
 @command(audience_app, "list", epilog="Example: amci audience list --tenant acme")
 def list_audiences(ctx: Context, tenant: OneTenant = None) -> None:
     """The audiences of a tenant's AMC instance, newest first."""
-    from amci.cli.audience_requests import Desk
-    from amci.cli.audience_rows import LISTED, audience_row
-
-    with ctx.opened() as opened:
-        rows = [audience_row(found) for found in Desk(ctx, opened, tenant).client.audiences()]
+    with ctx.session() as session:
+        rows = [audience_row(found) for found in Desk(ctx, session, tenant).client.audiences()]
     rows.sort(key=lambda row: str(row["created_at"]), reverse=True)
     ctx.out.rows(rows, LISTED, empty="no audiences")
 
@@ -156,10 +150,8 @@ def list_audiences(ctx: Context, tenant: OneTenant = None) -> None:
 @command(audience_app, "show", epilog="Example: amci audience show 'Seen in May' --wait")
 def show(ctx: Context, audience: Which, tenant: OneTenant = None, wait: Wait = False) -> None:
     """One audience: how many people it has, or why it was not made."""
-    from amci.cli.audience_requests import Desk
-
-    with ctx.opened() as opened:
-        Desk(ctx, opened, tenant).show(audience, wait=wait)
+    with ctx.session() as session:
+        Desk(ctx, session, tenant).show(audience, wait=wait)
 
 
 @command(audience_app, "update", epilog="Example: amci audience update 'Seen in May' seen.sql --wait")
@@ -177,8 +169,6 @@ def update(
     wait: Wait = False,
 ) -> None:
     """Mend an audience that failed: another query, window or values; AMC makes it anew."""
-    from amci.cli.audience_requests import Asked, Desk
-
     asked = Asked(
         name="",
         file=file,
@@ -188,14 +178,12 @@ def update(
         values=value or [],
         is_window_moving=relative,
     )
-    with ctx.opened() as opened:
-        Desk(ctx, opened, tenant).update(audience, asked, wait=wait)
+    with ctx.session() as session:
+        Desk(ctx, session, tenant).update(audience, asked, wait=wait)
 
 
 @command(audience_app, "delete", epilog="Example: amci audience delete 'Seen in May'")
 def delete(ctx: Context, audience: Which, tenant: OneTenant = None, yes: Yes = False) -> None:
     """Delete an audience that failed; others end by themselves."""
-    from amci.cli.audience_requests import Desk
-
-    with ctx.opened() as opened:
-        Desk(ctx, opened, tenant).delete(audience, is_sure=yes)
+    with ctx.session() as session:
+        Desk(ctx, session, tenant).delete(audience, is_sure=yes)

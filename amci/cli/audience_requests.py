@@ -6,23 +6,25 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import typer
 
-from amci.cli.audience_rows import audience_row, words
+from amci.amcsql.findings import CompileError
+from amci.app.session import Session
 from amci.cli.context import Context
 from amci.cli.run_progress import INTERRUPTED, SOME_FAILED
 from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.signals import stopping
+from amci.kernel.text import shown
+from amci.sandbox.audiences.rules import check
+from amci.sandbox.errors import NoAudience
+from amci.tenants.model import Tenant
 from amci.workflows.amc.audience_model import Audience, AudienceRequest, AudienceStatus, Reach
 from amci.workflows.amc.audience_wire import is_like, is_named
+from amci.workflows.amc.client import AmcClient
 from amci.workflows.audiences import audience_parsing as asking
 from amci.workflows.executions.request_parsing import chosen
-
-if TYPE_CHECKING:
-    from amci.app.session import Session
-    from amci.tenants.model import Tenant
-    from amci.workflows.amc.client import AmcClient
 
 _GROWS = 1.5  #: so much longer is each pause between two looks
 _GONE = (AudienceStatus.FAILED, AudienceStatus.DEACTIVATED)
@@ -49,16 +51,16 @@ class Asked:
 class Desk:
     """One tenant's audiences, for one command."""
 
-    def __init__(self, ctx: Context, opened: Session, tenant: str | None) -> None:
+    def __init__(self, ctx: Context, session: Session, tenant: str | None) -> None:
         """Raises NotFound and UsageError for a tenant that cannot be meant."""
         self._ctx = ctx
-        self._opened = opened
-        self._tenant: Tenant = chosen(opened.project.tenants, [tenant] if tenant else [])[0]
+        self._session = session
+        self._tenant: Tenant = chosen(session.project.tenants, [tenant] if tenant else [])[0]
 
     @property
     def client(self) -> AmcClient:
         """What asks AMC for the tenant."""
-        return self._opened.client(self._tenant)
+        return self._session.client(self._tenant)
 
     def create(self, asked: Asked, *, is_twin_wanted: bool, wait: bool) -> None:
         """Have an audience made and show it; the one that AMC has already, unless a twin is wanted."""
@@ -116,7 +118,6 @@ class Desk:
         return asking.meant(identifier, self.client.audiences())
 
     def _followed(self, found: Audience) -> Audience:
-        from amci.kernel.signals import stopping
 
         with stopping() as stop, self._ctx.out.progress(f"audience '{found.name}'") as tell:
             found = self._looked(found, stop, tell)
@@ -127,12 +128,12 @@ class Desk:
 
     def _looked(self, found: Audience, stop: threading.Event, tell: Callable[[str], None]) -> Audience:
         """The audience when AMC has ended, or when somebody stops the waiting."""
-        pause, audience_id = self._opened.amc.poll_first, found.audience_id
+        pause, audience_id = self._session.amc.poll_first, found.audience_id
         while not found.status.is_final:
             tell(found.status.value.lower())
-            if self._opened.clock.wait(stop, pause):
+            if self._session.clock.wait(stop, pause):
                 break
-            pause = min(pause * _GROWS, self._opened.amc.poll_longest)
+            pause = min(pause * _GROWS, self._session.amc.poll_longest)
             seen = self.client.audience(audience_id)
             if seen is None:
                 raise NotFound(
@@ -144,7 +145,7 @@ class Desk:
     def _request(self, asked: Asked) -> AudienceRequest:
         query = _query(asked)
         declared, values = asking.parameters(query, asked.values)
-        start, end = asking.window(asked.window, asked.zone, self._opened.clock.now())
+        start, end = asking.window(asked.window, asked.zone, self._session.clock.now())
         advertiser = asking.advertiser_for(asked.advertiser, self.client.advertisers())
         return AudienceRequest(
             name=asked.name,
@@ -173,7 +174,7 @@ class Desk:
             declared, values = asking.parameters(query, asked.values)
         start, end = found.window_start, found.window_end
         if asked.window or start is None or end is None:
-            start, end = asking.window(asked.window, asked.zone, self._opened.clock.now())
+            start, end = asking.window(asked.window, asked.zone, self._session.clock.now())
         return AudienceRequest(
             name=found.name,
             advertiser_id=found.advertiser_id,
@@ -211,13 +212,100 @@ def _query(asked: Asked) -> str | None:
 
 def _check(query: str) -> None:
     """Say at once what AMC would say after some minutes."""
-    from amci.amcsql.findings import CompileError
-    from amci.cli.audience_rows import hint_for
-    from amci.sandbox.audiences.rules import check
-    from amci.sandbox.errors import NoAudience
-
     try:
         check(query)
     except (NoAudience, CompileError) as error:
         says = str(error)
         raise UsageError(f"AMC would make no audience of this query: {says}", hint=hint_for(says)) from None
+
+
+LISTED = ["audience_id", "name", "status", "people", "kind", "refresh", "window", "created_at"]
+_STANDS = {
+    AudienceStatus.PENDING: "waits in AMC's queue",
+    AudienceStatus.RUNNING: "is being made",
+    AudienceStatus.FAILED: "was not made",
+    AudienceStatus.DEACTIVATED: "has ended: it has no members any more, and ads no longer reach it",
+}
+#: What AMC says, and what to do about it.
+_HINTS = {
+    "Use audience-specific tables": (
+        "the query reads tables for measurement: add _for_audiences to their names,"
+        " such as dsp_impressions_for_audiences"
+    ),
+    "interval data types": "write dates in the query as parameters or literals, not as INTERVAL",
+}
+
+
+def audience_row(found: Audience) -> dict[str, Any]:
+    """An audience with all that is known of it."""
+    return {
+        "audience_id": found.audience_id,
+        "name": found.name,
+        "status": found.status.value,
+        "people": found.members,
+        "kind": "lookalike" if found.is_lookalike else "rule-based",
+        "reach": found.reach,
+        "refresh": _refresh(found),
+        "window": _window(found),
+        "is_window_moving": found.is_window_moving,
+        "created_at": found.created_at,
+        "refreshed_at": found.refreshed_at,
+        "reason": found.status_reason,
+        "advertiser_id": found.advertiser_id,
+        "advertiser_type": found.advertiser_type,
+        "description": found.description,
+        "parameters": dict(found.parameter_values),
+        "workflow": found.workflow_id,
+        "dsp_audience_id": found.dsp_audience_id,
+        "dsp_canonical_id": found.dsp_canonical_id,
+        "query": found.query,
+    }
+
+
+def words(found: Audience, tenant_id: str) -> list[str]:
+    """What a person wants to know of it: how it stands, why, and what to do."""
+    lines = [f"audience '{found.name}' {_stands(found)}", f"id: {found.audience_id}"]
+    if found.status_reason:
+        lines.append(f"AMC says: {found.status_reason}")
+    if hint := hint_for(found.status_reason):
+        lines.append(f"hint: {hint}")
+    if found.status is AudienceStatus.FAILED:
+        lines.append(f"mend it:   amci audience update {found.audience_id} FILE.sql --tenant {tenant_id}")
+        lines.append(f"remove it: amci audience delete {found.audience_id} --tenant {tenant_id}")
+    lines.append(
+        f"events: {_window(found)}" + (", moving on with each refresh" if found.is_window_moving else "")
+    )
+    lines.append(f"refreshed: {_refresh(found)}" + _last(found))
+    if found.dsp_canonical_id:
+        lines.append(
+            f"in the DSP: look for 'AMC {found.name.removeprefix('AMC ')}', id {found.dsp_canonical_id}"
+        )
+    return lines
+
+
+def hint_for(says: str) -> str:
+    """What to do about what AMC says of a query; empty where its words say it themselves."""
+    return next((hint for said, hint in _HINTS.items() if said in says), "")
+
+
+def _stands(found: Audience) -> str:
+    if found.status is AudienceStatus.SUCCEEDED:
+        people = "is ready" if found.members is None else f"is ready: {found.members:,} people"
+        return f"{people}, alike to the seed ({found.reach})" if found.is_lookalike else people
+    return _STANDS[found.status]
+
+
+def _refresh(found: Audience) -> str:
+    if not found.refresh_days:
+        return "" if found.refresh_days is None else "never"
+    return "every day" if found.refresh_days == 1 else f"every {found.refresh_days} days"
+
+
+def _last(found: Audience) -> str:
+    return f", last at {shown(found.refreshed_at)}" if found.refreshed_at else ""
+
+
+def _window(found: Audience) -> str:
+    if found.window_start is None or found.window_end is None:
+        return ""
+    return f"{found.window_start:%Y-%m-%dT%H:%M:%S}..{found.window_end:%Y-%m-%dT%H:%M:%S}"

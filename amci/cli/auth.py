@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from amci.cli.context import Context, command
-
-if TYPE_CHECKING:
-    from amci.tenants.credentials import CredentialStore
-    from amci.tenants.model import Region
+from amci.kernel.clock import SystemClock, new_id
+from amci.kernel.config import environment
+from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.files import storage_errors
+from amci.tenants.aws_secret import credentials_from
+from amci.tenants.credentials import Credential, CredentialStore
+from amci.tenants.model import Region
+from amci.workflows.amazon.login import TOKEN_URLS, code_from, consent_url, exchange_code
 
 auth_app = typer.Typer(
     help="Credentials for Amazon, and secrets for notices; kept in one encrypted file.",
@@ -37,8 +41,6 @@ def set_credentials(
     ] = None,
 ) -> None:
     """Enter credentials, or a secret for notices."""
-    from amci.kernel.errors import UsageError
-
     if secret is not None and auth_id is not None:
         raise UsageError("an AUTH_ID and --secret do not go together", hint="give one of them")
     store = _store(ctx)
@@ -68,9 +70,6 @@ def login(
     region: Annotated[str, typer.Option(help="Whose consent page: NA, EU or FE.")] = "NA",
 ) -> None:
     """Let somebody who may see the AMC account give consent, and keep the tokens."""
-    from amci.kernel.clock import SystemClock
-    from amci.workflows.amazon.login import TOKEN_URLS, code_from, exchange_code
-
     name, store, where = auth_id or "default", _store(ctx), _region(region)
     have = store.get(name)
     answer, state = (code, None) if code else _consent(ctx, where, have.client_id, redirect_uri)
@@ -113,8 +112,6 @@ def list_credentials(ctx: Context) -> None:
 @command(auth_app, "rotate", epilog="Example: amci auth rotate")
 def rotate(ctx: Context) -> None:
     """Lock the credentials with a new key (AMCI_NEW_KEY, else a fresh one) and give up the old one."""
-    from amci.kernel.config import environment
-
     new = environment().get("AMCI_NEW_KEY", "")
     store = _store(ctx)
     where = store.keys.where(store.rotate(new))
@@ -140,9 +137,6 @@ def remove(
 
 
 def _store(ctx: Context) -> CredentialStore:
-    from amci.kernel.clock import SystemClock
-    from amci.kernel.config import environment
-    from amci.tenants.credentials import CredentialStore
 
     return CredentialStore(ctx.workspace, environment(), SystemClock())
 
@@ -157,13 +151,11 @@ def _say_kept(ctx: Context, store: CredentialStore, what: dict[str, Any], words:
 
 
 def _from_file(file: str, auth_id: str | None) -> dict[str, Any]:
-    from amci.tenants.aws_secret import credentials_from
 
     return credentials_from(_text(file), "standard input" if file == "-" else file, auth_id)
 
 
 def _from_person() -> Any:
-    from amci.tenants.credentials import Credential
 
     client_id = _needed("client id", _asked("client id"))
     client_secret = _needed("client secret", _asked("client secret"))
@@ -171,7 +163,6 @@ def _from_person() -> Any:
 
 
 def _needed(what: str, value: str) -> str:
-    from amci.kernel.errors import UsageError
 
     if not value:
         raise UsageError(f"the {what} is empty", hint="nothing was changed; run the command again")
@@ -180,9 +171,6 @@ def _needed(what: str, value: str) -> str:
 
 def _text(file: str) -> str:
     """The content of a file or of standard input, without the line break at its end."""
-    from amci.kernel.errors import NotFound, UsageError
-    from amci.kernel.files import storage_errors
-
     try:
         with storage_errors(f"read {file}"):
             text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
@@ -202,9 +190,6 @@ def _asked(label: str) -> str:
 
 def _consent(ctx: Context, region: Region, client_id: str, redirect_uri: str) -> tuple[str, str | None]:
     """Show the consent page's address, read what came of it; returns that and the state it should name."""
-    from amci.kernel.clock import new_id
-    from amci.workflows.amazon.login import consent_url
-
     state = new_id()
     ctx.out.note(
         f"open this address and allow access:\n\n{consent_url(region, client_id, redirect_uri, state)}\n"
@@ -214,10 +199,6 @@ def _consent(ctx: Context, region: Region, client_id: str, redirect_uri: str) ->
 
 
 def _region(text: str) -> Region:
-    from typing import get_args
-
-    from amci.kernel.errors import UsageError
-    from amci.tenants.model import Region
 
     regions: tuple[Region, ...] = get_args(Region)
     for region in regions:

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from amci.cli.output import Output
+from amci.kernel.clock import SystemClock
+from amci.kernel.config import environment
+from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.state import State
+from amci.kernel.workspace import Workspace, find
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -17,8 +22,7 @@ if TYPE_CHECKING:
     from amci.app.engine import Engine
     from amci.app.project import Project
     from amci.app.session import Session
-    from amci.kernel.state import State
-    from amci.kernel.workspace import Workspace
+    from amci.lake.query.session import QuerySession
 
 HomeOption = Annotated[
     Path | None,
@@ -37,39 +41,44 @@ class Context:
     @property
     def workspace(self) -> Workspace:
         """The workspace that is meant; raises NoWorkspace."""
-        from amci.kernel.config import environment
-        from amci.kernel.workspace import find
-
         return find(self._home, environment(), Path.cwd())
 
     def project(self) -> Project:
         """Its configuration; raises ConfigError."""
         from amci.app.project import load
-        from amci.kernel.config import environment
 
         return load(self.workspace, environment())
 
     def engine(self) -> AbstractContextManager[Engine]:
         """The workspace opened for writing; raises WorkspaceBusy."""
         from amci.app.engine import open_engine
-        from amci.kernel.clock import SystemClock
-        from amci.kernel.config import environment
 
         return open_engine(self.workspace, SystemClock(), environment())
 
-    def opened(self) -> AbstractContextManager[Session]:
+    def session(self) -> AbstractContextManager[Session]:
         """The workspace opened to look at and to put runs in line, also beside a writing process."""
         from amci.app.session import open_session
-        from amci.kernel.clock import SystemClock
-        from amci.kernel.config import environment
 
         return open_session(self.workspace, SystemClock(), environment())
 
+    def query_session(
+        self, *, tenant: str | None = None, as_of: str | None = None
+    ) -> AbstractContextManager[QuerySession]:
+        """The workspace's lake, to read only: all of it, or the rows of `tenant`, now or `as_of` a snapshot."""
+        from amci.lake.query.session import session
+
+        settings = self.project().settings
+        return session(
+            self.workspace,
+            memory_limit=settings.query_memory_limit,
+            timeout=settings.query_timeout,
+            threads=settings.threads,
+            tenant=tenant,
+            as_of=as_of,
+        )
+
     def state(self) -> State:
         """The run store, to look at only, also beside a writing process; NotFound before the first run."""
-        from amci.kernel.errors import NotFound
-        from amci.kernel.state import State
-
         if not self.workspace.state.exists():
             raise NotFound(
                 "nothing has run in this workspace yet", hint="put files into raw/, then run `amci drain`"
@@ -100,8 +109,6 @@ def without_command(app: typer.Typer, **options: Any) -> Callable[[Callable[...,
             if called.invoked_subcommand is None:
                 run(**values)
             elif any(values.values()):
-                from amci.kernel.errors import UsageError
-
                 words = f"{called.info_name} {called.invoked_subcommand}"
                 raise UsageError(f"options go behind the command: amci {words} …")
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from amci.cli import exec_requests as doing
 from amci.cli.context import Context, command
+from amci.cli.exec_requests import LISTED, execution_row
+from amci.kernel.config import duration
+from amci.workflows.definitions.time_windows import sliding
+from amci.workflows.executions import fan_out, results
+from amci.workflows.executions.reconcile import reconcile_run
+from amci.workflows.executions.request_parsing import chosen
 
 exec_app = typer.Typer(
     help="Executions: run workflows in AMC and bring their results.",
@@ -71,28 +79,18 @@ def run(
     dry_run: DryRun = False,
 ) -> None:
     """Run a workflow, or SQL ad hoc, for one or more tenants."""
-    from dataclasses import replace
-
-    from amci.app.execution_request import new_execution_runs
-    from amci.cli import exec_requests as doing
-    from amci.workflows.executions.request_parsing import chosen
-
-    with ctx.opened() as opened:
+    with ctx.session() as session:
         if request:
             doing.do_pasted(
-                ctx, opened, doing.request_document(request), schedule_name, wait=wait, dry_run=dry_run
+                ctx, session, doing.request_document(request), schedule_name, wait=wait, dry_run=dry_run
             )
             return
-        asked = doing.asked_for(opened, workflow, sql, window, zone, param)
-        doing.doubt(ctx, opened, asked)
+        asked = doing.asked_for(session, workflow, sql, window, zone, param)
+        doing.doubt(ctx, session, asked)
         asked = replace(asked, dry_run=validate)
-        tenants = chosen(opened.project.tenants, tenant or [], is_all=every)
+        tenants = chosen(session.project.tenants, tenant or [], is_all=every)
         doing.do(
-            ctx,
-            opened,
-            new_execution_runs(opened, tenants, asked, schedule=schedule_name),
-            wait=wait,
-            dry_run=dry_run,
+            ctx, session, doing.new_runs(session, tenants, asked, schedule_name), wait=wait, dry_run=dry_run
         )
 
 
@@ -103,10 +101,8 @@ def status(
     remote: Annotated[bool, typer.Option("--remote", help="Ask AMC.")] = False,
 ) -> None:
     """One execution, as amci knows it or as AMC shows it now."""
-    from amci.cli import exec_requests as doing
-
-    with ctx.opened() as opened:
-        doing.show_status(ctx, opened, identifier, remote=remote)
+    with ctx.session() as session:
+        doing.show_status(ctx, session, identifier, remote=remote)
 
 
 @command(exec_app, "list", epilog="Example: amci exec list --tenant acme --status failed")
@@ -118,11 +114,8 @@ def list_executions(
     limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
 ) -> None:
     """Executions, newest first, those of others included where they were reconciled."""
-    from amci.cli import exec_requests as doing
-    from amci.cli.exec_rows import LISTED, execution_row
-
-    with ctx.opened() as opened:
-        found = opened.executions.list(
+    with ctx.session() as session:
+        found = session.executions.list(
             tenants=tenant or [], status=doing.status_named(status), workflow=workflow, limit=limit
         )
     ctx.out.rows([execution_row(row) for row in found], LISTED, empty="no executions")
@@ -131,12 +124,10 @@ def list_executions(
 @command(exec_app, "cancel", epilog="Example: amci exec cancel 17 --wait")
 def cancel(ctx: Context, identifiers: Ids, wait: Wait = False) -> None:
     """Cancel executions, here and in AMC."""
-    from amci.cli import exec_requests as doing
-
-    with ctx.opened() as opened:
-        new = [run for identifier in identifiers for run in doing.cancelled(opened, identifier)]
+    with ctx.session() as session:
+        new = [run for identifier in identifiers for run in doing.cancelled(session, identifier)]
         ctx.out.note(f"{len(identifiers)} cancelled here, {len(new)} to be cancelled in AMC")
-        doing.finish(ctx, opened, [run.idempotency_key for run in new], wait=wait)
+        doing.finish(ctx, session, [run.idempotency_key for run in new], wait=wait)
 
 
 @command(exec_app, "summary", epilog="Example: amci exec summary --tenant acme")
@@ -149,15 +140,11 @@ def summary(
     ] = False,
 ) -> None:
     """How many executions stand how, in the words of the AWS solution."""
-    from amci.cli import exec_requests as doing
-    from amci.kernel.config import duration
-    from amci.workflows.executions.request_parsing import chosen
-
-    with ctx.opened() as opened:
-        began = opened.clock.now() - duration(since)
+    with ctx.session() as session:
+        began = session.clock.now() - duration(since)
         rows = [
-            doing.summary_of(opened, t.tenant, began, include_details)
-            for t in chosen(opened.project.tenants, tenant or [], is_all=not tenant)
+            doing.summary_of(session, t.tenant, began, include_details)
+            for t in chosen(session.project.tenants, tenant or [], is_all=not tenant)
         ]
     ctx.out.rows(rows, [name for name in (rows or [{}])[0] if name != "executions"], empty="no tenants")
 
@@ -171,19 +158,16 @@ def retry(
     dry_run: DryRun = False,
 ) -> None:
     """Run again what failed, but for what an equal request has brought since or is about to bring."""
-    from amci.cli import exec_requests as doing
-    from amci.cli.exec_rows import LISTED, execution_row
-    from amci.kernel.config import duration
-    from amci.workflows.executions.fan_out import resubmittable
-
-    with ctx.opened() as opened:
-        rows = resubmittable(opened.executions, opened.runs, opened.clock.now() - duration(failed_since))
+    with ctx.session() as session:
+        rows = fan_out.resubmittable(
+            session.executions, session.runs, session.clock.now() - duration(failed_since)
+        )
         rows = [row for row in rows if not tenant or row.tenant_id in tenant]
         if dry_run:
             ctx.out.rows([execution_row(row) for row in rows], LISTED, empty="nothing to run again")
             return
-        again = opened.runs.redrive([row.run_id for row in rows if row.run_id is not None])
-        doing.finish(ctx, opened, [run.idempotency_key for run in again], wait=wait)
+        again = session.runs.redrive([row.run_id for row in rows if row.run_id is not None])
+        doing.finish(ctx, session, [run.idempotency_key for run in again], wait=wait)
 
 
 @command(exec_app, "download", epilog="Example: amci exec download 17 --to reach.csv")
@@ -195,18 +179,15 @@ def download(
     ] = None,
 ) -> None:
     """Fetch the result of an execution once more, while AMC has it; also of executions of others."""
-    from amci.cli import exec_requests as doing
-    from amci.workflows.executions import results
-
-    with ctx.opened() as opened:
-        row = doing.row_of(opened, identifier)
-        tenant = doing.tenant_of(opened, row.tenant_id)
+    with ctx.session() as session:
+        row = doing.row_of(session, identifier)
+        tenant = doing.tenant_of(session, row.tenant_id)
         if to is not None:
-            found = results.fetch_into(opened.client(tenant), row, to)
+            found = results.fetch_into(session.client(tenant), row, to)
         else:
-            about = results.about(row, doing.sql_hash_of_row(opened, row), f"execution:{row.execution_id}")
-            found = results.deliver(opened.client(tenant), opened.results_of(tenant), tenant, row, about)
-            opened.executions.deliver(row, key=found.key, rows=found.rows, size=found.bytes)
+            about = results.about(row, doing.sql_hash_of_row(session, row), f"execution:{row.execution_id}")
+            found = results.deliver(session.client(tenant), session.results_of(tenant), tenant, row, about)
+            session.executions.deliver(row, key=found.key, rows=found.rows, size=found.bytes)
     ctx.out.record({"key": found.key, "rows": found.rows, "bytes": found.bytes})
 
 
@@ -238,28 +219,23 @@ def backfill(
     dry_run: DryRun = False,
 ) -> None:
     """Run a workflow for one window after another; what was asked for before is not asked for again."""
-    from amci.cli import exec_requests as doing
-    from amci.workflows.definitions.time_windows import sliding
-    from amci.workflows.executions.fan_out import backfill as planned
-    from amci.workflows.executions.request_parsing import chosen
-
-    with ctx.opened() as opened:
-        asked = doing.asked_for(opened, workflow, None, None, zone, param)
-        first, last = doing.days(opened, asked, begin, end)
+    with ctx.session() as session:
+        asked = doing.asked_for(session, workflow, None, None, zone, param)
+        first, last = doing.days(session, asked, begin, end)
         windows = sliding(
             first, last, length or step, step, asked.window.time_zone, is_partial_kept=keep_partial
         )
-        tenants = chosen(opened.project.tenants, tenant or [], is_all=every)
-        plan = planned(
+        tenants = chosen(session.project.tenants, tenant or [], is_all=every)
+        plan = fan_out.backfill(
             tenants,
             asked,
             windows,
-            at=opened.clock.now(),
+            at=session.clock.now(),
             schedule=schedule_name,
             again=again,
             cap=doing.cap_of(cap, yes),
         )
-        doing.do(ctx, opened, plan.runs, wait=wait, dry_run=dry_run)
+        doing.do(ctx, session, plan.runs, wait=wait, dry_run=dry_run)
 
 
 @command(
@@ -290,19 +266,14 @@ def for_each(
     dry_run: DryRun = False,
 ) -> None:
     """Run a workflow once for each row of a query; what was asked for before is not asked for again."""
-    from amci.cli import exec_requests as doing
-    from amci.kernel.config import duration
-    from amci.workflows.executions.fan_out import for_each as planned
-    from amci.workflows.executions.request_parsing import chosen
-
-    with ctx.opened() as opened:
-        asked = doing.asked_for(opened, workflow, None, window, zone, param)
-        tenants = chosen(opened.project.tenants, tenant or [], is_all=every)
-        plan = planned(
+    with ctx.session() as session:
+        asked = doing.asked_for(session, workflow, None, window, zone, param)
+        tenants = chosen(session.project.tenants, tenant or [], is_all=every)
+        plan = fan_out.for_each(
             tenants,
             asked,
             doing.rows_of(ctx, query),
-            at=opened.clock.now(),
+            at=session.clock.now(),
             schedule=schedule_name,
             again=again,
             lag=duration(lag) if lag else None,
@@ -310,7 +281,7 @@ def for_each(
         )
         for why in plan.left_out:
             ctx.out.note(why)
-        doing.do(ctx, opened, plan.runs, wait=wait, dry_run=dry_run)
+        doing.do(ctx, session, plan.runs, wait=wait, dry_run=dry_run)
 
 
 @command(exec_app, "reconcile", epilog="Example: amci exec reconcile --tenant acme")
@@ -320,12 +291,8 @@ def reconcile(
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Only put it in line.")] = False,
 ) -> None:
     """Compare what amci knows of executions with what AMC shows."""
-    from amci.cli import exec_requests as doing
-    from amci.workflows.executions.reconcile import reconcile_run
-    from amci.workflows.executions.request_parsing import chosen
-
-    with ctx.opened() as opened:
-        tenants = chosen(opened.project.tenants, tenant or [], is_all=not tenant)
-        new = [reconcile_run(t, opened.clock.now()) for t in tenants]
-        opened.runs.create(new)
-        doing.show_counts(ctx, opened, [run.idempotency_key for run in new], wait=not no_wait)
+    with ctx.session() as session:
+        tenants = chosen(session.project.tenants, tenant or [], is_all=not tenant)
+        new = [reconcile_run(t, session.clock.now()) for t in tenants]
+        session.runs.create(new)
+        doing.show_counts(ctx, session, [run.idempotency_key for run in new], wait=not no_wait)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from amci.cli.context import Context, command
-
-if TYPE_CHECKING:
-    from amci.workflows.amazon.fixtures import Exchange
+from amci.workflows.amazon.fixture_matching import RequestPattern
+from amci.workflows.amazon.fixtures import (
+    Exchange,
+    dumped,
+    numbered,
+    read,
+    scenario_path,
+    scenarios,
+    summary,
+    verify,
+)
+from amci.workflows.amazon.scrub import Scrubber, known_ids
 
 fixtures_app = typer.Typer(
     help="Recorded answers of AMC, for runs without a network.", no_args_is_help=True, rich_markup_mode=None
@@ -19,8 +28,6 @@ fixtures_app = typer.Typer(
 @command(fixtures_app, "list", epilog="Example: amci fixtures list")
 def fixtures_list(ctx: Context) -> None:
     """Scenarios that are recorded."""
-    from amci.workflows.amazon.fixtures import scenario_path, scenarios, summary
-
     folder = ctx.workspace.fixtures
     found = [summary(scenario_path(folder, name)) for name in scenarios(folder)]
     ctx.out.rows(
@@ -39,8 +46,6 @@ def fixtures_show(
     ] = None,
 ) -> None:
     """What was asked and answered, in order."""
-    from amci.workflows.amazon.fixtures import dumped, numbered, read, scenario_path
-
     fixture = read(scenario_path(ctx.workspace.fixtures, scenario))
     if exchange is not None:
         one = numbered(fixture, exchange).plain()
@@ -56,9 +61,6 @@ def fixtures_verify(
     scenario: Annotated[str | None, typer.Argument(help="Which fixture; all of them by default.")] = None,
 ) -> None:
     """Whether fixtures are whole, and free of secrets and ids; exit code 1 where one is not."""
-    from amci.workflows.amazon.fixtures import scenario_path, scenarios, verify
-    from amci.workflows.amazon.scrub import Scrubber, known_ids
-
     folder = ctx.workspace.fixtures
     scrubber = Scrubber(known_ids(ctx.project().tenants.values()))
     names = [scenario] if scenario is not None else scenarios(folder)
@@ -70,7 +72,6 @@ def fixtures_verify(
 
 
 def _row(number: int, exchange: Exchange) -> dict[str, object]:
-    from amci.workflows.amazon.fixture_matching import RequestPattern
 
     return {
         "exchange": number,

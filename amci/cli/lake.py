@@ -1,81 +1,29 @@
-"""`amci lake …`, `amci query` and `amci sql`: parse, call, show."""
+"""`amci lake …`: parse, call, print."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from amci.cli.context import Context, command, without_command
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from amci.lake.query.session import QuerySession
+from amci.cli.context import Context, command
+from amci.cli.run_progress import report_drain, report_work
+from amci.kernel.clock import SystemClock
+from amci.kernel.config import duration
+from amci.kernel.errors import WorkspaceBusy
+from amci.lake.landing.copy_in import copy_in
+from amci.lake.landing.object_store import ObjectStore
+from amci.lake.query import inspect
+from amci.lake.upkeep.check import examine
+from amci.lake.upkeep.maintenance import Maintenance
 
 lake_app = typer.Typer(help="The lake: files in, tables out.", no_args_is_help=True, rich_markup_mode=None)
 
 TenantOption = Annotated[
     str | None, typer.Option("--tenant", help="Only rows of this tenant.", show_default=False)
 ]
-AsOfOption = Annotated[
-    str | None, typer.Option("--as-of", help="A snapshot's number, or a time (ISO 8601).", show_default=False)
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-
-
-def query_session(
-    ctx: Context, *, tenant: str | None = None, as_of: str | None = None
-) -> AbstractContextManager[QuerySession]:
-    """A read-only session over the workspace's lake."""
-    from amci.lake.query.session import session
-
-    settings = ctx.project().settings
-    return session(
-        ctx.workspace,
-        memory_limit=settings.query_memory_limit,
-        timeout=settings.query_timeout,
-        threads=settings.threads,
-        tenant=tenant,
-        as_of=as_of,
-    )
-
-
-def query_command(app: typer.Typer) -> None:
-    """Register `amci query`."""
-
-    @command(app, "query", epilog='Example: amci query "SELECT * FROM amci.objects" --format csv')
-    def query(
-        ctx: Context,
-        sql: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from standard input.")],
-        *,
-        format_: Annotated[str, typer.Option("--format", help="table, csv, json or parquet.")] = "table",
-        output: Annotated[
-            Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)
-        ] = None,
-        tenant: TenantOption = None,
-        as_of: AsOfOption = None,
-    ) -> None:
-        """Ask the lake in DuckDB SQL."""
-        from amci.cli.query_output import render
-        from amci.kernel.signals import stopping
-
-        text = typer.get_text_stream("stdin").read() if sql == "-" else sql
-        with query_session(ctx, tenant=tenant, as_of=as_of) as session, stopping() as session.stop:
-            render(session, text, "json" if ctx.out.as_json else format_, output, ctx.out)
-
-
-def sql_command(app: typer.Typer) -> None:
-    """Register what `amci sql` does alone; its commands are about AMC SQL."""
-
-    @without_command(app, epilog="Example: amci sql --tenant northwind-outdoor")
-    def sql(ctx: Context, tenant: TenantOption = None, as_of: AsOfOption = None) -> None:
-        """Ask the lake in an interactive shell."""
-        from amci.cli.query_shell import converse
-
-        with query_session(ctx, tenant=tenant, as_of=as_of) as session:
-            converse(session, ctx.out, ctx.workspace.home / "state" / "sql_history")
 
 
 @command(
@@ -92,10 +40,6 @@ def ingest(
     ] = False,
 ) -> None:
     """Bring files into raw/ and process them."""
-    from amci.cli.run_progress import report_drain
-    from amci.kernel.errors import WorkspaceBusy
-    from amci.lake.landing.copy_in import copy_in
-
     raw = ctx.workspace.home / ctx.project().settings.roots[0].path
     keys = copy_in(paths, raw, under, link=link)
     ctx.out.text(f"{len(keys)} files are in raw/")
@@ -108,9 +52,7 @@ def ingest(
 @command(lake_app, "tables", epilog="Example: amci lake tables")
 def tables(ctx: Context, tenant: TenantOption = None) -> None:
     """Tables with their rows, objects and size."""
-    from amci.lake.query import inspect
-
-    with query_session(ctx) as session:
+    with ctx.query_session() as session:
         ctx.out.rows(
             inspect.tables(session, tenant),
             ["table", "rows", "objects", "tenants", "files", "bytes", "loaded_at"],
@@ -122,9 +64,7 @@ def show_table(
     ctx: Context, table: Annotated[str, typer.Argument(help="schema.table, or the table's name.")]
 ) -> None:
     """A table's columns, partitions and newest objects."""
-    from amci.lake.query import inspect
-
-    with query_session(ctx) as session:
+    with ctx.query_session() as session:
         found = inspect.table(session, table)
     if ctx.out.as_json:
         ctx.out.record(found)
@@ -142,9 +82,7 @@ def partitions(
     ctx: Context, table: Annotated[str, typer.Argument(help="schema.table, or the table's name.")]
 ) -> None:
     """A table's Hive partitions with their rows."""
-    from amci.lake.query import inspect
-
-    with query_session(ctx) as session:
+    with ctx.query_session() as session:
         columns, rows = inspect.partitions(session, table)
     ctx.out.rows(rows, [*columns, "rows", "objects"], empty="the table is not partitioned")
 
@@ -154,9 +92,7 @@ def snapshots(
     ctx: Context, limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 20
 ) -> None:
     """The lake's history: every commit can be queried with --as-of."""
-    from amci.lake.query import inspect
-
-    with query_session(ctx) as session:
+    with ctx.query_session() as session:
         ctx.out.rows(inspect.snapshots(session, limit), ["snapshot", "at", "changes"])
 
 
@@ -165,10 +101,6 @@ def history(
     ctx: Context, name: Annotated[str, typer.Argument(help="Object id, key, or the end of a key.")]
 ) -> None:
     """An object's versions, runs and tables."""
-    from amci.kernel.clock import SystemClock
-    from amci.lake.landing.object_store import ObjectStore
-    from amci.lake.query import inspect
-
     with ctx.state() as state:
         found = inspect.history(ObjectStore(state, SystemClock()), state, name)
     if ctx.out.as_json:
@@ -187,9 +119,6 @@ def quarantine(
     ctx: Context, every: Annotated[bool, typer.Option("--all", help="Also what was resolved since.")] = False
 ) -> None:
     """What could not be used, why, and what to do."""
-    from amci.kernel.clock import SystemClock
-    from amci.lake.landing.object_store import ObjectStore
-
     with ctx.state() as state:
         rows = [dict(row) for row in ObjectStore(state, SystemClock()).quarantined(is_open=not every)]
     ctx.out.rows(
@@ -233,8 +162,6 @@ def reprocess(
     dry_run: DryRun = False,
 ) -> None:
     """Route what no dataset took, then load objects again."""
-    from amci.cli.run_progress import report_work
-
     with ctx.engine() as engine:
         again = engine.load_again(changed_only=changed, dataset=dataset, since=since, dry_run=dry_run)
         ctx.out.record(again)
@@ -258,8 +185,6 @@ def expire(
     dry_run: DryRun = False,
 ) -> None:
     """Forget old snapshots; `vacuum` then frees their files."""
-    from amci.kernel.config import duration
-
     age = duration(older_than)
     _maintain(ctx, lambda m: m.expire(age, dry_run=dry_run))
 
@@ -287,9 +212,7 @@ def check(
     ctx: Context, deep: Annotated[bool, typer.Option("--deep", help="Also read every file.")] = False
 ) -> None:
     """Compare the catalog with the files: missing, altered, or extra ones."""
-    from amci.lake.upkeep.check import examine
-
-    with query_session(ctx) as session:
+    with ctx.query_session() as session:
         found = examine(session, ctx.workspace, deep=deep)
     ctx.out.rows(found, ["problem", "file", "says"], empty="catalog and files agree")
     if found:
@@ -297,7 +220,6 @@ def check(
 
 
 def _maintain(ctx: Context, do: Any) -> None:
-    from amci.lake.upkeep.maintenance import Maintenance
 
     with ctx.engine() as engine, ctx.out.progress("maintaining") as tell:
         report = do(Maintenance(engine.workspace, engine.catalog, engine.state, engine.clock, tell))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from amci.app.plan import Difference, apply as apply_differences, differences
 from amci.cli.context import Context, command
+from amci.cli.run_progress import SOME_FAILED, exit_if_failed, finish_runs
 
-if TYPE_CHECKING:
-    from amci.app.plan import Difference
+plan_app = typer.Typer(rich_markup_mode=None)
 
 Tenants = Annotated[
     list[str] | None,
@@ -20,53 +21,46 @@ _COLUMNS = ["change", "what", "name", "tenant_id", "says"]
 _IN_STEP = "config/, the workspace and AMC agree"
 
 
-def plan_commands(app: typer.Typer) -> None:
-    """Register `amci plan` and `amci apply`."""
+@command(plan_app, "plan", epilog="Example: amci plan --tenant northwind-outdoor")
+def plan(ctx: Context, tenant: Tenants = None) -> None:
+    """What differs between config/, the workspace and AMC."""
+    with ctx.session() as session, ctx.out.progress("asking AMC"):
+        found = differences(session, tenant or ())
+    ctx.out.rows(_rows(ctx, found), _COLUMNS, empty=_IN_STEP)
 
-    @command(app, "plan", epilog="Example: amci plan --tenant northwind-outdoor")
-    def plan(ctx: Context, tenant: Tenants = None) -> None:
-        """What differs between config/, the workspace and AMC."""
-        from amci.app.plan import differences
 
-        with ctx.opened() as opened, ctx.out.progress("asking AMC"):
-            found = differences(opened, tenant or ())
-        ctx.out.rows(_rows(ctx, found), _COLUMNS, empty=_IN_STEP)
-
-    @command(app, "apply", epilog="Example: amci apply --prune")
-    def apply(
-        ctx: Context,
-        tenant: Tenants = None,
-        prune: Annotated[bool, typer.Option("--prune", help="Delete in AMC what nobody declared.")] = False,
-        yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
-        no_check: Annotated[
-            bool, typer.Option("--no-check", help="Send workflows, whatever `amci sql check` says of them.")
-        ] = False,
-    ) -> None:
-        """Make the workspace and AMC what config/ says."""
-        from amci.app.plan import apply as make_so, differences
-        from amci.cli.run_progress import SOME_FAILED, do_runs, leave
-
-        with ctx.opened() as opened:
-            with ctx.out.progress("asking AMC"):
-                found = differences(opened, tenant or ())
-            if prune:
-                _confirm([d for d in found if d.is_pruning], yes=yes)
-            runs = make_so(opened, found, prune=prune, check=not no_check, tell=ctx.out.note)
-            unasked = [d for d in found if d.change == "unknown"]
-            keys = [run.idempotency_key for run in runs]
-            done = do_runs(ctx, opened, keys, wait=True, is_patient=False)
-            rows = [
-                {"run_id": r.run_id, "kind": r.kind, "tenant_id": r.tenant_id, "about": _about(r.payload)}
-                | {"status": r.status.value, "reason": r.reason}
-                for r in done
-            ]
-        for tenant_id, says in ((d.tenant_id, " ".join(d.says)) for d in unasked):
-            ctx.out.note(f"{tenant_id}: AMC could not be asked: {says}")
-        empty = "nothing was done" if unasked else _IN_STEP
-        ctx.out.rows(rows, ["run_id", "kind", "about", "tenant_id", "status", "reason"], empty=empty)
-        leave(done)
-        if unasked:
-            raise typer.Exit(SOME_FAILED)
+@command(plan_app, "apply", epilog="Example: amci apply --prune")
+def apply(
+    ctx: Context,
+    tenant: Tenants = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete in AMC what nobody declared.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Send workflows, whatever `amci sql check` says of them.")
+    ] = False,
+) -> None:
+    """Make the workspace and AMC what config/ says."""
+    with ctx.session() as session:
+        with ctx.out.progress("asking AMC"):
+            found = differences(session, tenant or ())
+        if prune:
+            _confirm([d for d in found if d.is_pruning], yes=yes)
+        runs = apply_differences(session, found, prune=prune, check=not no_check, tell=ctx.out.note)
+        unasked = [d for d in found if d.change == "unknown"]
+        keys = [run.idempotency_key for run in runs]
+        done = finish_runs(ctx, session, keys, wait=True, is_patient=False)
+        rows = [
+            {"run_id": r.run_id, "kind": r.kind, "tenant_id": r.tenant_id, "about": _about(r.payload)}
+            | {"status": r.status.value, "reason": r.reason}
+            for r in done
+        ]
+    for tenant_id, says in ((d.tenant_id, " ".join(d.says)) for d in unasked):
+        ctx.out.note(f"{tenant_id}: AMC could not be asked: {says}")
+    empty = "nothing was done" if unasked else _IN_STEP
+    ctx.out.rows(rows, ["run_id", "kind", "about", "tenant_id", "status", "reason"], empty=empty)
+    exit_if_failed(done)
+    if unasked:
+        raise typer.Exit(SOME_FAILED)
 
 
 def _rows(ctx: Context, found: Sequence[Difference]) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def render(session: QuerySession, sql: str, format: str, output: Path | None, ou
         with _binary(output, out) as sink:
             write_parquet(result, sink)
         return
-    with _opened(output, out) as target:
+    with _open_target(output, out) as target:
         if format == "csv":
             write_csv(result, target)
         elif format == "json":
@@ -53,7 +53,7 @@ def render(session: QuerySession, sql: str, format: str, output: Path | None, ou
 
 
 @contextmanager
-def _opened(output: Path | None, out: Output) -> Iterator[IO[str]]:
+def _open_target(output: Path | None, out: Output) -> Iterator[IO[str]]:
     if output is None:
         yield out.stdout
         return

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
 
+from amci.app.run_completion import complete_runs
+from amci.app.session import Session
 from amci.cli.context import Context
+from amci.kernel.run import Run
 from amci.kernel.signals import stopping
+from amci.kernel.worker import Tally
 
 if TYPE_CHECKING:
     from amci.app.engine import Engine
-    from amci.app.session import Session
-    from amci.kernel.run import Run
-    from amci.kernel.worker import Tally
 
 #: Exit codes: some runs failed, what succeeded is there; a person interrupted.
 SOME_FAILED, INTERRUPTED = 3, 130
+#: How often one looks on while another process works.
+_LOOK = timedelta(milliseconds=200)
 
 
 def report_drain(ctx: Context) -> None:
@@ -36,7 +40,7 @@ def report_drain(ctx: Context) -> None:
         "waiting": done.tally.left,
     }
     ctx.out.record(report, _drained(report))
-    _leave(stop, done.tally)
+    _exit_with_tally(stop, done.tally)
 
 
 def _drained(report: dict[str, int]) -> list[str]:
@@ -62,10 +66,10 @@ def report_work(ctx: Context, engine: Engine, **also: int) -> None:
     with ctx.out.progress("working") as tell, stopping() as stop:
         tally = engine.work(stop, _counting(tell))
     ctx.out.record(also | {"succeeded": tally.succeeded, "skipped": tally.skipped, "failed": tally.failed})
-    _leave(stop, tally)
+    _exit_with_tally(stop, tally)
 
 
-def keep_up(ctx: Context) -> Tally:
+def watch_until_stopped(ctx: Context) -> Tally:
     """Run until interrupted; with what config/ says by then whenever that changes."""
     from amci.app.engine import summed
 
@@ -74,15 +78,15 @@ def keep_up(ctx: Context) -> Tally:
         with ctx.engine() as engine, stopping() as stop:
             watched = ", ".join(str(root.path) for root in engine.roots)
             ctx.out.note(f"watching {watched}; stop with Ctrl-C")
-            done = engine.up(stop, one_by_one(ctx))
+            done = engine.up(stop, print_ended_runs(ctx))
             tally = summed(tally, done) if tally else done
             if not engine.is_outdated:
                 return tally
         ctx.out.note("config/ has changed and is read again")
 
 
-def do_runs(
-    ctx: Context, opened: Session, keys: Sequence[str], *, wait: bool, is_patient: bool = True
+def finish_runs(
+    ctx: Context, session: Session, keys: Sequence[str], *, wait: bool, is_patient: bool = True
 ) -> list[Run]:
     """The runs with these keys as they stand; with `wait`, when they and what follows from them are done.
 
@@ -90,22 +94,20 @@ def do_runs(
     a run that waits for something is left to `amci up`, with its reason.
     """
     if wait and keys:
-        from amci.app.run_completion import complete_runs
-
         with stopping() as stop, ctx.out.progress("working") as tell:
-            complete_runs(opened, keys, ctx.engine, stop, is_patient=is_patient, progress=_counting(tell))
+            complete_runs(session, keys, ctx.engine, stop, is_patient=is_patient, progress=_counting(tell))
             if stop.is_set():
                 raise typer.Exit(INTERRUPTED)
-    return opened.runs.by_keys(keys)
+    return session.runs.by_keys(keys)
 
 
-def leave(runs: Iterable[Run]) -> None:
+def exit_if_failed(runs: Iterable[Run]) -> None:
     """Exit with the code that says that runs failed, where some did."""
     if any(run.status == "FAILED" for run in runs):
         raise typer.Exit(SOME_FAILED)
 
 
-def _leave(stop: threading.Event, tally: Tally) -> None:
+def _exit_with_tally(stop: threading.Event, tally: Tally) -> None:
     """Exit with the code that says how it went, where that is not 0."""
     if stop.is_set():
         raise typer.Exit(INTERRUPTED)
@@ -124,7 +126,7 @@ def _counting(tell: Callable[[str], None]) -> Callable[[Run], None]:
     return see
 
 
-def one_by_one(ctx: Context) -> Callable[[Run], None]:
+def print_ended_runs(ctx: Context) -> Callable[[Run], None]:
     """Shows each run as it ends, a line each."""
 
     def see(run: Run) -> None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
 
 import typer
 
+from amci.app.amc_connection import sandbox_options
 from amci.cli.context import Context, command
-
-if TYPE_CHECKING:
-    import threading
-
-    from amci.sandbox.options import SandboxInstance, SandboxOptions
-    from amci.sandbox.service import Sandbox
+from amci.kernel.clock import SystemClock
+from amci.kernel.config import duration
+from amci.kernel.errors import NoWorkspace
+from amci.kernel.signals import stopping
+from amci.sandbox.faults import fault_from
+from amci.sandbox.options import SandboxInstance, SandboxOptions
+from amci.sandbox.rest import Server
+from amci.sandbox.service import Sandbox
 
 sandbox_app = typer.Typer(help="AMC on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -53,36 +60,23 @@ def serve(
     ] = None,
 ) -> None:
     """Answer as AMC does, over HTTP, until interrupted."""
-    from amci.kernel.config import duration
-    from amci.kernel.signals import stopping
-    from amci.sandbox.faults import fault_from
-
     faults = [fault_from(text) for text in fault or []]
     with ExitStack() as closing, stopping() as stop:
         given = {"scale": scale, "seed": seed, "bucket": bucket}
         spans = {"pending": duration(pending), "running": duration(running)}
-        sandbox, options = _opened(ctx, directory, closing, {**given, **spans})
+        sandbox, options = _open_sandbox(ctx, directory, closing, {**given, **spans})
         for each in faults:
             sandbox.faults.add(each)
         _serve(ctx, sandbox, options.instances, host, port, stop)
 
 
-def _opened(
+def _open_sandbox(
     ctx: Context,
     directory: Path | None,
     closing: ExitStack,
     given: Mapping[str, Any],
 ) -> tuple[Sandbox, SandboxOptions]:
     """The sandbox that is meant, with the instances of the workspace's tenants where there is a workspace."""
-    from dataclasses import replace
-    from tempfile import TemporaryDirectory
-
-    from amci.app.amc_connection import sandbox_options
-    from amci.kernel.clock import SystemClock
-    from amci.kernel.errors import NoWorkspace
-    from amci.sandbox.options import SandboxOptions
-    from amci.sandbox.service import Sandbox
-
     try:
         options = sandbox_options(ctx.project())
         place = directory or ctx.workspace.sandbox
@@ -104,10 +98,6 @@ def _serve(
     stop: threading.Event,
 ) -> None:
     """Serve until `stop` is set, and let time do its work even when nobody asks."""
-    import gc
-
-    from amci.sandbox.rest import Server
-
     # Trees of queries are full of circles, so the collector runs often; it need not look at all that stays.
     gc.freeze()
     with Server(sandbox, host, port) as server:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import difflib
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Annotated, Any
 
 import typer
 
 from amci.cli.context import Context, command
+from amci.cli.run_progress import exit_if_failed, finish_runs
+from amci.kernel.clock import SystemClock, moment
+from amci.kernel.dates import time_zone
+from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.run import Run
+from amci.scheduler.due import Timetable
+from amci.scheduler.expression import parse
+from amci.scheduler.model import Schedule
+from amci.scheduler.store import FireRecord, ScheduleState, ScheduleStore
 
 schedule_app = typer.Typer(help="Schedules: what fires when.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,10 +33,8 @@ ScheduleArgument = Annotated[
 @command(schedule_app, "list", epilog="Example: amci schedule list")
 def list_(ctx: Context) -> None:
     """Schedules with their next fire and what the last one did."""
-    from amci.cli import schedule_rows
-
-    with ctx.opened() as opened:
-        rows = schedule_rows.overview(opened.project.schedules, opened.schedules, opened.clock.now())
+    with ctx.session() as session:
+        rows = schedule_rows(session.project.schedules, session.schedules, session.clock.now())
     columns = ["schedule", "expression", "time_zone", "state", "next_fire", "last_fire", "last_status"]
     ctx.out.rows(rows, columns, empty="no schedules; they are files in config/schedules/")
 
@@ -29,14 +42,12 @@ def list_(ctx: Context) -> None:
 @command(schedule_app, "show", epilog="Example: amci schedule show weekly-reach/northwind-outdoor")
 def show_(ctx: Context, schedule: ScheduleArgument) -> None:
     """Everything about one schedule, with its next fires."""
-    from amci.cli import schedule_rows
-
-    with ctx.opened() as opened:
-        now, found = opened.clock.now(), schedule_rows.chosen(opened.project.schedules, schedule)
+    with ctx.session() as session:
+        now, found = session.clock.now(), schedules_named(session.project.schedules, schedule)
         if len(found) == 1:
-            ctx.out.record(schedule_rows.detail(found[0], opened.schedules, now))
+            ctx.out.record(schedule_record(found[0], session.schedules, now))
             return
-        rows = schedule_rows.overview({s.schedule_id: s for s in found}, opened.schedules, now)
+        rows = schedule_rows({s.schedule_id: s for s in found}, session.schedules, now)
     ctx.out.rows(rows, ["schedule", "expression", "time_zone", "state", "next_fire", "last_fire"])
 
 
@@ -58,41 +69,34 @@ def next_(
     zone: Annotated[str, typer.Option(help="Time zone of --expression.")] = "UTC",
 ) -> None:
     """The next fires, over all schedules, of one, or of an expression you want to try."""
-    from amci.cli import schedule_rows
-    from amci.kernel.clock import SystemClock
-
     if expression is not None:
-        rows = schedule_rows.coming_of(expression, zone, SystemClock().now(), count)
+        rows = fires_of_expression(expression, zone, SystemClock().now(), count)
         ctx.out.rows(rows, ["fire_time", "local"], empty="it never fires again")
         return
-    with ctx.opened() as opened:
-        known = opened.project.schedules
-        asked = schedule_rows.chosen(known, schedule) if schedule else known.values()
-        rows = schedule_rows.coming(asked, opened.schedules, opened.clock.now(), count)
+    with ctx.session() as session:
+        known = session.project.schedules
+        asked = schedules_named(known, schedule) if schedule else known.values()
+        rows = next_fires(asked, session.schedules, session.clock.now(), count)
     ctx.out.rows(rows, ["fire_time", "local", "schedule"], empty="nothing will fire")
 
 
 @command(schedule_app, "pause", epilog="Example: amci schedule pause weekly-reach")
 def pause(ctx: Context, schedule: ScheduleArgument) -> None:
     """Let a schedule fire no more until `resume`; survives restarts."""
-    from amci.cli import schedule_rows
-
-    with ctx.opened() as opened:
-        found = schedule_rows.chosen(opened.project.schedules, schedule)
+    with ctx.session() as session:
+        found = schedules_named(session.project.schedules, schedule)
         for one in found:
-            opened.schedules.pause(one.schedule_id)
+            session.schedules.pause(one.schedule_id)
     ctx.out.record({"paused": [one.schedule_id for one in found]})
 
 
 @command(schedule_app, "resume", epilog="Example: amci schedule resume weekly-reach")
 def resume(ctx: Context, schedule: ScheduleArgument) -> None:
     """Let a paused schedule fire again; what it missed meanwhile stays undone."""
-    from amci.cli import schedule_rows
-
-    with ctx.opened() as opened:
-        found = schedule_rows.chosen(opened.project.schedules, schedule)
+    with ctx.session() as session:
+        found = schedules_named(session.project.schedules, schedule)
         for one in found:
-            opened.schedules.resume(one.schedule_id)
+            session.schedules.resume(one.schedule_id)
     ctx.out.record({"resumed": [one.schedule_id for one in found]})
 
 
@@ -113,19 +117,16 @@ def fire(
     wait: Annotated[bool, typer.Option("--wait", help="Do the runs and wait for their end.")] = False,
 ) -> None:
     """Fire a schedule by hand, also a paused one."""
-    from amci.cli import schedule_rows
-    from amci.cli.run_progress import do_runs, leave
-
-    moment = schedule_rows.moment_of(at) if at else None
-    with ctx.opened() as opened:
-        found = schedule_rows.chosen(opened.project.schedules, schedule)
-        keys = {opened.scheduler.fire(one.schedule_id, moment): one.schedule_id for one in found}
-        runs = do_runs(ctx, opened, list(keys), wait=wait)
-    rows = [schedule_rows.run_row(run) | {"schedule": keys[run.idempotency_key]} for run in runs]
+    moment = parse_moment(at) if at else None
+    with ctx.session() as session:
+        found = schedules_named(session.project.schedules, schedule)
+        keys = {session.scheduler.fire(one.schedule_id, moment): one.schedule_id for one in found}
+        runs = finish_runs(ctx, session, list(keys), wait=wait)
+    rows = [run_row(run) | {"schedule": keys[run.idempotency_key]} for run in runs]
     ctx.out.rows(rows, ["schedule", "run_id", "status", "reason"])
     if not wait:
         ctx.out.text("`amci up` or `amci drain` does it")
-    leave(runs)
+    exit_if_failed(runs)
 
 
 @command(schedule_app, "history", epilog="Example: amci schedule history weekly-reach/northwind-outdoor")
@@ -135,15 +136,147 @@ def history(
     limit: Annotated[int, typer.Option(help="At most so many of each schedule, newest first.", min=1)] = 20,
 ) -> None:
     """Its fires, what was decided, and how their runs stand."""
-    from amci.cli import schedule_rows
-
-    with ctx.opened() as opened:
-        found = schedule_rows.chosen(opened.project.schedules, schedule)
-        rows = [
-            row
-            for one in found
-            for row in schedule_rows.past(opened.schedules.history(one.schedule_id, limit))
-        ]
+    with ctx.session() as session:
+        found = schedules_named(session.project.schedules, schedule)
+        rows = [row for one in found for row in fire_rows(session.schedules.history(one.schedule_id, limit))]
     ctx.out.rows(
         rows, ["schedule", "fire_time", "decision", "run_id", "status"], empty="it has not fired yet"
     )
+
+
+_COMING = 3
+_FOR_EVER = datetime.max.replace(tzinfo=UTC)
+
+
+def schedules_named(schedules: Mapping[str, Schedule], name: str) -> list[Schedule]:
+    """The schedule of this id, or all that a template of this name was spread out to; raises NotFound."""
+    found = [
+        s for schedule_id, s in schedules.items() if schedule_id == name or schedule_id.startswith(f"{name}/")
+    ]
+    if not found:
+        near = difflib.get_close_matches(name, {*schedules, *(s.partition("/")[0] for s in schedules)}, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "`amci schedule list` shows them"
+        raise NotFound(f"there is no schedule '{name}'", hint=hint)
+    return found
+
+
+def schedule_rows(
+    schedules: Mapping[str, Schedule], store: ScheduleStore, now: datetime
+) -> list[dict[str, Any]]:
+    """A row for each schedule: when it fires next, whether it is paused, what it did last."""
+    standings, newest = store.standings(schedules.keys()), store.newest()
+    return [
+        _row(schedule, standings.get(name), newest.get(name), now)
+        for name, schedule in sorted(schedules.items())
+    ]
+
+
+def _row(
+    schedule: Schedule, standing: ScheduleState | None, last: FireRecord | None, now: datetime
+) -> dict[str, Any]:
+    next_fires = next(_coming(Timetable.of(schedule), standing, now), None)
+    return {
+        "schedule": schedule.schedule_id,
+        "expression": schedule.expression,
+        "time_zone": schedule.time_zone,
+        "kind": schedule.run.kind,
+        "tenant": schedule.run.tenant_id,
+        "state": _state(schedule, standing),
+        "next_fire": next_fires,
+        "last_fire": last.fire.fire_time if last else None,
+        "last_decision": last.fire.decision if last else None,
+        "last_status": last.status if last else None,
+    }
+
+
+def schedule_record(schedule: Schedule, store: ScheduleStore, now: datetime) -> dict[str, Any]:
+    """Everything about one schedule."""
+    standing = store.standings([schedule.schedule_id]).get(schedule.schedule_id)
+    last = next(iter(store.history(schedule.schedule_id, 1)), None)
+    run = {name: value for name, value in asdict(schedule.run).items() if value not in (None, "")}
+    return _row(schedule, standing, last, now) | {
+        "description": schedule.description,
+        "coming": list(islice(_coming(Timetable.of(schedule), standing, now), _COMING)),
+        "catch_up": schedule.catch_up,
+        "overlap": schedule.overlap,
+        "start_at": schedule.start_at,
+        "end_at": schedule.end_at,
+        "jitter": schedule.jitter,
+        "run": run,
+        "changed_at": standing.changed_at if standing else None,
+        "decided_up_to": standing.cursor_at if standing else None,
+        "paused_at": standing.paused_at if standing else None,
+    }
+
+
+def next_fires(
+    schedules: Iterable[Schedule], store: ScheduleStore, now: datetime, count: int
+) -> list[dict[str, Any]]:
+    """The next `count` fires over all these schedules; paused and disabled ones have none."""
+    by_id = {schedule.schedule_id: Timetable.of(schedule) for schedule in schedules}
+    standings = store.standings(by_id.keys())
+    fires = heapq.merge(
+        *(_named(name, _coming(timetable, standings.get(name), now)) for name, timetable in by_id.items())
+    )
+    return [_fire(fire, by_id[name]) | {"schedule": name} for fire, name in islice(fires, count)]
+
+
+def fires_of_expression(expression: str, zone: str, now: datetime, count: int) -> list[dict[str, Any]]:
+    """The next `count` fires of an expression; raises UsageError."""
+    fires = parse(expression).fires(now, _FOR_EVER, time_zone(zone))
+    return [{"fire_time": fire, "local": _local(fire, zone)} for fire in islice(fires, count)]
+
+
+def fire_rows(fires: Sequence[FireRecord]) -> list[dict[str, Any]]:
+    """Rows of a history."""
+    return [
+        {
+            "schedule": entry.fire.schedule_id,
+            "fire_time": entry.fire.fire_time,
+            "decision": entry.fire.decision,
+            "at": entry.at,
+            "run_id": entry.run_id,
+            "status": entry.status,
+            "idempotency_key": entry.fire.idempotency_key,
+        }
+        for entry in fires
+    ]
+
+
+def run_row(run: Run) -> dict[str, Any]:
+    """How a run that was fired by hand stands."""
+    return {"run_id": run.run_id, "status": run.status, "reason": run.reason}
+
+
+def parse_moment(text: str) -> datetime:
+    """A moment as people write it; raises UsageError."""
+    try:
+        return moment(text)
+    except ValueError:
+        raise UsageError(f"'{text}' is not a moment", hint="write 2026-11-02T06:00:00Z") from None
+
+
+def _state(schedule: Schedule, standing: ScheduleState | None) -> str:
+    if not schedule.is_enabled:
+        return "disabled"
+    return "paused" if standing and standing.paused_at else "active"
+
+
+def _coming(timetable: Timetable, standing: ScheduleState | None, now: datetime) -> Iterator[datetime]:
+    """Fires to come; what lies before the cursor is decided already, even where the clock was set back."""
+    if standing and standing.paused_at:
+        return iter(())
+    since = max(now, standing.cursor_at) if standing else now
+    return timetable.fires(since, _FOR_EVER)
+
+
+def _named(name: str, fires: Iterator[datetime]) -> Iterator[tuple[datetime, str]]:
+    return ((fire, name) for fire in fires)
+
+
+def _fire(fire: datetime, timetable: Timetable) -> dict[str, Any]:
+    return {"fire_time": fire, "local": _local(fire, timetable.schedule.time_zone)}
+
+
+def _local(fire: datetime, zone: str) -> str:
+    return f"{fire.astimezone(time_zone(zone)):%a %Y-%m-%d %H:%M:%S %z}"

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from amci.cli.context import Context, command
-
-if TYPE_CHECKING:
-    from amci.amcsql.sources import Source
-    from amci.app.query_runner import Request, Runner
-    from amci.tenants.model import Tenant
+from amci.amcsql.sources import Source
+from amci.amcsql.tools import catalog, findings_text as words
+from amci.amcsql.tools.linting import Lint
+from amci.amcsql.tools.result_diff import difference
+from amci.app.query_checker import Checker, finding_lines, uploaded_by
+from amci.app.query_input import QueryInput, read_queries, read_query
+from amci.app.query_runner import Request, Runner, query_runner
+from amci.cli import sql_format as doing, sql_output
+from amci.cli.context import Context, command, without_command
+from amci.cli.output import Output
+from amci.cli.query import AsOfOption, TenantOption
+from amci.kernel.errors import NoWorkspace
+from amci.tenants.model import Tenant, tenant_named
 
 sql_app = typer.Typer(
     help="Ask the lake in an interactive shell; or write, check and run AMC SQL on this machine.",
@@ -60,6 +68,16 @@ Last = Annotated[
 ]
 
 
+@without_command(sql_app, epilog="Example: amci sql --tenant northwind-outdoor")
+def shell(ctx: Context, tenant: TenantOption = None, as_of: AsOfOption = None) -> None:
+    """Ask the lake in an interactive shell."""
+    # Here, because it loads DuckDB's reader of the lake, which the commands about AMC SQL do without.
+    from amci.cli.query_shell import converse
+
+    with ctx.query_session(tenant=tenant, as_of=as_of) as session:
+        converse(session, ctx.out, ctx.workspace.home / "state" / "sql_history")
+
+
 @command(sql_app, "check", epilog="Example: amci sql check config/workflows")
 def check(
     ctx: Context,
@@ -70,17 +88,11 @@ def check(
     tenant: TenantName = None,
 ) -> None:
     """What AMC would say against a query, and what its rows need to be shown."""
-    from contextlib import ExitStack
-
-    from amci.app.query_checker import Checker
-    from amci.app.query_input import read_queries
-    from amci.cli.sql_check import show
-
     whose, uploaded = _tenant(ctx, tenant)
     with ExitStack() as closing:
         checker = Checker(closing, tenant=whose, is_strict=strict, uploaded=uploaded)
         found = [(query, checker.look(query)) for query in read_queries(files, *_readers(ctx))]
-    show(ctx.out, found)
+    show_lints(ctx.out, found)
     if any(lint.errors for _, lint in found):
         raise typer.Exit(1)
 
@@ -106,9 +118,6 @@ def run(
     last: Last = None,
 ) -> None:
     """Run a query on made-up events, with AMC's privacy rules."""
-    from amci.app.query_input import read_query
-    from amci.cli import sql_output
-
     sql_output.check_format(form)
     request = _request(window, time_zone, tenant, value, not no_privacy, scale, seed, last)
     with _runner(ctx, request) as runner:
@@ -132,10 +141,6 @@ def diff(
     last: Last = None,
 ) -> None:
     """How the results of two versions of a query differ on the same events; exit code 1 where they do."""
-    from amci.amcsql.tools.result_diff import difference
-    from amci.app.query_input import read_query
-    from amci.cli import sql_output
-
     request = _request(window, time_zone, tenant, value, not no_privacy, scale, seed, last)
     with _runner(ctx, request) as runner:
         ours, theirs = (runner.run(read_query(name, *_readers(ctx))) for name in (a, b))
@@ -155,8 +160,6 @@ def fmt(
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing, and show what would change.")] = False,
 ) -> None:
     """Lay SQL out anew: a clause a line, keywords in upper case; comments and names stay."""
-    from amci.cli import sql_format as doing
-
     found = doing.done(files, is_written=not (check or diff))
     doing.show(ctx.out, found, is_diff=diff, is_piped=files == ["-"] and not (check or diff))
     if any(laid.fault or (check and laid.is_changed) for laid in found):
@@ -181,17 +184,14 @@ def tables(
     ] = None,
 ) -> None:
     """AMC's tables, or one table's columns with types, thresholds, units and values."""
-    from amci.amcsql.tools import catalog
-    from amci.cli import sql_tables
-
     _, uploaded = _tenant(ctx, tenant)
     chosen = catalog.chosen(name, uploaded, category=category, is_paid=paid, is_for_audiences=audiences)
     if columns:
-        sql_tables.show_columns(ctx.out, columns, chosen)
+        show_columns(ctx.out, columns, chosen)
     elif name:
-        sql_tables.show_table(ctx.out, chosen[0])
+        show_table(ctx.out, chosen[0])
     else:
-        sql_tables.show_tables(ctx.out, chosen)
+        show_tables(ctx.out, chosen)
 
 
 @command(sql_app, "functions", epilog="Example: amci sql functions SECONDS_BETWEEN")
@@ -199,8 +199,6 @@ def functions(
     ctx: Context, name: Annotated[str | None, typer.Argument(help="One function.", show_default=False)] = None
 ) -> None:
     """The functions of AMC SQL: what they take and what they give."""
-    from amci.amcsql.tools import catalog
-
     if name:
         ctx.out.record(catalog.function_record(catalog.function(name)))
     else:
@@ -217,8 +215,6 @@ def _request(
     seed: int | None,
     last: str | None,
 ) -> Request:
-    from amci.app.query_runner import Request
-
     return Request(
         window=window, zone=zone, tenant=tenant, values=values or [],
         has_privacy=has_privacy, scale=scale, seed=seed, last=last,
@@ -232,9 +228,6 @@ def _readers(ctx: Context) -> tuple[Callable[[], Path], Callable[[], str]]:
 
 def _tenant(ctx: Context, name: str | None) -> tuple[Tenant | None, Mapping[str, Source]]:
     """The tenant that is meant, if any, and the data sets it uploaded to the sandbox."""
-    from amci.app.query_checker import uploaded_by
-    from amci.tenants.model import tenant_named
-
     if name is None:
         return None, {}
     tenant = tenant_named(ctx.project().tenants, name)
@@ -243,8 +236,6 @@ def _tenant(ctx: Context, name: str | None) -> tuple[Tenant | None, Mapping[str,
 
 @contextmanager
 def _runner(ctx: Context, request: Request) -> Iterator[Runner]:
-    from amci.app.query_runner import query_runner
-    from amci.kernel.errors import NoWorkspace
 
     try:
         workspace = ctx.workspace
@@ -262,3 +253,90 @@ def _runner(ctx: Context, request: Request) -> Iterator[Runner]:
         ) as runner,
     ):
         yield runner
+
+
+def lint_document(asked: QueryInput, found: Lint) -> dict[str, Any]:
+    """What is found in a query, for programs; places are those of the file."""
+    made = found.document()
+    places = [words.in_file(finding.place, asked.first_line, asked.indent) for finding in found.findings]
+    for finding, place in zip(made["findings"], places, strict=True):
+        finding.update(asdict(place))
+    return {"file": asked.shown, "workflow_id": asked.workflow.workflow_id, **made}
+
+
+def show_lints(out: Output, found: Sequence[tuple[QueryInput, Lint]]) -> None:
+    """What is wrong, each with its line; of one query also what it gives, reads, takes and may lose."""
+    if out.as_json:
+        out.rows([lint_document(asked, lint) for asked, lint in found], [])
+        return
+    for asked, each in found:
+        for line in finding_lines(asked, each):
+            out.text(line)
+        out.text(f"{asked.shown}: {words.summary(each)}")
+    if len(found) == 1:
+        _show_about(out, found[0][1])
+
+
+def _show_about(out: Output, found: Lint) -> None:
+    """What a query gives, reads and takes, and what may be hidden."""
+    tables = (
+        (words.COLUMNS, [words.column_row(each) for each in found.columns]),
+        (words.TABLES, [words.table_row(each) for each in found.tables]),
+        (words.PARAMETERS, [words.parameter_row(each) for each in found.parameters]),
+    )
+    for columns, rows in tables:
+        if rows:
+            out.text("")
+            out.table(columns, rows)
+    if found.risks:
+        out.text("")
+        out.text("rows that AMC may hide:")
+        for risk in found.risks:
+            out.text(f"- {risk.text}")
+            out.text(f"  what helps: {risk.hint}")
+
+
+_TABLES = ("table", "category", "kind", "columns", "event_time", "access")
+_COLUMNS = ("column", "type", "kind", "threshold", "users", "about")
+_ACCESS = {
+    "included": "every instance has it",
+    "paid": "an instance has it only where somebody subscribed to it",
+    "uploaded": "uploaded by the advertiser",
+    "audiences": "for audiences only: no workflow reads it",
+}
+
+
+def show_tables(out: Output, tables: Sequence[Source]) -> None:
+    """A line for each."""
+    out.rows([catalog.table_row(each) for each in tables], _TABLES, empty="no such table")
+
+
+def show_table(out: Output, source: Source) -> None:
+    """One table with all its columns."""
+    record = catalog.table_record(source)
+    if out.as_json:
+        out.record(record)
+        return
+    out.text(f"{source.name}: {source.category}, {source.kind}; {_ACCESS[record['access']]}")
+    out.text(
+        f"a time window limits {source.event_time}" if source.event_time else "time windows do not limit it"
+    )
+    if source.audience_table:
+        out.text(f"its twin for audiences is {source.audience_table}")
+    out.text("")
+    out.rows([_said(row) for row in record["columns"]], _COLUMNS)
+
+
+def show_columns(out: Output, pattern: str, tables: Sequence[Source]) -> None:
+    """The columns of some tables whose names fit a pattern."""
+    rows = catalog.column_rows(pattern, tables)
+    if out.as_json:
+        out.rows(rows, [])
+        return
+    out.rows([_said(row) for row in rows], ("table", *_COLUMNS), empty=f"no column fits '{pattern}'")
+
+
+def _said(row: dict[str, object]) -> dict[str, object]:
+    """A column as people read it."""
+    users = "never shown" if row["users"] is None else row["users"]
+    return {**row, "users": users, "about": catalog.about(row)}

@@ -6,18 +6,15 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from amci.amcsql.findings import CompileError
 from amci.amcsql.grammar.formatting import formatted
 from amci.app.query_input import STDIN, sql_files, sql_text
+from amci.cli.output import Output
 from amci.kernel.errors import ConfigError
 from amci.kernel.files import replacing
-
-if TYPE_CHECKING:
-    from amci.cli.output import Output
 
 _CRLF, _LF = "\r\n", "\n"
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amci.amcsql.tools.result_diff import ResultDiff, Version
 from amci.app.query_runner import Ran
+from amci.cli.output import Output
 from amci.kernel.errors import UsageError
 from amci.kernel.text import aligned, plain, shown
-
-if TYPE_CHECKING:
-    from amci.cli.output import Output
+from amci.sandbox.results import csv, format_of
 
 FORMATS = ("table", "csv", "json")
 _SHOWN = 100  #: rows of a table
@@ -50,7 +49,6 @@ def _table(out: Output, ran: Ran) -> None:
 
 
 def _csv(out: Output, ran: Ran) -> None:
-    from amci.sandbox.results import csv, format_of
 
     text = csv(ran.names, ran.rows, format_of(ran.asked.workflow.output_format))
     out.stdout.write(text.decode())

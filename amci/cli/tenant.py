@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from amci.app.session import Session
 from amci.cli.context import Context, command
-
-if TYPE_CHECKING:
-    from amci.app.session import Session
-    from amci.tenants.model import Tenant
-    from amci.tenants.registry import Changes, Registry
+from amci.cli.run_progress import exit_if_failed, finish_runs
+from amci.kernel.config import read_text
+from amci.kernel.errors import ConfigError, Problem, UsageError
+from amci.kernel.run import Run
+from amci.kernel.runs import RunStore
+from amci.tenants.documents import Given, tenants_from
+from amci.tenants.model import Tenant
+from amci.tenants.raw_folder import contents, delete, own_folder
+from amci.tenants.registry import Changes, Registry
+from amci.workflows.provisioning.provision import newest_run, put_in_line, status_of
 
 tenant_app = typer.Typer(
     help="Tenants: advertisers whose results arrive here.", no_args_is_help=True, rich_markup_mode=None
@@ -30,9 +38,7 @@ def add(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Add tenants, or change those that are there; takes the AWS solution's customer_details too."""
-    from amci.cli.tenant_documents import given
-
-    found = given(files, typer.get_text_stream("stdin").read)
+    found = tenants_from_files(files, typer.get_text_stream("stdin").read)
     for note in found.notes:
         ctx.out.note(note)
     registry = _registry(ctx)
@@ -43,20 +49,16 @@ def add(
 @command(tenant_app, "list", epilog="Example: amci tenant list")
 def list_tenants(ctx: Context) -> None:
     """Tenants, and whether each is ready."""
-    from amci.cli.tenant_rows import tenant_row
-
-    with ctx.opened() as opened:
-        rows = [tenant_row(tenant, opened.runs) for tenant in opened.project.tenants.values()]
+    with ctx.session() as session:
+        rows = [tenant_row(tenant, session.runs) for tenant in session.project.tenants.values()]
     ctx.out.rows(rows, ["tenant", "name", "status", "region", "instance_id", "tags"], empty="no tenants")
 
 
 @command(tenant_app, "show", epilog="Example: amci tenant show blue-kettle")
 def show(ctx: Context, tenant_id: TenantId) -> None:
     """One tenant: its definition, and what its newest check found."""
-    from amci.cli.tenant_rows import STEP_COLUMNS, details
-
-    with ctx.opened() as opened:
-        found = details(_registry(ctx).get(tenant_id), opened.runs)
+    with ctx.session() as session:
+        found = details(_registry(ctx).get(tenant_id), session.runs)
     if ctx.out.as_json:
         ctx.out.record(found)
         return
@@ -69,11 +71,9 @@ def show(ctx: Context, tenant_id: TenantId) -> None:
 @command(tenant_app, "check", epilog="Example: amci tenant check blue-kettle")
 def check(ctx: Context, tenant_id: TenantId) -> None:
     """Look whether everything a tenant needs is there, and say what to do."""
-    from amci.workflows.provisioning.provision import put_in_line
-
-    with ctx.opened() as opened:
-        key = put_in_line(opened.runs, _registry(ctx).get(tenant_id), anew=True)
-        _provision(ctx, opened, [key])
+    with ctx.session() as session:
+        key = put_in_line(session.runs, _registry(ctx).get(tenant_id), anew=True)
+        _provision(ctx, session, [key])
 
 
 @command(tenant_app, "update", epilog="Example: amci tenant update blue-kettle slots=5 'tags=[household]'")
@@ -84,9 +84,7 @@ def update(
     no_check: NoCheck = False,
 ) -> None:
     """Change fields of a tenant."""
-    from amci.cli.tenant_documents import assignments
-
-    changes = _registry(ctx).update(tenant_id, assignments(pairs))
+    changes = _registry(ctx).update(tenant_id, parse_assignments(pairs))
     _show_changes(ctx, changes, is_checked=not no_check)
 
 
@@ -102,8 +100,8 @@ def remove(
     tenant = registry.get(tenant_id)
     gone: dict[str, Any] = {"tenant": tenant_id}
     if purge:
-        with ctx.opened() as opened:
-            gone |= _purge(ctx, opened, tenant, is_sure=yes)
+        with ctx.session() as session:
+            gone |= _purge(ctx, session, tenant, is_sure=yes)
     elif not yes:
         typer.confirm(f"Forget tenant {tenant_id}? Its files and rows stay.", abort=True, err=True)
     gone["removed"] = ctx.workspace.relative(registry.remove(tenant_id))
@@ -111,54 +109,142 @@ def remove(
 
 
 def _registry(ctx: Context) -> Registry:
-    from amci.tenants.registry import Registry
 
     return Registry(ctx.workspace.config)
 
 
 def _show_changes(ctx: Context, changes: Changes, *, is_checked: bool) -> None:
     """Say what became of each tenant, and provision those that are new or changed."""
-    from amci.cli.tenant_rows import change_rows
-    from amci.workflows.provisioning.provision import put_in_line
-
     for note in changes.notes:
         ctx.out.note(note)
     rows = change_rows(changes)
     if not is_checked:
         ctx.out.rows(rows, ["tenant", "change"])
         return
-    with ctx.opened() as opened:
+    with ctx.session() as session:
         keys = []
         for row in rows:
             ctx.out.note(f"{row['tenant']}: {row['change']}")
-            tenant = opened.project.tenants[row["tenant"]]
-            keys.append(put_in_line(opened.runs, tenant, anew=row["change"] != "unchanged"))
-        _provision(ctx, opened, keys)
+            tenant = session.project.tenants[row["tenant"]]
+            keys.append(put_in_line(session.runs, tenant, anew=row["change"] != "unchanged"))
+        _provision(ctx, session, keys)
 
 
-def _provision(ctx: Context, opened: Session, keys: list[str]) -> None:
+def _provision(ctx: Context, session: Session, keys: list[str]) -> None:
     """Do these provision runs and show their steps; exit code 3 where one failed."""
-    from amci.cli.run_progress import do_runs, leave
-    from amci.cli.tenant_rows import STEP_COLUMNS, step_rows
-
-    done = do_runs(ctx, opened, keys, wait=True, is_patient=False)
+    done = finish_runs(ctx, session, keys, wait=True, is_patient=False)
     ctx.out.rows(step_rows(done), STEP_COLUMNS)
-    leave(done)
+    exit_if_failed(done)
 
 
-def _purge(ctx: Context, opened: Session, tenant: Tenant, *, is_sure: bool) -> dict[str, Any]:
+def _purge(ctx: Context, session: Session, tenant: Tenant, *, is_sure: bool) -> dict[str, Any]:
     """Say what would go, ask, and delete it: rows in the lake first, so that a second try finds the rest."""
-    from amci.tenants.raw_folder import contents, delete, own_folder
-
-    project = opened.project
-    folder = own_folder(tenant, project.tenants.values(), opened.workspace, project.settings.roots[0].path)
+    project = session.project
+    folder = own_folder(tenant, project.tenants.values(), session.workspace, project.settings.roots[0].path)
     found = contents(folder)
-    gone = {"files": found.files, "bytes": found.size, **opened.purge_tenant(tenant.tenant, dry_run=True)}
+    gone = {"files": found.files, "bytes": found.size, **session.purge_tenant(tenant.tenant, dry_run=True)}
     said = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in gone.items())
     ctx.out.note(f"to be deleted: {said}; raw folder: {folder or 'outside the workspace, it stays'}")
     if not is_sure:
         typer.confirm(f"Delete all data of tenant {tenant.tenant}?", abort=True, err=True)
-    opened.purge_tenant(tenant.tenant, dry_run=False)
+    session.purge_tenant(tenant.tenant, dry_run=False)
     if folder:
         delete(folder)
     return gone
+
+
+STEP_COLUMNS = ("tenant", "step", "ok", "says", "do")
+
+
+def tenant_row(tenant: Tenant, runs: RunStore) -> dict[str, Any]:
+    """A tenant at a glance."""
+    return {
+        "tenant": tenant.tenant,
+        "name": tenant.name,
+        "status": status_of(runs, tenant.tenant),
+        "region": tenant.region if tenant.instance_id else "",
+        "instance_id": tenant.instance_id,
+        "auth_id": tenant.auth_id if tenant.instance_id else "",
+        "tags": list(tenant.tags),
+    }
+
+
+def details(tenant: Tenant, runs: RunStore) -> dict[str, Any]:
+    """All there is to know about a tenant, with the steps of its newest provision run."""
+    run = newest_run(runs, tenant.tenant)
+    known = tenant.model_dump(mode="json") | {
+        "prefix": tenant.table_prefix(""),
+        "customer_hash": tenant.hash_value,
+        "status": status_of(runs, tenant.tenant),
+    }
+    return known | {"reason": run.reason if run else None, "steps": step_rows([run] if run else [])}
+
+
+def step_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """The steps of provision runs; a run without any says why."""
+    rows = []
+    for run in runs:
+        steps = (run.result or {}).get("steps") or [{"step": "all", "ok": None, "says": _waits(run)}]
+        rows += [{"tenant": run.tenant_id, "run_id": run.run_id, "do": "", **step} for step in steps]
+    return rows
+
+
+def change_rows(changes: Changes) -> list[dict[str, str]]:
+    """What became of each tenant."""
+    by_word: Mapping[str, tuple[str, ...]] = {
+        "created": changes.created,
+        "updated": changes.updated,
+        "unchanged": changes.unchanged,
+    }
+    return [{"tenant": name, "change": word} for word, names in by_word.items() for name in names]
+
+
+def _waits(run: Run) -> str:
+    return f"{run.status.lower()}: {run.reason}" if run.reason else run.status.lower()
+
+
+_STDIN = "-"
+
+
+def tenants_from_files(names: Iterable[str], stdin: Callable[[], str]) -> Given:
+    """The tenants of these files, YAML or JSON; `-` is what `stdin` reads.
+
+    Raises ConfigError with the problems of all files.
+    """
+    tenants: list[Tenant] = []
+    notes: list[str] = []
+    problems: list[Problem] = []
+    for name in names:
+        shown = "standard input" if name == _STDIN else name
+        try:
+            text = stdin() if name == _STDIN else _text(Path(name))
+            found = tenants_from(read_text(text, shown), shown)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        tenants += found.tenants
+        notes += found.notes
+    if problems:
+        raise ConfigError(problems, hint="mend the fields named above; nothing was added")
+    return Given(tuple(tenants), tuple(notes))
+
+
+def parse_assignments(pairs: Iterable[str]) -> Mapping[str, Any]:
+    """`key=value` as a mapping: text fields as written, others read as YAML; raises UsageError."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not (key and sign):
+            raise UsageError(f"'{pair}' is not key=value", hint="such as slots=5 or 'tags=[household, pets]'")
+        field = Tenant.model_fields.get(key)
+        is_text = field is not None and isinstance(field.default, str)
+        found[key] = value if is_text else read_text(value, key)
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        says = error.strerror if isinstance(error, OSError) else None
+        raise ConfigError([Problem(str(path), "", says or "is not UTF-8 text")]) from error

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
+import yaml
 
+from amci.app.session import Session
+from amci.app.workflow_check import refuse_bad
 from amci.cli.context import Context, command
-
-if TYPE_CHECKING:
-    from amci.app.session import Session
-    from amci.kernel.run import NewRun, Run
-    from amci.tenants.model import Tenant
+from amci.cli.run_progress import exit_if_failed, finish_runs
+from amci.kernel.clock import timestamp
+from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.run import NewRun, Run
+from amci.tenants.model import Tenant
+from amci.workflows.definitions import difference, workflow_pull
+from amci.workflows.definitions.definition import amc_definition
+from amci.workflows.definitions.deployed_workflows import current_runs, overview
+from amci.workflows.definitions.run_factory import Action, workflow_run
 
 Thing = TypeVar("Thing")
 
@@ -36,11 +43,9 @@ NoCheck = Annotated[bool, typer.Option("--no-check", help="Send it, whatever `am
 @command(workflow_app, "list", epilog="Example: amci workflow list")
 def list_workflows(ctx: Context) -> None:
     """Workflows, whom they are for, and whose AMC has them."""
-    from amci.workflows.definitions.deployed_workflows import current_runs, overview
-
-    with ctx.opened() as opened:
-        stands = current_runs(opened.runs.list(kind="workflow", limit=-1))
-        rows = overview(opened.project.workflows, opened.project.tenants, stands)
+    with ctx.session() as session:
+        stands = current_runs(session.runs.list(kind="workflow", limit=-1))
+        rows = overview(session.project.workflows, session.project.tenants, stands)
     ctx.out.rows(
         rows, ["workflow_id", "version", "for", "in_amc", "outdated", "warnings"], empty="no workflows"
     )
@@ -56,17 +61,14 @@ def show(
     remote: Annotated[bool, typer.Option("--remote", help="As the tenant's AMC has it now.")] = False,
 ) -> None:
     """A workflow: here, as AMC gets it, or as AMC has it."""
-    from amci.kernel.errors import UsageError
-    from amci.workflows.definitions.definition import amc_definition
-
     if remote and not tenant:
         raise UsageError("whose AMC?", hint="name it with --tenant")
-    with ctx.opened() as opened:
+    with ctx.session() as session:
         if tenant and remote:
-            found = _remote(opened, workflow_id, tenant)
+            found = _remote(session, workflow_id, tenant)
         else:
-            workflow = _known(opened.project.workflows, workflow_id, "workflow")
-            meant = _known(opened.project.tenants, tenant, "tenant") if tenant else None
+            workflow = _known(session.project.workflows, workflow_id, "workflow")
+            meant = _known(session.project.tenants, tenant, "tenant") if tenant else None
             found = amc_definition(workflow, meant) if meant else workflow.model_dump(mode="json")
     ctx.out.record(found, _readable(found))
 
@@ -74,13 +76,10 @@ def show(
 @command(workflow_app, "diff", epilog="Example: amci workflow diff reach --tenant acme")
 def diff(ctx: Context, workflow_id: WorkflowId, tenant: OneTenant) -> None:
     """How a workflow here differs from the one in a tenant's AMC."""
-    from amci.workflows.definitions import difference
-    from amci.workflows.definitions.definition import amc_definition
-
-    with ctx.opened() as opened:
-        workflow = _known(opened.project.workflows, workflow_id, "workflow")
-        ours = amc_definition(workflow, _known(opened.project.tenants, tenant, "tenant"))
-        lines = difference.diff(ours, _remote(opened, workflow_id, tenant))
+    with ctx.session() as session:
+        workflow = _known(session.project.workflows, workflow_id, "workflow")
+        ours = amc_definition(workflow, _known(session.project.tenants, tenant, "tenant"))
+        lines = difference.diff(ours, _remote(session, workflow_id, tenant))
     report = {"workflow_id": workflow_id, "tenant": tenant, "is_same": not lines, "differences": lines}
     ctx.out.record(report, lines or ["no difference"])
 
@@ -122,16 +121,13 @@ def delete(
     wait: Wait = False,
 ) -> None:
     """Delete a workflow in AMC; the file in config/workflows/ stays."""
-    from amci.kernel.clock import timestamp
-    from amci.workflows.definitions.run_factory import Action, workflow_run
-
-    with ctx.opened() as opened:
-        tenants = [_known(opened.project.tenants, name, "tenant") for name in tenant]
+    with ctx.session() as session:
+        tenants = [_known(session.project.tenants, name, "tenant") for name in tenant]
         if not yes:
             typer.confirm(f"delete {workflow_id} in the AMC of {', '.join(tenant)}?", abort=True, err=True)
-        again = timestamp(opened.clock.now())
+        again = timestamp(session.clock.now())
         runs = [workflow_run(Action.DELETE, t, workflow_id, again=again) for t in tenants]
-        _do(ctx, opened, runs, wait=wait)
+        _do(ctx, session, runs, wait=wait)
 
 
 @command(workflow_app, "pull", epilog="Example: amci workflow pull --tenant acme")
@@ -144,14 +140,12 @@ def pull(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
     """Write workflows of a tenant's AMC into config/workflows/."""
-    from amci.workflows.definitions import workflow_pull
-
-    with ctx.opened() as opened:
-        client = opened.connections.client(_known(opened.project.tenants, tenant, "tenant"))
+    with ctx.session() as session:
+        client = session.connections.client(_known(session.project.tenants, tenant, "tenant"))
         ids = workflow_ids or [str(found["workflowId"]) for found in client.workflows()]
-        folder, known, rows = opened.workspace.config / "workflows", opened.project.workflows, []
+        folder, known, rows = session.workspace.config / "workflows", session.project.workflows, []
         for name in ids:
-            remote = _remote(opened, name, tenant)
+            remote = _remote(session, name, tenant)
             done, why = workflow_pull.pull(folder, remote, tenant, known.get(name), is_forced=force)
             rows.append({"workflow_id": name, "done": done, "why": why})
     ctx.out.rows(rows, ["workflow_id", "done", "why"], empty="AMC has no workflows")
@@ -168,34 +162,27 @@ def _bring(
     wait: bool,
 ) -> None:
     """Create or update a workflow for the tenants named, or all it is for; its SQL is checked before."""
-    from amci.app.workflow_check import refuse_bad
-    from amci.kernel.clock import timestamp
-    from amci.kernel.errors import UsageError
-    from amci.workflows.definitions.run_factory import Action, workflow_run
-
-    with ctx.opened() as opened:
-        workflow = _known(opened.project.workflows, workflow_id, "workflow")
-        everybody = opened.project.tenants
+    with ctx.session() as session:
+        workflow = _known(session.project.workflows, workflow_id, "workflow")
+        everybody = session.project.tenants
         named = [_known(everybody, name, "tenant") for name in names]
         meant = [t for t in everybody.values() if t.instance_id and workflow.is_for(t)] if every else named
         if not meant:
             raise UsageError("for which tenant?", hint="name it with --tenant, or say --all")
         if is_checked:
-            refuse_bad(opened, [workflow], meant, ctx.out.note)
-        again = timestamp(opened.clock.now())
-        _do(ctx, opened, [workflow_run(Action(action), t, workflow, again=again) for t in meant], wait=wait)
+            refuse_bad(session, [workflow], meant, ctx.out.note)
+        again = timestamp(session.clock.now())
+        _do(ctx, session, [workflow_run(Action(action), t, workflow, again=again) for t in meant], wait=wait)
 
 
-def _do(ctx: Context, opened: Session, runs: list[NewRun], *, wait: bool) -> None:
+def _do(ctx: Context, session: Session, runs: list[NewRun], *, wait: bool) -> None:
     """Put the runs in line, do them where asked, and show how they stand."""
-    from amci.cli.run_progress import do_runs, leave
-
-    opened.runs.create(runs)
-    done = do_runs(ctx, opened, [run.idempotency_key for run in runs], wait=wait)
+    session.runs.create(runs)
+    done = finish_runs(ctx, session, [run.idempotency_key for run in runs], wait=wait)
     ctx.out.rows([_row(run) for run in done], ["run_id", "tenant", "workflow", "action", "status", "says"])
     if not wait:
         ctx.out.note("`amci up` or `amci drain` does it")
-    leave(done)
+    exit_if_failed(done)
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -204,11 +191,10 @@ def _row(run: Run) -> dict[str, Any]:
     return {"run_id": run.run_id, **about, "status": run.status.value, "says": said, "result": run.result}
 
 
-def _remote(opened: Session, workflow_id: str, tenant_id: str) -> dict[str, Any]:
-    from amci.kernel.errors import NotFound
+def _remote(session: Session, workflow_id: str, tenant_id: str) -> dict[str, Any]:
 
-    tenant: Tenant = _known(opened.project.tenants, tenant_id, "tenant")
-    found = opened.connections.client(tenant).workflow(workflow_id)
+    tenant: Tenant = _known(session.project.tenants, tenant_id, "tenant")
+    found = session.connections.client(tenant).workflow(workflow_id)
     if found is None:
         hint = f"`amci workflow create {workflow_id} --tenant {tenant_id}` creates it"
         raise NotFound(f"the AMC of {tenant_id} has no workflow '{workflow_id}'", hint=hint)
@@ -216,7 +202,6 @@ def _remote(opened: Session, workflow_id: str, tenant_id: str) -> dict[str, Any]
 
 
 def _known(things: Mapping[str, Thing], name: str, what: str) -> Thing:
-    from amci.kernel.errors import NotFound
 
     if name not in things:
         near = difflib.get_close_matches(name, list(things), n=1)
@@ -227,8 +212,6 @@ def _known(things: Mapping[str, Thing], name: str, what: str) -> Thing:
 
 def _readable(found: Mapping[str, Any]) -> list[str]:
     """The fields that say something as YAML, and the SQL as it is written."""
-    import yaml
-
     texts = [found[name] for name in ("sql", "sqlQuery") if found.get(name)]
     rest = {name: value for name, value in found.items() if value and name not in ("sql", "sqlQuery")}
     fields = yaml.safe_dump(rest, sort_keys=False, allow_unicode=True).rstrip().splitlines()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amci.cli.tenant_documents import assignments, given
+from amci.cli.tenant import parse_assignments, tenants_from_files
 from amci.kernel.errors import ConfigError, UsageError
 from amci.tenants.documents import tenants_from
 from amci.tenants.model import Tenant
@@ -187,7 +187,7 @@ def test_what_may_be_right_is_a_note(more: dict[str, Any], said: str) -> None:
 def test_files_and_standard_input_are_read_as_yaml_or_json(tmp_path: Path) -> None:
     (tmp_path / "many.yaml").write_text("- tenant: one\n- tenant: '007'\n  name: on\n", encoding="utf-8")
     names = [str(tmp_path / "many.yaml"), "-"]
-    found = given(names, lambda: '{"tenants": [{"tenant": "three"}]}').tenants
+    found = tenants_from_files(names, lambda: '{"tenants": [{"tenant": "three"}]}').tenants
     assert [(tenant.tenant, tenant.name) for tenant in found] == [("one", ""), ("007", "on"), ("three", "")]
 
 
@@ -197,14 +197,14 @@ def test_the_problems_of_all_files_are_listed(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"tenant: caf\xe9\n")
     names = [str(tmp_path / name) for name in ("bad.yaml", "twice.yaml", "latin.yaml", "none.yaml")]
     with pytest.raises(ConfigError) as raised:
-        given(names, str)
+        tenants_from_files(names, str)
     assert [p.file for p in raised.value.problems] == names
     assert "stands twice" in raised.value.problems[1].says
 
 
 def test_assignments_are_text_for_text_fields_and_yaml_for_others() -> None:
     pairs = ["name=Blue: Kettle", "slots=5", "tags=[household, pets]", "auth_id="]
-    assert assignments(pairs) == {
+    assert parse_assignments(pairs) == {
         "name": "Blue: Kettle", "slots": 5, "tags": ["household", "pets"], "auth_id": ""
     }  # fmt: skip
 
@@ -212,4 +212,4 @@ def test_assignments_are_text_for_text_fields_and_yaml_for_others() -> None:
 @pytest.mark.parametrize("pair", ["slots", "=5", ""])
 def test_an_assignment_needs_a_key_and_a_sign(pair: str) -> None:
     with pytest.raises(UsageError, match="is not key=value"):
-        assignments([pair])
+        parse_assignments([pair])
