@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from amci.kernel.version import __version__
 
 if TYPE_CHECKING:
-    from amci.app.query_answer import QueryAnswer
     from amci.app.workspace import ExecutionRun, Workspace, create, open  # noqa: A004 - it is read as `amci.open`
     from amci.kernel.errors import (
         AmciError,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
         WorkspaceError,
     )
     from amci.lake.datasets.objects import Placement, RawObject, Skip
+    from amci.lake.query.query_answer import QueryAnswer
 
 __all__ = [
     "AmciError",
@@ -53,7 +53,7 @@ __all__ = [
 #: Where the names are; each is imported when it is first used, so that `import amci` costs nothing.
 _HOMES = {
     "amci.app.workspace": ("ExecutionRun", "Workspace", "create", "open"),
-    "amci.app.query_answer": ("QueryAnswer",),
+    "amci.lake.query.query_answer": ("QueryAnswer",),
     "amci.lake.datasets.objects": ("Placement", "RawObject", "Skip"),
 }
 

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from amci.cli.plan import plan_commands
+from amci.cli.app import app
 
 DETAILS = {
     "customer_id": "acme",
@@ -44,8 +43,6 @@ def test_apply_provisions_tenants_in_the_form_of_the_aws_solution(
     (tmp_path / "config/tenants").mkdir(parents=True)
     (tmp_path / "config/tenants" / name).write_text(text)
     (tmp_path / "amci.yaml").write_text("notify: []\namc: {mode: sandbox}\n")
-    app = typer.Typer()
-    plan_commands(app)
 
     def rows(*words: str) -> Any:
         called = CliRunner().invoke(app, [*words, "--json", "--home", str(tmp_path)], catch_exceptions=False)

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import httpx
 
-import amci
 from amci.kernel import clock as clocks
 from amci.kernel.clock import Clock
 from amci.kernel.config import AmcSettings
+from amci.kernel.version import __version__
 from amci.tenants.credentials import CredentialSource
 from amci.tenants.model import Region, Tenant
 from amci.workflows.amazon.circuit_breaker import Circuit, CircuitBreaker
@@ -30,7 +30,7 @@ HOSTS: Mapping[Region, str] = {
     "FE": "https://advertising-api-fe.amazon.com",
 }
 _TOKEN_PATH = "/auth/o2/token"  # noqa: S105 - an address, not a token
-_USER_AGENT = f"amci/{amci.__version__}"
+_USER_AGENT = f"amci/{__version__}"
 
 
 class _Shared(Transport):

@@ -47,7 +47,7 @@ def about(words: str, among: list[Sample]) -> Sample:
 
 def test_the_same_seed_gives_the_same_files_in_every_process() -> None:
     program = (
-        "import hashlib; from amci import samples; h = hashlib.sha256()\n"
+        "import hashlib; from amci.app import samples; h = hashlib.sha256()\n"
         "for s in samples.first_delivery() + samples.second_delivery():\n"
         "    h.update(f'{s.key}|{s.about}|{s.expect}|'.encode() + s.content)\n"
         "print(h.hexdigest())"
