@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PYTHON ?= python3
 
-.PHONY: install demo test lint format bench crash lock docs use-cases clean
+.PHONY: install demo test lint format bench crash lock docs use-cases package clean
 
 install: $(STAMP)
 
@@ -53,6 +53,11 @@ bench: install
 
 crash: install
 	$(PY) -m pytest tests/crash -q --crash-all
+
+# The wheel and the source distribution, in dist/.
+package: install
+	rm -rf dist
+	$(PY) -m hatchling build
 
 # Needs uv; writes versions and hashes, never an index.
 lock:
