@@ -44,7 +44,7 @@ class Backend:
         return self.directory / "uploads"
 
     def people(self) -> str:
-        """The people of the world, see `world_people.people_of`; made when they are first asked for."""
-        from amci.sandbox.data.people import people_of
+        """The people of the world, see `world.people_of`; generated the first time."""
+        from amci.sandbox.data.world import people_of
 
         return people_of(self.directory, self.options.seed, self.options.scale)

@@ -35,8 +35,8 @@ class Instances:
         self._ids: dict[Account, list[str]] = {}
         self._version = 0
 
-    def look_again(self) -> None:
-        """Take note of what other processes have done."""
+    def refresh(self) -> None:
+        """Forget cached rows if another process has changed the store."""
         if self._version != (version := self._store.version):
             self._version = version
             self._forget()

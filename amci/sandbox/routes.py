@@ -1,16 +1,17 @@
-"""Which room answers which request."""
+"""Which handler answers which request, and the handlers of data sources, Amazon's and uploaded (amc-api 2.2)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from amci.amcsql.sources import Source, sources
 from amci.sandbox import (
     administration,
     advertisers,
     collaborations,
-    datasources,
     definitions,
     delivery,
     executions,
@@ -19,9 +20,12 @@ from amci.sandbox import (
 )
 from amci.sandbox.audiences import handlers as audiences
 from amci.sandbox.backend import Backend
-from amci.sandbox.http import Request, Response
+from amci.sandbox.errors import missing
+from amci.sandbox.http import Request, Response, page
+from amci.sandbox.paging import cut, number_after, token
 from amci.sandbox.uploads import datasets, deletions, uploads
 from amci.sandbox.uploads.answers import answering
+from amci.sandbox.uploads.uploaded import uploaded_sources
 
 Handler = Callable[[Backend, Request], Response]
 
@@ -36,7 +40,7 @@ _AUDIENCE = "/amc/audiences/query/{audienceExecutionId}"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A method and a path, and who answers there."""
+    """A method and a path, and their handler."""
 
     method: str
     path: str
@@ -50,12 +54,12 @@ class Endpoint:
 
     @property
     def needs_all(self) -> bool:
-        """Whether its instance has to be there, and AMC's terms accepted."""
+        """Whether its instance must have been created, and AMC's terms accepted."""
         return self.path.startswith((_REPORTING, _UPLOADED, f"{_INSTANCE}/"))
 
 
 def _things(name: str, path: str, variable: str, room: object, one: str) -> list[Endpoint]:
-    """The five routes of something that can be listed, made, shown, changed and deleted."""
+    """The five routes of a resource: list, create, show, change and delete."""
     media = f"application/vnd.amc{path.lower()}.v1+json"
     base, single = f"{_REPORTING}/{path}", f"{_REPORTING}/{path}/{{{variable}}}"
     return [
@@ -75,17 +79,61 @@ def _uploaded(method: str, path: str, handler: Handler) -> Endpoint:
     return Endpoint(method, f"{_UPLOADED}{path}", answering(handler), f"application/vnd.amc{media}.v1+json")
 
 
+def data_sources(backend: Backend, request: Request) -> Response:
+    """GET /dataSources."""
+    start, limit = number_after(request.query.get("nextToken"), 0), request.limit()
+    known = list(_known(backend, request).values())
+    shown, is_more = cut(known[start : start + limit + 1], limit)
+    return page(
+        "dataSources", [_described(source) for source in shown], token(start + limit) if is_more else None
+    )
+
+
+def data_source(backend: Backend, request: Request) -> Response:
+    """GET /dataSources/{dataSourceId}."""
+    name = request.parts["dataSourceId"]
+    source = _known(backend, request).get(name)
+    if source is None:
+        raise missing("Data source", name)
+    return Response(document=_described(source))
+
+
+def _known(backend: Backend, request: Request) -> Mapping[str, Source]:
+    """Amazon's data sources, and the uploaded ones, which hide one of Amazon's of the same name (amc-api 3.5)."""
+    return {**sources(), **uploaded_sources(backend, request.instance.instance_id)}
+
+
+def _described(source: Source) -> dict[str, Any]:
+    return {
+        "dataSourceId": source.name,
+        "description": f"{source.kind} table of {source.category}",
+        "owner": "CUSTOMER" if source.is_uploaded else "AMAZON",
+        "provider": "ADVERTISER_DATA_UPLOAD" if source.is_uploaded else "AMAZON",
+        "isPremium": source.category == "PAID",
+        "columns": [
+            {
+                "name": column.name,
+                "columnType": column.kind,
+                "dataType": column.type.partition("(")[0].partition("[")[0],
+                "description": "",
+                "sensitivity": column.threshold,
+            }
+            for column in source.columns
+        ],
+        "outputChannels": [{"channel": {"type": "DOWNLOAD"}, "outputAvailable": True}],
+        "tags": [],
+    }
+
+
 ROUTES = (
     Endpoint("POST", "/auth/o2/token", login.give_token),
     Endpoint("GET", "/results/{instanceId}/{workflowExecutionId}/{file}", delivery.fetch),
     Endpoint("GET", "/amc/accounts", administration.accounts),
-    Endpoint(
-        "GET", f"{_REPORTING}/dataSources", datasources.data_sources, "application/vnd.amcdatasources.v1+json"
-    ),
+    Endpoint("GET", f"{_REPORTING}/dataSources", data_sources, "application/vnd.amcdatasources.v1+json"),
     Endpoint(
         "GET",
         f"{_REPORTING}/dataSources/{{dataSourceId}}",
-        datasources.data_source,
+        data_source,
         "application/vnd.amcdatasources.v1+json",
     ),
     *_things("workflows", "workflows", "workflowId", definitions, "workflow"),
@@ -136,7 +184,7 @@ _PATTERNS = [
 
 
 def route_of(method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
-    """The route of a request and the variable parts of its path; None where nobody answers."""
+    """The route of a request and the variable parts of its path; None if there is no such route."""
     for route, pattern in _PATTERNS:
         if route.method == method and (found := pattern.fullmatch(path)):
             return route, found.groupdict()

@@ -1,4 +1,4 @@
-"""The sandbox itself: takes a request, lets time do its work, and answers as AMC would."""
+"""The sandbox itself: advances to the present for each request, then answers as AMC would."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from amci.kernel.clock import Clock, new_id
+from amci.kernel.errors import UsageError
 from amci.sandbox import login
 from amci.sandbox.administration import account_of
-from amci.sandbox.audiences.life import AudienceLife
+from amci.sandbox.audiences.simulation import AudienceSimulator
 from amci.sandbox.backend import Backend
-from amci.sandbox.controls import control
 from amci.sandbox.errors import TERMS, UNAUTHORIZED, Refusal, missing, not_ready
-from amci.sandbox.execution_end import EndedExecution, run
-from amci.sandbox.faults import Faults, InjectedFault, afterwards, instead
+from amci.sandbox.execution_end import PendingQuery, run
+from amci.sandbox.faults import Faults, InjectedFault, afterwards, checked, instead
 from amci.sandbox.http import Request, Response, request as parsed
 from amci.sandbox.instances import Instances
 from amci.sandbox.options import SandboxInstance, SandboxOptions
@@ -29,105 +29,111 @@ from amci.sandbox.times import micros
 from amci.sandbox.uploads import answers as adu
 from amci.sandbox.uploads.deletions import advance_deletions
 from amci.sandbox.uploads.uploaded import uploaded_sources
-from amci.sandbox.uploads.uploading import advance_uploads
+from amci.sandbox.uploads.uploads import advance_uploads
 
 Answer = tuple[int, Mapping[str, str], bytes]
 
 
 class Sandbox:
-    """AMC on this machine; what it knows lies under `directory` and outlives the process."""
+    """AMC on this machine; its state is stored under `directory` and outlives the process. Threads may share it."""
 
     def __init__(self, directory: Path, clock: Clock, options: SandboxOptions | None = None) -> None:
-        """Open the sandbox in `directory`, made where it is missing; raises StorageError."""
+        """Open the sandbox in `directory`, which is created if it is missing. Raises StorageError, StateError."""
         options = options or SandboxOptions()
         store = Store(directory / "sandbox.db")
         self.faults = Faults()
-        self.requests: Counter[str] = Counter()  #: how often each route was asked
-        self._backend = Backend(
+        self.requests: Counter[str] = Counter()  #: method and path of a route → how often it was called
+        self.backend = Backend(
             store=store,
             clock=clock,
             options=options,
             instances=Instances(store, options),
             queries=Queries(
-                directory, options, lambda instance_id: uploaded_sources(self._backend, instance_id)
+                directory, options, lambda instance_id: uploaded_sources(self.backend, instance_id)
             ),
             key=bytes.fromhex(store.noted("key", os.urandom(32).hex())),
         )
-        self._advancing = Simulator(self._backend)
-        self._audiences = AudienceLife(self._backend)
+        self._simulator = Simulator(self.backend)
+        self._audiences = AudienceSimulator(self.backend)
         self._lock = threading.RLock()
 
     def respond(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Answer one request; header names in lower case. Status 0: no answer comes; -1: no connection."""
+        """Answer one request: status, headers, body. `headers` has names in lower case.
+
+        A fault may ask for no answer at all: then the status is 0, or -1 for no connection. Raises StorageError.
+        """
         self.advance()
         with self._lock:
-            request = parsed(method, url, headers, body, self._backend.clock.now())
+            request = parsed(method, url, headers, body, self.backend.clock.now())
             if request.path.startswith("/sandbox/"):
-                return _answer(control(self.faults, self.requests, request), "application/json")
-            found = route_of(request.method, request.path)
-            self.requests[f"{request.method} {found[0].path if found else request.path}"] += 1
+                return _answer(_control(self.faults, self.requests, request), "application/json")
+            match = route_of(request.method, request.path)
+            self.requests[f"{request.method} {match[0].path if match else request.path}"] += 1
             fault = self.faults.take(request.method, request.path)
-            response = (instead(fault) if fault else None) or self._carried_out(request, found, fault)
-            answer = _answer(response, _media(request, found[0] if found else None, response))
+            response = (instead(fault) if fault else None) or self._handled(request, match, fault)
+            answer = _answer(response, _media(request, match[0] if match else None, response))
             if fault and fault.kind == "throttle":
                 return answer[0], {**answer[1], "retry-after": str(fault.retry_after)}, answer[2]
             return answer
 
     def advance(self) -> None:
-        """Let time do its work; other requests are answered while a query runs or an upload is read."""
-        now = micros(self._backend.clock.now())
-        advance_uploads(self._backend, now)
-        advance_deletions(self._backend, now)
-        while work := self._advanced():
-            for each in work:
-                self._run(each)
-        self._audiences.advance()
+        """Advance to the present; meanwhile, requests are answered while a query runs or an upload is read.
 
-    def _advanced(self) -> list[EndedExecution]:
+        Raises StorageError.
+        """
+        now = micros(self.backend.clock.now())
+        advance_uploads(self.backend, now)
+        advance_deletions(self.backend, now)
+        while queries := self._pending_queries():
+            for query in queries:
+                self._run(query)
+        self._audiences.advance_to(micros(self.backend.clock.now()))
+
+    def _pending_queries(self) -> list[PendingQuery]:
         with self._lock:
-            return self._advancing.advance()
+            return self._simulator.advance_to(micros(self.backend.clock.now()))
 
-    def _run(self, work: EndedExecution) -> None:
+    def _run(self, query: PendingQuery) -> None:
         try:
-            made = run(self._backend.queries, work)
+            result = run(self.backend.queries, query)
             with self._lock:
-                self._advancing.record(work, made)
+                self._simulator.record(query, result)
         finally:
-            self._advancing.let_go(work)
+            self._simulator.release(query)
 
     def close(self) -> None:
-        """Let go of files and queries."""
+        """Close the store and the DuckDB sessions; a query that is running is interrupted."""
         with self._lock:
-            self._backend.queries.close()
-            self._backend.store.close()
+            self.backend.queries.close()
+            self.backend.store.close()
 
-    def _carried_out(
-        self, request: Request, found: tuple[Endpoint, dict[str, str]] | None, fault: InjectedFault | None
+    def _handled(
+        self, request: Request, match: tuple[Endpoint, dict[str, str]] | None, fault: InjectedFault | None
     ) -> Response:
-        self._backend.fault = fault
+        self.backend.fault = fault
         try:
-            response = self._answered(request, found)
+            response = self._called(request, match)
         except Refusal as refusal:
             response = _refused(request, refusal)
         finally:
-            self._backend.fault = None
+            self.backend.fault = None
         return afterwards(fault, response, request) if fault else response
 
-    def _answered(self, request: Request, found: tuple[Endpoint, dict[str, str]] | None) -> Response:
-        if found is None:
+    def _called(self, request: Request, match: tuple[Endpoint, dict[str, str]] | None) -> Response:
+        if match is None:
             raise Refusal(404, "Not found")
-        route, parts = found
+        route, parts = match
         known = None
         if not route.is_public:
-            login.check(self._backend, request)
+            login.check(self.backend, request)
             known = self._admitted(route, parts.get("instanceId"), request)
-        return route.handler(self._backend, replace(request, parts=parts, known_instance=known))
+        return route.handler(self.backend, replace(request, parts=parts, known_instance=known))
 
     def _admitted(self, route: Endpoint, instance_id: str | None, request: Request) -> SandboxInstance | None:
-        """The instance a path names; Refusal where the request's account may not see that."""
+        """The instance a path names; raises Refusal if the request's account may not see it."""
         if instance_id is None:
             return None
-        account, instances = account_of(request), self._backend.instances
+        account, instances = account_of(request), self.backend.instances
         known = instances.get(instance_id, request.now)
         if known is None and instances.was_in(account, instance_id):
             raise missing("Instance", instance_id)
@@ -151,14 +157,19 @@ def _refused(request: Request, refusal: Refusal) -> Response:
         )
     if request.path.startswith("/amc/advertiserData/"):
         return adu.refused(refusal)
-    said = {"code": str(refusal.status), "details": refusal.details}
+    response = _error(refusal)
     if request.path.startswith("/amc/audiences/"):
-        said["requestId"] = _request_id()
-    return Response(status=refusal.status, document=said)
+        response.document["requestId"] = _request_id()
+    return response
+
+
+def _error(refusal: Refusal) -> Response:
+    document = {"code": str(refusal.status), "details": refusal.details}
+    return Response(status=refusal.status, document=document)
 
 
 def _media(request: Request, route: Endpoint | None, response: Response) -> str:
-    """Live, AMC calls its answers to whatever changes something a stream of octets (amc-api 1.3)."""
+    """The content type: AMC calls its answers to all requests but GET a stream of octets (amc-api 1.3)."""
     if response.content is not None or route is None or route.is_public or response.status != 200:  # noqa: PLR2004 - HTTP
         return response.media
     return route.media if request.method == "GET" else "application/octet-stream"
@@ -172,3 +183,28 @@ def _answer(response: Response, media: str) -> Answer:
 
 def _request_id() -> str:
     return new_id()[:20].upper()
+
+
+def _control(faults: Faults, requests: Mapping[str, int], request: Request) -> Response:
+    """Answer the sandbox's own routes: set, list and clear faults, count requests."""
+    try:
+        return _controlled(faults, requests, request)
+    except UsageError as error:
+        return Response(status=400, document={"code": "400", "details": f"{error}; {error.hint}"})
+    except Refusal as refusal:
+        return _error(refusal)
+
+
+def _controlled(faults: Faults, requests: Mapping[str, int], request: Request) -> Response:
+    match request.method, request.path:
+        case "GET", "/sandbox/requests":
+            return Response(document={"requests": dict(requests)})
+        case "GET", "/sandbox/faults":
+            return Response(document={"faults": faults.listed()})
+        case "POST", "/sandbox/faults":
+            faults.add(checked(request.document()))
+        case "DELETE", "/sandbox/faults":
+            faults.clear()
+        case _:
+            raise Refusal(404, "Not found")
+    return Response(document={})

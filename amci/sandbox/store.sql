@@ -263,7 +263,7 @@ DELETE FROM audiences WHERE instance_id = :instance_id;
 -- name: due_audience
 SELECT * FROM audiences WHERE next_at <= :now ORDER BY next_at, seq LIMIT 1;
 
--- name: audience_moves
+-- name: advance_audience
 UPDATE audiences
    SET status = :status, reason = :reason, next_at = :next_at, tried_at = :tried_at, refreshed_at = :refreshed_at,
        window_start = :window_start, window_end = :window_end, members = :members

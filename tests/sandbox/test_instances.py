@@ -144,7 +144,7 @@ def test_a_deleted_instance_is_gone_with_all_that_was_in_it(calling: Any, is_tol
     assert instance_id not in str(amc.ask("GET", "/amc/instances").json)
     amc.clock.turn(timedelta(days=2))
     amc.sandbox.advance()
-    assert amc.sandbox._backend.store.rows("running_anywhere")[0]["number"] == 0
+    assert amc.sandbox.backend.store.rows("running_anywhere")[0]["number"] == 0
 
 
 def test_what_was_done_to_instances_outlives_the_process_and_is_seen_by_others(calling: Any) -> None:

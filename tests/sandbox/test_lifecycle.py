@@ -132,7 +132,7 @@ def test_time_does_its_work_without_a_request(calling: Any) -> None:
     amc.sandbox.advance()
     amc.clock.turn(SECOND)
     amc.sandbox.advance()
-    store = amc.sandbox._backend.store
+    store = amc.sandbox.backend.store
     row = store.row("execution", instance_id="amcsandbox1", workflow_execution_id=execution)
     assert row["status"] == "SUCCEEDED"
 
@@ -161,7 +161,7 @@ def _several(number: int) -> tuple[SandboxInstance, ...]:
 def _asked_of_each(amc: Any, each: int) -> list[str]:
     """Paths of executions, `each` of every instance of the account."""
     paths = []
-    for instance_id in amc.sandbox._backend.instances.ids_of(amc.instance.account):
+    for instance_id in amc.sandbox.backend.instances.ids_of(amc.instance.account):
         base = f"/amc/reporting/{instance_id}/workflowExecutions"
         for _ in range(each):
             made = amc.ask("POST", base, {"sqlQuery": "SELECT 1 AS a"}).json

@@ -10,8 +10,15 @@ from typing import Any
 
 import pytest
 
+from amci.sandbox.execution_end import (
+    PastQuery,
+    fingerprint,
+    is_over_budget,
+    over_budget,
+    past_queries,
+    record_query,
+)
 from amci.sandbox.options import BudgetOptions
-from amci.sandbox.query_budget import Used, fingerprint, refusal_text, remember, remembered, too_many
 from amci.sandbox.store import Store
 
 DAY = timedelta(days=1)
@@ -20,7 +27,7 @@ NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
 THREE = BudgetOptions(most=3, within=DAY)
 
 
-def _used(name: str = "new", *sources: str, **more: Any) -> Used:
+def _used(name: str = "new", *sources: str, **more: Any) -> PastQuery:
     about = {
         "instance_id": "amc1",
         "sources": frozenset(sources or ("dsp_impressions",)),
@@ -29,7 +36,7 @@ def _used(name: str = "new", *sources: str, **more: Any) -> Used:
         "fingerprint": name,
         "at": NOW,
     }
-    return Used(**about | more)
+    return PastQuery(**about | more)
 
 
 EARLIER = [_used("a"), _used("b"), _used("c")]
@@ -43,17 +50,17 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_without_a_budget_nothing_is_too_many() -> None:
-    assert not too_many(EARLIER * 100, _used(), BudgetOptions())
+    assert not is_over_budget(EARLIER * 100, _used(), BudgetOptions())
 
 
 def test_the_last_of_the_budget_is_good_and_the_next_is_one_too_many() -> None:
-    assert not too_many(EARLIER[:2], _used(), THREE)
-    assert too_many(EARLIER, _used(), THREE)
+    assert not is_over_budget(EARLIER[:2], _used(), THREE)
+    assert is_over_budget(EARLIER, _used(), THREE)
 
 
 def test_a_query_that_was_run_before_tells_nothing_new() -> None:
-    assert not too_many(EARLIER, _used("b"), THREE)
-    assert not too_many([_used("a")] * 9, _used(), THREE)
+    assert not is_over_budget(EARLIER, _used("b"), THREE)
+    assert not is_over_budget([_used("a")] * 9, _used(), THREE)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +79,7 @@ def test_a_query_that_was_run_before_tells_nothing_new() -> None:
 )
 def test_only_queries_on_the_same_data_and_time_count(change: Any, expected: bool) -> None:
     one = replace(EARLIER[0], **change)
-    assert too_many([one, *EARLIER[1:]], _used(), THREE) is expected
+    assert is_over_budget([one, *EARLIER[1:]], _used(), THREE) is expected
 
 
 def test_white_space_and_comments_make_no_other_query() -> None:
@@ -97,7 +104,7 @@ def test_another_literal_value_or_window_makes_another_query(sql: str, values: A
 
 
 def test_the_refusal_is_amcs() -> None:
-    assert refusal_text("X", "Y") == (
+    assert over_budget("X", "Y") == (
         'Execution "X" of workflow "Y" could not be run because too many workflows have already been run'
         " against the same input data sources in the same or overlapping time windows."
     )
@@ -106,6 +113,6 @@ def test_the_refusal_is_amcs() -> None:
 def test_what_was_run_is_remembered_per_instance(store: Store) -> None:
     mine = [_used("a", "dsp_clicks", "sales"), _used("b", at=NOW - 2 * DAY)]
     for used in (*mine, _used("c", instance_id="amc2")):
-        remember(store, used)
-    assert remembered(store, "amc1", NOW - DAY) == mine[:1]
-    assert remembered(store, "amc1", NOW - 3 * DAY) == mine[::-1]
+        record_query(store, used)
+    assert past_queries(store, "amc1", NOW - DAY) == mine[:1]
+    assert past_queries(store, "amc1", NOW - 3 * DAY) == mine[::-1]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amci.sandbox.firing import next_fire
+from amci.sandbox.schedules import next_fire
 
 DAY = timedelta(days=1)
 DAILY = {"scheduleId": "s", "workflowId": "reach", "aggregationPeriod": "Daily", "aggregationHourUtc": 7}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from amci.kernel.errors import StorageError
+from amci.sandbox.times import micros
 
 SQL = "SELECT SUM(impressions) AS impressions FROM dsp_impressions"
 ENDLESS = (
@@ -23,7 +24,7 @@ ENDLESS = (
 @contextmanager
 def _no_query_runs_on(amc: Any) -> Iterator[None]:
     """Until the end of the block whoever runs a query waits before it."""
-    with amc.sandbox._backend.queries._engine._running:
+    with amc.sandbox.backend.queries._engine._running:
         yield
 
 
@@ -33,7 +34,7 @@ def _meanwhile(amc: Any, do: Callable[[], Any]) -> Iterator[Future[Any]]:
     with ThreadPoolExecutor(1) as pool:
         with _no_query_runs_on(amc):
             future = pool.submit(do)
-            while not amc.sandbox._advancing._being_made:
+            while not amc.sandbox._simulator._claimed:
                 threading.Event().wait(0.001)
             yield future
         future.result()
@@ -95,7 +96,7 @@ def test_another_process_finishes_what_one_left_behind(calling: Callable[..., An
     first.workflow("slow", SQL)
     execution = first.execute(workflowId="slow")
     with first.sandbox._lock:
-        assert len(first.sandbox._advancing.advance()) == 1
+        assert len(first.sandbox._simulator.advance_to(micros(first.clock.now()))) == 1
     second = calling()
     assert second.status(execution) == "SUCCEEDED"
     assert first.status(execution) == "SUCCEEDED"
@@ -115,7 +116,7 @@ def test_closing_does_not_wait_for_a_query(calling: Callable[..., Any]) -> None:
     amc.workflow("quick", SQL)
     amc.download(amc.execute(workflowId="quick"))
     execution = amc.execute(sqlQuery=ENDLESS, timeWindowType="ALL")
-    engine = amc.sandbox._backend.queries._engine
+    engine = amc.sandbox.backend.queries._engine
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(amc.sandbox.advance)
         while not engine._running.locked():

@@ -1,4 +1,4 @@
-"""Which columns of AMC's tables the files hold, and which are computed from them when they are read."""
+"""Which columns of AMC's tables are stored in files, and which are computed on reading."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from amci.amcsql.sources import Column, Source
 from amci.kernel.names import quoted
 
-#: Columns beside AMC's that tell whom a row belongs to.
+#: Columns beside AMC's: the user a row belongs to, and the part of the people that user is in.
 HIDDEN = ("amci user", "amci part")
-#: What a column's end says about its `_dt` twin.
+#: End of a column's name → its expression over the timestamp column of the same name that ends in `_dt`.
 _PARTS = {
     "_dt_hour": "date_trunc('hour', {})",
     "_date": "{}",
@@ -20,17 +20,17 @@ _PARTS = {
 
 
 def stored(source: Source) -> tuple[Column, ...]:
-    """The columns a file of the table holds."""
+    """The columns that files of the table store."""
     return tuple(column for column in source.columns if derived(source, column) is None)
 
 
 def stored_type(column: Column) -> str:
-    """DuckDB's type in a file: decimals are narrower there, which makes them quicker."""
+    """DuckDB's type in a file: a narrower decimal there, which fits 64 bits and is faster."""
     return "DECIMAL(18,4)" if column.sql_type.startswith("DECIMAL") else column.sql_type
 
 
 def derived(source: Source, column: Column) -> str | None:
-    """DuckDB's expression for a column that is a part of the moment beside it; None where it is none."""
+    """DuckDB's expression of a column that is a part of a timestamp column, such as its hour; else None."""
     return next(_derived(source, column.name), None)
 
 

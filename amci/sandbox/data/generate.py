@@ -1,4 +1,4 @@
-"""Making the files of a stretch of days: the people once, then each table, a few days at a time."""
+"""Generates the files of a stretch of days: the people once, then each table, a few days at a time."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _DAYS = "INSERT INTO days SELECT unnest(range(?::DATE, ?::DATE + 1, INTERVAL 1 D
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Making:
-    """Makes the files of one world."""
+class EventGenerator:
+    """Generates the files of one world."""
 
     folder: Path
     seed: int
@@ -40,11 +40,14 @@ class Making:
 
     @property
     def people(self) -> int:
-        """How many people there are; at least ten."""
+        """Number of people; at least ten."""
         return max(10, round(self.scale * _PEOPLE))
 
     def stretch(self, first: date, last: date, *, last_table: str) -> Iterator[int]:
-        """Make the files of the days `first` to `last`; yields how many days are done."""
+        """Generate the files of the days `first` to `last`; yields the number of days done.
+
+        Raises StorageError if the disk refuses or is full.
+        """
         made = sorted(
             (made for family in self.families for made in family.files), key=lambda m: m.name == last_table
         )
@@ -62,7 +65,7 @@ class Making:
                 yield (end - first).days + 1
 
     def _begin(self, con: duckdb.DuckDBPyConnection, first: date, last: date) -> None:
-        """Everything the tables are made from."""
+        """Create what the tables are generated from: macros, people, and the setup of each family."""
         for name, value in (
             ("seed()", f"{int(self.seed)}"),
             ("population()", f"{self.people}::BIGINT"),
@@ -85,7 +88,7 @@ class Making:
                     con.execute(statement)
 
     def _chunks(self, first: date, last: date) -> Iterator[tuple[date, date]]:
-        """Stretches of days with so few events that they can be sorted in memory."""
+        """Stretches short enough for their events to be sorted in memory."""
         size = max(1, _PERSON_DAYS_AT_ONCE // self.people)
         while first <= last:
             end = min(last, first + (size - 1) * _DAY)
@@ -123,7 +126,7 @@ class Making:
 
 
 def _columns(con: duckdb.DuckDBPyConnection, table: GeneratedTable) -> str:
-    """What is written: AMC's columns of the table as its files hold them, then those that it does not know."""
+    """The SELECT list of a file: the stored columns of AMC's table, then those that the table lacks."""
     have = {name for name, *_ in con.execute(f"DESCRIBE {table.sql}").fetchall()}
     source = sources().get(table.name)
     if source is None:

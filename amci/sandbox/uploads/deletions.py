@@ -16,7 +16,7 @@ from amci.sandbox.uploads.answers import checked, most_of, parameters, uuid
 from amci.sandbox.uploads.columns import EXTERNAL, HASHED, flagged
 from amci.sandbox.uploads.datasets import columns_of
 from amci.sandbox.uploads.identities import is_digest, key
-from amci.sandbox.uploads.uploading import swap
+from amci.sandbox.uploads.uploads import swap
 from amci.sandbox.uploads.versions import alone, files_of, folder_of, making, tidy
 
 MOST = 1000  #: identities of a request
@@ -92,7 +92,7 @@ def advance_deletions(backend: Backend, now: int) -> None:
 
 def _forget(backend: Backend, row: Row, seq: int) -> bool:
     """Whether the people are in no row of the data set; not where somebody else has changed it meanwhile."""
-    from amci.sandbox.uploads.user_deletion import leave_out
+    from amci.sandbox.uploads.loading import leave_out
 
     data_set = backend.store.row("data_set_by_seq", seq=seq)
     if data_set is None or not flagged(columns_of(data_set), "isMainUserId"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Row
@@ -12,8 +13,9 @@ from typing import Any
 
 import duckdb
 
+from amci.kernel.errors import StorageError
 from amci.kernel.files import storage_errors
-from amci.kernel.names import literal
+from amci.kernel.names import literal, quoted
 from amci.sandbox.uploads.bucket_files import BucketFile, UploadFailed, UploadFiles, found
 from amci.sandbox.uploads.checks import Values
 from amci.sandbox.uploads.columns import Column, flagged, identifier
@@ -21,7 +23,6 @@ from amci.sandbox.uploads.datasets import columns_of
 from amci.sandbox.uploads.formats import Opened, mistake, opened
 from amci.sandbox.uploads.identities import resolving
 from amci.sandbox.uploads.resolving import Resolver
-from amci.sandbox.uploads.session import session
 from amci.sandbox.uploads.unpacking import unpacked
 from amci.sandbox.uploads.versions import take_over
 
@@ -209,3 +210,65 @@ def _without_users(relation: str) -> str:
 def _read(files: Sequence[Path]) -> str:
     listed = ", ".join(literal(str(file)) for file in files)
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+
+
+def leave_out(
+    files: Sequence[Path], keys: Sequence[str], people: str, target: Path, memory_limit: int
+) -> None:
+    """Write the rows of `files` to `target` but for those of the people whom the identities `keys` mean.
+
+    A row is theirs where it was uploaded with such an identity, or with another one of the same user. Raises
+    StorageError.
+    """
+    try:
+        with TemporaryDirectory(dir=target.parent.parent, prefix=".work-") as work:
+            _leave_out(files, keys, people, target, memory_limit, Path(work))
+    except duckdb.Error as error:
+        raise StorageError(
+            f"rows of people who are to be forgotten: {str(error).splitlines()[0]}",
+            hint="check the disk; it is tried again",
+        ) from error
+
+
+def _leave_out(
+    files: Sequence[Path], keys: Sequence[str], people: str, target: Path, memory_limit: int, work: Path
+) -> None:
+    listed = ", ".join(literal(str(file)) for file in files)
+    rows = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+    with session(memory_limit, work) as con:
+        con.execute("CREATE TEMP TABLE targets AS SELECT unnest(?::VARCHAR[]) AS key", [list(keys)])
+        con.execute(f"CREATE TEMP TABLE users AS {_users(con, keys, people)}")
+        con.execute(
+            f'COPY (SELECT * FROM {rows} WHERE "amci user" NOT IN (SELECT "amci user" FROM users)'
+            ' AND NOT list_has_any("amci identities", (SELECT list(key) FROM targets)))'
+            f" TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE 100000)"
+        )
+
+
+def _users(con: duckdb.DuckDBPyConnection, keys: Sequence[str], people: str) -> str:
+    """The users that the identities match; a relation of their numbers."""
+    resolver = Resolver(con, people)
+    found = []
+    for kind in sorted({each.partition(":")[0] for each in keys}):
+        mark = literal(f"{kind}:")
+        own = f'SELECT substr(key, {len(kind) + 2}) AS {quoted(kind)}, key AS "amci row" FROM targets'
+        own += f" WHERE starts_with(key, {mark})"
+        found.append(resolver.resolved(own, [((kind,), (kind,))]))
+    union = " UNION ALL ".join(f'SELECT "amci user" FROM ({each})' for each in found)
+    return f'SELECT DISTINCT "amci user" FROM ({union}) WHERE "amci user" > 0'
+
+
+@contextmanager
+def session(memory_limit: int, work: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A session that may use so many bytes, and beyond them the folder `work`."""
+    with duckdb.connect() as con:
+        for setting in (
+            "TimeZone = 'UTC'",
+            "threads = 1",  # records keep their order, so that they can be counted
+            f"memory_limit = '{memory_limit // 1024}KiB'",
+            f"temp_directory = {literal(str(work / 'spill'))}",
+            "autoinstall_known_extensions = false",
+            "autoload_known_extensions = false",
+        ):
+            con.execute(f"SET {setting}")
+        yield con

@@ -20,7 +20,7 @@ class Resolver:
     """The people of a world by their identities; tables of the session are made once for each kind."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, people: str) -> None:
-        """`people` is a relation as `world_people.people_of` gives it."""
+        """`people` is a relation as `world.people_of` returns it."""
         self._con = con
         con.execute(f"CREATE TEMP TABLE people AS {people}")
         con.execute(

@@ -1,4 +1,4 @@
-"""Uploads into data sets: asked for, listed, shown; what becomes of them is in `uploading` (amc-api 2.5)."""
+"""Uploads into data sets: asked for, listed, shown; and carried out on the sandbox's clock (amc-api 2.5)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping
 from sqlite3 import Row
 from typing import Any
 
+from amci.kernel.errors import StorageError
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import bad, missing
 from amci.sandbox.http import Request, Response, page
 from amci.sandbox.paging import cut, number_after, token
 from amci.sandbox.times import NEVER, BadMoment, micros, read, span, wire, zone
 from amci.sandbox.uploads.answers import checked, country_problems, most_of, parameters, uuid
+from amci.sandbox.uploads.bucket_files import UploadFailed
 from amci.sandbox.uploads.datasets import is_fact, row_of
+from amci.sandbox.uploads.versions import alone, files_of, folder_of, making, tidy
 
 STRATEGIES = ("ADDITIVE", "FULL_REPLACE", "OVERLAP_REPLACE", "OVERLAP_KEEP")
 COMPRESSIONS = ("NONE", "GZIP", "ZIP", "BZIP", "SNAPPY")
@@ -179,3 +182,73 @@ def _csv_problems(options: object) -> list[str]:
         if value not in (None, "") and not (isinstance(value, str) and is_good(value)):
             said.append(f"{name} {json.dumps(value)} cannot be used.")
     return said
+
+
+def advance_uploads(backend: Backend, now: int) -> None:
+    """Begin and end what is due; nothing is written where nothing is. Raises StorageError."""
+    for row in backend.store.rows("uploads_to_start", now=now):
+        backend.store.do("start_upload", seq=row["seq"])
+    due = backend.store.rows("uploads_to_end", now=now)
+    if not due:
+        return
+    with alone(backend.directory) as is_alone:
+        # another process does it, where this one is not
+        for row in due if is_alone else ():
+            _end(backend, row)
+
+
+def _end(backend: Backend, row: Row) -> None:
+    try:
+        while not _load(backend, row):
+            pass
+    except (UploadFailed, StorageError) as error:
+        # the disk may be at fault, too: whoever asks should be told rather than wait for ever
+        _finish(backend, row, "FAILED", str(error), None)
+
+
+def _load(backend: Backend, row: Row) -> bool:
+    """Whether the upload has ended; not where somebody else has changed the data set meanwhile."""
+    from amci.sandbox.uploads.loading import UploadLoad
+
+    now = backend.store.row("upload_by_seq", seq=row["seq"])
+    if now is None or now["status"] not in ("SUBMITTED", "IN_PROGRESS"):
+        return True
+    data_set = backend.store.row("data_set_by_seq", seq=row["data_set_seq"])
+    if data_set is None:
+        raise UploadFailed(f"Data set {row['data_set_id']} was deleted.")
+    folder, version = folder_of(backend.directory, data_set), uuid()
+    tidy(folder, (data_set["version"], data_set["previous"]))
+    load = UploadLoad(
+        data_set=data_set,
+        upload=row,
+        have=files_of(backend.directory, data_set),
+        buckets=backend.buckets,
+        people=backend.people,
+        memory_limit=backend.options.memory_limit,
+    )
+    with making(folder, version) as part:
+        loaded = load.into(part)
+    with backend.store.changing():
+        is_taken = swap(backend, data_set, version, loaded.keys)
+        if is_taken:
+            _finish(backend, row, "SUCCESS", loaded.message or None, loaded.rows)
+    if is_taken:
+        tidy(folder, (version, data_set["version"]))
+    return is_taken
+
+
+def swap(backend: Backend, data_set: Row, version: str, keys: object) -> bool:
+    """Have a new version read from now on; False where another one came first. The old one stays for now."""
+    return bool(
+        backend.store.do(
+            "swap_version",
+            seq=data_set["seq"],
+            old=data_set["version"],
+            version=version,
+            stored=json.dumps(keys),
+        )
+    )
+
+
+def _finish(backend: Backend, row: Row, status: str, message: str | None, rows: int | None) -> None:
+    backend.store.do("end_upload", seq=row["seq"], status=status, message=message, rows=rows)

@@ -88,7 +88,7 @@ class Audiences:
     def __init__(self, caller: Any) -> None:
         self.caller = caller
         self.world = World()
-        caller.sandbox._backend.queries = self.world
+        caller.sandbox.backend.queries = self.world
 
     def ask(self, method: str, path: str = "", body: Any = None, **headers: str) -> Any:
         return self.caller.ask(method, f"{QUERY}{path}", body, **IDS | headers)
@@ -221,7 +221,7 @@ class TestAsking:
             assert amc.ask("GET", query).status == 400
 
     def test_a_workflow_may_stand_for_the_query(self, amc: Audiences) -> None:
-        amc.caller.sandbox._backend.store.do(
+        amc.caller.sandbox.backend.store.do(
             "new_workflow",
             instance_id="amcsandbox1",
             workflow_id="seen",

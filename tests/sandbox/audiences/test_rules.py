@@ -6,9 +6,8 @@ import pytest
 
 from amci.amcsql.findings import CompileError
 from amci.sandbox.audiences import rules as audience_rules
-from amci.sandbox.audiences.lookalike import sizes
 from amci.sandbox.audiences.rules import INVALID_TABLES
-from amci.sandbox.audiences.times import Coming, Upkeep, coming, pace
+from amci.sandbox.audiences.simulation import NextStep, RefreshRule, next_step, refresh_interval, sizes
 from amci.sandbox.errors import NoAudience
 
 MADE = datetime(2026, 11, 1, tzinfo=UTC)
@@ -104,14 +103,14 @@ def test_what_is_no_amc_sql_does_not_compile() -> None:
 def test_amc_slows_down_what_is_of_little_use(
     asked: int, age: int, more: dict[str, object], days: int
 ) -> None:
-    upkeep = Upkeep(**{"refresh_days": asked, "made_at": MADE, "is_window_moving": True} | more)  # type: ignore[arg-type]
-    assert pace(upkeep, age * DAY) == days
+    rule = RefreshRule(**{"refresh_days": asked, "created_at": MADE, "is_window_moving": True} | more)  # type: ignore[arg-type]
+    assert refresh_interval(rule, age * DAY) == days
 
 
 def test_after_a_refresh_comes_another_or_the_end() -> None:
-    upkeep = Upkeep(refresh_days=7, made_at=MADE, is_window_moving=True)
-    assert coming(upkeep, MADE) == Coming("refresh", MADE + 7 * DAY, 7)
-    assert coming(upkeep, MADE + 105 * DAY) == Coming("deactivate", MADE + 135 * DAY)
+    rule = RefreshRule(refresh_days=7, created_at=MADE, is_window_moving=True)
+    assert next_step(rule, MADE) == NextStep("refresh", MADE + 7 * DAY, 7)
+    assert next_step(rule, MADE + 105 * DAY) == NextStep("deactivate", MADE + 135 * DAY)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from amci.sandbox.data.core import CORE
-from amci.sandbox.data.families import Family
-from amci.sandbox.data.generate import Making
-from amci.sandbox.data.paid import PAID
+from amci.sandbox.data.families import CORE, PAID, Family
+from amci.sandbox.data.generate import EventGenerator
 
 FIRST, LAST = date(2026, 9, 28), date(2026, 10, 5)
 #: What was bought depends on what ads led to, so that has to be there; its own files are not looked at here.
@@ -29,7 +27,7 @@ FILES_ALONE = [made.name for family in ALONE for made in family.files]
 def _made(
     folder: Path, *stretches: tuple[date, date], families: tuple[Family, ...] = FAMILIES, seed: int = 1
 ) -> Path:
-    making = Making(folder=folder, seed=seed, scale=0.003, families=families)
+    making = EventGenerator(folder=folder, seed=seed, scale=0.003, families=families)
     for first, last in stretches:
         assert list(making.stretch(first, last, last_table="segment_days"))
     return folder

@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from amci.amcsql.sources import sources
-from amci.sandbox.data.generate import Making
-from amci.sandbox.data.paid import PAID
-from amci.sandbox.data.views import views
+from amci.sandbox.data.families import PAID
+from amci.sandbox.data.generate import EventGenerator
+from amci.sandbox.data.world import views
 
 SEGMENTS = tuple(family for family in PAID if any(made.name == "user_segments" for made in family.files))
 TABLES = [
@@ -26,7 +26,7 @@ Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
 def _asked(folder: Path, first: date, last: date) -> Ask:
-    making = Making(folder=folder, seed=1, scale=0.01, families=SEGMENTS)
+    making = EventGenerator(folder=folder, seed=1, scale=0.01, families=SEGMENTS)
     assert list(making.stretch(first, last, last_table="segment_days"))
     files = {
         made.name: sorted((folder / made.name).glob("*.parquet"))

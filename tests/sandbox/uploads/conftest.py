@@ -62,7 +62,7 @@ class Uploads:
         return self.shown(self.submit(**more))
 
     def sources(self) -> Any:
-        return uploaded_sources(self.amc.sandbox._backend, INSTANCE)
+        return uploaded_sources(self.amc.sandbox.backend, INSTANCE)
 
     def rows(self, query: str = "SELECT * FROM amc.sales ORDER BY ALL") -> list[Any]:
         """What queries over the uploaded tables would find."""

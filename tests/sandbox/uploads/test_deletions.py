@@ -53,7 +53,7 @@ def _there(amc: Any, data_set_id: str) -> dict[int, int]:
     amc.sandbox.advance()
     with duckdb.connect() as con:
         con.execute("CREATE SCHEMA amc")
-        for name, source in uploaded_sources(amc.sandbox._backend, INSTANCE).items():
+        for name, source in uploaded_sources(amc.sandbox.backend, INSTANCE).items():
             con.execute(f"CREATE VIEW amc.{name} AS {source.reads}")
         rows = con.execute(f'SELECT product, "amci user" FROM amc.{data_set_id}').fetchall()
     return {int(product[1:]): user for product, user in rows}
@@ -130,7 +130,7 @@ def test_a_request_is_pending_until_its_time_has_come(calling: Any, clock: Any) 
 def test_who_was_meant_is_forgotten_when_it_is_done(amc: Any) -> None:
     _delete(amc, _target(3))
     amc.sandbox.advance()
-    rows = amc.sandbox._backend.store.rows("deletions", instance_id=INSTANCE, after=0, limit=9)
+    rows = amc.sandbox.backend.store.rows("deletions", instance_id=INSTANCE, after=0, limit=9)
     assert [row["identities"] for row in rows] == ["[]"]
 
 

@@ -59,7 +59,7 @@ def test_an_upload_goes_through_its_statuses_on_the_sandboxs_clock(uploading: An
 
 
 def test_a_sandbox_can_say_the_statuses_of_amcs_samples(up: Any) -> None:
-    up.amc.sandbox._backend.has_sample_statuses = True
+    up.amc.sandbox.backend.has_sample_statuses = True
     up.define()
     up.put("sales.csv", PLAIN)
     answer = up.ask()
@@ -285,7 +285,7 @@ def test_uploaded_tables_are_sources_of_queries(up: Any) -> None:
         "user_id_type",
     ]
     assert "email" not in sales.by_name
-    assert uploaded_sources(up.amc.sandbox._backend, "amcother") == {}
+    assert uploaded_sources(up.amc.sandbox.backend, "amcother") == {}
 
 
 LISTED = [0, 1, 2, 3]
