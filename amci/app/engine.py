@@ -30,7 +30,6 @@ from amci.lake.landing.roots import Root, Settling
 from amci.lake.landing.watcher import RawWatcher
 from amci.lake.loading.reprocess import Reprocess
 from amci.lake.loading.rules import Rules
-from amci.workflows.executions.run_factory import EXECUTE
 
 _log = log.get("engine")
 
@@ -105,7 +104,7 @@ class Engine:
             roots=self.roots,
             reprocess=lambda changed, dataset: self.load_again(changed_only=changed, dataset=dataset),
         )
-        handlers += amc_handlers(opened, lambda key: self.router.route(key).dataset.dataset)
+        handlers += amc_handlers(opened, self.router, self.ingest)
         self._worker = Worker(
             self.runs,
             handlers,
@@ -276,21 +275,9 @@ class Engine:
         error = outcome.error if isinstance(outcome, Failed) else None
         if run.status is RunStatus.FAILED:
             self._note_failure(run, error.hint if isinstance(error, AmciError) else "")
-        elif run.kind == EXECUTE and run.status is RunStatus.SUCCEEDED:
-            self._take_in(run)
         if run.status.is_final:
             self.opened.tell(run)
         self._progress(run)
-
-    def _take_in(self, run: Run) -> None:
-        """Have a result loaded at once; whatever keeps it from being seen here, the next look finds it."""
-        key = (run.result or {}).get("key")
-        if key and run.tenant_id:
-            root = self.opened.root_of(self.project.tenants[run.tenant_id])
-            try:
-                self.ingest.arrived(root, key)
-            except StorageError as storage:
-                _log.error("result not noted yet", run_id=run.run_id, exc_info=storage)
 
     def _note_failure(self, run: Run, hint: str = "") -> None:
         """A failed run's object is in quarantine, whatever made it fail."""

@@ -6,9 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from amci.app.session import Session
+from amci.kernel import log
+from amci.kernel.errors import StorageError
 from amci.kernel.notify.handler import NotifyHandler
 from amci.kernel.worker import Handler
 from amci.lake.catalog.catalog import Catalog
+from amci.lake.datasets.router import Router
+from amci.lake.landing.ingest import Ingest
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
 from amci.lake.loading.heavy import HeavyHandler
@@ -25,6 +29,8 @@ from amci.workflows.executions.execute import ExecuteHandler
 from amci.workflows.executions.handler_context import HandlerContext
 from amci.workflows.executions.reconcile import ReconcileHandler
 from amci.workflows.provisioning.provision import ProvisionHandler
+
+_log = log.get("handlers")
 
 #: Moments of a reprocessing that nobody named are those of its run.
 Reprocessing = Callable[[bool, str | None], Mapping[str, Any]]
@@ -65,7 +71,7 @@ def lake_handlers(
     ]
 
 
-def amc_handlers(opened: Session, dataset_of: Callable[[str], str]) -> list[Handler]:
+def amc_handlers(opened: Session, router: Router, ingest: Ingest) -> list[Handler]:
     """What is asked of AMC, and who is told."""
     project, workspace = opened.project, opened.workspace
     shared = HandlerContext(
@@ -80,8 +86,15 @@ def amc_handlers(opened: Session, dataset_of: Callable[[str], str]) -> list[Hand
         place = raw_folder.folder_of(of, workspace, project.settings.roots[0].path)
         return raw_folder.prepare(place, workspace)
 
+    def load(tenant: Tenant, key: str) -> None:
+        """Queue a result to be loaded at once; if that fails, the next scan of raw/ finds it."""
+        try:
+            ingest.arrived(opened.root_of(tenant), key)
+        except StorageError as error:
+            _log.error("result not noted yet", key=key, exc_info=error)
+
     return [
-        ExecuteHandler(shared, workflows=project.workflows, folder_of=opened.results_of),
+        ExecuteHandler(shared, workflows=project.workflows, folder_of=opened.results_of, on_delivered=load),
         CancelHandler(shared),
         ReconcileHandler(shared),
         WorkflowHandler(project.workflows, project.tenants, opened.client),
@@ -89,7 +102,7 @@ def amc_handlers(opened: Session, dataset_of: Callable[[str], str]) -> list[Hand
             tenants=Registry(workspace.config).get,
             clients=opened.client,
             prepare=prepare,
-            dataset_of=dataset_of,
+            dataset_of=lambda key: router.route(key).dataset.dataset,
             clock=opened.clock,
         ),
         NotifyHandler(opened.notifier, opened.secret, opened.clock),

@@ -14,7 +14,7 @@ from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
 from amci.workflows.definitions.definition import Workflow
 from amci.workflows.definitions.parameters import merged
 from amci.workflows.executions.reconcile import RECONCILE
-from amci.workflows.executions.run_factory import EXECUTE, request_document
+from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask
 
 #: Fields of a workflow's definition that a request has places of its own for.
 _SENT_APART = ("sqlQuery", "workflowId")
@@ -90,7 +90,7 @@ def _execution(file: ScheduleFile, tenant: Tenant, workflows: Mapping[str, Workf
     )
     return FireRun(
         kind=EXECUTE,
-        payload={"request": request_document(request), "schedule": file.schedule},
+        payload=ExecuteTask(request=request, schedule=file.schedule).payload(),
         tenant_id=tenant.tenant,
         pool=tenant.pool,
         batch_key=tenant.tenant,

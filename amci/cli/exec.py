@@ -82,7 +82,7 @@ def run(
     with ctx.session() as session:
         if request:
             doing.do_pasted(
-                ctx, session, doing.request_document(request), schedule_name, wait=wait, dry_run=dry_run
+                ctx, session, doing.aws_request_from(request), schedule_name, wait=wait, dry_run=dry_run
             )
             return
         asked = doing.asked_for(session, workflow, sql, window, zone, param)

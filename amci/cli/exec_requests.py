@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from amci.app.session import Session
 from amci.cli.context import Context
 from amci.cli.run_progress import exit_if_failed, finish_runs
 from amci.kernel import dates
-from amci.kernel.clock import moment, new_id
+from amci.kernel.clock import new_id
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.run import NewRun, Run
 from amci.tenants.model import Tenant
@@ -29,7 +28,7 @@ from amci.workflows.executions.request_parsing import (
     window_from,
 )
 from amci.workflows.executions.request_resolution import resolved, sql_hash_of
-from amci.workflows.executions.run_factory import execute_run, request_from
+from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask, execute_run, request_document
 from amci.workflows.executions.store import ExecutionRecord
 
 _NO_CAP = 1_000_000
@@ -78,7 +77,7 @@ def _text(source: str) -> str:
         raise UsageError(f"{source} cannot be read", hint=str(error)) from None
 
 
-def request_document(source: str) -> AwsRequest:
+def aws_request_from(source: str) -> AwsRequest:
     """A request document of the AWS solution, from a file or standard input; raises UsageError."""
     try:
         document = json.loads(_text(source))
@@ -143,9 +142,10 @@ def do(ctx: Context, session: Session, runs: Sequence[NewRun], *, wait: bool, dr
 
 def _resolved(session: Session, run: NewRun) -> ExecutionRequest:
     """The request of a run as it would be sent now; raises UsageError."""
-    request = request_from(run.payload["request"])
-    workflow = session.project.workflows.get(request.workflow_id)
-    return resolved(request, workflow, tenant_of(session, run.tenant_id or ""), moment(run.payload["at"]))
+    task = ExecuteTask.of(run.payload)
+    workflow = session.project.workflows.get(task.request.workflow_id)
+    tenant = tenant_of(session, run.tenant_id or "")
+    return resolved(task.request, workflow, tenant, task.at or session.clock.now())
 
 
 def finish(ctx: Context, session: Session, keys: Sequence[str], *, wait: bool) -> None:
@@ -173,7 +173,8 @@ def show_one(ctx: Context, row: ExecutionRecord) -> None:
     """An execution with all that is known of it."""
     shown = execution_row(row)
     if ctx.out.as_json:
-        shown |= {"request": row.request, "document": row.document}
+        request = request_document(row.request) if row.request else None
+        shown |= {"request": request, "document": row.document}
     ctx.out.record({name: value for name, value in shown.items() if value not in (None, "")})
 
 
@@ -241,8 +242,7 @@ def tenant_of(session: Session, tenant_id: str) -> Tenant:
 
 def sql_hash_of_row(session: Session, row: ExecutionRecord) -> str:
     """Hash of the SQL an execution ran, as far as it is known here."""
-    workflow = session.project.workflows.get(row.name)
-    return sql_hash_of(request_from(row.request or {"workflow_id": row.name}), workflow)
+    return sql_hash_of(row.sent_request, session.project.workflows.get(row.name))
 
 
 def status_named(name: str | None) -> ExecutionStatus | None:
@@ -286,11 +286,11 @@ PLANNED = ["tenant", "workflow", "window", "parameters"]
 
 def run_row(run: Run, row: ExecutionRecord | None) -> dict[str, Any]:
     """A run with its execution, if it has one yet."""
-    request = run.payload.get("request") or {}
+    task = ExecuteTask.of(run.payload) if run.kind == EXECUTE else None
     return {
         "run_id": run.run_id,
         "tenant": run.tenant_id,
-        "workflow": request.get("workflow_id") if request else run.payload.get("workflow"),
+        "workflow": task.request.workflow_id if task else run.payload.get("workflow"),
         "schedule": run.payload.get("schedule"),
         "status": run.status.value,
         "execution_status": str(row.status) if row and row.status else None,
@@ -312,7 +312,7 @@ def execution_row(row: ExecutionRecord) -> dict[str, Any]:
         "execution_status": str(row.status) if row.status else None,
         "status_reason": row.status_reason,
         "workflow_execution_id": row.workflow_execution_id,
-        "window": _window((row.request or {}).get("window") or {}) or _utc_window(row),
+        "window": _window(row.request.window) if row.request else _utc_window(row),
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "key": row.key,
@@ -327,7 +327,7 @@ def planned_rows(planned: Sequence[tuple[NewRun, ExecutionRequest]]) -> list[dic
         {
             "tenant": run.tenant_id,
             "workflow": request.workflow_id,
-            "window": _window(asdict(request.window)),
+            "window": _window(request.window),
             "parameters": ", ".join(f"{name}={value}" for name, value in request.parameter_values.items()),
             "schedule": run.payload["schedule"],
         }
@@ -335,11 +335,9 @@ def planned_rows(planned: Sequence[tuple[NewRun, ExecutionRequest]]) -> list[dic
     ]
 
 
-def _window(window: Mapping[str, Any]) -> str:
-    if not window:
-        return ""
-    zone = "" if window.get("time_zone", "UTC") == "UTC" else f" {window['time_zone']}"
-    return f"{window['start']}..{window['end']}{zone}" if window.get("start") else f"{window['type']}{zone}"
+def _window(window: TimeWindow) -> str:
+    zone = "" if window.time_zone == "UTC" else f" {window.time_zone}"
+    return f"{window.start}..{window.end}{zone}" if window.start else f"{window.type}{zone}"
 
 
 def _utc_window(row: ExecutionRecord) -> str:

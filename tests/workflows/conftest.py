@@ -77,6 +77,7 @@ class Desk:
         self.overlay: Overlay = lambda _method, _url: None
         self.words: dict[bytes, bytes] = {}  #: in AMC's answers, replaced
         self.asked: list[str] = []
+        self.on_delivered: Callable[[Tenant, str], None] = lambda _tenant, _key: None
         self.state = State.open(folder / "amci.db", self.clock)
         self.runs = RunStore(self.state, self.clock, retry={Exception: RetryPolicy(max_attempts=2)})
         self.executions = ExecutionStore(self.state, self.clock)
@@ -121,7 +122,12 @@ class Desk:
             clock=self.clock,
         )
         return [
-            ExecuteHandler(shared, workflows=self.workflows, folder_of=lambda t: self.raw / t.tenant),
+            ExecuteHandler(
+                shared,
+                workflows=self.workflows,
+                folder_of=lambda t: self.raw / t.tenant,
+                on_delivered=self.on_delivered,
+            ),
             CancelHandler(shared),
             ReconcileHandler(shared),
         ]

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.executions.request_matching import is_like
-from amci.workflows.executions.run_factory import request_from
 from amci.workflows.executions.store import ExecutionRecord, ExecutionStore
 
 #: AMC's clock and ours may differ by so much.
@@ -20,9 +19,8 @@ def adopted(client: AmcClient, executions: ExecutionStore, row: ExecutionRecord)
     """
     if row.request is None or row.submitting_at is None:
         return None
-    request = request_from(row.request)
     made = client.executions(row.submitting_at - SKEW, row.workflow_id)
-    alike = [execution for execution in made if is_like(request, execution)]
+    alike = [execution for execution in made if is_like(row.request, execution)]
     owned = executions.owned(row.instance_id, [execution.workflow_execution_id for execution in alike])
     for execution in reversed(alike):
         if execution.workflow_execution_id in owned:

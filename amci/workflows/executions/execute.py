@@ -9,7 +9,6 @@ from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 
-from amci.kernel.clock import moment
 from amci.kernel.errors import AmciError, NotFound, RemoteError, StorageError, UsageError
 from amci.kernel.run import Failed, Outcome, Run
 from amci.tenants.model import Tenant
@@ -20,7 +19,7 @@ from amci.workflows.executions.handler_context import HandlerContext
 from amci.workflows.executions.polling import look
 from amci.workflows.executions.request_matching import recognisable
 from amci.workflows.executions.request_resolution import resolved
-from amci.workflows.executions.run_factory import EXECUTE, request_document, request_from
+from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask
 from amci.workflows.executions.steps import GONE, ExecutionWork, Steps
 from amci.workflows.executions.store import ExecutionRecord
 
@@ -40,9 +39,14 @@ class ExecuteHandler:
         *,
         workflows: Mapping[str, Workflow],
         folder_of: Callable[[Tenant], Path],
+        on_delivered: Callable[[Tenant, str], None] = lambda _tenant, _key: None,
         batch: int = 200,
     ) -> None:
-        """`folder_of`: where a tenant's results are put, the folder that holds its `workflow=…` folders."""
+        """`folder_of`: where a tenant's results are put, the folder that holds its `workflow=…` folders.
+
+        `on_delivered` hears of a tenant's result with its key in raw/, from several threads; it may hear of one
+        more than once, and must not raise.
+        """
         self.batch = batch
         self._executions = shared.executions
         self._clients = shared.clients
@@ -50,7 +54,7 @@ class ExecuteHandler:
         self._workflows = workflows
         self._settings = shared.settings
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix=EXECUTE)
-        self._steps = Steps(shared, workflows=workflows, folder_of=folder_of)
+        self._steps = Steps(shared, workflows=workflows, folder_of=folder_of, on_delivered=on_delivered)
 
     def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         """One step of each run: run_id → outcome."""
@@ -120,17 +124,15 @@ class ExecuteHandler:
         return self._new(tenant, run, row.attempt + 1, redrives)
 
     def _new(self, tenant: Tenant, run: Run, attempt: int, redrives: int) -> ExecutionRecord:
-        asked = request_from(run.payload["request"])
-        at = moment(run.payload["at"]) if run.payload.get("at") else run.created_at
-        request = resolved(asked, self._workflows.get(asked.workflow_id), tenant, at)
-        sent = recognisable(request, run.idempotency_key)
+        task = ExecuteTask.of(run.payload)
+        workflow_id = task.request.workflow_id
+        request = resolved(task.request, self._workflows.get(workflow_id), tenant, task.at or run.created_at)
         return self._executions.begin(
             run,
             tenant.instance_id,
-            sent,
-            request_document(sent),
-            name=asked.workflow_id,
-            schedule=_schedule(run),
+            recognisable(request, run.idempotency_key),
+            name=workflow_id,
+            schedule=_folder_name(task.schedule),
             attempt=attempt,
             redrives=redrives,
             # A request that allows itself more time gets it.
@@ -158,8 +160,7 @@ def _known(tenants: Mapping[str, Tenant], tenant_id: str) -> Tenant:
     return tenant
 
 
-def _schedule(run: Run) -> str:
-    schedule = str(run.payload.get("schedule") or "adhoc")
+def _folder_name(schedule: str) -> str:
     if "/" in schedule or schedule.startswith(".") or not schedule.isprintable():
         raise UsageError(
             f"'{schedule}' cannot be the schedule of a result, since it names a folder",

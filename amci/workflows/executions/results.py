@@ -19,6 +19,7 @@ from amci.kernel.layout import ResultName, sidecar_of
 from amci.tenants.model import Tenant
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Downloads
+from amci.workflows.executions.run_factory import request_document
 from amci.workflows.executions.store import ExecutionRecord
 
 #: Of one file of AMC's metadata; what is longer is cut.
@@ -94,7 +95,7 @@ def fetch_into(client: AmcClient, row: ExecutionRecord, path: Path) -> Delivered
 
 def about(row: ExecutionRecord, sql_hash: str, correlation_id: str) -> dict[str, Any]:
     """What the note says of an execution."""
-    request, document = row.request or {}, row.document or {}
+    document = row.document or {}
     return {
         "workflow_execution_id": row.workflow_execution_id,
         "workflow_id": row.name,
@@ -114,7 +115,7 @@ def about(row: ExecutionRecord, sql_hash: str, correlation_id: str) -> dict[str,
         "parameter_values": document.get("parameterValues") or {},
         "sql_hash": sql_hash,
         "output_columns": document.get("outputColumns") or [],
-        "request": request,
+        "request": request_document(row.request) if row.request else {},
     }
 
 

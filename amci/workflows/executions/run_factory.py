@@ -1,13 +1,13 @@
-"""The run of an execution: how a request is written into the run store, and read from it."""
+"""The run of an execution: what it carries, and how that is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from amci.kernel.clock import timestamp
+from amci.kernel.clock import moment, timestamp
 from amci.kernel.run import NewRun
 from amci.tenants.model import Tenant
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
@@ -37,6 +37,29 @@ def request_from(document: Mapping[str, Any]) -> ExecutionRequest:
     return ExecutionRequest(**{**document, "window": TimeWindow(**window)})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecuteTask:
+    """What a person or a schedule asks a run of kind `execute` to do; its payload in the run store."""
+
+    request: ExecutionRequest  #: as asked: dates in its window and parameters may be dynamic
+    schedule: str = "adhoc"  #: names the `schedule=` folder of the result
+    at: datetime | None = None  #: dates are resolved for this moment; for the run's creation if None
+
+    def payload(self) -> dict[str, Any]:
+        """As JSON values."""
+        at = {"at": timestamp(self.at)} if self.at else {}
+        return {"request": request_document(self.request), "schedule": self.schedule, **at}
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Self:
+        """Inverse of `payload`."""
+        return cls(
+            request=request_from(payload["request"]),
+            schedule=str(payload.get("schedule") or "adhoc"),
+            at=moment(payload["at"]) if payload.get("at") else None,
+        )
+
+
 def execute_run(
     tenant: Tenant,
     request: ExecutionRequest,
@@ -50,7 +73,7 @@ def execute_run(
     return NewRun(
         idempotency_key=key,
         kind=EXECUTE,
-        payload={"request": request_document(request), "schedule": schedule, "at": timestamp(at)},
+        payload=ExecuteTask(request=request, schedule=schedule, at=at).payload(),
         tenant_id=tenant.tenant,
         pool=tenant.pool,
         batch_key=tenant.tenant,

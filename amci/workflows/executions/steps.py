@@ -33,7 +33,6 @@ from amci.workflows.executions.adopt import adopted
 from amci.workflows.executions.handler_context import HandlerContext
 from amci.workflows.executions.polling import Seen
 from amci.workflows.executions.request_resolution import sql_hash_of
-from amci.workflows.executions.run_factory import request_from
 from amci.workflows.executions.store import ExecutionRecord, SendDecision
 
 GONE = "AMC does not know the execution any more"
@@ -64,10 +63,12 @@ class Steps:
         *,
         workflows: Mapping[str, Workflow],
         folder_of: Callable[[Tenant], Path],
+        on_delivered: Callable[[Tenant, str], None],
     ) -> None:
         self._executions = shared.executions
         self._workflows = workflows
         self._folder_of = folder_of
+        self._on_delivered = on_delivered
         self._settings = shared.settings
         self._clock = shared.clock
 
@@ -152,7 +153,7 @@ class Steps:
     def _sent(self, client: AmcClient, row: ExecutionRecord) -> ExecutionRecord | Outcome:
         fault_point("execute.before_post")
         try:
-            execution = client.create_execution(request_from(row.request or {}))
+            execution = client.create_execution(row.sent_request)
         except OutcomeUnknown:
             return self._unknown(row)
         except Refused as refused:
@@ -214,7 +215,7 @@ class Steps:
         )
 
     def _delivered(self, work: ExecutionWork) -> Outcome:
-        row, request = work.row, request_from(work.row.request or {})
+        row, request = work.row, work.row.sent_request
         if row.key is None and not (request.dry_run or request.skip_publish):
             sql_hash = sql_hash_of(request, self._workflows.get(row.name))
             about = results.about(row, sql_hash, work.run.correlation_id)
@@ -233,6 +234,8 @@ class Steps:
                 return self._not_to_be_had(row, refused)
             fault_point("execute.delivered")
             row = self._executions.deliver(row, key=there.key, rows=there.rows, size=there.bytes)
+        if row.key:
+            self._on_delivered(work.tenant, row.key)
         return Done(_result(row))
 
     def _not_to_be_had(self, row: ExecutionRecord, refused: Refused) -> Outcome:

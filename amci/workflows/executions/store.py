@@ -18,6 +18,7 @@ from amci.kernel.run import Run
 from amci.kernel.state import State, named_queries
 from amci.workflows.amc.model import Execution, ExecutionRequest, ExecutionStatus, TimeWindow, WindowType
 from amci.workflows.executions.request_matching import content, fingerprint, window_text
+from amci.workflows.executions.run_factory import request_document, request_from
 
 _SQL = named_queries(
     (resources.files("amci.workflows.executions") / "executions.sql").read_text(encoding="utf-8")
@@ -41,7 +42,7 @@ class ExecutionRecord:
     workflow_id: str  #: as AMC knows it
     name: str  #: the workflow as people know it
     schedule: str
-    request: Mapping[str, Any] | None  #: as sent, its dates resolved
+    request: ExecutionRequest | None  #: as sent, its dates resolved; None: somebody else asked for it
     submitting_at: datetime | None  #: when its request was last sent
     workflow_execution_id: str | None  #: AMC's; None until it is known
     status: ExecutionStatus | None  #: None until AMC has it
@@ -64,8 +65,14 @@ class ExecutionRecord:
         values: dict[str, Any] = {name: row[name] for name in cls.__slots__}
         values["status"] = ExecutionStatus(values["status"]) if values["status"] else None
         values |= {name: moment(values[name]) for name in _MOMENTS if values[name]}
-        values |= {name: json.loads(values[name]) for name in ("request", "document") if values[name]}
+        values["request"] = request_from(json.loads(values["request"])) if values["request"] else None
+        values["document"] = json.loads(values["document"]) if values["document"] else None
         return cls(**values)
+
+    @property
+    def sent_request(self) -> ExecutionRequest:
+        """The request as sent; if somebody else sent it, no more than its workflow."""
+        return self.request or ExecutionRequest(workflow_id=self.workflow_id)
 
     @property
     def is_over(self) -> bool:
@@ -117,7 +124,6 @@ class ExecutionStore:
         run: Run,
         instance_id: str,
         request: ExecutionRequest,
-        document: Mapping[str, Any],
         *,
         name: str,
         schedule: str,
@@ -125,7 +131,7 @@ class ExecutionStore:
         redrives: int,
         lasting: timedelta,
     ) -> ExecutionRecord:
-        """Note a new attempt; `document` is the resolved request as it can be read back."""
+        """Note a new attempt; `request` is what will be sent, `name` the workflow as people know it."""
         values = {
             "run_id": run.run_id,
             "attempt": attempt,
@@ -135,7 +141,7 @@ class ExecutionStore:
             "workflow_id": request.workflow_id,
             "name": name,
             "schedule": schedule,
-            "request": json.dumps(document, ensure_ascii=False),
+            "request": json.dumps(request_document(request), ensure_ascii=False),
             "content": content(name, request),
             "fingerprint": fingerprint(request),
             "time_window": window_text(request),

@@ -107,7 +107,7 @@ def test_dates_and_parameters_are_resolved_for_the_moment_of_the_fire(desk: Any)
     assert execution.window_start_local == "2026-10-20T00:00:00"
     assert execution.window_end_local == "2026-10-27T00:00:00"
     assert execution.parameter_values == {"least": 3, "day": "2026-10-01"}
-    assert desk.row(run_id).request["parameter_values"] == {"least": 3, "day": "2026-10-01"}
+    assert desk.row(run_id).request.parameter_values == {"least": 3, "day": "2026-10-01"}
 
 
 @pytest.mark.parametrize(
@@ -241,11 +241,10 @@ def test_somebody_elses_equal_execution_stays_theirs_where_ours_is_known(desk: A
 
 
 def _as_sent(desk: Any) -> Any:
-    from amci.workflows.executions.run_factory import request_from
 
     run_id = desk.ask("bolt")
     desk.work()
-    return request_from(desk.row(run_id).request)
+    return desk.row(run_id).request
 
 
 def test_a_throttled_request_waits_as_long_as_amazon_asked(desk: Any) -> None:
@@ -488,3 +487,12 @@ def test_a_result_that_never_comes_makes_the_run_fail_and_a_redrive_ask_anew(des
     desk.finish()
     assert desk.run(run_id).status is RunStatus.SUCCEEDED
     assert desk.row(run_id).attempt == 2
+
+
+def test_a_result_is_announced_with_its_key_when_it_is_in_raw(desk: Any) -> None:
+    announced: list[tuple[str, str]] = []
+    desk.on_delivered = lambda tenant, key: announced.append((tenant.tenant, key))
+    run_id = desk.ask()
+    desk.finish()
+    assert announced == [("acme", desk.row(run_id).key)]
+    assert desk.files() == [desk.row(run_id).key]

@@ -6,7 +6,6 @@ from typing import Any
 from amci.kernel.run import RunStatus
 from amci.workflows.amc.model import ExecutionStatus
 from amci.workflows.executions.reconcile import reconcile_run
-from amci.workflows.executions.run_factory import request_from
 
 
 def reconciled(desk: Any, name: str = "acme") -> dict[str, Any]:
@@ -23,7 +22,7 @@ def reconciled(desk: Any, name: str = "acme") -> dict[str, Any]:
 
 def elsewhere(desk: Any, run_id: int) -> Any:
     """An execution like that of the run, asked for by somebody else."""
-    return desk.client().create_execution(request_from(desk.row(run_id).request))
+    return desk.client().create_execution(desk.row(run_id).request)
 
 
 def test_what_others_asked_for_is_noted_once(desk: Any) -> None:

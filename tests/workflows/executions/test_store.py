@@ -33,7 +33,6 @@ def begun(desk: Any, *, window: TimeWindow = WINDOW) -> Any:
         run,
         "amcacme",
         replace(ASKED, window=window),
-        {},
         name="reach",
         schedule="adhoc",
         attempt=1,
