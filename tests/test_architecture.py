@@ -171,9 +171,9 @@ def test_only_the_clock_asks_for_the_time_and_makes_ids() -> None:
     assert who == {"amci.kernel.clock"}
 
 
-def test_only_config_reads_the_environment() -> None:
+def test_only_one_module_reads_the_environment() -> None:
     reading = {"os.environ", "os.getenv", "os.environb", "os.putenv"}
-    assert {name for name, path in NAMES.items() if called(path) & reading} == {"amci.kernel.config"}
+    assert {name for name, path in NAMES.items() if called(path) & reading} == {"amci.kernel.environment"}
 
 
 def test_a_module_says_what_it_is_for() -> None:

@@ -80,7 +80,7 @@ def uploaded_by(workspace: Workspace | None, tenant: Tenant | None) -> Mapping[s
     from amci.app.amc_connection import sandbox_options
     from amci.app.project import load
     from amci.kernel.clock import SystemClock
-    from amci.kernel.config import environment
+    from amci.kernel.environment import environment
     from amci.sandbox.backend import Backend
     from amci.sandbox.instances import Instances
     from amci.sandbox.queries import Queries

@@ -15,7 +15,7 @@ from amci.amcsql.tools.linting import Lint, lint
 from amci.amcsql.tools.redaction import RedactionReport, report
 from amci.app.query_checker import finding_lines, uploaded_by
 from amci.app.query_input import QueryInput
-from amci.kernel.config import environment
+from amci.kernel.environment import environment
 from amci.kernel.errors import QueryError, UsageError
 from amci.tenants.model import Tenant, tenant_named
 

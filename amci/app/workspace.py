@@ -23,7 +23,7 @@ from amci.app.run_completion import complete_runs
 from amci.app.session import Session, open_session
 from amci.app.sql_workbench import SqlWorkbench
 from amci.kernel.clock import SystemClock
-from amci.kernel.config import environment
+from amci.kernel.environment import environment
 from amci.kernel.run import Run
 from amci.kernel.signals import stopping
 from amci.kernel.workspace import find

@@ -10,7 +10,7 @@ import typer
 
 from amci.cli.context import Context, command
 from amci.kernel.clock import SystemClock, new_id
-from amci.kernel.config import environment
+from amci.kernel.environment import environment
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.files import storage_errors
 from amci.tenants.aws_secret import credentials_from

@@ -11,7 +11,7 @@ import typer
 
 from amci.cli.output import Output
 from amci.kernel.clock import SystemClock
-from amci.kernel.config import environment
+from amci.kernel.environment import environment
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.state import State
 from amci.kernel.workspace import Workspace, find

@@ -25,7 +25,7 @@ from amci.cli.context import Context, command
 from amci.cli.output import Output
 from amci.kernel import log
 from amci.kernel.clock import SystemClock
-from amci.kernel.config import environment
+from amci.kernel.environment import environment
 from amci.kernel.errors import AmciError
 from amci.kernel.run import Run, RunStatus
 from amci.kernel.testing import TurnableClock

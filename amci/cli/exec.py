@@ -11,7 +11,7 @@ import typer
 from amci.cli import exec_requests as doing
 from amci.cli.context import Context, command
 from amci.cli.exec_requests import LISTED, execution_row
-from amci.kernel.config import duration
+from amci.kernel.clock import duration
 from amci.workflows.definitions.time_windows import sliding
 from amci.workflows.executions import fan_out, results
 from amci.workflows.executions.reconcile import reconcile_run

@@ -9,8 +9,7 @@ import typer
 
 from amci.cli.context import Context, command
 from amci.cli.run_progress import report_drain, report_work
-from amci.kernel.clock import SystemClock
-from amci.kernel.config import duration
+from amci.kernel.clock import SystemClock, duration
 from amci.kernel.errors import WorkspaceBusy
 from amci.lake.landing.copy_in import copy_in
 from amci.lake.landing.object_store import ObjectStore

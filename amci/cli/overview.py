@@ -7,7 +7,7 @@ import typer
 from amci.app.status import overview
 from amci.cli.context import Context, command
 from amci.kernel.clock import SystemClock
-from amci.kernel.config import environment
+from amci.kernel.environment import environment
 
 overview_app = typer.Typer(rich_markup_mode=None)
 

@@ -15,8 +15,7 @@ import typer
 
 from amci.app.amc_connection import sandbox_options
 from amci.cli.context import Context, command
-from amci.kernel.clock import SystemClock
-from amci.kernel.config import duration
+from amci.kernel.clock import SystemClock, duration
 from amci.kernel.errors import NoWorkspace
 from amci.kernel.signals import stopping
 from amci.sandbox.faults import fault_from

@@ -1,13 +1,21 @@
-"""The only place that asks what time it is, makes ids, or sleeps."""
+"""The only place that asks what time it is, makes ids, or waits; and how durations are written."""
 
 from __future__ import annotations
 
 import functools
+import re
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+from amci.kernel.environment import environment
+from amci.kernel.errors import UsageError
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Clock(Protocol):
@@ -24,11 +32,6 @@ class Clock(Protocol):
 
 @functools.cache
 def _offset() -> timedelta:
-    from amci.kernel.config import (
-        clock_offset,
-        environment,
-    )  # late: it loads pydantic, and `amci --help` does not
-
     return clock_offset(environment())
 
 
@@ -53,6 +56,20 @@ def moment(text: str) -> datetime:
     """Inverse of `timestamp`; also takes any ISO 8601 text, UTC where it names no zone."""
     parsed = datetime.fromisoformat(text)
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def duration(text: str) -> timedelta:
+    """A duration as people write it: `500ms`, `2s`, `5m`, `1h`, `30d`; a bare number is seconds. Raises UsageError."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"'{text}' is not a duration", hint="write 500ms, 2s, 5m, 1h or 30d")
+    return timedelta(**{_UNITS[match[2] or "s"]: float(match[1])})
+
+
+def clock_offset(environ: Mapping[str, str]) -> timedelta:
+    """`AMCI_CLOCK_OFFSET`, such as `12h` or `-30d`; zero if it is not set. Raises UsageError."""
+    text = environ.get("AMCI_CLOCK_OFFSET", "")
+    return -duration(text[1:]) if text.startswith("-") else duration(text or "0s")
 
 
 def stopwatch() -> float:

@@ -1,9 +1,8 @@
-"""Configuration at the edge: strict YAML, settings, and the only look at the environment."""
+"""Configuration at the edge: strict YAML, and the settings of a workspace."""
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,27 +10,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from amci.kernel.clock import duration
 from amci.kernel.errors import ConfigError, Problem, UsageError
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
-_UNIT = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def _duration(value: object) -> object:
-    """`500ms`, `2s`, `5m`, `1h`, `30d`; a bare number is seconds."""
-    if isinstance(value, str):
-        text = value.strip()
-        if match := _DURATION.fullmatch(text):
-            return timedelta(**{_UNIT[match[2]]: float(match[1])})
-        if re.fullmatch(r"\d+(\.\d+)?", text):
-            return timedelta(seconds=float(text))
-        raise ValueError("should be a duration such as '500ms', '2s', '5m', '1h' or '30d'")
-    return value
+    """Text as `duration` reads it; anything else is left to pydantic."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return duration(value)
+    except UsageError:
+        raise ValueError("should be a duration such as '500ms', '2s', '5m', '1h' or '30d'") from None
 
 
 def _size(value: object) -> object:
@@ -42,14 +38,6 @@ def _size(value: object) -> object:
             raise ValueError("should be a size such as '4096', '16MiB' or '2GB'")
         return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
     return value
-
-
-def duration(text: str) -> timedelta:
-    """A duration as people write it; raises UsageError."""
-    try:
-        return TypeAdapter(Duration).validate_python(text)
-    except ValidationError:
-        raise UsageError(f"'{text}' is not a duration", hint="write 500ms, 2s, 5m, 1h or 30d") from None
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -292,17 +280,6 @@ def _flat_args(annotation: object) -> list[Any]:
 
 def _is_model(annotation: object) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def environment() -> Mapping[str, str]:
-    """The process's environment; nobody else looks at it."""
-    return os.environ
-
-
-def clock_offset(environ: Mapping[str, str]) -> timedelta:
-    """`AMCI_CLOCK_OFFSET`, such as `12h` or `-30d`; zero if it is not set. Raises UsageError."""
-    text = environ.get("AMCI_CLOCK_OFFSET", "")
-    return -duration(text[1:]) if text.startswith("-") else duration(text or "0s")
 
 
 def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:

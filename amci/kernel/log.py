@@ -8,16 +8,18 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from functools import cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, cast
-
-import structlog
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from amci.kernel.clock import Clock, SystemClock, timestamp
 from amci.kernel.errors import AmciError
 from amci.kernel.files import storage_errors
+
+if TYPE_CHECKING:
+    import structlog
 
 _ROOT = "amci"
 _MOST_BYTES = 10_000_000
@@ -82,8 +84,26 @@ def configure(path: Path | None, level: str, to_stderr: bool, *, clock: Clock | 
         root.addHandler(handler)
 
 
-def get(name: str) -> structlog.stdlib.BoundLogger:
+class Logger:
+    """A module's logger, with the methods of structlog's: `debug`, `info`, `warning`, `error`, `exception`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        # With the first line: importing structlog takes longer than all of `amci status`, which logs nothing.
+        return getattr(_structured(self._name), method)
+
+
+def get(name: str) -> Logger:
     """The logger of a module; silent until `configure` was called."""
+    return Logger(name)
+
+
+@cache
+def _structured(name: str) -> structlog.stdlib.BoundLogger:
+    import structlog
+
     root = logging.getLogger(_ROOT)
     if not root.handlers:
         root.addHandler(logging.NullHandler())
@@ -117,7 +137,9 @@ def bound(*runs: Traceable) -> Iterator[None]:
         "tenant_id": tenants.pop() if len(tenants) == 1 else None,
         "kind": "/".join(sorted({run.kind for run in runs})),
     }
-    with structlog.contextvars.bound_contextvars(**values):
+    from structlog.contextvars import bound_contextvars
+
+    with bound_contextvars(**values):
         yield
 
 

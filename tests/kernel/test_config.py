@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from amci.kernel.clock import SystemClock
-from amci.kernel.config import Settings, clock_offset, duration, parsed, read_document, read_settings
+from amci.kernel.clock import SystemClock, clock_offset, duration
+from amci.kernel.config import Settings, parsed, read_document, read_settings
 from amci.kernel.errors import ConfigError, UsageError
 
 

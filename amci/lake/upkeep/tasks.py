@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from amci.kernel.config import duration
+from amci.kernel.clock import duration
 from amci.kernel.errors import AmciError, UsageError
 from amci.kernel.run import Done, Failed, Outcome, Run
 from amci.lake.catalog.catalog import Catalog
