@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,12 @@ _EXTENSIONS = {"ducklake": "duckdb_extension_ducklake", "sqlite_scanner": "duckd
 
 
 def connect(*, memory_limit: int, threads: int | None, temp: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB with the extensions loaded; `memory_limit` in bytes, `temp` is where it may spill."""
-    con = duckdb.connect()
+    """An in-memory DuckDB with the extensions loaded; `memory_limit` in bytes, `temp` is where it may spill.
+
+    Raises AmciError if an extension cannot be loaded.
+    """
+    extensions = _checked_extensions()
+    con = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     # Rows carry their place in the file (_row), so DuckDB need not hold them back to keep an order.
     con.execute("SET preserve_insertion_order = false")
     con.execute("SET autoinstall_known_extensions = false")
@@ -29,31 +34,42 @@ def connect(*, memory_limit: int, threads: int | None, temp: Path | None = None)
         con.execute(f"SET threads = {threads}")
     if temp:
         con.execute(f"SET temp_directory = {literal(str(temp))}")
-    for extension in _EXTENSIONS:
-        _load(con, extension)
+    for extension in extensions:
+        con.execute(f"LOAD {extension}")
+    # It cannot be switched on again.
+    con.execute("SET allow_unsigned_extensions = false")
     return con
 
 
-def _load(con: duckdb.DuckDBPyConnection, extension: str) -> None:
-    spec = importlib.util.find_spec(_EXTENSIONS[extension])
+@functools.cache
+def _checked_extensions() -> tuple[str, ...]:
+    """What to LOAD: the extensions' binaries, whose signatures DuckDB has checked.
+
+    A check takes a quarter of a second, so it is done once per process, in a database that is thrown away. The
+    code stays loaded: another LOAD of the same path runs that code, not what may have replaced it on disk.
+    """
+    with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": "false"}) as con:
+        return tuple(_load(con, extension, package) for extension, package in _EXTENSIONS.items())
+
+
+def _load(con: duckdb.DuckDBPyConnection, extension: str, package: str) -> str:
+    """Load an extension, installing it first if no package has its binary; what to LOAD next time."""
+    spec = importlib.util.find_spec(package)
     folders = [Path(p) for p in spec.submodule_search_locations or []] if spec else []
-    found = [
-        binary
-        for folder in folders
-        for binary in folder.glob(f"extensions/v{duckdb.__version__}/{extension}.duckdb_extension")
-    ]
+    pattern = f"extensions/v{duckdb.__version__}/{extension}.duckdb_extension"
+    binaries = [literal(str(binary)) for folder in folders for binary in folder.glob(pattern)]
     try:
-        if found:
-            con.execute(f"LOAD {literal(str(found[0]))}")
-        else:
+        if not binaries:
             con.execute(f"INSTALL {extension}")
-            con.execute(f"LOAD {extension}")
+        name = (binaries or [extension])[0]
+        con.execute(f"LOAD {name}")
     except duckdb.Error as error:
-        package = _EXTENSIONS[extension].replace("_", "-")
+        wheel = package.replace("_", "-")
         raise AmciError(
             f"DuckDB's extension {extension} cannot be loaded",
-            hint=f"install {package}=={duckdb.__version__} beside duckdb {duckdb.__version__}",
+            hint=f"install {wheel}=={duckdb.__version__} beside duckdb {duckdb.__version__}",
         ) from error
+    return name
 
 
 def attach(
