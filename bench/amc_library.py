@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from amci.amcsql.compiling import Compiled, compiled
 from amci.amcsql.privacy.thresholds import Privacy
-from amci.amcsql.sources import audience_sources, sources
+from amci.amcsql.query import Compiled, Query as AmcQuery
+from amci.amcsql.sources import tables_for
 from amci.kernel.errors import ConfigError, Problem
 from amci.tenants.model import Tenant
 from amci.workflows.definitions import library
@@ -44,15 +44,13 @@ class Query:
 
     def compiled(self, window: Window) -> Compiled:
         """For DuckDB, over all people, with the parameters' defaults."""
-        return compiled(
+        query = AmcQuery.of(
             self.sql,
-            sources=audience_sources() if self.is_for_audiences else sources(),
+            tables_for("audience" if self.is_for_audiences else "workflow"),
             declared=self.declared,
-            window=window,
-            now=window[1],
-            privacy=self.privacy,
             controls="comparisons" if self.is_for_audiences else "all",
         )
+        return query.compile(window, window[1], privacy=self.privacy)
 
 
 def window(days: int) -> Window:

@@ -15,7 +15,7 @@ from amci.amcsql.binder.bound import (
     CteRef,
     FromItem,
     InnerQuery,
-    Query,
+    QueryExpression,
     Relation,
     Scan,
     Select,
@@ -23,6 +23,7 @@ from amci.amcsql.binder.bound import (
     ValuesRows,
 )
 from amci.amcsql.binder.expressions import NUMBERS, family_of
+from amci.amcsql.binder.parameters import WindowEdge
 from amci.amcsql.binder.shapes import cells_of
 from amci.amcsql.binder.users import simply_counted
 from amci.amcsql.functions.calls import type_of
@@ -68,12 +69,16 @@ class DuckDBWriter:
 
     def _expression(self, node: exp.Expr) -> str:
         holder = exp.Paren(this=copied(node))
-        for each in list(holder.find_all(exp.In, exp.Exists)):
-            self._inner(each)
+        for each in list(holder.find_all(exp.In, exp.Exists, WindowEdge)):
+            if isinstance(each, WindowEdge):
+                at = self._scope.start if each.is_start else self._scope.end
+                each.replace(exp.Literal.string(_utc(at)))
+            else:
+                self._inner(each)
         changed = to_duckdb(holder, self._scope.now, family_of)
         return inside(changed).sql(dialect="duckdb")
 
-    def query(self, query: Query) -> str:
+    def query(self, query: QueryExpression) -> str:
         """A query without those of its WITH."""
         if isinstance(query, ValuesRows):
             return f"SELECT * FROM {self._values(query, 'v')}"
@@ -215,14 +220,17 @@ def values(block: Select) -> list[tuple[str, exp.Expr]]:
     return [(output.name, output.value) for output in block.outputs if output.value is not None]
 
 
-def first(query: Query) -> Query:
+def first(query: QueryExpression) -> QueryExpression:
     """The first SELECT of a set operation; it gives the names."""
     return first(query.left) if isinstance(query, Union) else query
 
 
 def _moment(at: datetime, *, is_date: bool) -> str:
     """A moment as AMC's `_utc` columns are: without saying that it is UTC."""
-    at = at.astimezone(UTC)
     if is_date:
-        return f"DATE {literal(at.date().isoformat())}"
-    return f"TIMESTAMP {literal(f'{at:%Y-%m-%d %H:%M:%S.%f}')}"
+        return f"DATE {literal(at.astimezone(UTC).date().isoformat())}"
+    return f"TIMESTAMP {literal(_utc(at))}"
+
+
+def _utc(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
+
+#: What a query is for: a report, or an audience, which reads tables of its own (amc-api 2.4).
+Kind = Literal["workflow", "audience"]
 
 _TYPES = {
     "STRING": "VARCHAR",
@@ -92,6 +95,12 @@ def audience_sources() -> Mapping[str, Source]:
     """The `_for_audiences` twins by name."""
     twins = (_twin(source) for source in sources().values() if source.audience_table)
     return {twin.name: twin for twin in twins}
+
+
+def tables_for(kind: Kind, uploaded: Mapping[str, Source] | None = None) -> Mapping[str, Source]:
+    """What a query may read by name in lower case: AMC's tables, and the data sets that were `uploaded`."""
+    amcs = audience_sources() if kind == "audience" else sources()
+    return {**amcs, **{name.lower(): source for name, source in (uploaded or {}).items()}}
 
 
 def aliases() -> Mapping[str, str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from amci.amcsql.findings import CompileError
 from amci.amcsql.tools import findings_text as words
-from amci.amcsql.tools.linting import WINDOW, Lint, lint
+from amci.amcsql.tools.linting import Lint, lint
 from amci.app.query_input import QueryInput
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from amci.amcsql.sources import Source
     from amci.kernel.workspace import Workspace
     from amci.tenants.model import Tenant
+
+#: For a query that is checked and not run.
+_ANY_WINDOW = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC))
 
 
 class Checker:
@@ -38,37 +42,15 @@ class Checker:
 
     def look(self, asked: QueryInput) -> Lint:
         """Everything that is found in a query."""
-        declared = asked.declared(self._tenant)
-        found = lint(
-            asked.sql,
-            declared,
-            kind=asked.kind,
-            mode=self._mode,
-            uploaded=self._uploaded,
-            removes_values=asked.removes_values,
-        )
+        query = asked.read(self._tenant, uploaded=self._uploaded, mode=self._mode)
+        found = lint(query, removes_values=asked.removes_values)
         if found.errors or any(table.access == "uploaded" for table in found.tables):
             return found
         try:
-            self._engine.check(_compiled(asked, declared), asked.sql)
+            self._engine.check(query.compile(_ANY_WINDOW, _ANY_WINDOW[1]), asked.sql)
         except CompileError as error:
             return replace(found, findings=[*error.findings, *found.findings])
         return found
-
-
-def _compiled(asked: QueryInput, declared: Sequence[Mapping[str, Any]]) -> Any:
-    from amci.amcsql.compiling import compiled
-    from amci.amcsql.sources import audience_sources, sources
-
-    return compiled(
-        asked.sql,
-        sources=audience_sources() if asked.is_for_audiences else sources(),
-        declared=declared,
-        window=WINDOW,
-        now=WINDOW[1],
-        privacy=None,
-        controls="comparisons" if asked.is_for_audiences else "all",
-    )
 
 
 def uploaded_by(workspace: Workspace | None, tenant: Tenant | None) -> Mapping[str, Source]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from amci.amcsql.query import Query
+from amci.amcsql.sources import Kind, tables_for
 from amci.amcsql.tools.linting import reads_audience_tables
 from amci.kernel.errors import AmciError, ConfigError, NotFound, NoWorkspace, Problem, UsageError
 
 if TYPE_CHECKING:
+    from amci.amcsql.grammar.parsing import Mode
+    from amci.amcsql.sources import Source
     from amci.tenants.model import Tenant
     from amci.workflows.definitions.definition import Workflow
 
@@ -32,7 +36,7 @@ class QueryInput:
     indent: int = 0  #: how far it is indented there
 
     @property
-    def kind(self) -> Literal["workflow", "audience"]:
+    def kind(self) -> Kind:
         """Which of AMC's rules hold for it."""
         return "audience" if self.is_for_audiences else "workflow"
 
@@ -42,11 +46,30 @@ class QueryInput:
         is_asked = self.workflow.privacy_filtering_behavior == "REMOVE_VALUES"
         return is_asked or bool(self.workflow.filtered_metrics_discriminator_column)
 
-    def declared(self, tenant: Tenant | None = None) -> Sequence[Mapping[str, Any]]:
-        """Its `inputParameters` as AMC gets them; a tenant may have defaults of its own."""
+    def read(
+        self,
+        tenant: Tenant | None = None,
+        *,
+        uploaded: Mapping[str, Source] | None = None,
+        values: Mapping[str, Any] | None = None,
+        mode: Mode = "lenient",
+    ) -> Query:
+        """The query with everything that is wrong with it.
+
+        A tenant may have defaults of its own for parameters, and data sets that it `uploaded`, by name; `values`
+        of parameters go before defaults.
+        """
         from amci.workflows.definitions.definition import amc_parameters
 
-        return amc_parameters(self.workflow, tenant)
+        return Query.of(
+            self.sql,
+            tables_for(self.kind, uploaded),
+            declared=amc_parameters(self.workflow, tenant),
+            values=values,
+            mode=mode,
+            controls="comparisons" if self.is_for_audiences else "all",
+            reads_on=True,
+        )
 
 
 def read_queries(

@@ -20,7 +20,7 @@ from amci.kernel.errors import QueryError, UsageError
 from amci.tenants.model import Tenant, tenant_named
 
 if TYPE_CHECKING:
-    from amci.amcsql.compiling import Compiled
+    from amci.amcsql.query import Compiled
     from amci.amcsql.sources import Source
     from amci.kernel.workspace import Workspace
     from amci.sandbox.engine import QueryEngine
@@ -98,13 +98,19 @@ class Runner:
 
     def run(self, asked: QueryInput) -> Ran:
         """The result of a query; raises QueryError with what AMC would say against it."""
-        window, declared = self._window(asked), asked.declared(self._tenant)
-        found = lint(asked.sql, declared, kind=asked.kind, uploaded=self._uploaded)
+        window = self._window(asked)
+        query = asked.read(self._tenant, uploaded=self._uploaded, values=self._values(asked, window))
+        found = lint(query)
         if found.errors:
             raise refusal(asked, found)
-        privacy = _privacy(asked) if self._request.has_privacy and not asked.is_for_audiences else None
         try:
-            compiled = self._compiled(asked, declared, window, privacy)
+            compiled = query.compile(
+                (window.start, window.end),
+                self._now,
+                privacy=_privacy(asked) if self._request.has_privacy and not asked.is_for_audiences else None,
+                instance_id=(self._tenant.instance_id or "") if self._tenant else "",
+            )
+            self._engine.check(compiled, asked.sql)
         except CompileError as error:
             raise refusal(asked, replace(found, findings=error.findings)) from error
         last = self._options.anchor or self._now.date()
@@ -125,31 +131,6 @@ class Runner:
             rows=[[row[place] for place in visible] for row in outcome.rows],
             report=_told(found, compiled, outcome),
         )
-
-    def _compiled(
-        self,
-        asked: QueryInput,
-        declared: Sequence[Mapping[str, Any]],
-        window: Window,
-        privacy: Privacy | None,
-    ) -> Compiled:
-        from amci.amcsql.compiling import compiled
-        from amci.amcsql.sources import audience_sources, sources
-
-        amcs = audience_sources() if asked.is_for_audiences else sources()
-        made = compiled(
-            asked.sql,
-            sources={**amcs, **{name.lower(): source for name, source in self._uploaded.items()}},
-            declared=declared,
-            values=self._values(asked, window),
-            window=(window.start, window.end),
-            now=self._now,
-            privacy=privacy,
-            controls="comparisons" if asked.is_for_audiences else "all",
-            instance_id=(self._tenant.instance_id or "") if self._tenant else "",
-        )
-        self._engine.check(made, asked.sql)
-        return made
 
     def _window(self, asked: QueryInput) -> Window:
         from amci.kernel.errors import AmciError

@@ -35,7 +35,7 @@ def refuse_bad(
     refused: list[str] = []
     for workflow in workflows:
         asked = QueryInput(shown=f"workflow {workflow.workflow_id}", sql=workflow.sql, workflow=workflow)
-        found = lint(workflow.sql, asked.declared(), uploaded=uploaded)
+        found = lint(asked.read(uploaded=uploaded))
         if is_elsewhere:
             found = _doubted(found)
             for unknown in (each for each in found.findings if each.code == _UNKNOWN):

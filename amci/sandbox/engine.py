@@ -12,12 +12,12 @@ from pathlib import Path
 import duckdb
 from sqlglot import exp
 
-from amci.amcsql.compiling import Compiled
 from amci.amcsql.duckdb_writer import PART, SCHEMA, USER
 from amci.amcsql.findings import CompileError, Finding, place_of
 from amci.amcsql.functions.table import FUNCTIONS
 from amci.amcsql.grammar.parsing import parsed
 from amci.amcsql.patterns.regexes import CALLED
+from amci.amcsql.query import Compiled
 from amci.amcsql.sources import Source, audience_sources, sources
 from amci.kernel.errors import StorageError
 from amci.kernel.names import literal, quoted

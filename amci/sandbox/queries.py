@@ -13,15 +13,15 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from amci.amcsql.findings import CompileError, Finding, Place
-from amci.amcsql.sources import Source, audience_sources, sources
+from amci.amcsql.sources import Kind, Source, tables_for
 from amci.sandbox.http import is_true
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.results import Format, csv, format_of, output_columns
 from amci.sandbox.windows import Window
 
 if TYPE_CHECKING:
-    from amci.amcsql.compiling import Compiled, Controls
     from amci.amcsql.privacy.thresholds import Privacy
+    from amci.amcsql.query import Compiled, Controls, Query
     from amci.sandbox.engine import QueryEngine
 
 _REMEMBERED = 1024  #: compiled queries
@@ -56,8 +56,9 @@ class Queries:
         self._directory, self._options, self._uploaded = directory, options, uploaded
         self._made: QueryEngine | None = None
         self._making = Lock()
-        self._good: set[str] = set()  #: DuckDB's statements that it can run
-        # many executions of one workflow ask the same for the same window
+        self._good: set[Query] = set()  #: those that DuckDB can run
+        # many executions of one workflow ask the same, often for the same window
+        self._read = lru_cache(maxsize=_REMEMBERED)(_read)
         self._compiled = lru_cache(maxsize=_REMEMBERED)(_compiled)
 
     def compile(self, instance_id: str, definition: Mapping[str, Any]) -> None:
@@ -74,17 +75,16 @@ class Queries:
     ) -> Prepared:
         """An instance's query for a window, as it is asked at `now`; raises CompileError."""
         original = str(definition["sqlQuery"])
-        compiled = self._compile(
-            instance_id,
+        query = self._read(
             original,
-            declared=_declared(definition),
-            values=asked.get("parameterValues") or {},
-            window=window,
-            now=now,
-            controls="none" if _is_uncontrolled(asked) else "all",
-            privacy=_privacy(definition),
-            schema=str(definition.get("inputSchema") or ""),
+            "workflow",
+            json.dumps(_declared(definition)),
+            json.dumps(asked.get("parameterValues") or {}),
+            "none" if _is_uncontrolled(asked) else "all",
+            str(definition.get("inputSchema") or ""),
+            tuple(self._uploaded(instance_id).items()),
         )
+        compiled = self._compile(query, instance_id, window, now, _privacy(definition))
         form, last = format_of(definition.get("outputFormat")), self._last(now)
         ran = (compiled.guarded.make, compiled.guarded.show) if compiled.guarded else (compiled.plain,)
         same = "\0".join((*ran, str(compiled.privacy), str(form), self._engine.world.version, str(last)))
@@ -134,51 +134,26 @@ class Queries:
         window: Window,
         now: datetime,
     ) -> Compiled:
-        return self._compile(
-            instance_id, sql, declared=declared, values=values, window=window, now=now,
-            controls="comparisons", privacy=None, is_for_audiences=True,
+        query = self._read(
+            sql, "audience", json.dumps(declared), json.dumps(values), "comparisons", "",
+            tuple(self._uploaded(instance_id).items()),
         )  # fmt: skip
+        return self._compile(query, instance_id, window, now, None)
 
     def _compile(
-        self,
-        instance_id: str,
-        sql: str,
-        *,
-        declared: Sequence[Mapping[str, Any]],
-        values: Mapping[str, Any],
-        window: Window,
-        now: datetime,
-        controls: Controls,
-        privacy: Privacy | None,
-        schema: str = "",
-        is_for_audiences: bool = False,
+        self, query: Query, instance_id: str, window: Window, now: datetime, privacy: Privacy | None
     ) -> Compiled:
         """Compiled, and known to DuckDB as something it can run."""
-        uploaded = self._uploaded(instance_id)
-        found = self._compiled(
-            sql,
-            json.dumps(declared),
-            json.dumps(values),
-            (window.start, window.end),
-            now if _asks_the_time(sql) else window.end,
-            instance_id,
-            controls,
-            privacy,
-            schema,
-            tuple(uploaded.items()),
-            is_for_audiences,
-        )
+        at = now if query.asks_the_time else window.end
+        compiled = self._compiled(query, (window.start, window.end), at, privacy, instance_id)
         with self._making:
             if len(self._good) >= _REMEMBERED:
                 self._good.clear()
-        # for another window or instance it is as good, but that is known only where the text is the same
-        key = hashlib.sha256(
-            f"{sql}\0{declared}\0{values}\0{controls}\0{sorted(uploaded)}".encode()
-        ).hexdigest()
-        if key not in self._good:
-            self._engine.check(found, sql)
-            self._good.add(key)
-        return found
+        # for another window or instance it is as good
+        if query not in self._good:
+            self._engine.check(compiled, query.sql)
+            self._good.add(query)
+        return compiled
 
     def _last(self, now: datetime) -> date:
         return self._options.anchor or now.date()
@@ -226,38 +201,28 @@ def _privacy(definition: Mapping[str, Any]) -> Privacy:
     )
 
 
-def _compiled(
+def _read(
     sql: str,
+    kind: Kind,
     declared: str,
     values: str,
-    window: tuple[datetime, datetime],
-    now: datetime,
-    instance_id: str,
     controls: Controls,
-    privacy: Privacy | None,
     schema: str,
     uploaded: tuple[tuple[str, Source], ...],
-    is_for_audiences: bool,
-) -> Compiled:
-    from amci.amcsql.compiling import compiled
+) -> Query:
+    from amci.amcsql.query import Query
 
-    amcs = audience_sources() if is_for_audiences else sources()
-    return compiled(
+    return Query.of(
         sql,
-        sources={**amcs, **{name.lower(): source for name, source in uploaded}},
+        tables_for(kind, dict(uploaded)),
         declared=json.loads(declared),
         values=json.loads(values),
-        window=window,
-        now=now,
-        privacy=privacy,
         controls=controls,
-        instance_id=instance_id,
         schemas=frozenset({"sandbox", schema.lower()}) - {""},
     )
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _asks_the_time(sql: str) -> bool:
-    from amci.amcsql.compiling import asks_the_time
-
-    return asks_the_time(sql)
+def _compiled(
+    query: Query, window: tuple[datetime, datetime], now: datetime, privacy: Privacy | None, instance_id: str
+) -> Compiled:
+    return query.compile(window, now, privacy=privacy, instance_id=instance_id)

@@ -8,8 +8,8 @@ from typing import Any
 
 import duckdb
 
-from amci.amcsql.compiling import Compiled
 from amci.amcsql.privacy.thresholds import unguarded
+from amci.amcsql.query import Compiled
 
 
 @dataclass(frozen=True, slots=True)

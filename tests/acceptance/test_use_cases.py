@@ -18,7 +18,7 @@ import duckdb
 import pytest
 import yaml
 
-from amci.amcsql.compiling import examined
+from amci.amcsql.query import Query
 from amci.amcsql.sources import audience_sources, sources
 from amci.app import plan
 from amci.app.engine import Engine
@@ -134,16 +134,14 @@ def test_no_tenant_of_the_example_gets_them() -> None:
 def test_amc_has_nothing_against_its_sql(pages: ModuleType, slug: str) -> None:
     workflow = pages.workflows()[slug]
     declared = amc_definition(workflow, Tenant(tenant="acme"))["inputParameters"]
-    found = examined(workflow.sql, sources(), declared=declared, window=(DAY, NOW), mode="strict")
+    found = Query.of(workflow.sql, sources(), declared=declared, mode="strict")
     assert found.findings == []
     assert set(found.parameters) == {parameter["name"] for parameter in declared}
 
 
 @pytest.mark.parametrize("path", [*(ROOT / "config" / "audiences").glob("*.sql")], ids=lambda path: path.stem)
 def test_amc_has_nothing_against_the_sql_of_an_audience(path: Path) -> None:
-    found = examined(
-        path.read_text(), audience_sources(), window=(DAY, NOW), mode="strict", controls="comparisons"
-    )
+    found = Query.of(path.read_text(), audience_sources(), mode="strict", controls="comparisons")
     assert found.findings == []
     assert found.bound is not None
     assert [output.name for output in found.bound.query.outputs] == ["user_id"]

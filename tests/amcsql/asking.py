@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from amci.amcsql.binder.levels import ValueFacts
-from amci.amcsql.compiling import Compiled, Examined, compiled, examined
 from amci.amcsql.findings import CompileError, Finding
 from amci.amcsql.privacy.thresholds import Privacy
+from amci.amcsql.query import Compiled, Query
 from amci.amcsql.sources import Column, Source
 from amci.sandbox import udfs
 from amci.sandbox.running import Outcome, run
@@ -54,14 +54,24 @@ SOURCES: Mapping[str, Source] = {
 Row = Mapping[str, Any]
 
 
-def look(sql: str, **more: Any) -> Examined:
+def look(sql: str, **more: Any) -> Query:
     """What is found in a query."""
-    return examined(sql, SOURCES, **{"window": WINDOW, **more})
+    return Query.of(sql, SOURCES, **more)
 
 
-def compile_(sql: str, **more: Any) -> Compiled:
-    """The query; without privacy where none is given."""
-    return compiled(sql, sources=SOURCES, **{"window": WINDOW, "now": NOW, "privacy": None, **more})
+def compile_(
+    sql: str,
+    *,
+    sources: Mapping[str, Source] = SOURCES,
+    window: tuple[datetime, datetime] = WINDOW,
+    now: datetime = NOW,
+    privacy: Privacy | None = None,
+    instance_id: str = "",
+    **more: Any,
+) -> Compiled:
+    """The query; without privacy if none is given."""
+    query = Query.of(sql, sources, **({"controls": "none"} if privacy is None else {}) | more)
+    return query.compile(window, now, privacy=privacy, instance_id=instance_id)
 
 
 def refusal(sql: str, **more: Any) -> Finding:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from amci.amcsql.compiling import Compiled, compiled
 from amci.amcsql.findings import CompileError
+from amci.amcsql.query import Compiled, Query
 from amci.amcsql.sources import sources
 from amci.sandbox.engine import QueryEngine
 
@@ -59,9 +59,8 @@ BATTERY = {
 
 def compile_(sql: str, values: dict[str, Any] = VALUES) -> Compiled:
     """With privacy off, as AMC allows it for synthetic data."""
-    return compiled(
-        sql, sources=sources(), declared=DECLARED, values=values, window=WINDOW, now=NOW, privacy=None
-    )
+    query = Query.of(sql, sources(), declared=DECLARED, values=values, controls="none")
+    return query.compile(WINDOW, NOW)
 
 
 def by_hand(sql: str) -> Compiled:

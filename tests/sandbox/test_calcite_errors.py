@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from amci.amcsql.compiling import compiled
 from amci.amcsql.findings import CompileError, Finding
 from amci.amcsql.privacy.thresholds import Privacy
+from amci.amcsql.query import Query
 from amci.amcsql.sources import sources
 from amci.sandbox.engine import QueryEngine, in_calcites_words
 
@@ -16,7 +16,7 @@ WINDOW = (datetime(2026, 10, 20, tzinfo=UTC), datetime(2026, 10, 27, tzinfo=UTC)
 
 
 def _said(engine: QueryEngine, sql: str) -> Finding:
-    query = compiled(sql, sources=sources(), window=WINDOW, now=WINDOW[1], privacy=None)
+    query = Query.of(sql, sources(), controls="none").compile(WINDOW, WINDOW[1])
     with pytest.raises(CompileError) as caught:
         engine.check(query, sql)
     (found,) = caught.value.findings
@@ -62,7 +62,7 @@ def test_what_duckdb_cannot_bind_is_refused_with_its_place(
 
 def test_the_same_holds_for_a_query_with_the_privacy_rules(engine: QueryEngine) -> None:
     sql = "SELECT campaign, SUM(click_dt_utc) AS s FROM dsp_clicks GROUP BY 1"
-    query = compiled(sql, sources=sources(), window=WINDOW, now=WINDOW[1], privacy=Privacy())
+    query = Query.of(sql, sources()).compile(WINDOW, WINDOW[1], privacy=Privacy())
     with pytest.raises(CompileError, match="Cannot apply 'sum'"):
         engine.check(query, sql)
 

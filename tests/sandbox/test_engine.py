@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from amci.amcsql.compiling import Compiled
+from amci.amcsql.query import Compiled
 from amci.sandbox.engine import QueryEngine
 from amci.sandbox.errors import QueryFailed
 from amci.sandbox.options import SandboxOptions

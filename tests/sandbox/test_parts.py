@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from amci.amcsql.compiling import Compiled, compiled
 from amci.amcsql.duckdb_writer import PART
+from amci.amcsql.query import Compiled, Query
 from amci.amcsql.sources import Source, sources
 from amci.sandbox.engine import QueryEngine
 from amci.sandbox.options import SandboxInstance
@@ -27,14 +27,8 @@ TABLES = [
 
 
 def _compiled(sql: str, instance_id: str, **more: Source) -> Compiled:
-    return compiled(
-        sql,
-        sources={**sources(), **more},
-        window=WINDOW,
-        now=WINDOW[1],
-        privacy=None,
-        instance_id=instance_id,
-    )
+    query = Query.of(sql, {**sources(), **more}, controls="none")
+    return query.compile(WINDOW, WINDOW[1], instance_id=instance_id)
 
 
 def _ask(engine: QueryEngine, sql: str, instance_id: str) -> list[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ from amci.amcsql.binder.bound import (
     CteRef,
     FromItem,
     OutputColumn,
-    Query,
+    QueryExpression,
     Relation,
     Scan,
     Select,
@@ -76,7 +76,7 @@ class _Binder:
         self.sources: list[Source] = []  #: by path
         self._derived = 0
 
-    def query(self, node: exp.Expr, around: NameScope) -> Query:
+    def query(self, node: exp.Expr, around: NameScope) -> QueryExpression:
         """A SELECT, set operation or VALUES, with the queries of its own WITH."""
         named = dict(around.named)
         for cte in ctes_of(node):

@@ -54,7 +54,7 @@ class Cte:
     """A query of WITH; `name` is its own in the whole query."""
 
     name: str
-    query: Query
+    query: QueryExpression
     uses: int = 0
 
 
@@ -101,13 +101,13 @@ class Select:
 class Union:
     """UNION of two queries."""
 
-    left: Query
-    right: Query
+    left: QueryExpression
+    right: QueryExpression
     is_all: bool
     outputs: Sequence[OutputColumn]
 
 
-Query = Select | Union | ValuesRows
+QueryExpression = Select | Union | ValuesRows
 Relation = Scan | ValuesRows | CteRef | Select | Union
 
 
@@ -115,7 +115,7 @@ Relation = Scan | ValuesRows | CteRef | Select | Union
 class Bound:
     """A whole query."""
 
-    query: Query
+    query: QueryExpression
     named: Sequence[Cte]  #: of all WITH, in an order in which each may use those before it
     sources: Sequence[Source]  #: by path
     parameters: Sequence[str] = ()  #: those that the query uses
@@ -127,13 +127,13 @@ class InnerQuery(exp.Expression):
     arg_types: ClassVar[dict[str, bool]] = {"query": True}
 
     @property
-    def query(self) -> Query:
+    def query(self) -> QueryExpression:
         """The query."""
         found: Any = self.args["query"]
         return found  # type: ignore[no-any-return]
 
 
-def blocks(query: Query) -> Iterator[Select]:
+def blocks(query: QueryExpression) -> Iterator[Select]:
     """The SELECTs of a set operation, from left to right."""
     if isinstance(query, Union):
         yield from blocks(query.left)

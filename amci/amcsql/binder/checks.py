@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from amci.amcsql.binder.bound import Bound, Query, Select, blocks
+from amci.amcsql.binder.bound import Bound, QueryExpression, Select, blocks
 from amci.amcsql.binder.expressions import check_output
 from amci.amcsql.binder.scopes import FindingReport
 from amci.amcsql.binder.user_identity import classes_of
@@ -28,7 +28,7 @@ def _has_single_users(block: Select) -> bool:
     return any(classes_of(item.relation) for item in block.items)
 
 
-def _node(query: Query, name: str) -> exp.Expr | None:
+def _node(query: QueryExpression, name: str) -> exp.Expr | None:
     for block in blocks(query):
         for output in block.outputs:
             if output.name == name and output.value is not None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from amci.amcsql.binder.bound import InnerQuery, Query
+from amci.amcsql.binder.bound import InnerQuery, QueryExpression
 from amci.amcsql.binder.levels import LITERAL, NOBODY, NOTHING, Level, ValueFacts, chosen, mixed
 from amci.amcsql.binder.scopes import FindingReport, NameScope, shared_column
 from amci.amcsql.functions.calls import Function, arity_fault, function_of, type_of, unknown_function
@@ -48,7 +48,7 @@ class Reader:
     """Reads the expressions of one SELECT."""
 
     def __init__(
-        self, scope: NameScope, report: FindingReport, bind: Callable[[exp.Expr, NameScope], Query]
+        self, scope: NameScope, report: FindingReport, bind: Callable[[exp.Expr, NameScope], QueryExpression]
     ) -> None:
         self.scope, self.report, self._bind = scope, report, bind
         self.has_aggregate = False

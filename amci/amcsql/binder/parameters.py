@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlglot import exp
 
@@ -33,12 +32,19 @@ _EDGES = ("TIME_WINDOW_START", "TIME_WINDOW_END")
 Declared = Sequence[Mapping[str, Any]]
 
 
+class WindowEdge(exp.Expression):
+    """The start or the end of the time window, which is known when the query is compiled."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True}  #: one of _EDGES
+
+    @property
+    def is_start(self) -> bool:
+        """Whether it is the start."""
+        return bool(self.this == _EDGES[0])
+
+
 def with_parameters(
-    tree: exp.Query,
-    declared: Declared,
-    values: Mapping[str, Any],
-    edges: tuple[datetime, datetime],
-    report: FindingReport,
+    tree: exp.Query, declared: Declared, values: Mapping[str, Any], report: FindingReport
 ) -> list[str]:
     """Put values in place of parameters, in the tree itself; the names of those it has.
 
@@ -57,7 +63,7 @@ def with_parameters(
             used[name] = None
             value = _value(call, name, known, values, report)
         else:
-            value = _edge(call, name, edges, report)
+            value = _edge(call, name, report)
         value.meta.update(call.meta, **{PARAMETER: name or ""})
         call.replace(value)
     return list(used)
@@ -72,7 +78,7 @@ def _argument(call: exp.Anonymous, report: FindingReport) -> str | None:
     return None
 
 
-def _edge(call: exp.Expr, name: str, edges: tuple[datetime, datetime], report: FindingReport) -> exp.Expr:
+def _edge(call: exp.Expr, name: str, report: FindingReport) -> exp.Expr:
     if name.upper() not in _EDGES:
         report.error(
             call,
@@ -81,8 +87,7 @@ def _edge(call: exp.Expr, name: str, edges: tuple[datetime, datetime], report: F
             f"there are {' and '.join(_EDGES)}",
         )
         return exp.Null()
-    at = edges[_EDGES.index(name.upper())].astimezone(UTC)
-    return typed(f"{at:%Y-%m-%d %H:%M:%S.%f}", "TIMESTAMP")
+    return exp.cast(WindowEdge(this=name.upper()), "TIMESTAMP", dialect="duckdb")
 
 
 def _value(

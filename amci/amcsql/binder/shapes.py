@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from amci.amcsql.binder.bound import JoinKind, OutputColumn, Query
+from amci.amcsql.binder.bound import JoinKind, OutputColumn, QueryExpression
 from amci.amcsql.binder.levels import ValueFacts, of_column
 from amci.amcsql.binder.scopes import FindingReport
 from amci.amcsql.sources import Source
@@ -43,7 +43,7 @@ def unlike(outputs: Sequence[OutputColumn]) -> list[OutputColumn]:
     return list(found.values())
 
 
-def renamed(query: Query, cte: exp.Expr, report: FindingReport) -> Query:
+def renamed(query: QueryExpression, cte: exp.Expr, report: FindingReport) -> QueryExpression:
     """The query with the names that its alias gives to its columns."""
     names = column_names(cte)
     if names and len(names) != len(query.outputs):
@@ -56,7 +56,7 @@ def renamed(query: Query, cte: exp.Expr, report: FindingReport) -> Query:
     return with_names(query, names)
 
 
-def with_names(query: Query, names: Sequence[exp.Expr]) -> Query:
+def with_names(query: QueryExpression, names: Sequence[exp.Expr]) -> QueryExpression:
     """The query with other names for its columns; none leaves them."""
     if names:
         query.outputs = [

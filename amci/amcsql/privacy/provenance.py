@@ -20,7 +20,7 @@ from amci.amcsql.binder.bound import (
     CteRef,
     FromItem,
     OutputColumn,
-    Query,
+    QueryExpression,
     Relation,
     Scan,
     Select,
@@ -81,7 +81,7 @@ class PrivacyRewriter(DuckDBWriter):
 
     # -- relations within the query ---------------------------------------------------------------------------
 
-    def _relation(self, query: Query) -> RewrittenQuery:
+    def _relation(self, query: QueryExpression) -> RewrittenQuery:
         """A query whose rows go on with their people."""
         if isinstance(query, ValuesRows):
             return RewrittenQuery(self.query(query))
@@ -125,7 +125,7 @@ class PrivacyRewriter(DuckDBWriter):
         text, trails, crowds = self._groups.relation(self._source(block))
         return RewrittenQuery(text, trails, crowds)
 
-    def _distinct(self, query: Query, outputs: Sequence[OutputColumn]) -> RewrittenQuery:
+    def _distinct(self, query: QueryExpression, outputs: Sequence[OutputColumn]) -> RewrittenQuery:
         """DISTINCT is to group by every column."""
         return self._grouped_rows(_all_grouped(query, outputs))
 
@@ -150,7 +150,7 @@ class PrivacyRewriter(DuckDBWriter):
     def _arm(
         self,
         made: RewrittenQuery,
-        arm: Query,
+        arm: QueryExpression,
         paths: Sequence[int],
         left: Sequence[UserGroup],
         right: Sequence[UserGroup],
@@ -221,7 +221,7 @@ class PrivacyRewriter(DuckDBWriter):
 
     # -- the result --------------------------------------------------------------------------------------------
 
-    def _final(self, query: Query) -> str:
+    def _final(self, query: QueryExpression) -> str:
         """The result with the columns of `stats`."""
         if isinstance(query, Union):
             # each arm keeps its own numbers; what is equal in both is made one after the rules were applied
@@ -238,7 +238,7 @@ class PrivacyRewriter(DuckDBWriter):
         return self._groups.result(source) if plain.is_grouped else self._groups.rows(source)
 
 
-def _all_grouped(query: Query, outputs: Sequence[OutputColumn]) -> Select:
+def _all_grouped(query: QueryExpression, outputs: Sequence[OutputColumn]) -> Select:
     """A query grouped by all its columns."""
     columns = []
     for output in outputs:

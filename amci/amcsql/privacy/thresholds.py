@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from amci.amcsql.binder.bound import Bound, OutputColumn, Query, Select, Union
+from amci.amcsql.binder.bound import Bound, OutputColumn, QueryExpression, Select, Union
 from amci.amcsql.privacy.stats import STATS
 from amci.kernel.names import quoted
 
@@ -184,7 +184,7 @@ def _more(privacy: Privacy, is_filtered: str, users: str, reason: str) -> list[s
     return [f"{sql} AS {quoted(name)}" for name, sql in asked if name]
 
 
-def _is_distinct(query: Query) -> bool:
+def _is_distinct(query: QueryExpression) -> bool:
     """Whether equal rows are to be made one after the rules were applied."""
     if isinstance(query, Union):
         return not query.is_all

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from amci.amcsql.binder.bound import Bound, OutputColumn
-from amci.amcsql.binder.parameters import Declared
-from amci.amcsql.compiling import Examined, examined
-from amci.amcsql.findings import Finding, between
-from amci.amcsql.grammar.parsing import Mode, refused_for_audiences, tokens_of
-from amci.amcsql.sources import Source, audience_sources, sources
+from amci.amcsql.findings import CompileError, Finding, between
+from amci.amcsql.grammar.parsing import refused_for_audiences, tokens_of
+from amci.amcsql.query import Query
+from amci.amcsql.sources import Kind, Source
 from amci.amcsql.tools.origins import keys, origins
 from amci.amcsql.tools.risks import Risk, risks
 
-Kind = Literal["workflow", "audience"]
 Access = Literal["included", "paid", "uploaded", "audiences"]
 
-#: For a query that is looked at and not run.
-WINDOW = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC))
 _ONLY_USER_ID = "The final SELECT of an audience query must have user_id as its only column"
 _AUDIENCE = "_for_audiences"
 
@@ -95,54 +90,36 @@ class Lint:
         }
 
 
-def lint(
-    sql: str,
-    declared: Declared = (),
-    *,
-    kind: Kind = "workflow",
-    mode: Mode = "lenient",
-    uploaded: Mapping[str, Source] | None = None,
-    removes_values: bool = False,
-) -> Lint:
-    """A query with its declared parameters, as AMC has them; `uploaded` are data sets by name.
+def lint(query: Query, *, removes_values: bool = False) -> Lint:
+    """Everything about a query that was read.
 
     `removes_values`: the workflow has rows of too few users emptied, not dropped.
     """
-    amcs = audience_sources() if kind == "audience" else sources()
-    tables = {**amcs, **{name.lower(): source for name, source in (uploaded or {}).items()}}
-    controls: Literal["all", "comparisons"] = "comparisons" if kind == "audience" else "all"
-    found = examined(
-        sql, tables, declared=declared, window=WINDOW, mode=mode, controls=controls, reads_on=True
-    )
-    findings = [*found.findings, *(_for_audiences(sql, found) if kind == "audience" else ())]
-    if found.bound is None:
-        return Lint(kind=kind, findings=_once(findings), parameters=_parameters(found, declared))
+    if query.bound is None:
+        return Lint(kind=query.kind, findings=_once(query.findings), parameters=_parameters(query))
+    audiences = _for_audiences(query.sql, query.bound) if query.kind == "audience" else []
     return Lint(
-        kind=kind,
-        findings=_once(findings),
-        columns=[_column(found.bound, place, o) for place, o in enumerate(found.bound.query.outputs)],
-        tables=_tables(found.bound),
-        parameters=_parameters(found, declared),
-        risks=risks(found.bound, removes_values=removes_values) if kind == "workflow" else (),
+        kind=query.kind,
+        findings=_once([*query.findings, *audiences]),
+        columns=[_column(query.bound, place, o) for place, o in enumerate(query.bound.query.outputs)],
+        tables=_tables(query.bound),
+        parameters=_parameters(query),
+        risks=risks(query.bound, removes_values=removes_values) if query.kind == "workflow" else (),
     )
 
 
 def reads_audience_tables(sql: str) -> bool:
     """Whether a text names a table for audiences; it need not be a query that AMC would take."""
-    from amci.amcsql.findings import CompileError
-
     try:
         return any(token.text.lower().endswith(_AUDIENCE) for token in tokens_of(sql))
     except CompileError:
         return False
 
 
-def _for_audiences(sql: str, found: Examined) -> list[Finding]:
+def _for_audiences(sql: str, bound: Bound) -> list[Finding]:
     """What the audience API refuses and reporting takes (amc-api 2.4)."""
-    if found.bound is None:
-        return []
     findings = refused_for_audiences(sql)
-    names = [output.name for output in found.bound.query.outputs]
+    names = [output.name for output in bound.query.outputs]
     if [name.lower() for name in names] != ["user_id"] and names:
         text = f"{_ONLY_USER_ID}; found {', '.join(names)}."
         place = between(sql, 0, len(sql.rstrip()) - 1)
@@ -204,17 +181,17 @@ def access(source: Source) -> Access:
     return "audiences" if source.is_for_audiences else "included"
 
 
-def _parameters(found: Examined, declared: Declared) -> list[LintParameter]:
-    known = {str(parameter.get("name")): parameter for parameter in declared}
+def _parameters(query: Query) -> list[LintParameter]:
+    known = {str(parameter.get("name")): parameter for parameter in query.declared}
     return [
         LintParameter(
             name=name,
             data_type=known[name].get("dataType") if name in known else None,
             default=known[name].get("defaultValue") if name in known else None,
             is_declared=name in known,
-            is_used=name in found.parameters,
+            is_used=name in query.parameters,
         )
-        for name in dict.fromkeys([*known, *found.parameters])
+        for name in dict.fromkeys([*known, *query.parameters])
     ]
 
 

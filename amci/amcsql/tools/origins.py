@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from amci.amcsql.binder.bound import CteRef, OutputColumn, Query, Relation, Scan, Select, Union, ValuesRows
+from amci.amcsql.binder.bound import (
+    CteRef,
+    OutputColumn,
+    QueryExpression,
+    Relation,
+    Scan,
+    Select,
+    Union,
+    ValuesRows,
+)
 from amci.amcsql.binder.expressions import aggregates
 from amci.amcsql.sources import Column, Source
 
@@ -33,7 +42,7 @@ def origins(query: Relation, place: int, *, is_plain: bool = False) -> list[Orig
     return list(dict.fromkeys(_Tracer(is_plain=is_plain).of(query, place)))
 
 
-def keys(query: Query) -> list[int]:
+def keys(query: QueryExpression) -> list[int]:
     """The places of the columns that tell the rows of the result apart: those without an aggregate."""
     if isinstance(query, Union):
         right = set(keys(query.right))

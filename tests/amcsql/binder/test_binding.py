@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from amci.amcsql.compiling import examined
+from amci.amcsql.query import Query
 from amci.amcsql.sources import sources
 
-from ..asking import WINDOW, Tables, look, places, refusal
+from ..asking import Tables, look, places, refusal
 
 T = Tables()
 T.put(
@@ -225,7 +225,7 @@ def test_a_table_that_is_not_there_is_told_once_and_its_columns_are_not_asked_fo
 
 
 def test_an_old_name_means_the_table_of_today() -> None:
-    found = examined("SELECT COUNT(*) AS n FROM display_clicks", sources(), window=WINDOW)
+    found = Query.of("SELECT COUNT(*) AS n FROM display_clicks", sources())
     assert found.bound is not None
     assert [source.name for source in found.bound.sources] == ["dsp_clicks"]
 

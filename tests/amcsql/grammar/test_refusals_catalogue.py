@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from amci.amcsql.compiling import compiled
 from amci.amcsql.findings import CompileError, Finding
 from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.sources import audience_sources, sources
 
-from ..asking import NOW, WINDOW
+from ..asking import compile_
 
 #: What is refused is between « and »; then its code and its text.
 REFUSED = [
@@ -242,16 +241,8 @@ REFUSED = [
 
 
 def _refusals(sql: str, **more: Any) -> list[Finding]:
-    asked = {
-        "sources": sources(),
-        "window": WINDOW,
-        "now": NOW,
-        "privacy": Privacy(),
-        "mode": "strict",
-        **more,
-    }
     with pytest.raises(CompileError) as caught:
-        compiled(sql, **asked)
+        compile_(sql, **{"sources": sources(), "privacy": Privacy(), "mode": "strict", **more})
     return list(caught.value.findings)
 
 
@@ -309,5 +300,5 @@ def test_a_report_knows_no_tables_for_audiences_and_an_audience_no_others() -> N
 def test_only_an_instances_own_schema_may_be_named() -> None:
     sql = "SELECT COUNT(*) AS n FROM mine.dsp_clicks"
     assert [found.code for found in _refusals(sql)] == ["unknown-object"]
-    asked = {"sources": sources(), "window": WINDOW, "now": NOW, "privacy": Privacy()}
-    assert compiled(sql, **asked, schemas=frozenset({"mine"})).sources == ["dsp_clicks"]
+    query = compile_(sql, sources=sources(), privacy=Privacy(), schemas=frozenset({"mine"}))
+    assert query.sources == ["dsp_clicks"]

@@ -10,7 +10,8 @@ from typing import Any
 
 import duckdb
 
-from amci.amcsql.compiling import Privacy, compiled
+from amci.amcsql.privacy.thresholds import Privacy
+from amci.amcsql.query import Compiled, Query
 from amci.amcsql.sources import Source
 from amci.sandbox.running import run
 
@@ -35,10 +36,10 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"threads": 1})
 
 
-def compile_only(sql: str, **more: Any) -> Any:
+def compile_only(sql: str, **more: Any) -> Compiled:
     """The compiled query, with the privacy rules on; CompileError where they forbid it."""
-    privacy = Privacy(behavior="REMOVE_ROWS")
-    return compiled(sql, sources=SOURCES, window=WINDOW, now=WINDOW[1], privacy=privacy, **more)
+    query = Query.of(sql, SOURCES, **more)
+    return query.compile(WINDOW, WINDOW[1], privacy=Privacy(behavior="REMOVE_ROWS"))
 
 
 def removing_rows(checks: Checks) -> Privacy:
@@ -67,8 +68,8 @@ def loaded(rows: Tables, sources: Mapping[str, Source] = SOURCES) -> None:
 
 def result(sql: str, privacy: Privacy | None, sources: Mapping[str, Source] = SOURCES) -> list[Line]:
     """The rows of a query over what is loaded."""
-    query = compiled(sql, sources=sources, window=WINDOW, now=WINDOW[1], privacy=privacy)
-    outcome = run(_connection(), query)
+    query = Query.of(sql, sources, controls="all" if privacy else "none")
+    outcome = run(_connection(), query.compile(WINDOW, WINDOW[1], privacy=privacy))
     added = {} if privacy is None else {name: outcome.names.index(name) for name in _asked(privacy)}
     return [
         Line(

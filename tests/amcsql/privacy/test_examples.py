@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amci.amcsql.compiling import Privacy
+from amci.amcsql.privacy.thresholds import Privacy
 
 from .amcside import loaded, result
 from .data import BaseRow, source_of

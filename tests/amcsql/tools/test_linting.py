@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from amci.amcsql.binder.parameters import Declared
 from amci.amcsql.findings import Place
-from amci.amcsql.sources import Column, Source
+from amci.amcsql.grammar.parsing import Mode
+from amci.amcsql.query import Controls, Query
+from amci.amcsql.sources import Column, Kind, Source, tables_for
+from amci.amcsql.tools import linting
 from amci.amcsql.tools.findings_text import finding_lines, in_file, summary
-from amci.amcsql.tools.linting import Lint, lint, reads_audience_tables
+from amci.amcsql.tools.linting import Lint, reads_audience_tables
 from amci.workflows.definitions import library
 from amci.workflows.definitions.definition import Workflow, amc_parameters
 
@@ -21,6 +26,22 @@ POSTAL = """
 SELECT postal_code AS place, campaign, SUM(impressions) AS impressions, COUNT(DISTINCT user_id) AS users
 FROM dsp_impressions GROUP BY 1, 2
 """
+
+
+def lint(
+    sql: str,
+    declared: Declared = (),
+    *,
+    kind: Kind = "workflow",
+    mode: Mode = "lenient",
+    uploaded: Mapping[str, Source] | None = None,
+    removes_values: bool = False,
+) -> Lint:
+    controls: Controls = "comparisons" if kind == "audience" else "all"
+    query = Query.of(
+        sql, tables_for(kind, uploaded), declared=declared, mode=mode, controls=controls, reads_on=True
+    )
+    return linting.lint(query, removes_values=removes_values)
 
 
 def codes(found: Lint) -> list[str]:

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from amci.amcsql.compiling import compiled
 from amci.amcsql.privacy.thresholds import Privacy
+from amci.amcsql.query import Query
 from amci.amcsql.sources import sources
 from amci.amcsql.tools.linting import LintColumn, lint
 from amci.amcsql.tools.redaction import RedactionReport, report
@@ -110,14 +110,12 @@ def test_every_row_of_the_engine_is_shown_or_told_with_its_true_number(
 ) -> None:
     sql = SQL.format(key)
     privacy = Privacy(discriminator="is_emptied" if behavior == "REMOVE_VALUES" else "")
-    ways = [
-        compiled(sql, sources=sources(), window=WINDOW, now=WINDOW[1], privacy=each)
-        for each in (None, privacy)
-    ]
+    query = Query.of(sql, sources())
+    ways = [query.compile(WINDOW, WINDOW[1], privacy=each) for each in (None, privacy)]
     whole, shown = (engine.run(way, LAST, explains=True) for way in ways)
     assert shown.redaction is not None
     untouched = [row for row in shown.rows if row[-1] is not True] if privacy.discriminator else shown.rows
-    columns = lint(sql).columns
+    columns = lint(query).columns
     found = report(
         whole.names,
         shown.redaction.rows,

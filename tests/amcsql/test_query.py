@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from amci.amcsql.compiling import asks_the_time
 from amci.amcsql.findings import CompileError
 from amci.amcsql.privacy.thresholds import Privacy
 
-from .asking import NOW, Tables, compile_, crowd, look
+from .asking import NOW, WINDOW, Tables, compile_, crowd, look
 
 T = Tables()
 T.put("views", crowd(3, each={"site": "s", "postal": "p", "n": 2}))
@@ -168,7 +167,7 @@ def test_what_cannot_be_parsed_has_no_meaning() -> None:
     ],
 )
 def test_it_is_known_whether_a_query_asks_the_time(sql: str, expected: bool) -> None:
-    assert asks_the_time(sql) is expected
+    assert look(sql).asks_the_time is expected
     assert (compile_(sql).plain != compile_(sql, now=NOW + timedelta(days=1)).plain) is expected
 
 
@@ -200,6 +199,8 @@ def test_names_with_signs_in_them_stay_names() -> None:
     assert T.seen(sql) == [("s", 3)]
 
 
-def test_the_same_text_is_compiled_anew_each_time() -> None:
+def test_a_query_that_was_compiled_is_as_it_was() -> None:
     sql = "SELECT v.site, COUNT(*) AS n FROM views v JOIN clicks c USING (user_id) GROUP BY v.site"
-    assert compile_(sql, privacy=Privacy()).guarded == compile_(sql, privacy=Privacy()).guarded
+    query = look(sql)
+    first, other = (query.compile(WINDOW, NOW, privacy=Privacy()) for _ in range(2))
+    assert first == other == compile_(sql, privacy=Privacy())
