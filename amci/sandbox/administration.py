@@ -15,7 +15,7 @@ from amci.sandbox.errors import UNAUTHORIZED, Refusal, bad, not_ready
 from amci.sandbox.executions import wake_account
 from amci.sandbox.http import Request, Response
 from amci.sandbox.options import SandboxInstance
-from amci.sandbox.paging import whole
+from amci.sandbox.resources import whole
 from amci.sandbox.times import micros
 from amci.sandbox.uploads.versions import forget
 
@@ -50,7 +50,7 @@ def instance(backend: Backend, request: Request) -> Response:
 
 
 def create(backend: Backend, request: Request) -> Response:
-    """POST /amc/instances: the instance is made by and by."""
+    """POST /amc/instances: the instance is created over time."""
     account, asked = _own_account(backend, request), request.document()
     fields = _checked({name: asked[name] for name in _FIELDS if asked.get(name) is not None})
     if "instanceName" not in fields:
@@ -63,7 +63,7 @@ def create(backend: Backend, request: Request) -> Response:
 
 
 def change(backend: Backend, request: Request) -> Response:
-    """PUT /amc/instances/{id}: only once it is there."""
+    """PUT /amc/instances/{id}: once it has been created."""
     if request.instance.creation_status != "COMPLETED":
         raise not_ready(request.instance)
     asked = request.document()
@@ -72,7 +72,7 @@ def change(backend: Backend, request: Request) -> Response:
 
 
 def delete(backend: Backend, request: Request) -> Response:
-    """DELETE /amc/instances/{id}, with all that is in it."""
+    """DELETE /amc/instances/{id}, with everything in it."""
     for row in backend.store.rows("data_sets", instance_id=request.instance.instance_id, after="", limit=-1):
         forget(backend.directory, row)
     with backend.store.changing():
@@ -82,7 +82,7 @@ def delete(backend: Backend, request: Request) -> Response:
 
 
 def update_customer_aws_account(backend: Backend, request: Request) -> Response:
-    """POST /amc/instances/{id}/updateCustomerAwsAccount: results go into a bucket of one's own from now on."""
+    """POST /amc/instances/{id}/updateCustomerAwsAccount: from now on, results go to the customer's bucket."""
     asked = request.document()
     if not asked.get("awsAccountId") or not asked.get("bucketName"):
         raise bad("awsAccountId and bucketName are required.")
@@ -92,7 +92,7 @@ def update_customer_aws_account(backend: Backend, request: Request) -> Response:
 
 
 def account_of(request: Request) -> tuple[str, str]:
-    """Account and marketplace as the headers name them."""
+    """The account that the headers name: its id and marketplace."""
     names = ("amazon-advertising-api-advertiserid", "amazon-advertising-api-marketplaceid")
     entity, marketplace = (request.headers.get(name, "") for name in names)
     return entity, marketplace
@@ -106,7 +106,7 @@ def _own_account(backend: Backend, request: Request) -> tuple[str, str]:
 
 
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields, where AMC would take them; raises Refusal."""
+    """The fields if they are valid. Raises Refusal."""
     for name, pattern, what in (
         ("instanceName", _NAME, "3 to 50 letters, digits and spaces"),
         ("advertiserName", _NAME, "3 to 50 letters, digits and spaces"),

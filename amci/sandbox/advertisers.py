@@ -1,4 +1,4 @@
-"""The advertisers of an instance, and the updates that change them, one at a time (amc-api 2.1)."""
+"""The advertisers of an instance, and the updates that change them; one update runs at a time (amc-api 2.1)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from amci.sandbox.backend import Backend
 from amci.sandbox.errors import bad, missing
 from amci.sandbox.http import Request, Response
 from amci.sandbox.options import SandboxInstance
-from amci.sandbox.paging import whole
+from amci.sandbox.resources import whole
 from amci.sandbox.times import micros, span
 
 
 @dataclass(frozen=True, slots=True)
 class AdvertiserRecord:
-    """An advertiser whose events there are."""
+    """An advertiser of the synthetic world."""
 
     advertiser_id: int
     name: str
 
 
-#: Those of the synthetic world.
+#: All advertisers that the world has events of.
 ADVERTISERS = (
     AdvertiserRecord(1234567890, "Northwind Outdoor"),
     AdvertiserRecord(2345678901, "Atlas Pets"),
@@ -38,7 +38,7 @@ _LISTS = ("advertisersToAdd", "advertisersToRemove")
 _MOST_AT_ONCE = 10  #: to add, and to remove
 _MOST = 2000  #: in an instance
 
-#: What tells an advertiser from others: `id` and `type`.
+#: Identifies an advertiser: `id` and `type`.
 Key = tuple[str, str]
 
 
@@ -53,7 +53,7 @@ def advertisers(backend: Backend, request: Request) -> Response:
 
 
 def of_instance(backend: Backend, known: SandboxInstance, now: datetime) -> dict[Key, dict[str, Any]]:
-    """The advertisers an instance has by now."""
+    """The advertisers of an instance at `now`."""
     found = {_key(shown): shown for shown in _those_of_the_events(known)}
     for row in backend.store.rows("advertiser_updates", instance_id=known.instance_id):
         if _status(backend, row, now) == "COMPLETED":
@@ -81,7 +81,7 @@ def update(backend: Backend, request: Request) -> Response:
 
 
 def start_update(backend: Backend, request: Request) -> Response:
-    """POST /amc/instances/{id}/advertisers/updates: refused while another one is open."""
+    """POST /amc/instances/{id}/advertisers/updates: refused while another update is open."""
     body = request.document()
     asked = {name: _named(body, name) for name in _LISTS}
     if not any(asked.values()):
@@ -104,7 +104,7 @@ def start_update(backend: Backend, request: Request) -> Response:
 
 
 def _makes_sense(asked: Mapping[str, list[dict[str, Any]]], has: Mapping[Key, object]) -> bool:
-    """AMC rejects what is there already or is not there, and more than there may be."""
+    """Whether AMC completes the update: it rejects to add what is there, to remove what is not, and too many."""
     add, remove = ([_key(each) for each in asked[name]] for name in _LISTS)
     fits = len(has) + len(add) - len(remove) <= _MOST
     return (

@@ -1,4 +1,4 @@
-"""What the rooms of the sandbox work with."""
+"""What all handlers of the sandbox work with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from amci.sandbox.store import Store
 
 @dataclass(slots=True, kw_only=True)
 class Backend:
-    """Store, clock, options and queries, handed to whoever answers a request."""
+    """Store, clock, options and queries, passed to every handler."""
 
     store: Store
     clock: Clock
@@ -24,9 +24,9 @@ class Backend:
     instances: Instances
     queries: Queries
     key: bytes  #: signs download links
-    fault: InjectedFault | None = None  #: what the present request meets
+    fault: InjectedFault | None = None  #: the one that the present request meets
     has_sample_statuses: bool = False  #: uploads are PENDING and COMPLETED, as in some of AMC's samples
-    #: executions as they were last shown: (seq, status, whether with the workflow)
+    #: cache of `document.document`: (seq, status, whether with the workflow) → execution
     documents: dict[tuple[int, str, bool], dict[str, Any]] = field(default_factory=dict)
 
     def meets(self, kind: str) -> bool:
@@ -35,12 +35,12 @@ class Backend:
 
     @property
     def directory(self) -> Path:
-        """Where the sandbox keeps what it knows: the folder of its file."""
+        """The folder of the store's file; everything else is stored there, too."""
         return Path(self.store.rows("database")[0]["file"]).parent
 
     @property
     def buckets(self) -> Path:
-        """Has a folder for each S3 bucket that uploads may name."""
+        """The folder with one folder for each S3 bucket that uploads may name."""
         return self.directory / "uploads"
 
     def people(self) -> str:

@@ -1,4 +1,4 @@
-"""What an instance that is backed by AWS Clean Rooms shows of its collaboration; nothing changes it (amc-api 2.1)."""
+"""The AWS Clean Rooms collaboration of an instance that has one; read only (amc-api 2.1)."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def collaboration(_: Backend, request: Request) -> Response:
 
 
 def tables(_: Backend, request: Request) -> Response:
-    """POST /amc/instances/{id}/collaboration/idmappingtables/list: the sandbox makes none."""
+    """POST /amc/instances/{id}/collaboration/idmappingtables/list: always empty."""
     return _nothing(request, "idMappingTables")
 
 
 def namespaces(_: Backend, request: Request) -> Response:
-    """POST /amc/instances/{id}/collaboration/idnamespaces/list: nobody brings any."""
+    """POST /amc/instances/{id}/collaboration/idnamespaces/list: always empty."""
     return _nothing(request, "collaborationIdNamespaceAssociations")
 
 
 def collaboration_id(known: SandboxInstance) -> str:
-    """Of an instance that has one."""
+    """The id of an instance's collaboration."""
     return f"collaboration-{known.instance_id}"
 
 

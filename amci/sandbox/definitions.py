@@ -1,60 +1,49 @@
-"""Workflows as they are saved in AMC (amc-api 2.2)."""
+"""Saved workflows (amc-api 2.2). Live they are sent flat; the OpenAPI files wrap them (amc-api 2.0)."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
+from sqlite3 import Row
 from typing import Any
 
 from amci.amcsql.findings import CompileError
 from amci.sandbox.backend import Backend
-from amci.sandbox.errors import Refusal, bad, duplicate, missing, not_compiled
-from amci.sandbox.http import Request, Response, page
-from amci.sandbox.paging import after, cut, token
+from amci.sandbox.errors import Refusal, bad, not_compiled
+from amci.sandbox.http import Request, Response
+from amci.sandbox.resources import Resource
 from amci.sandbox.times import micros
 
 _ID = re.compile(r"[A-Za-z0-9._-]+")
+_WORKFLOWS = Resource(name="workflow", title="Workflow", part="workflowId", items="workflows")
 
 
 def workflows(backend: Backend, request: Request) -> Response:
     """GET /workflows."""
-    limit = request.limit()
-    rows = backend.store.rows(
-        "workflows",
-        instance_id=request.instance.instance_id,
-        after=after(request.query.get("nextToken"), ""),
-        limit=limit + 1,
-    )
-    shown, is_more = cut(rows, limit)
-    items = [json.loads(row["definition"]) for row in shown]
-    return page("workflows", items, token(shown[-1]["workflow_id"]) if is_more else None)
+    return _WORKFLOWS.page(backend, request, _definition)
 
 
 def workflow(backend: Backend, request: Request) -> Response:
     """GET /workflows/{workflowId}: only the fields that were set."""
-    return Response(
-        document=definition_of(backend, request.instance.instance_id, request.parts["workflowId"])
-    )
+    return Response(document=_definition(_WORKFLOWS.row(backend, request)))
 
 
 def create(backend: Backend, request: Request) -> Response:
     """POST /workflows."""
-    definition = _flat(request.document())
+    definition = request.document("workflow")
     workflow_id = str(definition.get("workflowId") or "")
-    checked(backend, request, definition, workflow_id)
-    made = backend.store.do("new_workflow", **_row(request, workflow_id, definition))
-    if not made:
-        raise duplicate("Workflow", workflow_id)
+    _check(backend, request, definition, workflow_id)
+    _WORKFLOWS.insert(backend, **_row(request, workflow_id, definition))
     return Response(document={})
 
 
 def change(backend: Backend, request: Request) -> Response:
-    """PUT /workflows/{workflowId}: the body takes the place of the definition."""
+    """PUT /workflows/{workflowId}: the body replaces the definition."""
     workflow_id = request.parts["workflowId"]
-    definition = _flat(request.document()) | {"workflowId": workflow_id}
-    definition_of(backend, request.instance.instance_id, workflow_id)
-    checked(backend, request, definition, workflow_id)
+    definition = request.document("workflow") | {"workflowId": workflow_id}
+    _WORKFLOWS.row(backend, request)
+    _check(backend, request, definition, workflow_id)
     backend.store.do("change_workflow", **_row(request, workflow_id, definition))
     return Response(document={})
 
@@ -67,22 +56,22 @@ def delete(backend: Backend, request: Request) -> Response:
         if used:
             schedules = ", ".join(row["schedule_id"] for row in used)
             raise bad(f"Workflow with ID {name['workflow_id']} is referenced by schedules: {schedules}.")
-        if not backend.store.do("delete_workflow", **name):
-            raise missing("Workflow", name["workflow_id"])
+        _WORKFLOWS.delete(backend, request)
     return Response(document={})
 
 
 def definition_of(backend: Backend, instance_id: str, workflow_id: str) -> dict[str, Any]:
-    """A saved definition; Refusal where there is none."""
-    row = backend.store.row("workflow", instance_id=instance_id, workflow_id=workflow_id)
-    if row is None:
-        raise missing("Workflow", workflow_id)
+    """A saved definition. Raises Refusal (404)."""
+    return _definition(_WORKFLOWS.find(backend, instance_id, workflow_id))
+
+
+def _definition(row: Row) -> dict[str, Any]:
     definition: dict[str, Any] = json.loads(row["definition"])
     return definition
 
 
-def checked(backend: Backend, request: Request, definition: Mapping[str, Any], workflow_id: str) -> None:
-    """Raise Refusal unless the definition has an id AMC takes and compiles."""
+def _check(backend: Backend, request: Request, definition: Mapping[str, Any], workflow_id: str) -> None:
+    """Raise Refusal unless the definition has a valid id and compiles."""
     if not _ID.fullmatch(workflow_id):
         raise bad(
             "workflowId is required and may contain letters, digits, periods, dashes and underscores only."
@@ -93,12 +82,6 @@ def checked(backend: Backend, request: Request, definition: Mapping[str, Any], w
         backend.queries.compile(request.instance.instance_id, definition)
     except CompileError as error:
         raise Refusal(400, not_compiled(workflow_id, str(error))) from error
-
-
-def _flat(document: dict[str, Any]) -> dict[str, Any]:
-    """The workflow itself; the OpenAPI files describe it wrapped, live it is flat (amc-api 2.0)."""
-    inner = document.get("workflow")
-    return inner if isinstance(inner, dict) else document
 
 
 def _row(request: Request, workflow_id: str, definition: Mapping[str, Any]) -> dict[str, Any]:

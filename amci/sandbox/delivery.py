@@ -1,4 +1,4 @@
-"""Result files: in the bucket as AMC lays them out, and behind links that expire (amc-api 2.3)."""
+"""Result files: in the bucket under AMC's keys, and behind links that expire (amc-api 2.3)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EXPIRED = (
 
 
 def key_of(row: Row, at: int) -> str:
-    """Where AMC puts the result of an execution that ended `at`."""
+    """The key of the result of an execution that ended at `at`."""
     name, schedule = row["workflow_id"], row["schedule"]
     if schedule == "adhoc":
         moment = from_micros(at)
@@ -35,9 +35,9 @@ def key_of(row: Row, at: int) -> str:
 
 
 def deliver(backend: Backend, row: Row, key: str, result_id: str) -> None:
-    """Write the result and its metadata into the bucket, where there is one.
+    """Write the result and its metadata to the bucket, if the sandbox has one. Raises StorageError.
 
-    AMC has a bucket per instance: with several instances each has a folder, named like its bucket.
+    AMC has a bucket per instance: if the sandbox has several, each has a folder, named like its bucket.
     """
     bucket = backend.options.bucket
     if bucket is None:
@@ -71,7 +71,7 @@ def links(backend: Backend, request: Request) -> Response:
 
 
 def fetch(backend: Backend, request: Request) -> Response:
-    """GET /results/…: a file, for whoever has a link that is still good."""
+    """GET /results/…: a file, for a link that has not expired. No login is needed."""
     expires = request.query.get("Expires", "")
     good = _signature(backend, request.path, expires)
     if not hmac.compare_digest(good, request.query.get("Signature", "")):

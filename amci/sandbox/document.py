@@ -1,4 +1,4 @@
-"""A workflow execution as AMC shows it, with the keys of a live answer (amc-api 2.2)."""
+"""A workflow execution in AMC's answers, with the keys of a live one (amc-api 2.2)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _INVALIDATION = 266400  #: seconds; the figure every live answer has
 
 
 def document(backend: Backend, row: Row, *, has_workflow: bool = False) -> dict[str, Any]:
-    """The execution; keys that have no value yet are left out, as live. Not to be changed."""
-    # whatever changes in a row changes its status, so clients that list the same ones all day cost little
+    """The execution, without the keys that have no value yet, as live. It is cached: do not change it."""
+    # a row only changes together with its status, so clients that list the same executions all day are cheap
     key = (row["seq"], row["status"], has_workflow)
     if key not in backend.documents:
         if len(backend.documents) >= _REMEMBERED:
@@ -59,12 +59,12 @@ def _made(backend: Backend, row: Row, *, has_workflow: bool) -> dict[str, Any]:
 
 
 def limit_of(asked: Mapping[str, Any]) -> int | None:
-    """How many seconds an execution may run, where its request says so."""
+    """How many seconds an execution may run; None if its request does not say."""
     return int(asked.get("workflowExecutionTimeoutSeconds") or 0) or None
 
 
 def _window(row: Row, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A relative window is not told before the execution has started."""
+    """The time window; AMC does not show a relative one before the execution has started."""
     is_relative = asked.get("timeWindowType", "MOST_RECENT_DAY") != "EXPLICIT"
     if is_relative and row["started_at"] is None:
         return {}
@@ -78,7 +78,7 @@ def _window(row: Row, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _progress(row: Row) -> dict[str, Any]:
-    """What is known once the execution has started, and once it has ended."""
+    """The keys that an execution has once it has started, and once it has ended."""
     if row["started_at"] is None:
         return {}
     progress = {
@@ -86,14 +86,14 @@ def _progress(row: Row) -> dict[str, Any]:
         "invalidationOffsetSecs": _INVALIDATION,
         "validatedTime": wire(row["started_at"]),
     }
-    # while it runs: its time is up, but its result is still being made
+    # while it is RUNNING, its query has not finished though its time is up
     if row["ended_at"] is not None and row["status"] != "RUNNING":
         progress["executionTime"] = (row["ended_at"] - row["started_at"]) // _SECOND
     return progress
 
 
 def _result(backend: Backend, row: Row, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the result is; an execution that has none has no columns either."""
+    """Where the result is, and its columns."""
     if row["status"] != "SUCCEEDED":
         return {}
     known = backend.instances.get(row["instance_id"], backend.clock.now())

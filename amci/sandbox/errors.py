@@ -1,4 +1,4 @@
-"""How AMC says no: its statuses and, where they are known, its own words (amc-api 1.5)."""
+"""AMC's errors: statuses and, as far as they are known, its own words (amc-api 1.5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TERMS = "Terms and conditions must be accepted to continue"
 
 
 class Refusal(AmciError):
-    """A request AMC answers with an error."""
+    """A request that AMC answers with an error."""
 
     def __init__(self, status: int, details: str, *, error: str = "") -> None:
         super().__init__(details)
@@ -24,11 +24,11 @@ class Refusal(AmciError):
 
 
 class NoAudience(AmciError):
-    """A query that makes no audience; the text is what AMC says of it."""
+    """A query that cannot make an audience; the text is AMC's reason."""
 
 
 class QueryFailed(AmciError):
-    """A compiled query that did not run to its end."""
+    """A compiled query that failed while it ran."""
 
 
 def bad(details: str) -> Refusal:
@@ -37,12 +37,12 @@ def bad(details: str) -> Refusal:
 
 
 def missing(what: str, name: str) -> Refusal:
-    """404 for a thing asked for by its id."""
+    """404 for an id that does not exist."""
     return Refusal(404, f"{what} with ID {name} does not exist.")
 
 
 def duplicate(what: str, name: str) -> Refusal:
-    """400 where the id is taken; clients compare this text exactly."""
+    """400 for an id that is taken; clients compare this text exactly."""
     return Refusal(400, f"{what} with ID {name} already exists.")
 
 
@@ -52,7 +52,7 @@ def not_compiled(workflow_id: str, why: str) -> str:
 
 
 def undeclared(parameter: str) -> str:
-    """AMC's words for a parameter that is not among the `inputParameters`."""
+    """AMC's words for a parameter that is missing from the `inputParameters`."""
     return f"Filter operation filter_operation referenced an undeclared parameter {parameter}."
 
 
@@ -62,15 +62,15 @@ def not_downloadable(workflow_execution_id: str) -> Refusal:
 
 
 def not_ready(known: SandboxInstance) -> Refusal:
-    """400 while an instance is being made."""
+    """400 while an instance is being created."""
     return bad(f"Instance {known.instance_id} is not ready: its creation status is {known.creation_status}.")
 
 
 def timed_out(seconds: int) -> str:
-    """Why an execution failed that ran longer than its request allows."""
+    """The reason of an execution that ran longer than its request allows."""
     return f"Execution timed out after {seconds} seconds."
 
 
 def needs_synthetic_data(workflow_id: str) -> str:
-    """Why nothing else compiles in an instance of type SANDBOX."""
+    """The reason of an execution that does not require synthetic data, in an instance of type SANDBOX."""
     return not_compiled(workflow_id, "requireSyntheticData must be true in a sandbox instance.")

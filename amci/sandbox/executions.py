@@ -1,4 +1,4 @@
-"""Workflow executions: asked for, listed, cancelled, forgotten (amc-api 2.2)."""
+"""Workflow executions: created, listed, cancelled, deleted (amc-api 2.2)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from datetime import UTC, datetime
 from sqlite3 import Row
 from typing import Any
 
-from amci.kernel.clock import new_id
 from amci.sandbox.backend import Backend
 from amci.sandbox.definitions import definition_of
 from amci.sandbox.document import document
-from amci.sandbox.errors import bad, missing
-from amci.sandbox.http import Request, Response, page
+from amci.sandbox.errors import bad
+from amci.sandbox.http import Request, Response
 from amci.sandbox.options import SandboxInstance
-from amci.sandbox.paging import cut, number_after, token
+from amci.sandbox.resources import Resource, new_uuid
 from amci.sandbox.times import NEVER, BadMoment, micros, read, span, zone
 from amci.sandbox.windows import Window, resolve
 
 _SHORTEST, _LONGEST = 900, 86400  #: workflowExecutionTimeoutSeconds
+_EXECUTIONS = Resource(
+    name="workflow_execution", title="Execution", part="workflowExecutionId", items="executions", first=NEVER
+)
 
 
 def create(backend: Backend, request: Request) -> Response:
@@ -54,9 +56,8 @@ def add(
     schedule: str = "adhoc",
     is_stuck: bool = False,
 ) -> Row:
-    """Put an execution into the queue of its instance; its row."""
-    digits = new_id()
-    execution_id = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    """Queue an execution in its instance; its row. Raises StorageError."""
+    execution_id = new_uuid()
     with backend.store.changing():
         backend.store.do(
             "new_execution",
@@ -79,39 +80,34 @@ def add(
 
 def get(backend: Backend, request: Request) -> Response:
     """GET /workflowExecutions/{id}."""
-    return Response(
-        document=document(
-            backend, _asked_for(backend, request), has_workflow=_is_true(request, "includeWorkflow")
-        )
-    )
+    row = _EXECUTIONS.row(backend, request)
+    return Response(document=document(backend, row, has_workflow=_is_true(request, "includeWorkflow")))
 
 
 def listed(backend: Backend, request: Request) -> Response:
     """GET /workflowExecutions: newest first, a page at a time."""
-    query, limit = request.query, request.limit()
+    query = request.query
     if not (query.get("workflowId") or query.get("minCreationTime")):
         raise bad("Either workflowId or minCreationTime is required.")
     is_ascending = _is_true(request, "sortAscending")
     name = "executions_of_workflow" if query.get("workflowId") else "executions"
-    rows = backend.store.rows(
-        f"{name}_oldest_first" if is_ascending else name,
-        instance_id=request.instance.instance_id,
+    has_workflow = _is_true(request, "includeWorkflow")
+    return _EXECUTIONS.page(
+        backend,
+        request,
+        lambda row: document(backend, row, has_workflow=has_workflow),
+        statement=f"{name}_oldest_first" if is_ascending else name,
+        first=0 if is_ascending else NEVER,
         workflow_id=query.get("workflowId"),
-        after=number_after(query.get("nextToken"), 0 if is_ascending else NEVER),
         since=_moment(request, "minCreationTime", 0),
         until=_moment(request, "maxCreationTime", NEVER),
         is_with_cancelled=int(_is_true(request, "includeCancelled")),
-        limit=limit + 1,
     )
-    shown, is_more = cut(rows, limit)
-    has_workflow = _is_true(request, "includeWorkflow")
-    items = [document(backend, row, has_workflow=has_workflow) for row in shown]
-    return page("executions", items, token(shown[-1]["seq"]) if is_more else None)
 
 
 def change(backend: Backend, request: Request) -> Response:
     """PUT /workflowExecutions/{id}: cancelling is the one change there is; other fields are ignored."""
-    row = _asked_for(backend, request)
+    row = _EXECUTIONS.row(backend, request)
     status = request.document().get("status")
     if status is None:
         return Response(document={})
@@ -130,34 +126,25 @@ def change(backend: Backend, request: Request) -> Response:
 
 def delete(backend: Backend, request: Request) -> Response:
     """DELETE /workflowExecutions/{id}."""
-    row = _asked_for(backend, request)
     with backend.store.changing():
-        name = row["workflow_execution_id"]
-        backend.store.do("delete_execution", instance_id=row["instance_id"], workflow_execution_id=name)
+        _EXECUTIONS.delete(backend, request)
         wake_account(backend, request.instance, micros(request.now))
     return Response(document={})
 
 
 def wake_account(backend: Backend, known: SandboxInstance, now: int) -> None:
-    """A slot has come free early: somebody in its instance, or in the same account, may start."""
+    """Look at all instances of the account again: a slot has become free early, so another execution may start."""
     every = json.dumps(backend.instances.ids_of(known.account))
     backend.store.do("wake_several", instances=every, at=now)
 
 
 def row_of(backend: Backend, instance_id: str, workflow_execution_id: str) -> Row:
-    """The row of an execution; Refusal where there is none."""
-    row = backend.store.row("execution", instance_id=instance_id, workflow_execution_id=workflow_execution_id)
-    if row is None:
-        raise missing("Execution", workflow_execution_id)
-    return row
-
-
-def _asked_for(backend: Backend, request: Request) -> Row:
-    return row_of(backend, request.instance.instance_id, request.parts["workflowExecutionId"])
+    """The row of an execution. Raises Refusal (404)."""
+    return _EXECUTIONS.find(backend, instance_id, workflow_execution_id)
 
 
 def _definition(backend: Backend, request: Request, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The workflow to run: the saved one, or the one that was sent along."""
+    """The workflow to run: a saved one, or the one in the request."""
     inline = asked.get("workflow")
     if inline is None and asked.get("sqlQuery"):
         inline = {"sqlQuery": asked["sqlQuery"]}
@@ -169,9 +156,7 @@ def _definition(backend: Backend, request: Request, asked: Mapping[str, Any]) ->
         return definition_of(backend, request.instance.instance_id, str(asked["workflowId"]))
     if not isinstance(inline, dict) or not isinstance(inline.get("sqlQuery"), str):
         raise bad("workflow must have a sqlQuery.")
-    digits = new_id()
-    transient = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-    return {**inline, "workflowId": str(inline.get("workflowId") or f"transient_{transient}")}
+    return {**inline, "workflowId": str(inline.get("workflowId") or f"transient_{new_uuid()}")}
 
 
 def _check_timeout(asked: Mapping[str, Any]) -> None:

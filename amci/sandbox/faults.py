@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: faults are set for requests to come, and used up by them."""
+"""Injected faults: each is set for coming requests, and used up by those that it matches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from amci.kernel.errors import UsageError
 from amci.sandbox.http import Request, Response
 
 Kind = Literal[
-    "throttle",  # 429 with Retry-After
-    "error",  # `status`, with an error body
-    "no_answer_after",  # the request is carried out, and no answer comes
+    "throttle",  # answered with 429 and Retry-After
+    "error",  # answered with `status` and an error body
+    "no_answer_after",  # carried out, but not answered
     "no_connection",
     "expired_token",  # the access token counts as expired
     "stuck_pending",  # executions created meanwhile stay PENDING
-    "empty_body",  # carried out, and answered with nothing
-    "changed_page",  # a list repeats an item and its token, as if it had changed between two pages
+    "empty_body",  # carried out, and answered with an empty body
+    "changed_page",  # a list repeats an item and the token, as if it had changed between two pages
     "slow_links",  # download links have expired before they are used
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -34,13 +34,13 @@ _ONLY = {
 
 @dataclass(frozen=True, slots=True)
 class InjectedFault:
-    """What goes wrong with which requests."""
+    """A fault, and the requests that it matches."""
 
     kind: Kind
     method: str = "*"
     path: str = "*"  #: with `*` and `?` as wildcards
-    times: int = 1  #: so many requests; 0 means all
-    after: int = 0  #: so many matching requests pass first
+    times: int = 1  #: number of requests that meet it; 0 is all
+    after: int = 0  #: number of matching requests that pass first
     status: int = 500  #: for `error`
     retry_after: int = 1  #: seconds, for `throttle`
 
@@ -51,7 +51,7 @@ class InjectedFault:
 
 
 class Faults:
-    """The faults that are set; thread-safe."""
+    """The faults that are set. Threads may share it."""
 
     def __init__(self) -> None:
         self._set: list[InjectedFault] = []
@@ -63,17 +63,17 @@ class Faults:
             self._set.append(fault)
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all faults."""
         with self._lock:
             self._set.clear()
 
     def listed(self) -> list[dict[str, Any]]:
-        """What is still set."""
+        """The faults that are still set, as JSON objects."""
         with self._lock:
             return [asdict(fault) for fault in self._set]
 
     def take(self, method: str, path: str) -> InjectedFault | None:
-        """The fault this request meets, used up by one."""
+        """The first fault that a request meets, used up by one; None if it meets none."""
         with self._lock:
             for place, fault in enumerate(self._set):
                 if not fault.concerns(method, path):
@@ -90,7 +90,7 @@ class Faults:
 
 
 def instead(fault: InjectedFault) -> Response | None:
-    """The response where the fault keeps the request from being carried out; None where it does not."""
+    """The response of a fault that stops the request; None if the request is carried out."""
     if fault.kind == "throttle":
         return Response(status=429, document={"code": "429", "details": "Too Many Requests"})
     if fault.kind == "error":
@@ -102,7 +102,7 @@ def instead(fault: InjectedFault) -> Response | None:
 
 
 def afterwards(fault: InjectedFault, response: Response, request: Request) -> Response:
-    """What becomes of the response to a request that was carried out."""
+    """The response to a request that was carried out, as the fault changes it."""
     if fault.kind == "no_answer_after":
         return Response(status=0)
     if fault.kind == "empty_body":

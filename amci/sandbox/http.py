@@ -1,9 +1,9 @@
-"""A request as it came and a response as it goes."""
+"""HTTP requests and responses as handlers see them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from amci.sandbox.errors import bad
 from amci.sandbox.options import SandboxInstance
 
-_MOST = 100  #: items on a page (amc-api 1.6)
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -37,26 +36,23 @@ class Request:
             raise LookupError(self.path)
         return self.known_instance
 
-    def document(self) -> dict[str, Any]:
-        """The JSON object in the body, whatever the content type says."""
+    def document(self, wrapper: str = "") -> dict[str, Any]:
+        """The JSON object in the body, whatever the content type says. Raises Refusal.
+
+        If it wraps another object under the key `wrapper`, that one: AMC's documents show some bodies both ways.
+        """
         try:
             document = json.loads(self.body or b"null")
         except ValueError as error:
             raise bad("The request body is not valid JSON.") from error
         if not isinstance(document, dict):
             raise bad("The request body must be a JSON object.")
-        return document
-
-    def limit(self) -> int:
-        """How many items a page may have."""
-        text = self.query.get("limit") or str(_MOST)
-        if not text.isdecimal() or not 1 <= int(text) <= _MOST:
-            raise bad(f"limit must be between 1 and {_MOST}.")
-        return int(text)
+        inner = document.get(wrapper)
+        return inner if isinstance(inner, dict) else document
 
 
 def request(method: str, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Request:
-    """Take a request apart; a parameter that is empty counts as absent."""
+    """Parse a request; an empty parameter counts as absent."""
     split = urlsplit(url)
     return Request(
         method=method.upper(),
@@ -71,10 +67,10 @@ def request(method: str, url: str, headers: Mapping[str, str], body: bytes, now:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One HTTP response; status 0 means that no answer comes, -1 that there is no connection."""
+    """One HTTP response; status 0 stands for no answer at all, -1 for no connection."""
 
     status: int = 200
-    document: Any = None  #: sent as JSON where there is no `content`
+    document: Any = None  #: sent as JSON if there is no `content`
     content: bytes | None = None
     media: str = "application/json"
 
@@ -85,14 +81,6 @@ class Response:
         return b"" if self.document is None else _encoded(self.document).encode()
 
 
-def page(name: str, items: Sequence[Any], token: str | None) -> Response:
-    """A list under its name, with `nextToken` where there is more."""
-    document: dict[str, Any] = {name: list(items)}
-    if token:
-        document["nextToken"] = token
-    return Response(document=document)
-
-
 def is_true(value: object) -> bool:
-    """Clients send `true` as well as `"true"`."""
+    """Whether a field is true; clients send `true` as well as `"true"`."""
     return str(value).lower() == "true"

@@ -1,4 +1,4 @@
-"""The instances there are: those the sandbox was told of, those made here, and what became of them (amc-api 2.1)."""
+"""Instances: those of the options, those created by clients, and what was changed about either (amc-api 2.1)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EVERYTHING_IN_IT = ("forget_workflows", "forget_schedules", "forget_executions"
 
 
 class Instances:
-    """Finds instances and remembers what is done to them."""
+    """Finds, creates, changes and deletes instances."""
 
     def __init__(self, store: Store, options: SandboxOptions) -> None:
         self._store = store
@@ -42,40 +42,40 @@ class Instances:
             self._forget()
 
     def get(self, instance_id: str, now: datetime) -> SandboxInstance | None:
-        """The instance of this id as it stands; None where there is none (any more)."""
+        """The instance as it is at `now`; None if it does not exist, or was deleted."""
         row = self._row(instance_id)
         if row is None:
             return self._told.get(instance_id)
         return None if row["is_deleted"] else self._instance(row, now)
 
     def was_in(self, account: Account, instance_id: str) -> bool:
-        """Whether this account had such an instance, and deleted it."""
+        """Whether this account has or had such an instance."""
         row = self._row(instance_id)
         return row is not None and (row["entity_id"], row["marketplace_id"]) == account
 
     def is_alone(self, instance_id: str) -> bool:
-        """Whether it is the one instance the sandbox was told of."""
+        """Whether it is the only instance of the options."""
         return list(self._told) == [instance_id]
 
     def accounts(self) -> dict[Account, str]:
-        """The AMC accounts there are, each with the name of an instance."""
+        """The AMC accounts, each with the name of an instance."""
         return {known.account: known.name for known in self._told.values()}
 
     def of_account(self, account: Account, now: datetime) -> list[SandboxInstance]:
-        """The instances of an account: those the sandbox was told of, then the others as they were made."""
+        """The instances of an account: those of the options, then the others in order of creation."""
         ids = [known.instance_id for known in self._told.values() if known.account == account]
         found = [self.get(instance_id, now) for instance_id in ids]
         return [known for known in found if known] + [self._instance(r, now) for r in self._made(account)]
 
     def ids_of(self, account: Account) -> list[str]:
-        """The ids of the instances of an account, deleted ones among them."""
+        """The ids of an account's instances; a deleted one of the options is among them."""
         if account not in self._ids:
             told = [instance_id for instance_id, known in self._told.items() if known.account == account]
             self._ids[account] = told + [row["instance_id"] for row in self._made(account)]
         return self._ids[account]
 
     def account_of(self, instance_id: str) -> Account | None:
-        """The account an instance belongs to; None where the sandbox does not know it any more."""
+        """The account of an instance; None if the sandbox does not know it."""
         if told := self._told.get(instance_id):
             return told.account
         row = self._row(instance_id)
@@ -84,7 +84,7 @@ class Instances:
     def create(
         self, account: Account, fields: Mapping[str, Any], token: str, now: datetime
     ) -> SandboxInstance:
-        """A new instance; the one this token made before, where it did so lately. Raises Refusal."""
+        """A new instance, or the one that this idempotency token created in the last ten minutes. Raises Refusal."""
         entity_id, marketplace_id = account
         named = {"entity_id": entity_id, "marketplace_id": marketplace_id}
         with self._store.changing():
@@ -112,13 +112,13 @@ class Instances:
         """The instance with these fields changed."""
         with self._store.changing():
             row = self._row(known.instance_id)
-            # the bucket keeps its name, whatever becomes of the instance's
+            # the bucket keeps its name if the instance is renamed
             had = json.loads(row["fields"]) if row else {"s3BucketName": known.bucket_name}
             self._keep(known, {**had, **fields}, is_deleted=False)
         return self.get(known.instance_id, now) or known
 
     def delete(self, known: SandboxInstance) -> None:
-        """Forget an instance and all that is in it; only its id is kept."""
+        """Delete an instance with everything in it; its id is kept."""
         with self._store.changing():
             self._keep(known, {}, is_deleted=True)
             for forget in _EVERYTHING_IN_IT:
@@ -168,6 +168,6 @@ class Instances:
         )
 
     def _status(self, age: timedelta) -> str:
-        """How far the making of an instance has come: each step takes a third of the time."""
+        """The creation status of an instance of this age: each step takes a third of the time."""
         takes = self._options.creating
         return "COMPLETED" if not takes or age >= takes else _STEPS[max(0, age * len(_STEPS) // takes)]

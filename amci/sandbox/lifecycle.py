@@ -1,4 +1,4 @@
-"""When executions start and end: delays, and the slots of instances and their account, as a pure rule."""
+"""When executions start and end, given their delays and the slots of instance and account. A pure rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _END, _ARRIVAL = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One step of one execution; moments are microseconds since 1970."""
+    """One step of one execution; times are microseconds since 1970."""
 
     seq: int
     step: Literal["start", "finish"]
@@ -24,13 +24,12 @@ class Move:
 class Queue:
     """The executions of one instance."""
 
-    running: Sequence[tuple[int, int]]  #: (seq, moment it ends)
-    ready: Sequence[
-        tuple[int, int, int]
-    ]  #: (seq, moment it may start, how long it runs) in order of creation
-    next: int = field(default=0, init=False)  #: place of the first that has not started
-    taken: int = field(default=0, init=False)  #: slots
-    is_held: bool = field(default=False, init=False)  #: whether the first one waits for a slot of its own
+    running: Sequence[tuple[int, int]]  #: (seq, when it ends)
+    #: (seq, when it may start, how long it runs), in order of creation
+    ready: Sequence[tuple[int, int, int]]
+    next: int = field(default=0, init=False)  #: index of the first that has not started
+    taken: int = field(default=0, init=False)  #: number of slots in use
+    is_held: bool = field(default=False, init=False)  #: whether the first waits for a slot of its instance
 
     def first(self) -> tuple[int, int, int] | None:
         """The first that has not started."""
@@ -38,15 +37,15 @@ class Queue:
 
 
 def moves(queues: Sequence[Queue], *, now: int, since: int, slots: int, room: int) -> Iterator[Move]:
-    """What has happened until `now` in the instances of one account, in order.
+    """The steps up to `now` in the instances of one account, in order.
 
-    Each instance has `slots`, the account has `room` for all that run in `queues`. Nobody overtakes in a
-    queue; where the account is full, the one that was created first goes first. `since` is the last look: a
-    slot that was free then would have been taken then, so whoever starts in a slot freed otherwise
-    (cancelled) starts no earlier.
+    Each instance has `slots`; the account has `room` for all executions that run in `queues`. A queue is first in,
+    first out; if the account is full, the execution that was created first starts first. `since` is the `now` of the
+    previous call: a slot that was free then was taken then, so an execution that takes a slot freed otherwise (by
+    cancelling) starts no earlier.
     """
-    events: list[tuple[int, int, int, Queue]] = []  # what ends at a moment is done before what comes then
-    waiting: list[tuple[int, Queue]] = []  # firsts whose instance has a slot, by creation
+    events: list[tuple[int, int, int, Queue]] = []  # at equal times ends come before arrivals
+    waiting: list[tuple[int, Queue]] = []  # heads of queues whose instance has a slot, by creation
     for queue in queues:
         queue.taken = len(queue.running)
         room -= queue.taken
@@ -77,6 +76,6 @@ def moves(queues: Sequence[Queue], *, now: int, since: int, slots: int, room: in
 
 
 def _arrive(events: list[tuple[int, int, int, Queue]], queue: Queue, since: int) -> None:
-    """The next of the queue may start, no earlier than the one before it."""
+    """Add the arrival of the queue's next execution, no earlier than the one before it."""
     if first := queue.first():
         heapq.heappush(events, (max(since, first[1]), _ARRIVAL, first[0], queue))

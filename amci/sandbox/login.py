@@ -1,4 +1,4 @@
-"""Login with Amazon: tokens for clients, and who may call (amc-api 1.1, 1.3)."""
+"""Login with Amazon: issues tokens, and checks those of requests (amc-api 1.1, 1.3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LIFETIME = timedelta(hours=1)
 
 
 def give_token(backend: Backend, request: Request) -> Response:
-    """POST /auth/o2/token: form or JSON, whatever the content type says."""
+    """POST /auth/o2/token: a form or JSON, whatever the content type says."""
     fields = _fields(request)
     grant = fields.get("grant_type", "")
     if grant not in ("refresh_token", "authorization_code"):
@@ -44,7 +44,7 @@ def give_token(backend: Backend, request: Request) -> Response:
 
 
 def check(backend: Backend, request: Request) -> None:
-    """Raise Refusal unless the request carries an access token that is still good, and its client's id."""
+    """Raise Refusal unless the request has a valid access token and the id of its client."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     client_id = request.headers.get("amazon-advertising-api-clientid", "")
     if scheme.lower() != "bearer" or not token or not client_id:
@@ -76,7 +76,7 @@ def _check_client(backend: Backend, fields: dict[str, str]) -> None:
 
 
 def _refreshed(backend: Backend, fields: dict[str, str]) -> str:
-    """The refresh token that goes with the new access token: the same, or a new one in its place."""
+    """The refresh token to return with the new access token: the same one, or its replacement. Raises Refusal."""
     token, client_id = fields["refresh_token"], fields["client_id"]
     row = backend.store.row("token", token=_hash(token))
     listed = {(login.client_id, login.refresh_token) for login in backend.options.credentials}
@@ -90,7 +90,7 @@ def _refreshed(backend: Backend, fields: dict[str, str]) -> str:
 
 
 def _exchanged(backend: Backend, fields: dict[str, str]) -> str:
-    """A refresh token for an authorization code, which is good once."""
+    """A refresh token for an authorization code, which can be used once. Raises Refusal."""
     code, client_id = _hash(fields["code"]), fields["client_id"]
     if backend.store.row("token", token=code):
         raise _no("invalid_grant", "The request has an invalid grant parameter : code")

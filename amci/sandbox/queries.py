@@ -1,4 +1,4 @@
-"""Workflows as queries: compiled for a time window, run on the synthetic events, told as a result file."""
+"""Workflows and audiences as queries: compiled for a time window, run over the synthetic events."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from amci.sandbox.engine import QueryEngine
 
 _REMEMBERED = 1024  #: compiled queries
-#: Says which data sets an instance has, by name.
+#: Instance id → its uploaded data sets, by name.
 Uploaded = Callable[[str], Mapping[str, Source]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A query ready to run."""
+    """A query that is ready to run."""
 
     compiled: Compiled
     original: str  #: as the workflow has it
-    result_id: str  #: the same for queries that must give the same file
+    result_id: str  #: equal for queries that must give the same file
     form: Format
     last: date  #: last day of events it may see
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionResult:
-    """A result file and what is in it."""
+    """A result file, and what is in it."""
 
     content: bytes
     columns: Sequence[Mapping[str, Any]]  #: AMC's `outputColumns`
@@ -50,13 +50,13 @@ class ExecutionResult:
 
 
 class Queries:
-    """Compiles and runs; threads may share it. DuckDB is imported when it is first needed."""
+    """Compiles and runs queries; threads may share it. DuckDB is imported on first use."""
 
     def __init__(self, directory: Path, options: SandboxOptions, uploaded: Uploaded) -> None:
         self._directory, self._options, self._uploaded = directory, options, uploaded
         self._made: QueryEngine | None = None
         self._making = Lock()
-        self._good: set[Query] = set()  #: those that DuckDB can run
+        self._good: set[Query] = set()  #: those that DuckDB is known to run
         # many executions of one workflow ask the same, often for the same window
         self._read = lru_cache(maxsize=_REMEMBERED)(_read)
         self._compiled = lru_cache(maxsize=_REMEMBERED)(_compiled)
@@ -73,7 +73,7 @@ class Queries:
         window: Window,
         now: datetime,
     ) -> Prepared:
-        """An instance's query for a window, as it is asked at `now`; raises CompileError."""
+        """An instance's query for a window, with `now` as the current time. Raises CompileError."""
         original = str(definition["sqlQuery"])
         query = self._read(
             original,
@@ -92,7 +92,7 @@ class Queries:
         return Prepared(compiled=compiled, original=original, result_id=result_id, form=form, last=last)
 
     def run(self, prepared: Prepared) -> ExecutionResult:
-        """Run it; raises QueryFailed."""
+        """Run it. Raises QueryFailed, StorageError."""
         outcome = self._engine.run(prepared.compiled, prepared.last)
         return ExecutionResult(
             content=csv(outcome.names, outcome.rows, prepared.form),
@@ -115,13 +115,13 @@ class Queries:
         window: Window,
         now: datetime,
     ) -> int:
-        """How many different people an audience's query finds; raises CompileError, QueryFailed."""
+        """Number of different people that an audience's query finds. Raises CompileError, QueryFailed."""
         compiled = self._audience(instance_id, sql, declared, values, window, now)
         counted = replace(compiled, plain=f"SELECT count(DISTINCT user_id) FROM ({compiled.plain})")
         return int(self._engine.run(counted, self._last(now)).rows[0][0])
 
     def close(self) -> None:
-        """Let go of the sessions."""
+        """Close the DuckDB sessions."""
         if self._made is not None:
             self._made.close()
 
@@ -149,7 +149,7 @@ class Queries:
         with self._making:
             if len(self._good) >= _REMEMBERED:
                 self._good.clear()
-        # for another window or instance it is as good
+        # windows and instances do not matter to DuckDB
         if query not in self._good:
             self._engine.check(compiled, query.sql)
             self._good.add(query)
@@ -168,7 +168,7 @@ class Queries:
             return self._made
 
 
-#: For a query that is compiled and not run.
+#: For a query that is only compiled.
 ANY_WINDOW = Window(
     start=datetime.fromisoformat("2020-01-01T00:00Z"), end=datetime.fromisoformat("2020-01-02T00:00Z")
 )
@@ -185,7 +185,7 @@ def _declared(definition: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _is_uncontrolled(asked: Mapping[str, Any]) -> bool:
-    """Whether rows of single users may be shown: only those of made-up users (amc-api 2.2)."""
+    """Whether rows of single users may be shown: only those of synthetic users (amc-api 2.2)."""
     return is_true(asked.get("disableAggregationControls")) and is_true(asked.get("requireSyntheticData"))
 
 

@@ -1,4 +1,4 @@
-"""The sandbox over HTTP: one Starlette app that hands everything to `Sandbox.respond`, and a server to run it."""
+"""The sandbox over HTTP: a Starlette app that passes every request to `Sandbox.respond`, and its server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def app(sandbox: Sandbox) -> Starlette:
             lambda: sandbox.respond(request.method, url, asked, body)
         )
         if status <= 0:
-            # No answer comes, and a connection that is there cannot be refused: let the client give up.
+            # A connection that is open cannot be refused: wait until the client gives up.
             while (await request.receive())["type"] != "http.disconnect":
                 pass
             return Response()
@@ -45,7 +45,7 @@ class Server:
     """The sandbox on a port of this machine while the `with` block lasts."""
 
     def __init__(self, sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Port 0 takes any that is free."""
+        """Port 0 takes any free port."""
         self._host, self._port = host, port
         config = uvicorn.Config(
             app(sandbox),
@@ -60,7 +60,7 @@ class Server:
         self._server = uvicorn.Server(config)
 
     def __enter__(self) -> Self:
-        """Raises UsageError where the port is taken."""
+        """Start to answer. Raises UsageError if the port is taken."""
         try:
             family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
             self._socket = socket.create_server((self._host, self._port), family=family)
@@ -69,7 +69,7 @@ class Server:
                 f"cannot listen on {self._host}:{self._port}: {error.strerror}",
                 hint="choose another port with --port; 0 takes any that is free",
             ) from error
-        # The socket listens already: whoever comes before the thread is ready waits in its queue.
+        # The socket listens already: connections wait in its queue until the thread is ready.
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self._thread.start()
         return self
@@ -83,6 +83,6 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The base URL of its routes."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._socket.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Rows as AMC's CSV file, and its description of their columns (amc-api 2.3)."""
+"""Result rows as AMC's CSV file, and AMC's description of their columns (amc-api 2.3)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Format:
 
 
 def format_of(asked: object) -> Format:
-    """The format a workflow asks for; anything but CSV's three characters is passed over."""
+    """The format of a workflow; only CSV's three characters are read."""
     fields = asked if isinstance(asked, Mapping) else {}
     return Format(
         separator=str(fields.get("separatorCharacter") or ","),
@@ -46,7 +46,7 @@ def format_of(asked: object) -> Format:
 
 
 def csv(names: Sequence[str], rows: Sequence[Sequence[Any]], form: Format) -> bytes:
-    """A header and a line per row, UTF-8; no rows give the header alone."""
+    """A header and a line per row, UTF-8; the header alone if there are no rows."""
     # live samples show aliases in lower case, whatever the SQL says
     lines = [_line([name.lower() for name in names], form)]
     lines += [_line([_cell(value) for value in row], form) for row in rows]
@@ -54,7 +54,7 @@ def csv(names: Sequence[str], rows: Sequence[Sequence[Any]], form: Format) -> by
 
 
 def output_columns(names: Sequence[str], types: Sequence[str], kinds: Sequence[str]) -> list[dict[str, Any]]:
-    """AMC's `outputColumns`."""
+    """AMC's `outputColumns`, from names, DuckDB's types and AMC's kinds of columns."""
     return [
         {"columnType": kind, "dataType": data_type(sql_type), "name": name.lower()}
         for name, sql_type, kind in zip(names, types, kinds, strict=True)
@@ -62,7 +62,7 @@ def output_columns(names: Sequence[str], types: Sequence[str], kinds: Sequence[s
 
 
 def data_type(sql_type: str) -> Any:
-    """AMC's word for a DuckDB type; arrays are objects."""
+    """AMC's name of a DuckDB type; an object for an array."""
     if sql_type.endswith("[]"):
         return {"type": "ARRAY", "elementDataType": data_type(sql_type[:-2]), "elementNullable": False}
     return _TYPES.get(sql_type.partition("(")[0], "STRING")
@@ -73,7 +73,7 @@ def _line(cells: Sequence[str], form: Format) -> str:
 
 
 def _quoted(cell: str, form: Format) -> str:
-    """Quoted only where it has to be; inner quotes get the escape character."""
+    """A cell, quoted only if needed; inner quotes are preceded by the escape character."""
     if not any(c in cell for c in (form.separator, form.quote, "\n", "\r")):
         return cell
     inner = cell.replace(form.quote, form.escape + form.quote)
@@ -81,12 +81,12 @@ def _quoted(cell: str, form: Format) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value as AMC prints it; NULL is empty."""
+    """A value as AMC writes it; NULL is empty."""
     return _PRINTED.get(type(value), str)(value)
 
 
 def _listed(values: Sequence[Any]) -> str:
-    """`[a, b]`; a NAMED_ROW prints its values without their labels."""
+    """`[a, b]`; a NAMED_ROW is written without its labels."""
     return f"[{', '.join('null' if value is None else _cell(value) for value in values)}]"
 
 

@@ -21,8 +21,8 @@ from amci.sandbox import (
 from amci.sandbox.audiences import handlers as audiences
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import missing
-from amci.sandbox.http import Request, Response, page
-from amci.sandbox.paging import cut, number_after, token
+from amci.sandbox.http import Request, Response
+from amci.sandbox.resources import cut, page
 from amci.sandbox.uploads import datasets, deletions, uploads
 from amci.sandbox.uploads.answers import answering
 from amci.sandbox.uploads.uploaded import uploaded_sources
@@ -81,12 +81,8 @@ def _uploaded(method: str, path: str, handler: Handler) -> Endpoint:
 
 def data_sources(backend: Backend, request: Request) -> Response:
     """GET /dataSources."""
-    start, limit = number_after(request.query.get("nextToken"), 0), request.limit()
-    known = list(_known(backend, request).values())
-    shown, is_more = cut(known[start : start + limit + 1], limit)
-    return page(
-        "dataSources", [_described(source) for source in shown], token(start + limit) if is_more else None
-    )
+    shown, token = cut(request, list(_known(backend, request).values()))
+    return page("dataSources", [_described(source) for source in shown], token)
 
 
 def data_source(backend: Backend, request: Request) -> Response:

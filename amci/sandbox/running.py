@@ -1,4 +1,4 @@
-"""Runs a compiled query in a DuckDB session, and tells what of its result the privacy rules took away."""
+"""Runs a compiled query in a DuckDB session, and reports what the privacy rules removed from its result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from amci.amcsql.query import Compiled
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """What was taken away."""
+    """What the privacy rules removed."""
 
     names: Sequence[str]  #: the query's columns, then required, actual and reason
     rows: Sequence[Sequence[Any]]
@@ -22,16 +22,16 @@ class Redaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a query gave."""
+    """The result of a query."""
 
     names: Sequence[str]
     types: Sequence[str]  #: DuckDB's
     rows: list[tuple[Any, ...]]
-    redaction: Redaction | None = field(default=None)  #: where it was asked for
+    redaction: Redaction | None = field(default=None)  #: if it was asked for
 
 
 def run(con: duckdb.DuckDBPyConnection, compiled: Compiled, *, explains: bool = False) -> Outcome:
-    """The rows of a query in a session that has its tables; DuckDB's errors come as they are."""
+    """Run a query in a session that has its tables. Raises duckdb.Error."""
     if compiled.guarded is None:
         text = unguarded(compiled.plain, compiled.privacy) if compiled.privacy else compiled.plain
         return _fetched(con, text)

@@ -1,57 +1,50 @@
-"""Schedules that AMC itself keeps: daily and weekly (amc-api 2.2)."""
+"""AMC's own schedules, daily and weekly (amc-api 2.2): an execution over the day or week that has just ended."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from sqlite3 import Row
 from typing import Any
 
 from amci.sandbox.backend import Backend
 from amci.sandbox.definitions import definition_of
-from amci.sandbox.errors import bad, duplicate, missing
+from amci.sandbox.errors import bad
 from amci.sandbox.executions import add
-from amci.sandbox.http import Request, Response, is_true, page
-from amci.sandbox.paging import after, cut, token
+from amci.sandbox.http import Request, Response, is_true
+from amci.sandbox.resources import Resource
 from amci.sandbox.times import from_micros, micros
 from amci.sandbox.windows import Window
 
 _LAST_HOUR = 23
+_SCHEDULES = Resource(name="schedule", title="Schedule", part="scheduleId", items="schedules")
 
 
 def schedules(backend: Backend, request: Request) -> Response:
     """GET /schedules."""
-    limit = request.limit()
-    rows = backend.store.rows(
-        "schedules",
-        instance_id=request.instance.instance_id,
-        after=after(request.query.get("nextToken"), ""),
-        limit=limit + 1,
-    )
-    shown, is_more = cut(rows, limit)
-    items = [json.loads(row["document"]) for row in shown]
-    return page("schedules", items, token(shown[-1]["schedule_id"]) if is_more else None)
+    return _SCHEDULES.page(backend, request, _document)
 
 
 def schedule(backend: Backend, request: Request) -> Response:
     """GET /schedules/{scheduleId}."""
-    return Response(document=_found(backend, request))
+    return Response(document=_document(_SCHEDULES.row(backend, request)))
 
 
 def create(backend: Backend, request: Request) -> Response:
-    """POST /schedules; its workflow has to exist."""
-    document = _checked(backend, request, _flat(request.document()))
+    """POST /schedules: its workflow has to exist."""
+    document = _checked(backend, request, request.document("schedule"))
     schedule_id = str(document.get("scheduleId") or "")
     if not schedule_id:
         raise bad("scheduleId is required.")
-    if not backend.store.do("new_schedule", **_row(request, schedule_id, document)):
-        raise duplicate("Schedule", schedule_id)
+    _SCHEDULES.insert(backend, **_row(request, schedule_id, document))
     return Response(document={})
 
 
 def change(backend: Backend, request: Request) -> Response:
-    """PUT /schedules/{scheduleId}: fields that are not sent stay as they are."""
-    document = _checked(backend, request, _found(backend, request) | _flat(request.document()))
+    """PUT /schedules/{scheduleId}: fields that are not sent are unchanged."""
+    before = _document(_SCHEDULES.row(backend, request))
+    document = _checked(backend, request, before | request.document("schedule"))
     schedule_id = request.parts["scheduleId"]
     backend.store.do("change_schedule", **_row(request, schedule_id, document | {"scheduleId": schedule_id}))
     return Response(document={})
@@ -59,24 +52,13 @@ def change(backend: Backend, request: Request) -> Response:
 
 def delete(backend: Backend, request: Request) -> Response:
     """DELETE /schedules/{scheduleId}."""
-    _found(backend, request)
-    name = {"instance_id": request.instance.instance_id, "schedule_id": request.parts["scheduleId"]}
-    backend.store.do("delete_schedule", **name)
+    _SCHEDULES.delete(backend, request)
     return Response(document={})
 
 
-def _found(backend: Backend, request: Request) -> dict[str, Any]:
-    schedule_id = request.parts["scheduleId"]
-    row = backend.store.row("schedule", instance_id=request.instance.instance_id, schedule_id=schedule_id)
-    if row is None:
-        raise missing("Schedule", schedule_id)
+def _document(row: Row) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(row["document"])
     return document
-
-
-def _flat(document: dict[str, Any]) -> dict[str, Any]:
-    inner = document.get("schedule")
-    return inner if isinstance(inner, dict) else document
 
 
 def _checked(backend: Backend, request: Request, document: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +97,7 @@ _PASSED_ON = ("disableAggregationControls", "requireSyntheticData")
 
 
 def next_fire(schedule: Mapping[str, Any], since: datetime) -> datetime:
-    """The first fire after `since`; both UTC."""
+    """The first time after `since` at which a schedule fires; both aware, UTC."""
     fire = since.replace(hour=schedule["aggregationHourUtc"], minute=0, second=0, microsecond=0)
     if _is_weekly(schedule):
         fire += timedelta(days=(DAYS.index(schedule["aggregationStartDay"]) - fire.weekday()) % 7)
@@ -123,7 +105,7 @@ def next_fire(schedule: Mapping[str, Any], since: datetime) -> datetime:
 
 
 def fire_due(backend: Backend, now: int) -> None:
-    """Put an execution into the queue for each fire that is due, as of the moment it was due."""
+    """Queue an execution for each fire due by `now`, as created when it was due. Raises StorageError."""
     while backend.store.row("due_schedule", now=now) is not None:
         with backend.store.changing():
             row = backend.store.row("due_schedule", now=now)

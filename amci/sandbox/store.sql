@@ -94,7 +94,7 @@ INSERT INTO executions (workflow_execution_id, instance_id, workflow_id, request
 VALUES (:workflow_execution_id, :instance_id, :workflow_id, :request, :definition, 'PENDING', :is_stuck,
         :now, :now, :window_start, :window_end, :schedule);
 
--- name: execution
+-- name: workflow_execution
 SELECT * FROM executions WHERE instance_id = :instance_id AND workflow_execution_id = :workflow_execution_id;
 
 -- name: executions
@@ -200,7 +200,7 @@ UPDATE executions SET status = 'CANCELLED', ended_at = :now, changed_at = :now
  WHERE instance_id = :instance_id AND workflow_execution_id = :workflow_execution_id
    AND status IN ('PENDING', 'RUNNING');
 
--- name: delete_execution
+-- name: delete_workflow_execution
 DELETE FROM executions WHERE instance_id = :instance_id AND workflow_execution_id = :workflow_execution_id;
 
 -- name: keep_result
@@ -248,7 +248,7 @@ SELECT * FROM audiences WHERE instance_id = :instance_id AND audience_id = :audi
 -- Newest first.
 SELECT * FROM audiences WHERE instance_id = :instance_id AND seq < :after ORDER BY seq DESC LIMIT :limit;
 
--- name: mend_audience
+-- name: retry_audience
 UPDATE audiences
    SET request = :request, query = :query, status = 'PENDING', reason = NULL, asked_at = :now, next_at = :next_at,
        window_start = :window_start, window_end = :window_end

@@ -1,4 +1,4 @@
-"""Moments as AMC writes them, and as the sandbox stores them."""
+"""Times as AMC writes them, and as the sandbox stores them: in microseconds since 1970."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from amci.kernel.errors import AmciError
 
-#: Later than all moments, as they are stored.
+#: Later than any stored time.
 NEVER = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?")
@@ -16,11 +16,11 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class BadMoment(AmciError):
-    """Text that is no moment AMC takes."""
+    """Text that AMC does not accept as a time."""
 
 
 def micros(moment: datetime) -> int:
-    """Microseconds since 1970."""
+    """An aware time as it is stored, in microseconds since 1970."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
@@ -40,12 +40,12 @@ def wire(stored: int | None) -> str | None:
 
 
 def local(stored: int, time_zone: str) -> str:
-    """`yyyy-MM-ddTHH:mm:ss` as clocks in `time_zone` show it."""
+    """`yyyy-MM-ddTHH:mm:ss`, local to `time_zone`. Raises BadMoment."""
     return f"{from_micros(stored).astimezone(zone(time_zone)):%Y-%m-%dT%H:%M:%S}"
 
 
 def zone(name: str) -> ZoneInfo:
-    """The time zone; raises BadMoment for one that is not known."""
+    """The time zone of a name such as `America/New_York`. Raises BadMoment."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, IsADirectoryError) as error:
@@ -53,9 +53,9 @@ def zone(name: str) -> ZoneInfo:
 
 
 def read(text: str, time_zone: ZoneInfo) -> datetime:
-    """A moment from `yyyy-MM-ddTHH:mm:ss`, local to `time_zone`; a trailing `Z` changes nothing.
+    """The time, aware and in UTC, of `yyyy-MM-ddTHH:mm:ss` local to `time_zone`. Raises BadMoment.
 
-    AMC's own notebook sends the `Z` with local times (amc-api 2.2). Raises BadMoment.
+    A trailing `Z` is ignored: AMC's own notebook sends it with local times (amc-api 2.2).
     """
     if not _WRITTEN.fullmatch(text):
         raise BadMoment(f"'{text}' is not yyyy-MM-ddTHH:mm:ss")

@@ -1,4 +1,4 @@
-"""Which events a workflow execution looks at: `timeWindowType` as two moments (amc-api 2.2)."""
+"""The time window of a workflow execution: `timeWindowType` as start and end (amc-api 2.2)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 from amci.sandbox.errors import bad
 from amci.sandbox.times import BadMoment, read, zone
 
-#: Events are complete so long after they happened (amc-api 1.6).
+#: How long AMC takes until the events of a time are complete (amc-api 1.6).
 _LATENESS = timedelta(hours=48)
-#: What AMC keeps: 13 months.
+#: How long AMC keeps events: 13 months.
 _RETENTION = timedelta(days=395)
 
 
@@ -49,7 +49,7 @@ def _explicit(request: Mapping[str, Any], time_zone: ZoneInfo) -> tuple[datetime
 
 
 def _relative(kind: str, time_zone: ZoneInfo, now: datetime) -> tuple[datetime, datetime]:
-    """Windows that end with the latest day for which there are likely events, on day boundaries."""
+    """Windows on day boundaries, up to the latest day whose events are likely complete."""
     latest = _midnight(now - _LATENESS, time_zone)
     month = latest.replace(day=1)
     windows = {

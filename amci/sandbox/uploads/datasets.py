@@ -1,4 +1,4 @@
-"""Data sets that advertisers upload into: made, listed, changed, deleted, and so their columns (amc-api 2.5)."""
+"""Data sets that advertisers upload into, and their columns: created, listed, changed, deleted (amc-api 2.5)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ from sqlite3 import Row
 from typing import Any
 
 from amci.sandbox.backend import Backend
-from amci.sandbox.errors import bad, duplicate, missing
-from amci.sandbox.http import Request, Response, page
-from amci.sandbox.paging import after, cut, token
+from amci.sandbox.errors import bad, missing
+from amci.sandbox.http import Request, Response
+from amci.sandbox.resources import Resource
 from amci.sandbox.times import micros
 from amci.sandbox.uploads import columns as columns_
-from amci.sandbox.uploads.answers import checked, country_problems, most_of, parameters, text_problems
+from amci.sandbox.uploads.answers import check_none, country_problems, parameters, text_problems
 from amci.sandbox.uploads.columns import Column
 from amci.sandbox.uploads.versions import forget
 
 PERIODS = ("PT1H", "P1D", "P1M")
 MOST = 5000  #: data sets of an instance (amc-api 1.6)
+DATA_SETS = Resource(
+    name="data_set", title="Data set", part="dataSetId", items="dataSets", limit="maxResults"
+)
 _ID = re.compile(r"[a-z0-9_]+")
 _CHANGEABLE = ("description", "countryCode")
 
 
 def create(backend: Backend, request: Request) -> Response:
     """POST /dataSets."""
-    asked = _inner(request, "dataSet")
+    asked = request.document("dataSet")
     data_set_id, instance_id = str(asked.get("dataSetId") or ""), request.instance.instance_id
     columns = columns_.with_keys(columns_.with_users(_checked(asked, data_set_id)), 0)
     document = {"period": "P1D"} | {
@@ -36,8 +39,8 @@ def create(backend: Backend, request: Request) -> Response:
     with backend.store.changing():
         if backend.store.rows("number_of_data_sets", instance_id=instance_id)[0]["number"] >= MOST:
             raise bad(f"An instance can have {MOST} data sets.")
-        made = backend.store.do(
-            "new_data_set",
+        DATA_SETS.insert(
+            backend,
             instance_id=instance_id,
             data_set_id=data_set_id,
             document=json.dumps(document),
@@ -45,65 +48,52 @@ def create(backend: Backend, request: Request) -> Response:
             next_key=len(columns),
             now=micros(request.now),
         )
-    if not made:
-        raise duplicate("Data set", data_set_id)
     return _named(request, data_set_id)
 
 
 def data_sets(backend: Backend, request: Request) -> Response:
     """POST /dataSets/list."""
-    asked = parameters(request)
-    most = most_of(asked)
-    rows = backend.store.rows(
-        "data_sets",
-        instance_id=request.instance.instance_id,
-        after=after(asked.get("nextToken"), ""),
-        limit=most + 1,
-    )
-    shown, is_more = cut(rows, most)
-    return page(
-        "dataSets", [_shown(row) for row in shown], token(shown[-1]["data_set_id"]) if is_more else None
-    )
+    return DATA_SETS.page(backend, request, _shown, parameters=parameters(request))
 
 
 def data_set(backend: Backend, request: Request) -> Response:
     """GET /dataSets/{dataSetId}."""
-    return Response(document={"dataSet": _shown(_asked_for(backend, request))})
+    return Response(document={"dataSet": _shown(DATA_SETS.row(backend, request))})
 
 
 def change(backend: Backend, request: Request) -> Response:
     """PUT /dataSets/{dataSetId}: its description and country code, nothing else."""
-    asked = _inner(request, "dataSet")
-    checked(
+    asked = request.document("dataSet")
+    check_none(
         [f"{name} cannot be changed." for name in asked if name not in _CHANGEABLE]
         + text_problems(asked, "description")
         + country_problems(asked.get("countryCode"))
     )
     with backend.store.changing():
-        row = _asked_for(backend, request)
+        row = DATA_SETS.row(backend, request)
         document = json.loads(row["document"]) | asked
         backend.store.do("change_data_set", seq=row["seq"], document=json.dumps(document))
     return data_set(backend, request)
 
 
 def delete(backend: Backend, request: Request) -> Response:
-    """DELETE /dataSets/{dataSetId}: for ever, with all its rows."""
-    row = _asked_for(backend, request)
+    """DELETE /dataSets/{dataSetId}: with all its rows."""
+    row = DATA_SETS.row(backend, request)
     backend.store.do("delete_data_set", seq=row["seq"])
     forget(backend.directory, row)
     return _named(request, row["data_set_id"])
 
 
 def add_column(backend: Backend, request: Request) -> Response:
-    """POST /dataSets/{dataSetId}/columns; rows that are there have NULL in it."""
-    said: list[str] = []
-    added = columns_.normal(_inner(request, "column"), "column", said)
+    """POST /dataSets/{dataSetId}/columns: earlier rows have NULL in it."""
+    problems: list[str] = []
+    added = columns_.normal(request.document("column"), "column", problems)
     with backend.store.changing():
-        row = _asked_for(backend, request)
+        row = DATA_SETS.row(backend, request)
         columns = columns_of(row)
-        said += _adding_problems(columns, added)
-        checked(said + list(columns_.problems([*columns, added], row["data_set_id"])))
-        # a key is never used again: rows may still have values of a column that was deleted
+        problems += _adding_problems(columns, added)
+        check_none(problems + list(columns_.problems([*columns, added], row["data_set_id"])))
+        # a key is never reused: files may still have values of a deleted column
         added = columns_.with_keys([added], row["next_key"])[0]
         _keep_columns(backend, row, [*columns, added], next_key=row["next_key"] + 1)
     return _named(request, row["data_set_id"])
@@ -114,22 +104,22 @@ def change_column(backend: Backend, request: Request) -> Response:
     asked = request.document()
     name, text = asked.get("updatedColumnName"), asked.get("updateDescription")
     with backend.store.changing():
-        row = _asked_for(backend, request)
+        row = DATA_SETS.row(backend, request)
         columns, column = _column_of(row, request)
-        said = text_problems(asked, "updateDescription") + (columns_.name_problems(name) if name else [])
+        problems = text_problems(asked, "updateDescription") + (columns_.name_problems(name) if name else [])
         if name and column.get("isMainUserId"):
-            said.append("The column with isMainUserId cannot be renamed.")
+            problems.append("The column with isMainUserId cannot be renamed.")
         changed = {"name": name or column["name"], "description": text or column.get("description", "")}
-        after_it = [old | changed if old is column else old for old in columns]
-        checked(said or list(columns_.problems(after_it, row["data_set_id"])))
-        _keep_columns(backend, row, after_it)
+        changed_columns = [old | changed if old is column else old for old in columns]
+        check_none(problems or list(columns_.problems(changed_columns, row["data_set_id"])))
+        _keep_columns(backend, row, changed_columns)
     return _named(request, row["data_set_id"])
 
 
 def delete_column(backend: Backend, request: Request) -> Response:
     """DELETE /dataSets/{dataSetId}/columns/{columnName}; not the main event time, nor the main user id."""
     with backend.store.changing():
-        row = _asked_for(backend, request)
+        row = DATA_SETS.row(backend, request)
         columns, column = _column_of(row, request)
         for flag in ("isMainEventTime", "isMainUserId"):
             if column.get(flag):
@@ -140,65 +130,48 @@ def delete_column(backend: Backend, request: Request) -> Response:
     return _named(request, row["data_set_id"])
 
 
-def row_of(backend: Backend, instance_id: str, data_set_id: str) -> Row:
-    """The row of a data set; Refusal where there is none."""
-    row = backend.store.row("data_set", instance_id=instance_id, data_set_id=data_set_id)
-    if row is None:
-        raise missing("Data set", data_set_id)
-    return row
-
-
 def columns_of(row: Row) -> list[Column]:
-    """The columns of a data set, those AMC added among them."""
+    """The columns of a data set, including those that AMC added."""
     columns: list[Column] = json.loads(row["columns"])
     return columns
 
 
 def is_fact(row: Row) -> bool:
-    """Whether its rows have a main event time."""
+    """Whether the data set has a main event time."""
     return columns_.flagged(columns_of(row), "isMainEventTime") is not None
 
 
-def _asked_for(backend: Backend, request: Request) -> Row:
-    return row_of(backend, request.instance.instance_id, request.parts["dataSetId"])
-
-
-def _inner(request: Request, name: str) -> dict[str, Any]:
-    """What the body is about; the guides show it wrapped as well as flat."""
-    document = request.document()
-    inner = document.get(name)
-    return inner if isinstance(inner, dict) else document
-
-
 def _checked(asked: dict[str, Any], data_set_id: str) -> list[Column]:
-    """The columns of a new data set; raises Problems with everything that is wrong with it."""
-    said: list[str] = []
+    """The columns of a new data set; raises InvalidRequest with all its problems."""
+    problems: list[str] = []
     if not _ID.fullmatch(data_set_id):
-        said.append("dataSetId is required and may contain lower-case letters, digits and underscores only.")
-    said += text_problems(asked, "description", "customerEncryptionKeyArn")
-    said += country_problems(asked.get("countryCode"))
+        problems.append(
+            "dataSetId is required and may contain lower-case letters, digits and underscores only."
+        )
+    problems += text_problems(asked, "description", "customerEncryptionKeyArn")
+    problems += country_problems(asked.get("countryCode"))
     if asked.get("period", "P1D") not in PERIODS:
-        said.append(f"period must be one of {', '.join(PERIODS)}.")
+        problems.append(f"period must be one of {', '.join(PERIODS)}.")
     given = asked.get("columns")
     if not isinstance(given, list) or not 1 <= len(given) <= columns_.MOST:
-        checked([*said, f"columns must be a list of 1 to {columns_.MOST} columns."])
+        check_none([*problems, f"columns must be a list of 1 to {columns_.MOST} columns."])
         return []
-    columns = [columns_.normal(each, f"columns[{n}]", said) for n, each in enumerate(given)]
-    checked(said + list(columns_.problems(columns, data_set_id)))
+    columns = [columns_.normal(each, f"columns[{n}]", problems) for n, each in enumerate(given)]
+    check_none(problems + list(columns_.problems(columns, data_set_id)))
     return columns
 
 
 def _adding_problems(columns: list[Column], added: Column) -> list[str]:
-    said = []
+    problems = []
     if columns_.is_from_amazon(added) or added.get("isMainEventTime"):
-        said.append(
+        problems.append(
             "A column with isMainUserId, isMainUserIdType or isMainEventTime cannot be added; make the data set anew."
         )
     if columns_.identifier(added) and not columns_.flagged(columns, "isMainUserId"):
-        said.append("A data set without a main user ID column cannot get an identifier; make it anew.")
+        problems.append("A data set without a main user ID column cannot get an identifier; make it anew.")
     if added.get("nullable") is False:
-        said.append("A column that is added must be nullable, as rows that are there have no value.")
-    return said
+        problems.append("A column that is added must be nullable, as rows that are there have no value.")
+    return problems
 
 
 def _column_of(row: Row, request: Request) -> tuple[list[Column], Column]:

@@ -1,4 +1,4 @@
-"""Requests to forget people: their rows leave all data sets of an instance (amc-api 2.5)."""
+"""User deletion requests: the rows of these people are removed from all data sets of an instance (amc-api 2.5)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from sqlite3 import Row
 from typing import Any
 
 from amci.sandbox.backend import Backend
-from amci.sandbox.errors import missing
-from amci.sandbox.http import Request, Response, page
-from amci.sandbox.paging import cut, number_after, token
+from amci.sandbox.http import Request, Response
+from amci.sandbox.resources import Resource, new_uuid
 from amci.sandbox.times import micros, span, wire
-from amci.sandbox.uploads.answers import checked, most_of, parameters, uuid
+from amci.sandbox.uploads.answers import check_none, parameters
 from amci.sandbox.uploads.columns import EXTERNAL, HASHED, flagged
 from amci.sandbox.uploads.datasets import columns_of
 from amci.sandbox.uploads.identities import is_digest, key
@@ -20,8 +19,16 @@ from amci.sandbox.uploads.uploads import swap
 from amci.sandbox.uploads.versions import alone, files_of, folder_of, making, tidy
 
 MOST = 1000  #: identities of a request
+_DELETIONS = Resource(
+    name="deletion",
+    title="User deletion request",
+    part="userDeletionRequestId",
+    items="userDeletionRequests",
+    first=0,
+    limit="maxResults",
+)
 _RESOLVABLE = ("EMAIL", "PHONE", *EXTERNAL)
-#: How an identity may say what it is and how it reads; the spelling is not public.
+#: Names under which an identity may have its kind and its value; AMC does not publish them.
 _KIND, _VALUE = (
     ("identifierType", "type", "hashedPii", "externalIdentity"),
     ("identifier", "value", "identity"),
@@ -30,10 +37,10 @@ _KIND, _VALUE = (
 
 def create(backend: Backend, request: Request) -> Response:
     """POST /userDeletionRequest."""
-    said: list[str] = []
-    keys = list(_keys(request.document().get("targetIdentities"), said))
-    checked(said)
-    deletion_id, now = uuid(), micros(request.now)
+    problems: list[str] = []
+    keys = list(_keys(request.document().get("targetIdentities"), problems))
+    check_none(problems)
+    deletion_id, now = new_uuid(), micros(request.now)
     backend.store.do(
         "new_deletion",
         deletion_id=deletion_id,
@@ -50,48 +57,33 @@ def create(backend: Backend, request: Request) -> Response:
 
 def deletions(backend: Backend, request: Request) -> Response:
     """POST /userDeletionRequest/list: in order of creation."""
-    asked = parameters(request)
-    most = most_of(asked)
-    rows = backend.store.rows(
-        "deletions",
-        instance_id=request.instance.instance_id,
-        after=number_after(asked.get("nextToken"), 0),
-        limit=most + 1,
-    )
-    shown, is_more = cut(rows, most)
-    return page(
-        "userDeletionRequests", [_shown(row) for row in shown], token(shown[-1]["seq"]) if is_more else None
-    )
+    return _DELETIONS.page(backend, request, _shown, parameters=parameters(request))
 
 
 def deletion(backend: Backend, request: Request) -> Response:
     """GET /userDeletionRequest/{userDeletionRequestId}."""
-    deletion_id = request.parts["userDeletionRequestId"]
-    row = backend.store.row("deletion", instance_id=request.instance.instance_id, deletion_id=deletion_id)
-    if row is None:
-        raise missing("User deletion request", deletion_id)
-    return Response(document={"userDeletionRequest": _shown(row)})
+    return Response(document={"userDeletionRequest": _shown(_DELETIONS.row(backend, request))})
 
 
 def advance_deletions(backend: Backend, now: int) -> None:
-    """Carry out what is due; a data set at a time, each in one step. Raises StorageError."""
+    """Carry out the requests due by `now` (microseconds since 1970), one data set at a time. Raises StorageError."""
     due = backend.store.rows("deletions_to_end", now=now)
     if not due:
         return
     with alone(backend.directory) as is_alone:
-        # another process does it, where this one is not
+        # otherwise another process does it
         for row in due if is_alone else ():
             for data_set in backend.store.rows(
                 "data_sets", instance_id=row["instance_id"], after="", limit=-1
             ):
                 while not _forget(backend, row, data_set["seq"]):
                     pass
-            # who was meant is forgotten, too
+            # this clears the identities as well
             backend.store.do("end_deletion", seq=row["seq"])
 
 
 def _forget(backend: Backend, row: Row, seq: int) -> bool:
-    """Whether the people are in no row of the data set; not where somebody else has changed it meanwhile."""
+    """Remove the people's rows; False if the data set was changed meanwhile, so that it has to be done again."""
     from amci.sandbox.uploads.loading import leave_out
 
     data_set = backend.store.row("data_set_by_seq", seq=seq)
@@ -100,7 +92,7 @@ def _forget(backend: Backend, row: Row, seq: int) -> bool:
     files, folder = files_of(backend.directory, data_set), folder_of(backend.directory, data_set)
     if not files:
         return True
-    version = uuid()
+    version = new_uuid()
     identities, limit = json.loads(row["identities"]), backend.options.memory_limit
     with making(folder, version) as part:
         leave_out(files, identities, backend.people(), part / f"{version}.parquet", limit)
@@ -121,24 +113,24 @@ def _shown(row: Row) -> dict[str, Any]:
     }
 
 
-def _keys(given: object, said: list[str]) -> Iterator[str]:
+def _keys(given: object, problems: list[str]) -> Iterator[str]:
     if not isinstance(given, list) or not 1 <= len(given) <= MOST:
-        said.append(f"targetIdentities must be a list of 1 to {MOST} identities.")
+        problems.append(f"targetIdentities must be a list of 1 to {MOST} identities.")
         return
     for number, target in enumerate(given):
         where = f"targetIdentities[{number}]"
-        kind, value = _said_by(target)
+        kind, value = _kind_and_value(target)
         if kind not in (*HASHED, *EXTERNAL) or not value:
-            said.append(f"{where} must have identifierType and identifier.")
+            problems.append(f"{where} must have identifierType and identifier.")
         elif kind not in _RESOLVABLE:
-            said.append(f"{where}: {kind} alone does not say who is meant.")
+            problems.append(f"{where}: {kind} alone does not say who is meant.")
         elif kind in HASHED and not is_digest(value):
-            said.append(f"{where}: the identifier is not hashed; standardise it and take its SHA-256.")
+            problems.append(f"{where}: the identifier is not hashed; standardise it and take its SHA-256.")
         else:
             yield key(kind, value if kind in EXTERNAL and kind not in ("MAID", "IDFA") else value.lower())
 
 
-def _said_by(target: object) -> tuple[str, str]:
+def _kind_and_value(target: object) -> tuple[str, str]:
     """Kind and value of an identity: under two names, or as `{"EMAIL": "…"}`."""
     if not isinstance(target, dict):
         return "", ""

@@ -9,20 +9,23 @@ from typing import Any
 
 from amci.kernel.errors import StorageError
 from amci.sandbox.backend import Backend
-from amci.sandbox.errors import bad, missing
-from amci.sandbox.http import Request, Response, page
-from amci.sandbox.paging import cut, number_after, token
+from amci.sandbox.errors import bad
+from amci.sandbox.http import Request, Response
+from amci.sandbox.resources import Resource, new_uuid
 from amci.sandbox.times import NEVER, BadMoment, micros, read, span, wire, zone
-from amci.sandbox.uploads.answers import checked, country_problems, most_of, parameters, uuid
+from amci.sandbox.uploads.answers import check_none, country_problems, parameters
 from amci.sandbox.uploads.bucket_files import UploadFailed
-from amci.sandbox.uploads.datasets import is_fact, row_of
+from amci.sandbox.uploads.datasets import DATA_SETS, is_fact
 from amci.sandbox.uploads.versions import alone, files_of, folder_of, making, tidy
 
 STRATEGIES = ("ADDITIVE", "FULL_REPLACE", "OVERLAP_REPLACE", "OVERLAP_KEEP")
 COMPRESSIONS = ("NONE", "GZIP", "ZIP", "BZIP", "SNAPPY")
+_UPLOADS = Resource(
+    name="upload", title="Upload", part="uploadId", items="uploads", first=0, limit="maxResults"
+)
 _FILES = ("sourceFileS3Key", "sourceManifestS3Key", "sourceS3Prefix")
 _FORMATS = ("csvDataFormat", "jsonDataFormat", "parquetDataFormat")
-#: The statuses of the API, and the names some of AMC's samples have for them.
+#: Statuses of the API → their names in some of AMC's samples.
 _SAMPLES = {"SUBMITTED": "PENDING", "SUCCESS": "COMPLETED"}
 _MEANT = {sample: status for status, sample in _SAMPLES.items()}
 _STATUSES = ("SUBMITTED", "IN_PROGRESS", "SUCCESS", "FAILED")
@@ -33,9 +36,9 @@ _LONGEST_DELIMITER = 4  #: bytes
 def create(backend: Backend, request: Request) -> Response:
     """POST /uploads/{dataSetId}."""
     asked = request.document()
-    row = row_of(backend, request.instance.instance_id, request.parts["dataSetId"])
-    checked(_problems(asked, has_event_time=is_fact(row)))
-    now, upload_id = micros(request.now), uuid()
+    row = DATA_SETS.row(backend, request)
+    check_none(_problems(asked, has_event_time=is_fact(row)))
+    now, upload_id = micros(request.now), new_uuid()
     starts_at = now + span(backend.options.pending)
     backend.store.do(
         "new_upload",
@@ -48,46 +51,35 @@ def create(backend: Backend, request: Request) -> Response:
         starts_at=starts_at,
         ends_at=starts_at + span(backend.options.running),
     )
-    return Response(document={"status": _said(backend, "SUBMITTED"), "uploadId": upload_id})
+    return Response(document={"status": _status(backend, "SUBMITTED"), "uploadId": upload_id})
 
 
 def uploads(backend: Backend, request: Request) -> Response:
     """POST /uploads/list: in order of creation."""
     asked = parameters(request)
-    most, (since, until) = most_of(asked), _between(asked)
+    since, until = _between(asked)
     status = asked.get("status")
     if status and status not in (*_STATUSES, *_MEANT):
         raise bad(f"status must be one of {', '.join(_STATUSES)}.")
-    rows = backend.store.rows(
-        "uploads",
-        instance_id=request.instance.instance_id,
+    return _UPLOADS.page(
+        backend,
+        request,
+        lambda row: _shown(backend, row),
+        parameters=asked,
         data_set_id=asked.get("dataSetId"),
         status=_MEANT.get(status, status) if status else None,
         since=since,
         until=until,
-        after=number_after(asked.get("nextToken"), 0),
-        limit=most + 1,
-    )
-    shown, is_more = cut(rows, most)
-    return page(
-        "uploads", [_shown(backend, row) for row in shown], token(shown[-1]["seq"]) if is_more else None
     )
 
 
 def upload(backend: Backend, request: Request) -> Response:
     """GET /uploads/{dataSetId}/{uploadId}."""
-    row = backend.store.row(
-        "upload",
-        instance_id=request.instance.instance_id,
-        data_set_id=request.parts["dataSetId"],
-        upload_id=request.parts["uploadId"],
-    )
-    if row is None:
-        raise missing("Upload", request.parts["uploadId"])
+    row = _UPLOADS.row(backend, request, data_set_id=request.parts["dataSetId"])
     return Response(document={"upload": _shown(backend, row)})
 
 
-def _said(backend: Backend, status: str) -> str:
+def _status(backend: Backend, status: str) -> str:
     return _SAMPLES.get(status, status) if backend.has_sample_statuses else status
 
 
@@ -97,7 +89,7 @@ def _shown(backend: Backend, row: Row) -> dict[str, Any]:
         "uploadId": row["upload_id"],
         "dataSetId": row["data_set_id"],
         "instanceId": row["instance_id"],
-        "status": _said(backend, row["status"]),
+        "status": _status(backend, row["status"]),
         "createdAt": wire(row["created_at"]),
         "updatedAt": wire(row["updated_at"]),
         "message": row["message"],
@@ -109,7 +101,7 @@ def _shown(backend: Backend, row: Row) -> dict[str, Any]:
 
 
 def _between(asked: Mapping[str, str]) -> tuple[int, int]:
-    """The moments `createdAt` and its comparator allow, from the first to before the second."""
+    """The range of `created_at` that is asked for, end excluded, in microseconds. Raises Refusal."""
     comparator = asked.get("createdAtComparator") or "EQ"
     if not asked.get("createdAt"):
         return 0, NEVER
@@ -130,31 +122,31 @@ def _between(asked: Mapping[str, str]) -> tuple[int, int]:
 
 
 def _problems(asked: Mapping[str, Any], *, has_event_time: bool) -> list[str]:
-    """Everything that is wrong with a request."""
-    said = []
+    """All problems of a request."""
+    problems = []
     strategy = asked.get("updateStrategy")
     if strategy not in STRATEGIES:
-        said.append(f"updateStrategy is required and must be one of {', '.join(STRATEGIES)}.")
+        problems.append(f"updateStrategy is required and must be one of {', '.join(STRATEGIES)}.")
     elif strategy.startswith("OVERLAP_") and not has_event_time:
-        said.append(
+        problems.append(
             f"updateStrategy {strategy} needs a data set with a main event time; this one is a DIMENSION data set."
         )
     if (asked.get("compressionFormat") or "NONE") not in COMPRESSIONS:
-        said.append(f"compressionFormat must be one of {', '.join(COMPRESSIONS)}.")
-    said += country_problems(asked.get("countryCode"))
-    return said + _source_problems(asked.get("dataSource")) + _format_problems(asked.get("fileFormat"))
+        problems.append(f"compressionFormat must be one of {', '.join(COMPRESSIONS)}.")
+    problems += country_problems(asked.get("countryCode"))
+    return problems + _source_problems(asked.get("dataSource")) + _format_problems(asked.get("fileFormat"))
 
 
 def _source_problems(given: object) -> list[str]:
     if not isinstance(given, dict):
         return ["dataSource is required."]
-    said = []
+    problems = []
     if not isinstance(given.get("sourceS3Bucket"), str) or not given["sourceS3Bucket"]:
-        said.append("dataSource must have sourceS3Bucket.")
+        problems.append("dataSource must have sourceS3Bucket.")
     named = [name for name in _FILES if isinstance(given.get(name), str) and given[name]]
     if len(named) != 1:
-        said.append(f"dataSource must have exactly one of {', '.join(_FILES)}.")
-    return said
+        problems.append(f"dataSource must have exactly one of {', '.join(_FILES)}.")
+    return problems
 
 
 def _format_problems(given: object) -> list[str]:
@@ -176,23 +168,23 @@ def _csv_problems(options: object) -> list[str]:
         "recordDelimiter": lambda text: text in ("\n", "\r\n", "\r"),
         "commentCharacter": lambda text: len(text) == 1,
     }
-    said = [f"csvDataFormat has no {name}." for name in options or {} if name not in allowed]
+    problems = [f"csvDataFormat has no {name}." for name in options or {} if name not in allowed]
     for name, is_good in allowed.items():
         value = (options or {}).get(name)
         if value not in (None, "") and not (isinstance(value, str) and is_good(value)):
-            said.append(f"{name} {json.dumps(value)} cannot be used.")
-    return said
+            problems.append(f"{name} {json.dumps(value)} cannot be used.")
+    return problems
 
 
 def advance_uploads(backend: Backend, now: int) -> None:
-    """Begin and end what is due; nothing is written where nothing is. Raises StorageError."""
+    """Start and end the uploads due by `now` (microseconds since 1970). Raises StorageError."""
     for row in backend.store.rows("uploads_to_start", now=now):
         backend.store.do("start_upload", seq=row["seq"])
     due = backend.store.rows("uploads_to_end", now=now)
     if not due:
         return
     with alone(backend.directory) as is_alone:
-        # another process does it, where this one is not
+        # otherwise another process does it
         for row in due if is_alone else ():
             _end(backend, row)
 
@@ -202,12 +194,12 @@ def _end(backend: Backend, row: Row) -> None:
         while not _load(backend, row):
             pass
     except (UploadFailed, StorageError) as error:
-        # the disk may be at fault, too: whoever asks should be told rather than wait for ever
+        # StorageError as well: a client should see it rather than wait for ever
         _finish(backend, row, "FAILED", str(error), None)
 
 
 def _load(backend: Backend, row: Row) -> bool:
-    """Whether the upload has ended; not where somebody else has changed the data set meanwhile."""
+    """Load the files; False if the data set was changed meanwhile, so that they have to be loaded again."""
     from amci.sandbox.uploads.loading import UploadLoad
 
     now = backend.store.row("upload_by_seq", seq=row["seq"])
@@ -216,7 +208,7 @@ def _load(backend: Backend, row: Row) -> bool:
     data_set = backend.store.row("data_set_by_seq", seq=row["data_set_seq"])
     if data_set is None:
         raise UploadFailed(f"Data set {row['data_set_id']} was deleted.")
-    folder, version = folder_of(backend.directory, data_set), uuid()
+    folder, version = folder_of(backend.directory, data_set), new_uuid()
     tidy(folder, (data_set["version"], data_set["previous"]))
     load = UploadLoad(
         data_set=data_set,
@@ -238,7 +230,7 @@ def _load(backend: Backend, row: Row) -> bool:
 
 
 def swap(backend: Backend, data_set: Row, version: str, keys: object) -> bool:
-    """Have a new version read from now on; False where another one came first. The old one stays for now."""
+    """Make a new version the current one; False if another one came first. The old one stays, for its readers."""
     return bool(
         backend.store.do(
             "swap_version",
