@@ -35,14 +35,9 @@ class QueryAnswer:
         return self._table
 
     def to_polars(self) -> pl.DataFrame:
-        """A Polars frame, without a copy if Polars can take Arrow's memory.
+        """A Polars frame, without a copy where Polars can take Arrow's memory."""
+        import polars as pl
 
-        Raises UsageError if Polars is not installed.
-        """
-        try:
-            import polars as pl
-        except ModuleNotFoundError:
-            raise UsageError("Polars is not installed", hint="pip install 'amci[polars]'") from None
         return pl.DataFrame(self._table)
 
     def to_pandas(self) -> pd.DataFrame:

@@ -87,25 +87,14 @@ def _shown(value: Any) -> str:
 
 def write_csv(result: QueryResult, target: IO[str]) -> None:
     """All rows as CSV."""
+    import polars as pl
+
+    schema, batches = result.arrow()
     csv.writer(target, lineterminator="\r\n").writerow(result.columns)
-    for batch in result.arrow()[1]:
-        columns = [_csv_values(texts(column)) for column in batch.columns]
-        rows = pc.binary_join_element_wise(*columns, ",", null_handling="replace", null_replacement="")
-        lines = pc.binary_join(pa.ListArray.from_arrays([0, len(rows)], rows), "\r\n")
-        target.write(f"{lines[0].as_py()}\r\n" if len(rows) else "")
-
-
-def _csv_values(column: pa.Array) -> pa.Array:
-    """Numbers, booleans and text as CSV has them: an empty text is quoted, NULL is nothing."""
-    spelled = column.cast(pa.string())
-    if pa.types.is_floating(column.type):
-        return pc.replace_substring(pc.replace_substring_regex(spelled, r"^(-?\d+)$", r"\1.0"), "nan", "NaN")
-    if pa.types.is_decimal(column.type) and pc.any(pc.match_substring(spelled, "E")).as_py():
-        return pa.array([v if v is None else f"{v:f}" for v in column.to_pylist()], pa.string())
-    if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
-        return spelled
-    quoted = pc.binary_join_element_wise('"', pc.replace_substring(spelled, '"', '""'), '"', "")
-    return pc.if_else(pc.match_substring_regex(spelled, r'^$|[",\r\n]'), quoted, spelled)
+    for batch in batches:
+        columns = [texts(column) for column in batch.columns]
+        frame = pl.DataFrame([pl.Series(str(n), column) for n, column in enumerate(columns)])
+        target.write(frame.write_csv(include_header=False, line_terminator="\r\n") if schema.names else "")
 
 
 def write_json(result: QueryResult, target: IO[str]) -> None:
