@@ -1,8 +1,13 @@
-"""Runs a document's examples in a new directory and puts in what they print; `--check` only compares."""
+"""Runs a document's examples in a new directory and puts in what they print; `--check` only compares.
+
+A `console` block is run command by command. A `python` block is run as a notebook's cell would be: the names of the
+earlier blocks are there, and the value of the last expression is shown. What it prints is the `text` block below it.
+"""
 
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import subprocess
@@ -10,33 +15,69 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).parent.parent
 #: Documents with examples.
-DOCUMENTS = ("README.md", "docs/tutorial.md", "docs/transforms.md", "docs/amc-sql.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/transforms.md",
+    "docs/amc-sql.md",
+    "docs/python.md",
+    "docs/notebook.md",
+)
 #: When the first example of each document is run, so that its output does not depend on the day: the sandbox's events
 #: end today, and campaigns come and go with the season.
 NOW = datetime(2026, 11, 10, 12, tzinfo=UTC)
-# A file to write: a comment with its path, then a fence. A console: a fence with `$ ` before each command.
+# A file to write: a comment with its path, then a fence. A console: a fence with `$ ` before each command. Python: a
+# fence, and one below it with what was printed.
 _EXAMPLE = re.compile(
-    r"<!-- file: (?P<path>\S+) -->\n+```\w*\n(?P<content>.*?)^```$|^```console\n(?P<console>.*?)^```$",
+    r"<!-- file: (?P<path>\S+) -->\n+```\w*\n(?P<content>.*?)^```$|^```console\n(?P<console>.*?)^```$"
+    r"|^```python\n(?P<python>.*?)^```$(?:\n\n```text\n.*?^```$)?",
     re.DOTALL | re.MULTILINE,
 )
+# Runs cells as they come, one JSON document a line: what to run, and where. Answers with what was printed.
+_PYTHON = r"""
+import ast, contextlib, io, json, os, sys
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what is not printed by Python does not come between
+names = {"__name__": "__main__"}
+for line in sys.stdin:
+    cell = json.loads(line)
+    os.chdir(cell["cwd"])
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        body = ast.parse(cell["source"]).body
+        last = body.pop() if isinstance(body[-1], ast.Expr) else None
+        try:
+            exec(compile(ast.Module(body, []), "cell", "exec"), names)
+            value = eval(compile(ast.Expression(last.value), "cell", "eval"), names) if last else None
+            if value is not None:
+                print(value)
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}")
+    print(json.dumps(printed.getvalue()), file=answers, flush=True)
+"""
 
 
 def renewed(text: str, directory: Path) -> str:
-    """The document with the real output of its commands, run one after another in `directory`."""
-    shell = _Shell(directory)
+    """The document with the real output of its examples, run one after another in `directory`."""
+    with _Shell(directory) as shell:
 
-    def example(match: re.Match[str]) -> str:
-        if match["console"] is None:
+        def example(match: re.Match[str]) -> str:
+            if match["console"] is not None:
+                return f"```console\n{shell.session(match['console'])}```"
+            if match["python"] is not None:
+                printed = shell.cell(match["python"])
+                below = f"\n\n```text\n{printed}```" if printed else ""
+                return f"```python\n{match['python']}```{below}"
             path = shell.cwd / match["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(match["content"], encoding="utf-8")
             return match[0]
-        return f"```console\n{shell.session(match['console'])}```"
 
-    return _EXAMPLE.sub(example, text)
+        return _EXAMPLE.sub(example, text)
 
 
 class _Shell:
@@ -48,6 +89,33 @@ class _Shell:
         ahead = round((NOW - datetime.now(UTC)).total_seconds())
         self._environment["AMCI_CLOCK_OFFSET"] = f"{ahead}s"
         self._environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._python: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._python:
+            self._python.communicate()
+
+    def cell(self, source: str) -> str:
+        """What a block of Python prints, and the value of its last expression."""
+        if not self._python:
+            self._python = subprocess.Popen(  # noqa: S603 - the code is that of our own documents
+                [sys.executable, "-c", _PYTHON],
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._python.stdin  # noqa: S101 - for the type checker
+        assert self._python.stdout  # noqa: S101
+        self._python.stdin.write(json.dumps({"source": source, "cwd": str(self.cwd)}) + "\n")
+        self._python.stdin.flush()
+        return self._shown(str(json.loads(self._python.stdout.readline())))
+
+    def _shown(self, output: str) -> str:
+        return output.replace(str(self.home), "~")
 
     def session(self, console: str) -> str:
         steps = [(command.replace("\n", "\n> "), self._run(command)) for command in _commands(console)]
@@ -66,7 +134,7 @@ class _Shell:
             text=True,
             check=False,
         )
-        return done.stdout.replace(str(self.home), "~")
+        return self._shown(done.stdout)
 
 
 def _commands(console: str) -> list[str]:
@@ -85,7 +153,7 @@ def _commands(console: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 1 where `--check` is asked for and a document shows something else than what is printed."""
+    """Exit code 1 if `--check` is asked for and a document shows something else than what is printed."""
     is_check = "--check" in arguments
     differs = False
     for name in [a for a in arguments if a != "--check"] or DOCUMENTS:

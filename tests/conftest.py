@@ -25,9 +25,27 @@ from amci.lake.landing.object_store import ObjectStore
 
 SETTINGS = "name: test\nthreads: 1\nsettle: 50ms\nretry_interval: 5ms\nretry_max_delay: 10ms\nnotify: []\n"
 
+#: What takes minutes together; `--quick` leaves it out.
+NOT_QUICK = ("tests/acceptance/", "tests/crash/", "tests/properties/", "tests/test_package.py")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--crash-all", action="store_true", help="kill at every fault point, not at a spread")
+    parser.addoption("--quick", action="store_true", help="one case of each test, and none of whole programs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --quick, keep the first case of each test that neither starts a program nor builds a world."""
+    if not config.getoption("--quick"):
+        return
+    tests: dict[str, pytest.Item] = {}
+    for item in items:
+        place = item.path.relative_to(config.rootpath).as_posix()
+        if not place.startswith(NOT_QUICK):
+            tests.setdefault(item.nodeid.partition("[")[0], item)
+    kept = set(tests.values())
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = tests.values()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -34,13 +35,35 @@ class SqlWorkbench:
             )
             return checker.look(self._input(query))
 
-    def run(self, query: str | Path, **options: object) -> Ran:
-        """The result of a query on made-up events, with what AMC's privacy rules took.
+    def run(
+        self,
+        query: str | Path,
+        *,
+        window: str | None = None,
+        zone: str | None = None,
+        tenant: str | None = None,
+        values: Sequence[str] = (),
+        has_privacy: bool = True,
+        scale: float | None = None,
+        seed: int | None = None,
+        last: str | None = None,
+    ) -> Ran:
+        """The result of a query on synthetic events, with what AMC's privacy rules took.
 
-        `options` are the fields of `query_runner.Request`: `window`, `zone`, `tenant`, `values`, `has_privacy`,
-        `scale`, `seed`, `last`. Raises QueryError with what AMC would say against the query.
+        `values` are the parameters as `name=value`; `scale`, `seed` and the `last` day are those of the events.
+        Raises QueryError with what AMC would say against the query.
         """
-        with query_runner(Request(**options), self._paths) as runner:  # type: ignore[arg-type]
+        request = Request(
+            window=window,
+            zone=zone,
+            tenant=tenant,
+            values=values,
+            has_privacy=has_privacy,
+            scale=scale,
+            seed=seed,
+            last=last,
+        )
+        with query_runner(request, self._paths) as runner:
             return runner.run(self._input(query))
 
     def _input(self, query: str | Path) -> QueryInput:

@@ -24,7 +24,7 @@ from amci.app.session import Session, open_session
 from amci.app.sql_workbench import SqlWorkbench
 from amci.kernel.clock import SystemClock
 from amci.kernel.environment import environment
-from amci.kernel.run import Run
+from amci.kernel.run import Run, RunStatus
 from amci.kernel.signals import stopping
 from amci.kernel.workspace import find
 from amci.tenants.model import Tenant, tenant_named
@@ -187,9 +187,17 @@ class Workspace:
         (run,) = self._complete(keys) if wait else self._session.runs.by_keys(keys)
         return ExecutionRun(run, self._session.executions.newest([run.run_id]).get(run.run_id))
 
-    def runs(self, **filters: Any) -> list[Run]:
-        """Runs, newest first; `filters` are `status`, `kind`, `tenant`, `limit` and `before`."""
-        return self._session.runs.list(**filters)
+    def runs(
+        self,
+        *,
+        status: RunStatus | None = None,
+        kind: str | None = None,
+        tenant: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> list[Run]:
+        """Runs, newest first; `before` is the run_id at which the page before ended."""
+        return self._session.runs.list(status=status, kind=kind, tenant=tenant, limit=limit, before=before)
 
     def redrive(self, run_ids: Sequence[int] = (), *, all_failed: bool = False) -> list[Run]:
         """Queue failed or skipped runs again and process them; the runs as they ended.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, CONSOLE, *arguments], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/tutorial.md", "docs/transforms.md"])
-def test_the_commands_of_a_document_print_what_it_shows(document: str) -> None:
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/tutorial.md", "docs/transforms.md", "docs/python.md", "docs/notebook.md"]
+)
+def test_the_examples_of_a_document_print_what_it_shows(document: str) -> None:
     done = run(document, "--check")
     assert done.returncode == 0, done.stderr
 
@@ -30,6 +33,18 @@ def test_a_document_that_shows_something_else_is_told_apart(tmp_path: Path) -> N
     assert "-there\n+here\n" in done.stderr
     assert run(str(document)).returncode == 0
     assert "$ cat b\nhere\n```" in document.read_text()
+    assert run(str(document), "--check").returncode == 0
+
+
+def test_python_is_run_like_a_notebook_and_shows_what_it_printed(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    cells = ["n = 2\nprint(n)\nn + 1", "n / 0"]
+    document.write_text("\n\n".join(f"```python\n{cell}\n```" for cell in cells) + "\n\n```text\nold\n```\n")
+    assert run(str(document)).returncode == 0
+    assert re.findall(r"```text\n(.*?)```", document.read_text(), re.DOTALL) == [
+        "2\n3\n",
+        "ZeroDivisionError: division by zero\n",
+    ]
     assert run(str(document), "--check").returncode == 0
 
 

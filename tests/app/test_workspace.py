@@ -77,3 +77,53 @@ def test_amc_sql_is_checked_by_text_and_by_name(ws: amci.Workspace) -> None:
     assert not ws.sql.check(SQL).errors
     assert not ws.sql.check("campaign_reach", tenant="blue-kettle").errors
     assert ws.sql.check(SQL.replace("campaign,", "campain,")).errors
+
+
+#: A program of somebody else, whose types a checker has to know.
+PROGRAM = """
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import assert_type
+
+import pandas as pd
+import polars as pl
+
+import amci
+
+with amci.open("insights") as ws:
+    assert_type(ws, amci.Workspace)
+    assert_type(ws.home, Path)
+    answer = ws.query("SELECT 1", tenant="acme")
+    assert_type(answer, amci.QueryAnswer)
+    assert_type(answer.to_pandas(), pd.DataFrame)
+    assert_type(answer.to_polars(), pl.DataFrame)
+    run = ws.run("reach", tenant="acme", parameters={"n": 1}, wait=False)
+    assert_type(run, amci.ExecutionRun)
+    assert_type(run.rows, int | None)
+    assert_type([finding.text for finding in ws.sql.check("SELECT 1").errors], list[str])
+    assert_type(ws.amc("acme").delete_workflow("reach"), bool)
+    assert_type(ws.sql.run("SELECT 1", scale=0.5).names, Sequence[str])
+    ws.sql.run("SELECT 1", scales=0.5)  # type: ignore[call-arg]
+    ws.run("reach")  # type: ignore[call-arg]
+    ws.querry("SELECT 1")  # type: ignore[attr-defined]
+
+
+def light(obj: amci.RawObject) -> amci.Placement | amci.Skip:
+    assert_type(obj.fields, Mapping[str, str])
+    return amci.Placement(table="visits")
+
+
+try:
+    amci.create("insights")
+except amci.AmciError as error:
+    assert_type(error.hint, str)
+"""
+
+
+def test_a_type_checker_knows_the_whole_api(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    settings = Path(amci.__file__).parent.parent / "pyproject.toml"
+    checker = [sys.executable, "-m", "mypy", "--config-file", settings, "--strict", program]
+    done = subprocess.run(checker, cwd=settings.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
