@@ -45,7 +45,7 @@ ROOMS = {
     "workflows.definitions": "kernel tenants workflows.amc",
     "workflows.executions": "kernel tenants workflows.amazon workflows.amc workflows.definitions",
     "workflows.audiences": "kernel tenants workflows.amc workflows.definitions workflows.executions",
-    "workflows.provisioning": "kernel tenants",
+    "workflows.provisioning": "kernel tenants workflows.amc",
     "sandbox": "kernel amcsql sandbox.data",
     "sandbox.data": "kernel amcsql",
     "sandbox.uploads": "kernel amcsql sandbox sandbox.data",

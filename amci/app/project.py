@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from amci.app.schedule_expansion import spread
 from amci.kernel.config import Settings, parsed, read_document, read_settings
 from amci.kernel.errors import ConfigError, Problem
+from amci.kernel.names import did_you_mean
 from amci.kernel.plugins import Transform, find
 from amci.kernel.workspace import Workspace
 from amci.lake.datasets.dataset import Dataset
@@ -128,8 +128,7 @@ def _unknown_transforms(datasets: Mapping[str, Dataset], transforms: Collection[
     for dataset in datasets.values():
         for field, name in (("light", dataset.light), ("heavy", dataset.heavy)):
             if name and name not in transforms:
-                near = difflib.get_close_matches(name, transforms, n=1)
-                says = f"no transform '{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
+                says = f"no transform '{name}'{did_you_mean(name, transforms)}"
                 problems.append(Problem(f"config/datasets/{dataset.dataset}.yaml", field, says))
     return problems
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 
 from amci.kernel.errors import AmciError, NotFound, Problem, UsageError
+from amci.kernel.names import did_you_mean
 from amci.lake.upkeep import tasks
 from amci.scheduler.config import ScheduleFile
 from amci.scheduler.model import FireRun, Schedule
@@ -58,7 +58,7 @@ def _chosen(file: ScheduleFile, tenants: Mapping[str, Tenant]) -> list[Tenant]:
     """The tenants a schedule is for, those without an AMC instance left out where they are not named."""
     for name in file.tenants:
         if name not in tenants:
-            raise NotFound(f"no tenant '{name}'{_near(name, tenants)}")
+            raise NotFound(f"no tenant '{name}'{did_you_mean(name, tenants)}")
         if not tenants[name].instance_id:
             raise UsageError(f"tenant '{name}' has no AMC instance", hint="give it an instance_id")
     wanted = [
@@ -77,7 +77,7 @@ def _execution(file: ScheduleFile, tenant: Tenant, workflows: Mapping[str, Workf
     workflow = workflows.get(file.workflow)
     if not file.definition:
         if workflow is None:
-            raise NotFound(f"no workflow '{file.workflow}'{_near(file.workflow, workflows)}")
+            raise NotFound(f"no workflow '{file.workflow}'{did_you_mean(file.workflow, workflows)}")
         # Asked for its errors: a fire at night should not be the first to find them.
         merged(workflow, tenant, given)
     request = ExecutionRequest(
@@ -127,8 +127,3 @@ def _schedule(file: ScheduleFile, schedule_id: str, run: FireRun) -> Schedule:
         is_enabled=file.enabled,
         description=file.description,
     )
-
-
-def _near(name: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{near[0]}'?)" if near else ""

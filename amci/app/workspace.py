@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from amci.app import init, plan, status
 from amci.app.engine import Drained, Engine, open_engine
-from amci.app.execution_request import execution_request, new_execution_runs
+from amci.app.executions import execution_request, new_execution_runs
 from amci.app.run_completion import complete_runs
 from amci.app.session import Session, open_session
 from amci.app.sql_workbench import SqlWorkbench

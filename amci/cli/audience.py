@@ -7,9 +7,20 @@ from typing import Annotated
 
 import typer
 
-from amci.cli.audience_requests import LISTED, Asked, Desk, audience_row
+from amci.app.audiences import AudienceOptions
+from amci.app.session import Session
+from amci.cli.audience_requests import (
+    LISTED,
+    audience_row,
+    create_audience,
+    delete_audience,
+    show_audience,
+    update_audience,
+)
 from amci.cli.context import Context, command
+from amci.tenants.model import Tenant
 from amci.workflows.audiences.audience_parsing import reach_from
+from amci.workflows.executions.request_parsing import chosen
 
 audience_app = typer.Typer(
     help="Audiences: people a query finds, or those who are like them, for the DSP and sponsored ads.",
@@ -76,7 +87,7 @@ def create(
     wait: Wait = False,
 ) -> None:
     """Make an audience of the people a query finds; 2,000 at least."""
-    asked = Asked(
+    options = AudienceOptions(
         name=name,
         file=file,
         workflow=workflow,
@@ -90,7 +101,7 @@ def create(
         is_window_moving=relative,
     )
     with ctx.session() as session:
-        Desk(ctx, session, tenant).create(asked, is_twin_wanted=again, wait=wait)
+        create_audience(ctx, session, _tenant(session, tenant), options, again=again, wait=wait)
 
 
 @command(
@@ -120,7 +131,7 @@ def lookalike(
     wait: Wait = False,
 ) -> None:
     """Make an audience of people like those a query finds; 500 to 500,000 are its seed."""
-    asked = Asked(
+    options = AudienceOptions(
         name=name,
         file=file,
         workflow=workflow,
@@ -135,14 +146,14 @@ def lookalike(
         reach=reach_from(reach),
     )
     with ctx.session() as session:
-        Desk(ctx, session, tenant).create(asked, is_twin_wanted=again, wait=wait)
+        create_audience(ctx, session, _tenant(session, tenant), options, again=again, wait=wait)
 
 
 @command(audience_app, "list", epilog="Example: amci audience list --tenant acme")
 def list_audiences(ctx: Context, tenant: OneTenant = None) -> None:
     """The audiences of a tenant's AMC instance, newest first."""
     with ctx.session() as session:
-        rows = [audience_row(found) for found in Desk(ctx, session, tenant).client.audiences()]
+        rows = [audience_row(found) for found in session.client(_tenant(session, tenant)).audiences()]
     rows.sort(key=lambda row: str(row["created_at"]), reverse=True)
     ctx.out.rows(rows, LISTED, empty="no audiences")
 
@@ -151,7 +162,7 @@ def list_audiences(ctx: Context, tenant: OneTenant = None) -> None:
 def show(ctx: Context, audience: Which, tenant: OneTenant = None, wait: Wait = False) -> None:
     """One audience: how many people it has, or why it was not made."""
     with ctx.session() as session:
-        Desk(ctx, session, tenant).show(audience, wait=wait)
+        show_audience(ctx, session, _tenant(session, tenant), audience, wait=wait)
 
 
 @command(audience_app, "update", epilog="Example: amci audience update 'Seen in May' seen.sql --wait")
@@ -169,7 +180,7 @@ def update(
     wait: Wait = False,
 ) -> None:
     """Mend an audience that failed: another query, window or values; AMC makes it anew."""
-    asked = Asked(
+    options = AudienceOptions(
         name="",
         file=file,
         workflow=workflow,
@@ -179,11 +190,15 @@ def update(
         is_window_moving=relative,
     )
     with ctx.session() as session:
-        Desk(ctx, session, tenant).update(audience, asked, wait=wait)
+        update_audience(ctx, session, _tenant(session, tenant), audience, options, wait=wait)
 
 
 @command(audience_app, "delete", epilog="Example: amci audience delete 'Seen in May'")
 def delete(ctx: Context, audience: Which, tenant: OneTenant = None, yes: Yes = False) -> None:
     """Delete an audience that failed; others end by themselves."""
     with ctx.session() as session:
-        Desk(ctx, session, tenant).delete(audience, is_sure=yes)
+        delete_audience(ctx, session, _tenant(session, tenant), audience, is_sure=yes)
+
+
+def _tenant(session: Session, name: str | None) -> Tenant:
+    return chosen(session.project.tenants, [name] if name else [])[0]

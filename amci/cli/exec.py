@@ -8,14 +8,17 @@ from typing import Annotated
 
 import typer
 
+from amci.app import executions
 from amci.cli import exec_requests as doing
 from amci.cli.context import Context, command
 from amci.cli.exec_requests import LISTED, execution_row
 from amci.kernel.clock import duration
+from amci.tenants.model import tenant_named
 from amci.workflows.definitions.time_windows import sliding
 from amci.workflows.executions import fan_out, results
 from amci.workflows.executions.reconcile import reconcile_run
 from amci.workflows.executions.request_parsing import chosen
+from amci.workflows.executions.request_resolution import sql_hash_of
 
 exec_app = typer.Typer(
     help="Executions: run workflows in AMC and bring their results.",
@@ -89,9 +92,8 @@ def run(
         doing.doubt(ctx, session, asked)
         asked = replace(asked, dry_run=validate)
         tenants = chosen(session.project.tenants, tenant or [], is_all=every)
-        doing.do(
-            ctx, session, doing.new_runs(session, tenants, asked, schedule_name), wait=wait, dry_run=dry_run
-        )
+        runs = executions.new_execution_runs(session, tenants, asked, schedule=schedule_name)
+        doing.do(ctx, session, runs, wait=wait, dry_run=dry_run)
 
 
 @command(exec_app, "status", epilog="Example: amci exec status 17")
@@ -125,7 +127,7 @@ def list_executions(
 def cancel(ctx: Context, identifiers: Ids, wait: Wait = False) -> None:
     """Cancel executions, here and in AMC."""
     with ctx.session() as session:
-        new = [run for identifier in identifiers for run in doing.cancelled(session, identifier)]
+        new = [run for identifier in identifiers for run in executions.cancelled(session, identifier)]
         ctx.out.note(f"{len(identifiers)} cancelled here, {len(new)} to be cancelled in AMC")
         doing.finish(ctx, session, [run.idempotency_key for run in new], wait=wait)
 
@@ -180,12 +182,13 @@ def download(
 ) -> None:
     """Fetch the result of an execution once more, while AMC has it; also of executions of others."""
     with ctx.session() as session:
-        row = doing.row_of(session, identifier)
-        tenant = doing.tenant_of(session, row.tenant_id)
+        row = executions.record_of(session, identifier)
+        tenant = tenant_named(session.project.tenants, row.tenant_id)
         if to is not None:
             found = results.fetch_into(session.client(tenant), row, to)
         else:
-            about = results.about(row, doing.sql_hash_of_row(session, row), f"execution:{row.execution_id}")
+            sql_hash = sql_hash_of(row.sent_request, session.project.workflows.get(row.name))
+            about = results.about(row, sql_hash, f"execution:{row.execution_id}")
             found = results.deliver(session.client(tenant), session.results_of(tenant), tenant, row, about)
             session.executions.deliver(row, key=found.key, rows=found.rows, size=found.bytes)
     ctx.out.record({"key": found.key, "rows": found.rows, "bytes": found.bytes})
@@ -221,7 +224,7 @@ def backfill(
     """Run a workflow for one window after another; what was asked for before is not asked for again."""
     with ctx.session() as session:
         asked = doing.asked_for(session, workflow, None, None, zone, param)
-        first, last = doing.days(session, asked, begin, end)
+        first, last = executions.resolved_dates(session, asked, begin, end)
         windows = sliding(
             first, last, length or step, step, asked.window.time_zone, is_partial_kept=keep_partial
         )

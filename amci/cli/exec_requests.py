@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from amci.app.executions import (
+    cancelled,
+    execution_request,
+    executions_since,
+    new_execution_runs,
+    record_known_to_amc,
+    record_of,
+    refreshed,
+    request_as_sent,
+)
 from amci.app.session import Session
 from amci.cli.context import Context
 from amci.cli.run_progress import exit_if_failed, finish_runs
-from amci.kernel import dates
-from amci.kernel.clock import new_id
-from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.errors import UsageError
+from amci.kernel.names import did_you_mean
 from amci.kernel.run import NewRun, Run
-from amci.tenants.model import Tenant
 from amci.workflows.amc.model import ExecutionRequest, ExecutionStatus, TimeWindow
-from amci.workflows.executions.cancel import cancel, cancel_run
-from amci.workflows.executions.request_parsing import (
-    AwsRequest,
-    assignments,
-    aws_request,
-    chosen,
-    window_from,
-)
-from amci.workflows.executions.request_resolution import resolved, sql_hash_of
-from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask, execute_run, request_document
+from amci.workflows.executions.request_parsing import AwsRequest, assignments, aws_request, chosen
+from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask, request_document
 from amci.workflows.executions.store import ExecutionRecord
 
 _NO_CAP = 1_000_000
@@ -45,26 +45,23 @@ def asked_for(
     """The request that the options describe."""
     if not workflow and sql is None:
         raise UsageError("which workflow?", hint="name one, or give --sql FILE or --request FILE")
-    known = session.project.workflows.get(workflow) if sql is None else None
-    default = known.time_window if known else TimeWindow()
-    name = workflow or ("adhoc" if sql in (None, "-") else Path(sql).stem)
-    return ExecutionRequest(
-        workflow_id=name,
-        sql_query=None if sql is None else _text(sql),
-        window=window_from(window, zone, default),
-        parameter_values=assignments(pairs or [], is_typed=known is not None),
+    is_declared = sql is None and workflow in session.project.workflows
+    return execution_request(
+        session,
+        workflow or ("adhoc" if sql in (None, "-") else Path(sql).stem),
+        sql=None if sql is None else _text(sql),
+        window=window,
+        zone=zone,
+        parameters=assignments(pairs or [], is_typed=is_declared),
     )
 
 
 def doubt(ctx: Context, session: Session, asked: ExecutionRequest) -> None:
     """Say where a workflow is not in config: AMC may have it all the same, or it was mistyped."""
-    known = session.project.workflows
-    if asked.sql_query is None and asked.workflow_id not in known:
-        near = difflib.get_close_matches(asked.workflow_id, known, n=1)
-        meant = f" (did you mean '{near[0]}'?)" if near else ""
-        ctx.out.note(
-            f"workflow '{asked.workflow_id}' is not in config/{meant}; AMC is asked for it all the same"
-        )
+    known, workflow_id = session.project.workflows, asked.workflow_id
+    if asked.sql_query is None and workflow_id not in known:
+        meant = did_you_mean(workflow_id, known)
+        ctx.out.note(f"workflow '{workflow_id}' is not in config/{meant}; AMC is asked for it all the same")
 
 
 def _text(source: str) -> str:
@@ -94,43 +91,20 @@ def do_pasted(
     """Do what a request document of the AWS solution says."""
     tenants = chosen(session.project.tenants, asked.tenants)
     if asked.request is not None:
-        do(ctx, session, new_runs(session, tenants, asked.request, schedule), wait=wait, dry_run=dry_run)
+        runs = new_execution_runs(session, tenants, asked.request, schedule=schedule)
+        do(ctx, session, runs, wait=wait, dry_run=dry_run)
     elif asked.kind == "getExecutionStatus":
-        row = known_to_amc(session, tenants[0], asked.workflow_execution_id)
+        row = record_known_to_amc(session, tenants[0], asked.workflow_execution_id)
         show_one(ctx, refreshed(session, row))
     else:
-        known_to_amc(session, tenants[0], asked.workflow_execution_id)
+        record_known_to_amc(session, tenants[0], asked.workflow_execution_id)
         new = cancelled(session, asked.workflow_execution_id)
         finish(ctx, session, [run.idempotency_key for run in new], wait=wait)
 
 
-def days(session: Session, asked: ExecutionRequest, *texts: str) -> list[str]:
-    """Dynamic dates as of now, on the clocks of the window asked for; others stay as they are."""
-    zone = dates.time_zone(asked.window.time_zone)
-    return [dates.resolved(text, session.clock.now(), zone) for text in texts]
-
-
-def new_runs(
-    session: Session, tenants: Sequence[Tenant], request: ExecutionRequest, schedule: str
-) -> list[NewRun]:
-    """A run for each tenant, each time anew."""
-    at, together = session.clock.now(), f"exec:{new_id()}"
-    return [
-        execute_run(
-            tenant,
-            request,
-            key=f"{together}:{tenant.tenant}",
-            at=at,
-            schedule=schedule,
-            correlation_id=together,
-        )
-        for tenant in tenants
-    ]
-
-
 def do(ctx: Context, session: Session, runs: Sequence[NewRun], *, wait: bool, dry_run: bool) -> None:
     """Put the runs in line, and with `wait` do them; or only show them. Raises UsageError before it does."""
-    planned = [(run, _resolved(session, run)) for run in runs]
+    planned = [(run, request_as_sent(session, run)) for run in runs]
     if dry_run:
         ctx.out.rows(planned_rows(planned), PLANNED, empty="nothing to ask for")
         return
@@ -138,14 +112,6 @@ def do(ctx: Context, session: Session, runs: Sequence[NewRun], *, wait: bool, dr
     if created < len(runs):
         ctx.out.note(f"{len(runs) - created} of {len(runs)} were asked for before")
     finish(ctx, session, [run.idempotency_key for run in runs], wait=wait)
-
-
-def _resolved(session: Session, run: NewRun) -> ExecutionRequest:
-    """The request of a run as it would be sent now; raises UsageError."""
-    task = ExecuteTask.of(run.payload)
-    workflow = session.project.workflows.get(task.request.workflow_id)
-    tenant = tenant_of(session, run.tenant_id or "")
-    return resolved(task.request, workflow, tenant, task.at or session.clock.now())
 
 
 def finish(ctx: Context, session: Session, keys: Sequence[str], *, wait: bool) -> None:
@@ -185,64 +151,8 @@ def show_status(ctx: Context, session: Session, identifier: str, *, remote: bool
         if not session.executions.of_run(run.run_id):
             ctx.out.record({n: v for n, v in run_row(run, None).items() if v is not None})
             return
-    row = row_of(session, identifier)
+    row = record_of(session, identifier)
     show_one(ctx, refreshed(session, row) if remote else row)
-
-
-def row_of(session: Session, identifier: str) -> ExecutionRecord:
-    """The execution that a run id or an id of AMC's means; raises NotFound."""
-    if not identifier.isdecimal():
-        return session.executions.by_amc(identifier)
-    run = session.runs.get(int(identifier))
-    rows = session.executions.of_run(run.run_id)
-    if not rows:
-        raise NotFound(
-            f"run {identifier} ({run.kind}) has no execution in AMC"
-            + (f": {run.reason}" if run.reason else ""),
-            hint=f"`amci runs show {identifier}` tells its story",
-        )
-    return rows[0]
-
-
-def refreshed(session: Session, row: ExecutionRecord) -> ExecutionRecord:
-    """The execution as AMC shows it now."""
-    if row.workflow_execution_id is None:
-        return row
-    execution = session.client(tenant_of(session, row.tenant_id)).execution(row.workflow_execution_id)
-    if execution is None:
-        raise NotFound(f"AMC does not know execution {row.workflow_execution_id} (any more)")
-    return session.executions.see(row, execution, looks=0)
-
-
-def known_to_amc(session: Session, tenant: Tenant, workflow_execution_id: str) -> ExecutionRecord:
-    """The row of an execution, made where AMC has it and amci has not met it; raises NotFound."""
-    try:
-        return session.executions.by_amc(workflow_execution_id)
-    except NotFound:
-        execution = session.client(tenant).execution(workflow_execution_id)
-        if execution is None:
-            raise
-        return session.executions.note_foreign(tenant.tenant, tenant.instance_id, execution)
-
-
-def cancelled(session: Session, identifier: str) -> list[NewRun]:
-    """Cancel here; the runs that cancel in AMC."""
-    run_id = int(identifier) if identifier.isdecimal() else session.executions.by_amc(identifier).run_id
-    if run_id is not None:
-        return cancel(session.runs, session.executions, run_id)
-    new = [cancel_run(session.executions.by_amc(identifier))]
-    session.runs.create(new)
-    return new
-
-
-def tenant_of(session: Session, tenant_id: str) -> Tenant:
-    """Raises NotFound."""
-    return chosen(session.project.tenants, [tenant_id])[0]
-
-
-def sql_hash_of_row(session: Session, row: ExecutionRecord) -> str:
-    """Hash of the SQL an execution ran, as far as it is known here."""
-    return sql_hash_of(row.sent_request, session.project.workflows.get(row.name))
 
 
 def status_named(name: str | None) -> ExecutionStatus | None:
@@ -254,13 +164,12 @@ def status_named(name: str | None) -> ExecutionStatus | None:
     return ExecutionStatus(name.upper())
 
 
-def summary_of(session: Session, tenant_id: str, since: Any, include_details: bool) -> dict[str, Any]:
+def summary_of(session: Session, tenant_id: str, since: datetime, include_details: bool) -> dict[str, Any]:
     """The summary of one tenant, with its executions where they are asked for."""
-    found = {"tenant": tenant_id, **session.executions.summary(tenant_id, since)}
+    summary = {"tenant": tenant_id, **session.executions.summary(tenant_id, since)}
     if include_details:
-        rows = session.executions.list(tenants=[tenant_id], limit=-1)
-        found["executions"] = [execution_row(r) for r in rows if r.created_at and r.created_at >= since]
-    return found
+        summary["executions"] = [execution_row(r) for r in executions_since(session, tenant_id, since)]
+    return summary
 
 
 def rows_of(ctx: Context, query: str) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from amci.cli.run_progress import exit_if_failed, finish_runs
 from amci.kernel.clock import SystemClock, moment
 from amci.kernel.dates import time_zone
 from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.names import suggestion
 from amci.kernel.run import Run
 from amci.scheduler.due import Timetable
 from amci.scheduler.expression import parse
@@ -154,8 +154,8 @@ def schedules_named(schedules: Mapping[str, Schedule], name: str) -> list[Schedu
         s for schedule_id, s in schedules.items() if schedule_id == name or schedule_id.startswith(f"{name}/")
     ]
     if not found:
-        near = difflib.get_close_matches(name, {*schedules, *(s.partition("/")[0] for s in schedules)}, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "`amci schedule list` shows them"
+        near = suggestion(name, {*schedules, *(s.partition("/")[0] for s in schedules)})
+        hint = f"did you mean '{near}'?" if near else "`amci schedule list` shows them"
         raise NotFound(f"there is no schedule '{name}'", hint=hint)
     return found
 

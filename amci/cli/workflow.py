@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -16,13 +15,12 @@ from amci.cli.run_progress import exit_if_failed, finish_runs
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.run import NewRun, Run
-from amci.tenants.model import Tenant
+from amci.tenants.model import tenant_named
 from amci.workflows.definitions import difference, workflow_pull
 from amci.workflows.definitions.definition import amc_definition
 from amci.workflows.definitions.deployed_workflows import current_runs, overview
+from amci.workflows.definitions.library import workflow_named
 from amci.workflows.definitions.run_factory import Action, workflow_run
-
-Thing = TypeVar("Thing")
 
 workflow_app = typer.Typer(
     help="Workflows: the SQL in config/workflows/ and what AMC has of it.",
@@ -67,8 +65,8 @@ def show(
         if tenant and remote:
             found = _remote(session, workflow_id, tenant)
         else:
-            workflow = _known(session.project.workflows, workflow_id, "workflow")
-            meant = _known(session.project.tenants, tenant, "tenant") if tenant else None
+            workflow = workflow_named(session.project.workflows, workflow_id)
+            meant = tenant_named(session.project.tenants, tenant) if tenant else None
             found = amc_definition(workflow, meant) if meant else workflow.model_dump(mode="json")
     ctx.out.record(found, _readable(found))
 
@@ -77,8 +75,8 @@ def show(
 def diff(ctx: Context, workflow_id: WorkflowId, tenant: OneTenant) -> None:
     """How a workflow here differs from the one in a tenant's AMC."""
     with ctx.session() as session:
-        workflow = _known(session.project.workflows, workflow_id, "workflow")
-        ours = amc_definition(workflow, _known(session.project.tenants, tenant, "tenant"))
+        workflow = workflow_named(session.project.workflows, workflow_id)
+        ours = amc_definition(workflow, tenant_named(session.project.tenants, tenant))
         lines = difference.diff(ours, _remote(session, workflow_id, tenant))
     report = {"workflow_id": workflow_id, "tenant": tenant, "is_same": not lines, "differences": lines}
     ctx.out.record(report, lines or ["no difference"])
@@ -122,7 +120,7 @@ def delete(
 ) -> None:
     """Delete a workflow in AMC; the file in config/workflows/ stays."""
     with ctx.session() as session:
-        tenants = [_known(session.project.tenants, name, "tenant") for name in tenant]
+        tenants = [tenant_named(session.project.tenants, name) for name in tenant]
         if not yes:
             typer.confirm(f"delete {workflow_id} in the AMC of {', '.join(tenant)}?", abort=True, err=True)
         again = timestamp(session.clock.now())
@@ -141,7 +139,7 @@ def pull(
 ) -> None:
     """Write workflows of a tenant's AMC into config/workflows/."""
     with ctx.session() as session:
-        client = session.connections.client(_known(session.project.tenants, tenant, "tenant"))
+        client = session.connections.client(tenant_named(session.project.tenants, tenant))
         ids = workflow_ids or [str(found["workflowId"]) for found in client.workflows()]
         folder, known, rows = session.workspace.config / "workflows", session.project.workflows, []
         for name in ids:
@@ -163,9 +161,9 @@ def _bring(
 ) -> None:
     """Create or update a workflow for the tenants named, or all it is for; its SQL is checked before."""
     with ctx.session() as session:
-        workflow = _known(session.project.workflows, workflow_id, "workflow")
+        workflow = workflow_named(session.project.workflows, workflow_id)
         everybody = session.project.tenants
-        named = [_known(everybody, name, "tenant") for name in names]
+        named = [tenant_named(everybody, name) for name in names]
         meant = [t for t in everybody.values() if t.instance_id and workflow.is_for(t)] if every else named
         if not meant:
             raise UsageError("for which tenant?", hint="name it with --tenant, or say --all")
@@ -193,21 +191,12 @@ def _row(run: Run) -> dict[str, Any]:
 
 def _remote(session: Session, workflow_id: str, tenant_id: str) -> dict[str, Any]:
 
-    tenant: Tenant = _known(session.project.tenants, tenant_id, "tenant")
+    tenant = tenant_named(session.project.tenants, tenant_id)
     found = session.connections.client(tenant).workflow(workflow_id)
     if found is None:
         hint = f"`amci workflow create {workflow_id} --tenant {tenant_id}` creates it"
         raise NotFound(f"the AMC of {tenant_id} has no workflow '{workflow_id}'", hint=hint)
     return found
-
-
-def _known(things: Mapping[str, Thing], name: str, what: str) -> Thing:
-
-    if name not in things:
-        near = difflib.get_close_matches(name, list(things), n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"`amci {what} list` shows those there are"
-        raise NotFound(f"no {what} '{name}'", hint=hint)
-    return things[name]
 
 
 def _readable(found: Mapping[str, Any]) -> list[str]:

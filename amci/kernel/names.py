@@ -75,3 +75,9 @@ def suggestion(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` was probably meant to be; None where nothing is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return near[0] if near else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean '…'?)` to end a sentence about an unknown name with; empty if no known name is near."""
+    near = suggestion(name, known)
+    return f" (did you mean '{near}'?)" if near else ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from amci.kernel import log
 from amci.kernel.clock import Clock
@@ -56,6 +57,21 @@ class Handler(Protocol):
         fault stands alone, and that one is Failed with the error.
         """
         ...
+
+
+class SingleHandler(ABC):
+    """A handler that takes one run at a time; what `outcome` raises is the error of its run."""
+
+    batch: ClassVar[int] = 1
+    threads: ClassVar[int] = 1
+
+    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+        """Do the work of the one run: run_id → outcome."""
+        return {run.run_id: self.outcome(run) for run in runs}
+
+    @abstractmethod
+    def outcome(self, run: Run) -> Outcome:
+        """Do the work of a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from amci.kernel.config import AmcSettings
-from amci.kernel.run import RetryPolicy, Run
+from amci.kernel.errors import AmciError
+from amci.kernel.run import Failed, Outcome, RetryPolicy, Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
@@ -50,6 +51,14 @@ def tenant(name: str, **values: Any) -> Tenant:
         }
         | values
     )
+
+
+def outcomes(handler: Any, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+    """As the worker has them: what a handler raises is the error of its one run."""
+    try:
+        return handler.handle(runs)
+    except AmciError as error:
+        return {run.run_id: Failed(error) for run in runs}
 
 
 class Desk:
@@ -149,7 +158,7 @@ class Desk:
     def _turn(self, handler: Any) -> bool:
         runs = self.runs.claim((handler.kind,), "w", timedelta(hours=99), handler.batch)
         if runs:
-            self.runs.finish(runs, handler.handle(runs))
+            self.runs.finish(runs, outcomes(handler, runs))
         return bool(runs)
 
     def turn(self, **by: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from amci.kernel.config import Strict
 from amci.kernel.errors import UsageError
+from amci.kernel.names import did_you_mean
 from amci.tenants.model import Tenant
 from amci.workflows.amc.model import TimeWindow, WindowType
 from amci.workflows.definitions import aws_names, data_types, sql
@@ -237,8 +237,7 @@ def checked(parameter: InputParameter, value: Any, where: str = "") -> Any:
 
 def unknown_parameter(name: str, known: Iterable[str]) -> str:
     """The sentence for a name that no parameter has."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"no parameter '{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
+    return f"no parameter '{name}'{did_you_mean(name, known)}"
 
 
 def _typed(given: Mapping[str, Any], known: Mapping[str, InputParameter], tenant: str) -> dict[str, Any]:

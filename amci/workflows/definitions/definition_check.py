@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
 from amci.kernel.errors import Problem, UsageError
+from amci.kernel.names import did_you_mean
 from amci.tenants.model import Tenant
 from amci.workflows.definitions import sql, time_windows
 from amci.workflows.definitions.definition import Workflow
@@ -25,7 +25,7 @@ def _faults(workflow: Workflow) -> Iterator[tuple[str, str]]:
         for name in sorted(placeholders(workflow.sql) - set(declared)):
             yield (
                 "input_parameters",
-                f"the SQL uses CUSTOM_PARAMETER('{name}'), not declared{_near(name, declared)}",
+                f"the SQL uses CUSTOM_PARAMETER('{name}'), not declared{did_you_mean(name, declared)}",
             )
     if workflow.window:
         try:
@@ -63,7 +63,7 @@ def _unknown_tenants(workflow: Workflow, known: list[str]) -> Iterator[Problem]:
         for name in names:
             if name not in known:
                 shown = f"config/workflows/{workflow.workflow_id}"
-                yield Problem(shown, field, f"no tenant '{name}'{_near(name, known)}")
+                yield Problem(shown, field, f"no tenant '{name}'{did_you_mean(name, known)}")
 
 
 def _unfit_values(workflow: Workflow, tenants: Iterable[Tenant]) -> Iterator[Problem]:
@@ -75,8 +75,3 @@ def _unfit_values(workflow: Workflow, tenants: Iterable[Tenant]) -> Iterator[Pro
         except UsageError as error:
             shown = f"config/tenants/{tenant.tenant}"
             yield Problem(shown, "values", f"workflow {workflow.workflow_id}: {error}")
-
-
-def _near(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from amci.kernel.config import parsed, read_document
-from amci.kernel.errors import ConfigError, Problem
+from amci.kernel.errors import ConfigError, NotFound, Problem
+from amci.kernel.names import suggestion
 from amci.tenants.model import Tenant
 from amci.workflows.definitions import aws_names, definition_check
 from amci.workflows.definitions.definition import Workflow
@@ -68,6 +69,17 @@ def _text(path: Path, name: str) -> str:
         raise ConfigError(
             [Problem(name, "", f"cannot be read as UTF-8 text ({type(error).__name__})")]
         ) from error
+
+
+def workflow_named(workflows: Mapping[str, Workflow], name: str) -> Workflow:
+    """The workflow called `name`; raises NotFound with a near name as the hint."""
+    if name in workflows:
+        return workflows[name]
+    near = suggestion(name, workflows)
+    raise NotFound(
+        f"no workflow '{name}' in config/workflows",
+        hint=f"did you mean '{near}'?" if near else "`amci workflow list` shows the workflows",
+    )
 
 
 def for_tenant(workflows: Mapping[str, Workflow], tenant: Tenant) -> list[Workflow]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from amci.kernel.errors import AmciError, NotFound, Refused, UsageError
-from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
-from amci.tenants.model import Tenant
+from amci.kernel.errors import NotFound, Refused, UsageError
+from amci.kernel.run import Done, Outcome, Run, Skipped
+from amci.kernel.worker import SingleHandler
+from amci.tenants.model import Tenant, tenant_named
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.definitions import sql
 from amci.workflows.definitions.definition import Workflow, amc_definition
+from amci.workflows.definitions.library import workflow_named
 from amci.workflows.definitions.run_factory import WORKFLOW, Action, definition_hash
 
 _GONE = 404
 
 
-class WorkflowHandler:
+class WorkflowHandler(SingleHandler):
     """Creates, updates and deletes workflows in AMC; each may be done again without harm."""
 
     kind = WORKFLOW
-    batch = 1
     threads = 2
 
     def __init__(
@@ -33,26 +34,19 @@ class WorkflowHandler:
         self._tenants = tenants
         self._clients = clients
 
-    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
-        """AMC's refusals are the runs' errors, in AMC's words."""
-        return {run.run_id: self._outcome(run.payload) for run in runs}
-
-    def _outcome(self, asked: Mapping[str, Any]) -> Outcome:
-        try:
-            if asked.get("is_pruning") and self._is_declared(asked["tenant"], asked["workflow"]):
-                return Skipped("config/ has it again")
-            return self._done(Action(asked["action"]), asked["tenant"], asked["workflow"])
-        except AmciError as error:
-            return Failed(error)
+    def outcome(self, run: Run) -> Outcome:
+        """Do what the payload says; AMC's refusal is the run's error, in AMC's words."""
+        tenant_id, workflow_id = run.payload["tenant"], run.payload["workflow"]
+        if run.payload.get("is_pruning") and self._is_declared(tenant_id, workflow_id):
+            return Skipped("config/ has it again")
+        return self._done(Action(run.payload["action"]), tenant_id, workflow_id)
 
     def _is_declared(self, tenant_id: str, workflow_id: str) -> bool:
         tenant, workflow = self._tenants.get(tenant_id), self._workflows.get(workflow_id)
         return tenant is not None and workflow is not None and workflow.is_for(tenant)
 
     def _done(self, action: Action, tenant_id: str, workflow_id: str) -> Outcome:
-        tenant = self._tenants.get(tenant_id)
-        if tenant is None:
-            raise NotFound(f"no tenant '{tenant_id}'", hint="`amci tenant list` shows those there are")
+        tenant = tenant_named(self._tenants, tenant_id)
         if not tenant.instance_id:
             raise UsageError(f"tenant {tenant_id} has no AMC instance", hint="set its instance_id")
         client = self._clients(tenant)
@@ -60,12 +54,7 @@ class WorkflowHandler:
             if not client.delete_workflow(workflow_id):
                 return Skipped("AMC has no such workflow")
             return Done({"responseStatus": "DELETED", "workflow_id": workflow_id})
-        workflow = self._workflows.get(workflow_id)
-        if workflow is None:
-            raise NotFound(
-                f"no workflow '{workflow_id}' in config/workflows",
-                hint="`amci workflow list` shows those there are",
-            )
+        workflow = workflow_named(self._workflows, workflow_id)
         definition = amc_definition(workflow, tenant)
         status = client.put_workflow(definition) if action is Action.CREATE else _updated(client, definition)
         return Done(result(status, workflow, definition))

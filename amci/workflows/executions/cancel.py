@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from amci.kernel.errors import AmciError, ExecutionFailed, NotFound, Refused, RemoteError, StorageError
+from amci.kernel.errors import ExecutionFailed, Refused, RemoteError
 from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, Skipped, Snooze
 from amci.kernel.runs import RunStore
+from amci.kernel.worker import SingleHandler
+from amci.tenants.model import tenant_named
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution, ExecutionStatus
 from amci.workflows.executions import polling
@@ -46,12 +47,10 @@ def cancel_run(row: ExecutionRecord, correlation_id: str | None = None) -> NewRu
     )
 
 
-class CancelHandler:
+class CancelHandler(SingleHandler):
     """Asks AMC to cancel an execution until AMC shows it as cancelled, or as ended in another way."""
 
     kind = CANCEL
-    batch = 1
-    threads = 1
 
     def __init__(self, shared: HandlerContext) -> None:
         self._executions = shared.executions
@@ -60,28 +59,18 @@ class CancelHandler:
         self._settings = shared.settings
         self._clock = shared.clock
 
-    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
-        """One step of each run: run_id → outcome."""
-        return {run.run_id: self._handled(run) for run in runs}
-
-    def _handled(self, run: Run) -> Outcome:
+    def outcome(self, run: Run) -> Outcome:
+        """One step."""
         try:
             return self._cancelled(run)
-        except StorageError:
-            raise
         except RemoteError as error:
             if error.retryable and not self._is_late(run):
                 return self._again(run, str(error))
-            return Failed(error)
-        except AmciError as error:
-            return Failed(error)
+            raise
 
     def _cancelled(self, run: Run) -> Outcome:
         row = self._executions.get(run.payload["execution_id"])
-        tenant = self._tenants.get(row.tenant_id)
-        if tenant is None:
-            raise NotFound(f"no tenant '{row.tenant_id}'", hint="`amci tenant list` shows them")
-        client = self._clients(tenant)
+        client = self._clients(tenant_named(self._tenants, row.tenant_id))
         if row.workflow_execution_id is None:
             found = adopted(client, self._executions, row)
             if found is None:

@@ -9,9 +9,9 @@ from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 
-from amci.kernel.errors import AmciError, NotFound, RemoteError, StorageError, UsageError
+from amci.kernel.errors import AmciError, RemoteError, StorageError, UsageError
 from amci.kernel.run import Failed, Outcome, Run
-from amci.tenants.model import Tenant
+from amci.tenants.model import Tenant, tenant_named
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import ExecutionStatus
 from amci.workflows.definitions.definition import Workflow
@@ -62,7 +62,7 @@ class ExecuteHandler:
         for tenant_id, group in groupby(sorted(runs, key=_tenant_id), key=_tenant_id):
             own = list(group)
             try:
-                tenant = _known(self._tenants, tenant_id)
+                tenant = _with_instance(self._tenants, tenant_id)
                 outcomes |= self._of_tenant(tenant, self._clients(tenant), own)
             except StorageError:
                 raise
@@ -148,10 +148,8 @@ def _tenant_id(run: Run) -> str:
     return run.tenant_id or ""
 
 
-def _known(tenants: Mapping[str, Tenant], tenant_id: str) -> Tenant:
-    tenant = tenants.get(tenant_id)
-    if tenant is None:
-        raise NotFound(f"no tenant '{tenant_id}'", hint="`amci tenant list` shows them")
+def _with_instance(tenants: Mapping[str, Tenant], tenant_id: str) -> Tenant:
+    tenant = tenant_named(tenants, tenant_id)
     if not tenant.instance_id:
         raise UsageError(
             f"tenant '{tenant_id}' has no AMC instance",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from amci.kernel.clock import timestamp
-from amci.kernel.errors import AmciError, NotFound, StorageError
-from amci.kernel.run import Done, Failed, NewRun, Outcome, Run
-from amci.tenants.model import Tenant
+from amci.kernel.run import Done, NewRun, Outcome, Run
+from amci.kernel.worker import SingleHandler
+from amci.tenants.model import Tenant, tenant_named
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution, ExecutionStatus
 from amci.workflows.executions.handler_context import HandlerContext
@@ -28,12 +27,10 @@ def reconcile_run(tenant: Tenant, at: datetime) -> NewRun:
     )
 
 
-class ReconcileHandler:
+class ReconcileHandler(SingleHandler):
     """Looks back over a tenant's executions: others' are noted, ours brought up to date or marked DELETED."""
 
     kind = RECONCILE
-    batch = 1
-    threads = 1
 
     def __init__(self, shared: HandlerContext) -> None:
         self._executions = shared.executions
@@ -42,20 +39,10 @@ class ReconcileHandler:
         self._settings = shared.settings
         self._clock = shared.clock
 
-    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
-        """run_id → outcome, with counts in the result."""
-        return {run.run_id: self._handled(run) for run in runs}
-
-    def _handled(self, run: Run) -> Outcome:
-        try:
-            tenant = self._tenants.get(run.tenant_id or "")
-            if tenant is None:
-                raise NotFound(f"no tenant '{run.tenant_id}'", hint="`amci tenant list` shows them")
-            return Done(self._reconciled(tenant, self._clients(tenant)))
-        except StorageError:
-            raise
-        except AmciError as error:
-            return Failed(error)
+    def outcome(self, run: Run) -> Outcome:
+        """Compare one tenant; the result has the counts."""
+        tenant = tenant_named(self._tenants, run.tenant_id or "")
+        return Done(self._reconciled(tenant, self._clients(tenant)))
 
     def _reconciled(self, tenant: Tenant, client: AmcClient) -> dict[str, int]:
         since = self._clock.now() - self._settings.look_back

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from amci.kernel.errors import NotFound, UsageError
-from amci.tenants.model import Tenant
+from amci.kernel.errors import UsageError
+from amci.tenants.model import Tenant, tenant_named
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
 
 #: The AWS solution's own sentence (aws-solution 2.2).
@@ -165,12 +164,7 @@ def chosen(tenants: Mapping[str, Tenant], names: Sequence[str], *, is_all: bool 
         return with_instance
     if not names:
         raise UsageError("for which tenant?", hint="say --tenant NAME, several times if need be")
-    unknown = [name for name in names if name not in tenants]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], tenants, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "`amci tenant list` shows them"
-        raise NotFound(f"no tenant '{unknown[0]}'", hint=hint)
-    found = [tenants[name] for name in dict.fromkeys(names)]
+    found = [tenant_named(tenants, name) for name in dict.fromkeys(names)]
     without = [tenant.tenant for tenant in found if not tenant.instance_id]
     if without:
         raise UsageError(

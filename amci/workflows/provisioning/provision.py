@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from amci.kernel.clock import Clock, new_id
 from amci.kernel.errors import AmciError, NotFound, RemoteError
 from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, RunStatus, Skipped, Snooze
 from amci.kernel.runs import RunStore
+from amci.kernel.worker import SingleHandler
 from amci.tenants.model import Tenant
-from amci.workflows.provisioning.access import AmcAccess
+from amci.workflows.amc.client import AmcClient
 from amci.workflows.provisioning.steps import Inspection, Step, inspected
 
 KIND = "provision"
@@ -69,23 +70,19 @@ def status_of(runs: RunStore, tenant_id: str) -> Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProvisionHandler:
+class ProvisionHandler(SingleHandler):
     """Handles runs of kind `provision`. Looking twice does no harm."""
 
     tenants: Callable[[str], Tenant]  #: the tenant with this id as it now is; raises NotFound
-    clients: Callable[[Tenant], AmcAccess]
+    clients: Callable[[Tenant], AmcClient]
     prepare: Callable[[Tenant], str]  #: makes or looks at its folder, says what there is; raises AmciError
     dataset_of: Callable[[str], str]  #: the dataset that takes a key; raises Unroutable
     clock: Clock
-    kind: str = KIND
-    batch: int = 1
-    threads: int = 2
+    kind: ClassVar[str] = KIND
+    threads: ClassVar[int] = 2
 
-    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
-        """An outcome for each run; the steps are in its result."""
-        return {run.run_id: self._outcome(run) for run in runs}
-
-    def _outcome(self, run: Run) -> Outcome:
+    def outcome(self, run: Run) -> Outcome:
+        """Look at one tenant; the steps are in the result."""
         try:
             tenant = self.tenants(run.payload["tenant"])
         except NotFound:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import get_args
 
 from amci.kernel.errors import AmciError, AuthError, Refused, RemoteError, Unavailable
-from amci.tenants.marketplaces import shown
-from amci.tenants.model import Tenant
-from amci.workflows.provisioning.access import AccountLike, AmcAccess
-from amci.workflows.provisioning.refusals import explained, is_about_terms, no_instance
+from amci.tenants.marketplaces import MARKETPLACES, shown
+from amci.tenants.model import Region, Tenant
+from amci.workflows.amc.client import AmcClient
+from amci.workflows.amc.model import Account
 
 _BEING_MADE = ("REQUESTED", "SUBMITTED", "IN_PROGRESS")
 _MADE = ("COMPLETED", "SUCCEEDED")
-_NOT_FOUND = 404
+_NOT_FOUND, _FORBIDDEN = 404, 403
+#: Amazon's words for an account nobody has accepted the terms for; it comes as a 401 (amc-api 1.5).
+_TERMS = "terms and conditions"
 #: So many instances or accounts are named in a message; a login may see thousands.
 _NAMED = 5
 
@@ -44,7 +47,7 @@ class Inspection:
         try:
             self.steps.append(Step(step, ok=True, says=look()))
         except AmciError as error:
-            self._note(step, explained(error, self._tenant) if isinstance(error, RemoteError) else error)
+            self._note(step, _explained(error, self._tenant) if isinstance(error, RemoteError) else error)
             return False
         return True
 
@@ -60,7 +63,7 @@ class Inspection:
 
 def inspected(
     tenant: Tenant,
-    clients: Callable[[Tenant], AmcAccess],
+    clients: Callable[[Tenant], AmcClient],
     prepare: Callable[[Tenant], str],
     dataset_of: Callable[[str], str],
 ) -> Inspection:
@@ -84,11 +87,11 @@ def inspected(
 class _Amc:
     """A tenant's AMC; each method says what is there or raises RemoteError. `credentials` comes first."""
 
-    def __init__(self, tenant: Tenant, clients: Callable[[Tenant], AmcAccess]) -> None:
+    def __init__(self, tenant: Tenant, clients: Callable[[Tenant], AmcClient]) -> None:
         self._tenant = tenant
         self._clients = clients
-        self._access: AmcAccess
-        self._accounts: Sequence[AccountLike] = ()
+        self._access: AmcClient
+        self._accounts: Sequence[Account] = ()
         self._refusal: RemoteError | None = None
 
     def credentials(self) -> str:
@@ -97,7 +100,7 @@ class _Amc:
         try:
             self._accounts = self._access.accounts()
         except (Refused, AuthError) as error:
-            if isinstance(error, AuthError) and not is_about_terms(error):
+            if isinstance(error, AuthError) and not _is_about_terms(error):
                 raise
             self._refusal = error
         return f"Amazon takes the login '{self._tenant.auth_id}'"
@@ -130,7 +133,7 @@ class _Amc:
         except Refused as error:
             if error.status != _NOT_FOUND:
                 raise
-            raise no_instance(error, self._tenant, self._seen()) from error
+            raise _no_instance(error, self._tenant, self._seen()) from error
         if found.creation_status in _MADE:
             return f"{instance_id} {found.name}"
         if found.creation_status in _BEING_MADE:
@@ -163,3 +166,56 @@ class _Amc:
 def _named(names: list[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "") or "none"
+
+
+def _is_about_terms(error: RemoteError) -> bool:
+    """Whether Amazon refuses because AMC's terms were not accepted."""
+    return _TERMS in str(error).lower()
+
+
+def _explained(error: RemoteError, tenant: Tenant) -> RemoteError:
+    """The same refusal with what to do about it."""
+    if _is_about_terms(error):
+        return RemoteError(
+            f"nobody has accepted AMC's terms for account {tenant.advertiser_id}",
+            request_id=error.request_id,
+            hint="someone has to accept AMC's terms in the AMC console; "
+            f"then run `amci tenant check {tenant.tenant}`",
+        )
+    if isinstance(error, AuthError):
+        return AuthError(
+            f"the login '{tenant.auth_id}' does not work: {error}",
+            hint=error.hint or f"run `amci auth login {tenant.auth_id}`, or mend auth_id",
+        )
+    if isinstance(error, Refused) and error.status == _FORBIDDEN:
+        return Refused(
+            error.status,
+            f"AMC does not let this login see instance {tenant.instance_id} under account "
+            f"{tenant.advertiser_id} in marketplace {shown(tenant.marketplace_id)}",
+            code=error.code,
+            request_id=error.request_id,
+            hint="check instance_id, advertiser_id (ENTITY…) and marketplace_id, and that the login "
+            f"'{tenant.auth_id}' is a user of that AMC account",
+        )
+    return error
+
+
+def _no_instance(error: Refused, tenant: Tenant, seen: str) -> Refused:
+    """There is no such instance; `seen` names those the login does see."""
+    region = tenant.region
+    sees = f"; this login sees there: {seen}" if seen else ""
+    return Refused(
+        error.status,
+        f"no instance {tenant.instance_id} in region {region}: wrong id or wrong region{sees}",
+        code=error.code,
+        request_id=error.request_id,
+        hint=f"check instance_id; {_untried(tenant)}",
+    )
+
+
+def _untried(tenant: Tenant) -> str:
+    others = [region for region in get_args(Region) if region != tenant.region]
+    untried = f"regions {' and '.join(others)} were not tried"
+    if tenant.marketplace_id in MARKETPLACES:
+        return f"{untried}, since marketplace {shown(tenant.marketplace_id)} is in {tenant.region}"
+    return f"{untried}: `amci tenant update {tenant.tenant} region={others[0]}` looks there"
