@@ -35,6 +35,10 @@ COMMANDS = {
     "query": ("amci.cli.query:query_app", "Ask the lake in DuckDB SQL."),
     "lake": ("amci.cli.lake:lake_app", "The lake: files in, tables out."),
     "runs": ("amci.cli.runs:runs_app", "Runs: what is queued, what ran, what failed."),
+    "import": (
+        "amci.cli.aws_import:import_app",
+        'Take over customers, workflows, schedules and secrets of "AMC Insights on AWS".',
+    ),
     "tenant": ("amci.cli.tenant:tenant_app", "Tenants: advertisers whose results arrive here."),
     "workflow": (
         "amci.cli.workflow:workflow_app",

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from amci.app.aws_import.execution_request import AwsRequest, execution_request_from
 from amci.app.executions import (
     cancelled,
     execution_request,
@@ -27,7 +28,7 @@ from amci.kernel.errors import UsageError
 from amci.kernel.names import did_you_mean
 from amci.kernel.run import NewRun, Run
 from amci.workflows.amc.model import ExecutionRequest, ExecutionStatus, TimeWindow
-from amci.workflows.executions.request_parsing import AwsRequest, assignments, aws_request, chosen
+from amci.workflows.executions.request_parsing import assignments, chosen
 from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask, request_document
 from amci.workflows.executions.store import ExecutionRecord
 
@@ -49,7 +50,7 @@ def asked_for(
     return execution_request(
         session,
         workflow or ("adhoc" if sql in (None, "-") else Path(sql).stem),
-        sql=None if sql is None else _text(sql),
+        sql=None if sql is None else source_text(sql),
         window=window,
         zone=zone,
         parameters=assignments(pairs or [], is_typed=is_declared),
@@ -64,8 +65,8 @@ def doubt(ctx: Context, session: Session, asked: ExecutionRequest) -> None:
         ctx.out.note(f"workflow '{workflow_id}' is not in config/{meant}; AMC is asked for it all the same")
 
 
-def _text(source: str) -> str:
-    """Of a file, or of standard input."""
+def source_text(source: str) -> str:
+    """The text of a file, or of standard input if `-`; raises UsageError."""
     if source == "-":
         return typer.get_text_stream("stdin").read()
     try:
@@ -77,12 +78,12 @@ def _text(source: str) -> str:
 def aws_request_from(source: str) -> AwsRequest:
     """A request document of the AWS solution, from a file or standard input; raises UsageError."""
     try:
-        document = json.loads(_text(source))
+        document = json.loads(source_text(source))
     except ValueError as error:
         raise UsageError(f"{source} is no JSON", hint=str(error)) from None
     if not isinstance(document, dict):
         raise UsageError(f"{source} is no request document", hint="it begins with {")
-    return aws_request(document)
+    return execution_request_from(document)
 
 
 def do_pasted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,12 +104,16 @@ def remove(
             gone |= _purge(ctx, session, tenant, is_sure=yes)
     elif not yes:
         typer.confirm(f"Forget tenant {tenant_id}? Its files and rows stay.", abort=True, err=True)
-    gone["removed"] = ctx.workspace.relative(registry.remove(tenant_id))
+    removal = registry.remove(tenant_id)
+    file = ctx.workspace.relative(removal.file)
+    gone |= {"rewritten": file} if removal.is_file_kept else {"removed": file}
+    _note_not_carried_over(ctx, removal.not_carried_over)
+    if removal.not_carried_over:
+        gone["not_carried_over"] = {name: list(keys) for name, keys in removal.not_carried_over.items()}
     ctx.out.record(gone)
 
 
 def _registry(ctx: Context) -> Registry:
-
     return Registry(ctx.workspace.config)
 
 
@@ -117,6 +121,7 @@ def _show_changes(ctx: Context, changes: Changes, *, is_checked: bool) -> None:
     """Say what became of each tenant, and provision those that are new or changed."""
     for note in changes.notes:
         ctx.out.note(note)
+    _note_not_carried_over(ctx, changes.not_carried_over)
     rows = change_rows(changes)
     if not is_checked:
         ctx.out.rows(rows, ["tenant", "change"])
@@ -127,13 +132,27 @@ def _show_changes(ctx: Context, changes: Changes, *, is_checked: bool) -> None:
             ctx.out.note(f"{row['tenant']}: {row['change']}")
             tenant = session.project.tenants[row["tenant"]]
             keys.append(put_in_line(session.runs, tenant, anew=row["change"] != "unchanged"))
-        _provision(ctx, session, keys)
+        _provision(ctx, session, keys, changes.not_carried_over)
 
 
-def _provision(ctx: Context, session: Session, keys: list[str]) -> None:
-    """Do these provision runs and show their steps; exit code 3 where one failed."""
+def _note_not_carried_over(ctx: Context, unused: Mapping[str, Sequence[str]]) -> None:
+    for name, keys in unused.items():
+        ctx.out.note(f"{name}: its file is now in amci's own form; not carried over: {', '.join(keys)}")
+
+
+def _provision(
+    ctx: Context, session: Session, keys: list[str], unused: Mapping[str, Sequence[str]] | None = None
+) -> None:
+    """Do these provision runs and show their steps; exit code 3 if one failed.
+
+    `unused` are keys that were not carried over, by tenant; its rows say so in JSON.
+    """
     done = finish_runs(ctx, session, keys, wait=True, is_patient=False)
-    ctx.out.rows(step_rows(done), STEP_COLUMNS)
+    rows = step_rows(done)
+    for row in rows:
+        if dropped := (unused or {}).get(row["tenant"]):
+            row["not_carried_over"] = list(dropped)
+    ctx.out.rows(rows, STEP_COLUMNS)
     exit_if_failed(done)
 
 
@@ -189,14 +208,20 @@ def step_rows(runs: Iterable[Run]) -> list[dict[str, Any]]:
     return rows
 
 
-def change_rows(changes: Changes) -> list[dict[str, str]]:
+def change_rows(changes: Changes) -> list[dict[str, Any]]:
     """What became of each tenant."""
     by_word: Mapping[str, tuple[str, ...]] = {
         "created": changes.created,
         "updated": changes.updated,
         "unchanged": changes.unchanged,
     }
-    return [{"tenant": name, "change": word} for word, names in by_word.items() for name in names]
+    rows: list[dict[str, Any]] = [
+        {"tenant": name, "change": word} for word, names in by_word.items() for name in names
+    ]
+    for row in rows:
+        if dropped := changes.not_carried_over.get(row["tenant"]):
+            row["not_carried_over"] = list(dropped)
+    return rows
 
 
 def _waits(run: Run) -> str:
@@ -213,6 +238,7 @@ def tenants_from_files(names: Iterable[str], stdin: Callable[[], str]) -> Given:
     """
     tenants: list[Tenant] = []
     notes: list[str] = []
+    unused: dict[str, tuple[str, ...]] = {}
     problems: list[Problem] = []
     for name in names:
         shown = "standard input" if name == _STDIN else name
@@ -224,9 +250,10 @@ def tenants_from_files(names: Iterable[str], stdin: Callable[[], str]) -> Given:
             continue
         tenants += found.tenants
         notes += found.notes
+        unused |= found.unused
     if problems:
         raise ConfigError(problems, hint="mend the fields named above; nothing was added")
-    return Given(tuple(tenants), tuple(notes))
+    return Given(tuple(tenants), tuple(notes), unused)
 
 
 def parse_assignments(pairs: Iterable[str]) -> Mapping[str, Any]:

@@ -144,7 +144,7 @@ def pull(
         folder, known, rows = session.workspace.config / "workflows", session.project.workflows, []
         for name in ids:
             remote = _remote(session, name, tenant)
-            done, why = workflow_pull.pull(folder, remote, tenant, known.get(name), is_forced=force)
+            done, why = workflow_pull.pull(folder, remote, [tenant], known.get(name), is_forced=force)
             rows.append({"workflow_id": name, "done": done, "why": why})
     ctx.out.rows(rows, ["workflow_id", "done", "why"], empty="AMC has no workflows")
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from amci.kernel import aws_documents
 from amci.kernel.config import Duration, Strict
 from amci.kernel.dates import time_zone
 from amci.kernel.errors import UsageError
 from amci.scheduler.expression import parse
 from amci.scheduler.model import CatchUp, Overlap
-from amci.scheduler.pasted import in_our_words
 
 #: Runs that a schedule can create beside executions of workflows.
 RunKind = Literal["compact", "expire", "export", "reconcile", "reprocess", "vacuum"]
@@ -106,8 +106,8 @@ class ScheduleFile(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _pasted(cls, document: Any) -> Any:
-        return in_our_words(document) if isinstance(document, Mapping) else document
+    def _from_aws(cls, document: Any) -> Any:
+        return aws_documents.schedule(document) if isinstance(document, Mapping) else document
 
     @field_validator("schedule")
     @classmethod

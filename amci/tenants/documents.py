@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
-from pydantic import ConfigDict, Field
-
-from amci.kernel.config import Strict, parsed
+from amci.kernel import aws_documents
+from amci.kernel.config import parsed
 from amci.kernel.errors import ConfigError, Problem
 from amci.tenants.checks import doubts, faults
 from amci.tenants.model import Tenant
 
 _LISTS = ("customers", "tenants")
-_ENVELOPE = "customer_details"
-#: Keys of versions before the solution's last; it ignored them too.
-_OLD = ("endpoint_url", "aws_red_account_id")
-#: Where the AWS solution has what a tenant has.
-_AWS_FIELDS = MappingProxyType(
-    {
-        "tenant": "customer_id",
-        "name": "customer_name",
-        "auth_id": "auth_id",
-        "instance_id": "amc.instance_id",
-        "advertiser_id": "amc.amazon_ads_advertiser_id",
-        "marketplace_id": "amc.amazon_ads_marketplace_id",
-        "region": "amc.amazon_ads_marketplace_id",
-    }
-)
-_BUCKET_FIELDS = ("bucket_name", "bucket_account", "bucket_region", "aws_orange_account_id", *_OLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,46 +21,7 @@ class Given:
 
     tenants: tuple[Tenant, ...]
     notes: tuple[str, ...]  #: what is not used, and what is odd; sentences
-
-
-class _Aws(Strict):
-    """Values as people pasted them: numbers for ids, blanks around them."""
-
-    model_config = ConfigDict(coerce_numbers_to_str=True, str_strip_whitespace=True)
-
-
-class AmcDetails(_Aws):
-    """The nested `amc`."""
-
-    instance_id: str = Field(min_length=1)
-    """AMC instance."""
-    amazon_ads_advertiser_id: str = Field(min_length=1)
-    """AMC account id."""
-    amazon_ads_marketplace_id: str = Field(min_length=1)
-    """Its marketplace."""
-    aws_orange_account_id: str = ""
-    """Not used."""
-    bucket_name: str = ""
-    """Not used."""
-
-
-class CustomerDetails(_Aws):
-    """What `customer_details` holds."""
-
-    customer_id: str = Field(min_length=1)
-    """The tenant's id."""
-    customer_name: str = Field(min_length=1)
-    """Display name."""
-    auth_id: str | None = None
-    """Which credentials."""
-    bucket_exists: bool = True
-    """Not used; text `"true"` and `"false"` too."""
-    bucket_account: str | None = None
-    """Not used."""
-    bucket_region: str | None = None
-    """Not used."""
-    amc: AmcDetails
-    """The AMC instance."""
+    unused: Mapping[str, tuple[str, ...]]  #: keys of the AWS solution's form without a place here, by tenant
 
 
 def tenants_from(document: Any, shown: str, *, is_lenient: bool = False) -> Given:
@@ -89,20 +32,24 @@ def tenants_from(document: Any, shown: str, *, is_lenient: bool = False) -> Give
     """
     tenants: list[Tenant] = []
     notes: list[str] = []
+    unused: dict[str, tuple[str, ...]] = {}
     problems: list[Problem] = []
     for path, one in _each(document, ""):
         try:
-            tenant, unused = _tenant(one, shown, is_lenient)
+            tenant, dropped = _tenant(one, shown, is_lenient)
         except ConfigError as error:
             problems += [Problem(shown, _joined(path, p.field), p.says) for p in error.problems]
             continue
         tenants.append(tenant)
-        notes += [*unused, *doubts(tenant)]
+        if dropped:
+            unused[tenant.tenant] = dropped
+            notes.append(_unused_note(tenant.tenant, dropped))
+        notes += doubts(tenant)
     if not tenants and not problems:
         problems.append(Problem(shown, "", "it holds no tenant"))
     if problems:
         raise ConfigError(problems, hint="fix the fields named above; nothing was added")
-    return Given(tuple(tenants), tuple(notes))
+    return Given(tuple(tenants), tuple(notes), unused)
 
 
 def _each(document: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -120,66 +67,27 @@ def _joined(*parts: str) -> str:
     return ".".join(part for part in parts if part)
 
 
-def _tenant(document: Any, shown: str, is_lenient: bool) -> tuple[Tenant, list[str]]:
-    """The tenant of one document, with notes on what is not used."""
+def _tenant(document: Any, shown: str, is_lenient: bool) -> tuple[Tenant, tuple[str, ...]]:
+    """The tenant of one document, and the keys of it that are not used."""
     if not isinstance(document, Mapping):
         raise ConfigError([Problem(shown, "", "should be a mapping of keys to values")])
-    if _ENVELOPE in document or "customer_id" in document:
-        return _aws_tenant(document, shown, is_lenient)
-    tenant = parsed(Tenant, document, shown)
+    if not aws_documents.is_customer(document):
+        return _checked(document, shown, is_lenient), ()
+    customer = aws_documents.customer(document, shown)
+    try:
+        return _checked(customer.fields, shown, is_lenient), customer.unused
+    except ConfigError as error:
+        problems = [Problem(shown, customer.key_of(p.field), p.says) for p in error.problems]
+        raise ConfigError(problems) from None
+
+
+def _checked(fields: Mapping[str, Any], shown: str, is_lenient: bool) -> Tenant:
+    tenant = parsed(Tenant, fields, shown)
     if not is_lenient and (wrong := faults(tenant)):
         raise ConfigError([Problem(shown, fault.field, fault.says) for fault in wrong])
-    return tenant, []
-
-
-def _aws_tenant(document: Mapping[str, Any], shown: str, is_lenient: bool) -> tuple[Tenant, list[str]]:
-    envelope = _ENVELOPE if _ENVELOPE in document else ""
-    beside = [key for key in document if envelope and key != envelope]
-    details = document[envelope] if envelope else document
-    problems = [Problem(shown, key, f"unknown key beside {_ENVELOPE}") for key in beside]
-    tenant = None
-    if isinstance(details, Mapping):
-        try:
-            tenant = _translated(parsed(CustomerDetails, _without_old(details), shown), shown, is_lenient)
-        except ConfigError as error:
-            problems += [Problem(shown, _joined(envelope, p.field), p.says) for p in error.problems]
-    else:
-        problems.append(Problem(shown, envelope, "should be a mapping of keys to values"))
-    if problems or tenant is None:
-        raise ConfigError(problems)
-    return tenant, _unused(tenant, details)
-
-
-def _without_old(details: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in details.items() if key not in _OLD}
-    if isinstance(kept.get("amc"), Mapping):
-        kept["amc"] = {key: value for key, value in kept["amc"].items() if key not in _OLD}
-    return kept
-
-
-def _translated(details: CustomerDetails, shown: str, is_lenient: bool) -> Tenant:
-    fields = {
-        "tenant": details.customer_id,
-        "name": details.customer_name,
-        "instance_id": details.amc.instance_id,
-        "advertiser_id": details.amc.amazon_ads_advertiser_id,
-        "marketplace_id": details.amc.amazon_ads_marketplace_id,
-    }
-    if details.auth_id:
-        fields["auth_id"] = details.auth_id
-    try:
-        tenant = parsed(Tenant, fields, shown)
-    except ConfigError as error:
-        raise ConfigError([Problem(shown, _AWS_FIELDS[p.field], p.says) for p in error.problems]) from None
-    if not is_lenient and (wrong := faults(tenant)):
-        raise ConfigError([Problem(shown, _AWS_FIELDS[fault.field], fault.says) for fault in wrong])
     return tenant
 
 
-def _unused(tenant: Tenant, details: Mapping[str, Any]) -> list[str]:
-    given = {**details, **details["amc"]}
-    names = [name for name in _BUCKET_FIELDS if given.get(name)]
-    if not names:
-        return []
-    where = f"files land in raw/{tenant.tenant}/, or in the directory that `raw:` names"
-    return [f"{tenant.tenant}: not used here: {', '.join(names)}; {where}"]
+def _unused_note(tenant_id: str, keys: tuple[str, ...]) -> str:
+    where = f"files land in raw/{tenant_id}/, or in the directory that `raw:` names"
+    return f"{tenant_id}: not used here: {', '.join(keys)}; {where}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,17 @@ class Changes:
     updated: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  #: sentences
+    not_carried_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: keys of the AWS solution's form that rewriting a file leaves out, by tenant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What removing a tenant did."""
+
+    file: Path  #: the file it was in
+    is_file_kept: bool  #: since it holds other tenants
+    not_carried_over: Mapping[str, tuple[str, ...]]  #: as in Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +129,23 @@ class Registry:
             raise ConfigError([Problem(self._shown(path), "tenant", says)], hint=_HINT)
         return self._carried_out(self._planned(have, {tenant_id: new}, []))
 
-    def remove(self, tenant_id: str) -> Path:
-        """Forget a tenant, whose data stays; the file it was in, which goes if it held no other tenant.
+    def remove(self, tenant_id: str) -> Removal:
+        """Forget a tenant, whose data stays; its file is deleted if it holds no other tenant.
 
         Raises NotFound, ConfigError, StorageError.
         """
         have = self._read()
         path, _ = _entry(have, tenant_id)
         left = [tenant for name, (file, tenant) in have.items() if file == path and name != tenant_id]
+        unused = self._unused(path)
         with storage_errors(f"remove {path.name}"):
             if left:
                 write_bytes(path, _text(left, path).encode())
             else:
                 path.unlink()
-        return path
+        kept = {tenant.tenant for tenant in left}
+        not_carried_over = {name: keys for name, keys in unused.items() if name in kept}
+        return Removal(file=path, is_file_kept=bool(left), not_carried_over=not_carried_over)
 
     def _read(self) -> dict[str, tuple[Path, Tenant]]:
         problems: list[Problem] = []
@@ -155,7 +169,9 @@ class Registry:
         if problems:
             raise ConfigError(problems, hint=_HINT)
         paths = {name: have[name][0] if name in have else self._path(name) for name in touched}
-        notes = [self._lost_comments(path) for path in {paths[name]: None for name in changed}]
+        rewritten = {paths[name]: None for name in changed}
+        notes = [self._lost_comments(path) for path in rewritten]
+        unused = {name: keys for path in rewritten for name, keys in self._unused(path).items()}
         texts = {path: _text(self._in_file(path, paths, have, after), path) for path in paths.values()}
         return RegistryPlan(
             Changes(
@@ -163,6 +179,7 @@ class Registry:
                 updated=tuple(changed),
                 unchanged=tuple(name for name in wanted if name not in touched),
                 notes=(*filter(None, notes), *shared(after, touched)),
+                not_carried_over=unused,
             ),
             texts,
         )
@@ -198,6 +215,11 @@ class Registry:
 
     def _shown(self, path: Path) -> str:
         return str(path.relative_to(self._home))
+
+    def _unused(self, path: Path) -> Mapping[str, tuple[str, ...]]:
+        """The keys of a file in the AWS solution's form that amci's own form has no place for, by tenant."""
+        shown = self._shown(path)
+        return tenants_from(read_document(path, shown), shown, is_lenient=True).unused
 
     def _lost_comments(self, path: Path) -> str:
         """A note if rewriting the file loses comments, else an empty text."""

@@ -214,7 +214,7 @@ def test_a_wrong_update_changes_nothing(
 
 def test_a_removed_tenant_is_gone(registry: Registry) -> None:
     registry.add([tenant("one"), tenant("two")])
-    assert registry.remove("one").name == "one.yaml"
+    assert registry.remove("one").file.name == "one.yaml"
     assert list(registry.tenants()) == ["two"]
 
 
@@ -235,7 +235,8 @@ def test_tenants_in_one_file_change_and_go_without_the_others(registry: Registry
         "# All of them.\ntenants:\n- {tenant: one}\n- {tenant: two, slots: 5}\n- {tenant: three, slots: 2}\n"
     )
     assert registry.add([tenant("one", slots=3), tenant("three", slots=3)]).updated == ("one", "three")
-    assert registry.remove("one").name == "all.yaml"
+    removal = registry.remove("one")
+    assert (removal.file.name, removal.is_file_kept) == ("all.yaml", True)
     assert {name: one.slots for name, one in registry.tenants().items()} == {"two": 5, "three": 3}
     registry.remove("two")
     registry.remove("three")
@@ -251,7 +252,7 @@ def test_a_tenant_in_the_form_of_the_aws_solution_is_changed_and_then_written_in
     }  # fmt: skip
     details = {"customer_id": "acme", "customer_name": "Acme", "amc": ids}
     (config / "tenants" / "acme.json").write_text(json.dumps({"customer_details": details}), encoding="utf-8")
-    registry.update("acme", {"slots": 5})
+    assert registry.update("acme", {"slots": 5}).not_carried_over == {}
     assert json.loads(text(config, "acme.json")) == {
         "tenant": "acme", "name": "Acme", "region": "NA", "instance_id": "amc1", "advertiser_id": "E1",
         "marketplace_id": "ATVPDKIKX0DER", "slots": 5,
@@ -334,3 +335,20 @@ def test_a_folder_that_is_a_link_to_elsewhere_stays(
     workspace.raw.mkdir()
     (workspace.raw / "acme").symlink_to(tmp_path_factory.mktemp("elsewhere"))
     assert own_folder(tenant(), [tenant()], workspace, "raw") is None
+
+
+def test_keys_that_a_rewritten_file_has_no_place_for_are_named(registry: Registry, config: Path) -> None:
+    (config / "tenants").mkdir(parents=True)
+    ids = {"amazon_ads_advertiser_id": "E1", "amazon_ads_marketplace_id": "ATVPDKIKX0DER", "bucket_name": "b"}
+    customers = [
+        {"customer_id": name, "customer_name": name, "bucket_region": "us-east-1"}
+        | {"amc": ids | {"instance_id": f"amc{name}"}}
+        for name in ("one", "two")
+    ]
+    (config / "tenants" / "all.json").write_text(json.dumps({"customers": customers}), encoding="utf-8")
+    keys = ("bucket_name", "bucket_region")
+    removal = registry.remove("one")
+    assert (removal.is_file_kept, removal.not_carried_over) == (True, {"two": keys})
+    (config / "tenants" / "all.json").write_text(json.dumps({"customers": customers}), encoding="utf-8")
+    assert registry.update("one", {"slots": 5}).not_carried_over == {"one": keys, "two": keys}
+    assert registry.update("one", {"slots": 6}).not_carried_over == {}

@@ -1,4 +1,4 @@
-"""Other people's spelling of a workflow: AMC's camelCase and the AWS solution's envelope, turned into ours."""
+"""AMC's spelling of a workflow, camelCase, turned into ours."""
 
 from __future__ import annotations
 
@@ -21,26 +21,3 @@ def ours(document: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]
             raise ValueError(f"'{key}' stands twice, in two spellings")
         renamed[name] = value
     return renamed
-
-
-def unwrapped(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The workflow in the AWS solution's request (aws-solution 2.1); any other document as it is.
-
-    The request's customer is whom the workflow is for. Raises ValueError for a request that defines nothing.
-    """
-    if "workflowRequest" not in document and "workflowDefinition" not in document:
-        return dict(document)
-    inner = document.get("workflowRequest", document)
-    definition = inner.get("workflowDefinition") if isinstance(inner, Mapping) else None
-    if not isinstance(definition, Mapping):
-        raise ValueError("the request has no workflowDefinition, so it defines no workflow")  # noqa: TRY004 - pydantic takes ValueErrors
-    request_type = inner.get("requestType", "createWorkflow")
-    if request_type not in ("createWorkflow", "updateWorkflow"):
-        raise ValueError(f"a request of type {request_type} defines no workflow")
-    named = {"workflowId": inner.get("workflowId"), "tenants": _customers(document, inner)}
-    return {name: value for name, value in named.items() if value} | dict(definition)
-
-
-def _customers(*documents: Mapping[str, Any]) -> list[str]:
-    named: str | list[str] = next((d["customerId"] for d in documents if d.get("customerId")), [])
-    return [named] if isinstance(named, str) else list(named)

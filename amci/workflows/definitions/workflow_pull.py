@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,24 @@ _SUFFIXES = (".yaml", ".yml", ".json", ".sql")
 
 
 def pull(
-    folder: Path, remote: Mapping[str, Any], tenant_id: str, known: Workflow | None, *, is_forced: bool
+    folder: Path,
+    remote: Mapping[str, Any],
+    tenant_ids: Sequence[str],
+    known: Workflow | None,
+    *,
+    is_forced: bool,
+    is_dry: bool = False,
 ) -> tuple[str, str]:
-    """Write `<id>.sql` and `<id>.yaml`; returns what was done and why: `written` or `kept`.
+    """Write `<id>.sql` and `<id>.yaml` for these tenants; returns what was done and why: `written` or `kept`.
+
+    `remote` is the definition as AMC spells it; with `is_dry` nothing is written.
 
     What is there already is kept unless forced; then amci's own fields of the `known` workflow stay. Raises
     StorageError where the disk refuses.
     """
     workflow_id = str(remote.get("workflowId", ""))
     try:
-        document, text = _document(remote, tenant_id, known)
+        document, text = _document(remote, tenant_ids, known)
     except (ConfigError, ValueError) as error:
         return "kept", f"amci cannot read what AMC has: {error}"
     there = [path for suffix in _SUFFIXES if (path := folder / f"{workflow_id}{suffix}").exists()]
@@ -46,6 +54,8 @@ def pull(
         return "kept", "it is defined in a file of another name"
     if there and not is_forced:
         return "kept", f"{there[0].name} is there already; --force replaces it"
+    if is_dry:
+        return "written", ""
     write_bytes(folder / f"{workflow_id}.sql", text.encode())
     lines = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     write_bytes(folder / f"{workflow_id}.yaml", lines.encode())
@@ -56,7 +66,7 @@ def pull(
 
 
 def _document(
-    remote: Mapping[str, Any], tenant_id: str, known: Workflow | None
+    remote: Mapping[str, Any], tenant_ids: Sequence[str], known: Workflow | None
 ) -> tuple[dict[str, Any], str]:
     """The fields of the YAML file, and the SQL; raises ConfigError or ValueError for what no workflow can be."""
     fields = aws_names.ours({k: v for k, v in remote.items() if v is not None}, Workflow.model_fields)
@@ -67,7 +77,9 @@ def _document(
     own = (
         known.model_dump(mode="json", include=_OURS, exclude_unset=True)
         if known
-        else {"tenants": [tenant_id]}
+        else {"tenants": list(tenant_ids)}
+        if tenant_ids
+        else {}
     )
     document = (
         {"workflow_id": fields.pop("workflow_id", "")} | own | fields | ({"more": more} if more else {})

@@ -123,7 +123,7 @@ def test_a_tenant_gets_the_workflows_that_are_for_it(tmp_path: Path) -> None:
 
 
 def test_what_is_pulled_from_amc_reads_back_as_what_amc_has(tmp_path: Path) -> None:
-    assert workflow_pull.pull(tmp_path, REMOTE, "acme", None, is_forced=False) == ("written", "")
+    assert workflow_pull.pull(tmp_path, REMOTE, ["acme"], None, is_forced=False) == ("written", "")
     found, problems = read(tmp_path)
     assert problems == []
     workflow = found["reach.v2"]
@@ -139,11 +139,11 @@ def test_what_is_pulled_from_amc_reads_back_as_what_amc_has(tmp_path: Path) -> N
 def test_a_pull_keeps_what_is_there_unless_forced(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"reach.v2{suffix}"
     path.write_text("mine")
-    done, why = workflow_pull.pull(tmp_path, REMOTE, "acme", None, is_forced=False)
+    done, why = workflow_pull.pull(tmp_path, REMOTE, ["acme"], None, is_forced=False)
     assert done == "kept"
     assert path.name in why
     assert [p.read_text() for p in tmp_path.iterdir()] == ["mine"]
-    assert workflow_pull.pull(tmp_path, REMOTE, "acme", None, is_forced=True) == ("written", "")
+    assert workflow_pull.pull(tmp_path, REMOTE, ["acme"], None, is_forced=True) == ("written", "")
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".sql", ".yaml"]
     assert read(tmp_path)[1] == []
 
@@ -156,7 +156,7 @@ def test_a_forced_pull_leaves_what_only_amci_knows(tmp_path: Path) -> None:
     )
     before = read(tmp_path)[0]["reach.v2"]
     remote = REMOTE | {"sqlQuery": "SELECT 2", "inputParameters": [{"name": "x", "dataType": "LONG"}]}
-    assert workflow_pull.pull(tmp_path, remote, "acme", before, is_forced=True) == ("written", "")
+    assert workflow_pull.pull(tmp_path, remote, ["acme"], before, is_forced=True) == ("written", "")
     after = read(tmp_path)[0]["reach.v2"]
     kept = ("version", "tags", "window", "values", "tenants", "all_tenants")
     assert [getattr(after, name) for name in kept] == [getattr(before, name) for name in kept]
@@ -166,7 +166,7 @@ def test_a_forced_pull_leaves_what_only_amci_knows(tmp_path: Path) -> None:
 def test_a_pull_does_not_define_a_workflow_twice(tmp_path: Path) -> None:
     write(tmp_path, mine__yaml="workflow_id: reach.v2\nsql: SELECT 1\n")
     known = read(tmp_path)[0]["reach.v2"]
-    done, why = workflow_pull.pull(tmp_path, REMOTE, "acme", known, is_forced=True)
+    done, why = workflow_pull.pull(tmp_path, REMOTE, ["acme"], known, is_forced=True)
     assert (done, why) == ("kept", "it is defined in a file of another name")
     assert [p.name for p in tmp_path.iterdir()] == ["mine.yaml"]
 
@@ -180,7 +180,7 @@ def test_a_pull_does_not_define_a_workflow_twice(tmp_path: Path) -> None:
     ],
 )
 def test_what_amci_could_not_read_is_not_written(tmp_path: Path, remote: dict[str, Any]) -> None:
-    done, why = workflow_pull.pull(tmp_path / "workflows", remote, "acme", None, is_forced=True)
+    done, why = workflow_pull.pull(tmp_path / "workflows", remote, ["acme"], None, is_forced=True)
     assert done == "kept"
     assert "cannot read" in why
     assert list(tmp_path.rglob("*")) == []

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from amci.app.aws_import.execution_request import execution_request_from
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.run import RunStatus
 from amci.tenants.model import Tenant
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
 from amci.workflows.definitions.time_windows import tumbling
 from amci.workflows.executions.fan_out import backfill, for_each, lagged, resubmittable
-from amci.workflows.executions.request_parsing import assignments, aws_request, chosen, window_from
+from amci.workflows.executions.request_parsing import assignments, chosen, window_from
 
 AT = datetime(2026, 11, 1, 6, 20, tzinfo=UTC)
 ACME = Tenant(tenant="acme", instance_id="amcacme")
@@ -195,7 +196,7 @@ def test_what_failed_long_ago_stays(desk: Any) -> None:
 
 
 def test_a_request_document_of_the_aws_solution_is_taken() -> None:
-    asked = aws_request(
+    asked = execution_request_from(
         {
             "customerId": ["acme", "bolt"],
             "requestType": "createExecution",
@@ -234,7 +235,7 @@ def test_a_request_document_of_the_aws_solution_is_taken() -> None:
 
 @pytest.mark.parametrize("kind", ["cancelExecution", "getExecutionStatus"])
 def test_cancelling_and_asking_need_no_workflow(kind: str) -> None:
-    asked = aws_request({"customerId": "acme", "requestType": kind, "workflowExecutionId": "e-1"})
+    asked = execution_request_from({"customerId": "acme", "requestType": kind, "workflowExecutionId": "e-1"})
     assert (asked.kind, asked.tenants, asked.workflow_execution_id) == (kind, ["acme"], "e-1")
 
 
@@ -259,7 +260,7 @@ def test_cancelling_and_asking_need_no_workflow(kind: str) -> None:
 )
 def test_a_document_that_lacks_something_says_what(document: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        aws_request(document)
+        execution_request_from(document)
 
 
 def test_windows_are_written_as_a_type_or_from_start_to_end() -> None:

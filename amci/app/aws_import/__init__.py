@@ -1,0 +1,1 @@
+"""Reads documents of "Amazon Marketing Cloud Insights on AWS" and turns them into amci's own form."""

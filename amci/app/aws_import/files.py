@@ -1,0 +1,223 @@
+"""Brings documents of the AWS solution into a workspace: tenants, workflows, schedules and credentials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from amci.app.aws_import.secret import credentials_from
+from amci.kernel import aws_documents
+from amci.kernel.config import parsed, read_text
+from amci.kernel.errors import ConfigError, Problem
+from amci.kernel.files import write_bytes
+from amci.kernel.workspace import Workspace
+from amci.scheduler.config import ScheduleFile
+from amci.tenants.credentials import Credential, CredentialStore
+from amci.tenants.documents import tenants_from
+from amci.tenants.model import Tenant
+from amci.tenants.registry import Registry
+from amci.workflows.definitions import library, workflow_pull
+
+_LISTS = ("customers", "tenants")
+_EXECUTION = ("createExecution", "cancelExecution", "getExecutionStatus")
+
+
+class Kind(StrEnum):
+    """What a document describes."""
+
+    TENANT = "tenant"
+    WORKFLOW = "workflow"
+    SCHEDULE = "schedule"
+    CREDENTIALS = "credentials"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What became of one thing in a document."""
+
+    what: Kind
+    name: str
+    done: str  #: created, updated, unchanged, written, stored or kept
+    why: str = ""
+    not_carried_over: Sequence[str] = ()  #: keys of the document that mean nothing to amci
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsDocuments:
+    """Documents that were read, in amci's form."""
+
+    tenants: Sequence[Tenant]
+    unused: Mapping[str, Sequence[str]]  #: keys without a place here, by tenant
+    workflows: Mapping[
+        str, tuple[Mapping[str, Any], Sequence[str]]
+    ]  #: id → definition as AMC spells it, tenants
+    schedules: Mapping[str, Mapping[str, Any]]  #: name → document for config/schedules/
+    credentials: Mapping[str, Credential]  #: by auth_id
+    notes: Sequence[str]  #: what is odd, in sentences
+
+
+def kind_of(document: Mapping[str, Any]) -> Kind | None:
+    """What a document describes; None if it is nothing that can be imported."""
+    if aws_documents.is_customer(document):
+        return Kind.TENANT
+    if aws_documents.is_workflow(document):
+        return Kind.WORKFLOW
+    if aws_documents.is_schedule(document):
+        return Kind.SCHEDULE
+    entries = [document] if "client_id" in document else list(document.values())
+    is_secret = bool(entries) and all(isinstance(e, Mapping) and "client_id" in e for e in entries)
+    return Kind.CREDENTIALS if is_secret else None
+
+
+def read_documents(texts: Iterable[tuple[str, str]]) -> AwsDocuments:
+    """Read documents, JSON or YAML, each one or a list: (name in messages, text).
+
+    Raises ConfigError with every mistake in all of them.
+    """
+    reader = _Reading()
+    for shown, text in texts:
+        try:
+            for document in _each(read_text(text, shown)):
+                reader.take(document, shown)
+        except ConfigError as error:
+            reader.problems += error.problems
+        except ValueError as error:
+            reader.problems.append(Problem(shown, "", str(error)))
+    if reader.problems:
+        raise ConfigError(reader.problems, hint="nothing was imported")
+    return AwsDocuments(
+        tenants=reader.tenants,
+        unused=reader.unused,
+        workflows=reader.workflows,
+        schedules=reader.schedules,
+        credentials=reader.credentials,
+        notes=reader.notes,
+    )
+
+
+class _Reading:
+    """Collects what documents hold, and what is wrong with them."""
+
+    def __init__(self) -> None:
+        self.tenants: list[Tenant] = []
+        self.unused: dict[str, Sequence[str]] = {}
+        self.workflows: dict[str, tuple[Mapping[str, Any], Sequence[str]]] = {}
+        self.schedules: dict[str, Mapping[str, Any]] = {}
+        self.credentials: dict[str, Credential] = {}
+        self.notes: list[str] = []
+        self.problems: list[Problem] = []
+
+    def take(self, document: object, shown: str) -> None:
+        """Add one document; raises ConfigError and ValueError."""
+        if not isinstance(document, Mapping):
+            raise ValueError("should be a mapping of keys to values, or a list of them")  # noqa: TRY004 - as pydantic's
+        match kind_of(document):
+            case Kind.TENANT:
+                given = tenants_from(document, shown)
+                self.tenants += given.tenants
+                self.unused |= given.unused
+                self.notes += given.notes
+            case Kind.WORKFLOW:
+                self._workflow(document, shown)
+            case Kind.SCHEDULE:
+                ours = aws_documents.schedule(document)
+                name = parsed(ScheduleFile, ours, shown).schedule
+                if self.schedules.get(name, ours) != ours:
+                    raise ConfigError([Problem(shown, "schedule", f"'{name}' stands twice, and differs")])
+                self.schedules[name] = ours
+            case Kind.CREDENTIALS:
+                self.credentials |= credentials_from(json.dumps(document), shown, None)
+            case None:
+                raise ValueError(_unknown(document))
+
+    def _workflow(self, document: Mapping[str, Any], shown: str) -> None:
+        """The same workflow of several customers is one workflow for all of them."""
+        definition = aws_documents.workflow(document)
+        tenants = definition.pop("tenants", [])
+        workflow_id = str(definition.get("workflowId") or "")
+        if not workflow_id:
+            raise ConfigError([Problem(shown, "workflowId", "field required")])
+        before, others = self.workflows.get(workflow_id, (definition, []))
+        if before != definition:
+            raise ConfigError([Problem(shown, "workflowId", f"'{workflow_id}' stands twice, and differs")])
+        self.workflows[workflow_id] = definition, list(dict.fromkeys([*others, *tenants]))
+
+
+def import_documents(
+    workspace: Workspace,
+    documents: AwsDocuments,
+    credentials: CredentialStore,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+) -> list[Imported]:
+    """Write what was read into config/ and the credentials; with `dry_run`, only say what would be done.
+
+    A tenant that is there is changed; a workflow or a schedule that is there is kept, unless `force` replaces it.
+    Raises ConfigError, before anything is written, for tenants that clash with others; StorageError, AuthError.
+    """
+    registry = Registry(workspace.config)
+    changes = registry.plan(documents.tenants).changes
+    if documents.tenants and not dry_run:
+        registry.add(documents.tenants)
+    found = [
+        Imported(what=Kind.TENANT, name=name, done=done, not_carried_over=documents.unused.get(name, ()))
+        for done in ("created", "updated", "unchanged")
+        for name in getattr(changes, done)
+    ]
+    folder = workspace.config / "workflows"
+    known = library.read(folder, [], workspace.relative)
+    for name, (definition, tenants) in documents.workflows.items():
+        done, why = workflow_pull.pull(
+            folder, definition, tenants, known.get(name), is_forced=force, is_dry=dry_run
+        )
+        found.append(Imported(what=Kind.WORKFLOW, name=name, done=done, why=why))
+    for name, document in documents.schedules.items():
+        done, why = _write_schedule(workspace.config / "schedules", name, document, force, dry_run)
+        found.append(Imported(what=Kind.SCHEDULE, name=name, done=done, why=why))
+    if documents.credentials and not dry_run:
+        credentials.put(documents.credentials)
+    found += [
+        Imported(what=Kind.CREDENTIALS, name=auth_id, done="stored") for auth_id in documents.credentials
+    ]
+    return found
+
+
+def _write_schedule(
+    folder: Path, name: str, document: Mapping[str, Any], force: bool, dry_run: bool
+) -> tuple[str, str]:
+    there = [path for suffix in (".yaml", ".yml", ".json") if (path := folder / f"{name}{suffix}").exists()]
+    if there and not force:
+        return "kept", f"{there[0].name} is there already; --force replaces it"
+    if not dry_run:
+        keys = [field.alias or key for key, field in ScheduleFile.model_fields.items()]
+        ordered = {key: document[key] for key in keys if key in document}
+        text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
+        write_bytes(folder / f"{name}.yaml", text.encode())
+        for other in there:
+            if other.suffix != ".yaml":
+                other.unlink()
+    return "written", ""
+
+
+def _each(document: object) -> Iterator[object]:
+    """Single documents out of lists, and of lists under `customers` or `tenants`."""
+    if isinstance(document, list):
+        for one in document:
+            yield from _each(one)
+    elif isinstance(document, Mapping) and len(document) == 1 and (name := next(iter(document))) in _LISTS:
+        yield from _each(document[name] or [])
+    else:
+        yield document
+
+
+def _unknown(document: Mapping[str, Any]) -> str:
+    if "createExecutionRequest" in document or document.get("requestType") in _EXECUTION:
+        return "is a request for an execution: `amci exec run --request FILE` does what it says"
+    return "is no customer, workflow, schedule or secret of the AWS solution"
