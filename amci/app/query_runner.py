@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amci.amcsql.findings import CompileError
-from amci.amcsql.privacy.thresholds import Privacy
+from amci.amcsql.privacy.thresholds import Privacy, RedactedRow
 from amci.amcsql.tools.linting import Lint, lint
 from amci.amcsql.tools.redaction import RedactionReport, report
 from amci.app.query_checker import finding_lines, uploaded_by
@@ -63,6 +63,11 @@ class Ran:
     kinds: Sequence[str]  #: METRIC or DIMENSION
     rows: Sequence[Sequence[Any]]
     report: RedactionReport | None  #: what privacy rules took; None where they do not hold
+
+    @property
+    def redacted(self) -> Sequence[RedactedRow]:
+        """The rows that privacy rules removed or emptied, those that miss the fewest users first."""
+        return self.report.hidden_rows if self.report else ()
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -254,16 +259,14 @@ def _people(compiled: Compiled) -> Compiled:
 
 
 def _told(found: Lint, compiled: Compiled, outcome: Outcome) -> RedactionReport | None:
-    if compiled.guarded is None or compiled.privacy is None or outcome.redaction is None:
+    if compiled.guarded is None or compiled.privacy is None or outcome.redacted is None:
         return None
-    names = [column.name for column in found.columns]
     untouched = len(outcome.rows)
     if compiled.privacy.removes_values:
         place = list(outcome.names).index(compiled.privacy.discriminator)
         untouched = sum(not row[place] for row in outcome.rows)
     return report(
-        names,
-        outcome.redaction.rows,
+        outcome.redacted,
         untouched=untouched,
         is_emptied=compiled.privacy.removes_values,
         columns=found.columns,

@@ -97,7 +97,7 @@ def _told(ran: Ran, *, explains: bool) -> Iterator[str]:
         yield ""
         names = [*ran.report.hidden_rows[0].values, "has users", "needs", "short", "reason"]
         rows = [
-            [*row.values.values(), row.has, row.needs, row.short, row.reason]
+            [*row.values.values(), row.count, row.limit, row.short, row.reason]
             for row in ran.report.hidden_rows
         ]
         yield from aligned(names, rows[:_SHOWN], widest=None, show=cell)

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 
-from amci.amcsql.privacy.thresholds import unguarded
+from amci.amcsql.privacy.thresholds import RedactedRow, unguarded
 from amci.amcsql.query import Compiled
-
-
-@dataclass(frozen=True, slots=True)
-class Redaction:
-    """What the privacy rules removed."""
-
-    names: Sequence[str]  #: the query's columns, then required, actual and reason
-    rows: Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +19,7 @@ class Outcome:
     names: Sequence[str]
     types: Sequence[str]  #: DuckDB's
     rows: list[tuple[Any, ...]]
-    redaction: Redaction | None = field(default=None)  #: if it was asked for
+    redacted: Sequence[RedactedRow] | None = None  #: what the rules took; None if that was not asked for
 
 
 def run(con: duckdb.DuckDBPyConnection, compiled: Compiled, *, explains: bool = False) -> Outcome:
@@ -38,7 +30,10 @@ def run(con: duckdb.DuckDBPyConnection, compiled: Compiled, *, explains: bool = 
     con.execute(compiled.guarded.make)
     try:
         outcome = _fetched(con, compiled.guarded.show)
-        return outcome if not explains else _explained(con, compiled.guarded.redacted, outcome)
+        if not explains:
+            return outcome
+        fetched = _fetched(con, compiled.guarded.redacted).rows
+        return replace(outcome, redacted=compiled.guarded.redacted_rows(fetched))
     finally:
         con.execute(compiled.guarded.drop)
 
@@ -48,14 +43,4 @@ def _fetched(con: duckdb.DuckDBPyConnection, sql: str) -> Outcome:
     described = cursor.description or []
     return Outcome(
         names=[d[0] for d in described], types=[str(d[1]) for d in described], rows=cursor.fetchall()
-    )
-
-
-def _explained(con: duckdb.DuckDBPyConnection, sql: str, outcome: Outcome) -> Outcome:
-    told = _fetched(con, sql)
-    return Outcome(
-        names=outcome.names,
-        types=outcome.types,
-        rows=outcome.rows,
-        redaction=Redaction(told.names, told.rows),
     )

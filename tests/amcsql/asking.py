@@ -153,10 +153,11 @@ class Tables:
         return run(self.con, compile_(sql, **more))
 
     def redacted(self, sql: str, **privacy: Any) -> list[tuple[Any, ...]]:
-        """The rows that the rules touch, then what each needs, what it has, and the reason."""
+        """The rows that the rules touch, then the users each needs, those it has, and the reason."""
         outcome = run(self.con, compile_(sql, privacy=Privacy(**privacy)), explains=True)
-        assert outcome.redaction is not None
-        return sorted(map(tuple, outcome.redaction.rows), key=repr)
+        assert outcome.redacted is not None
+        rows = [(*row.values.values(), row.required, row.count, row.reason) for row in outcome.redacted]
+        return sorted(rows, key=repr)
 
 
 def crowd(users: int, *, first: int = 1, each: Row | None = None) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,7 @@ import pandas as pd
 import polars as pl
 
 import amci
+from amci.amcsql.privacy.thresholds import Rule
 
 with amci.open("insights") as ws:
     assert_type(ws, amci.Workspace)
@@ -103,6 +105,7 @@ with amci.open("insights") as ws:
     assert_type([finding.text for finding in ws.sql.check("SELECT 1").errors], list[str])
     assert_type(ws.amc("acme").delete_workflow("reach"), bool)
     assert_type(ws.sql.run("SELECT 1", scale=0.5).names, Sequence[str])
+    assert_type([(row.rule, row.count) for row in ws.sql.run("SELECT 1").redacted], list[tuple[Rule, int]])
     ws.sql.run("SELECT 1", scales=0.5)  # type: ignore[call-arg]
     ws.run("reach")  # type: ignore[call-arg]
     ws.querry("SELECT 1")  # type: ignore[attr-defined]
@@ -127,3 +130,16 @@ def test_a_type_checker_knows_the_whole_api(tmp_path: Path) -> None:
     checker = [sys.executable, "-m", "mypy", "--config-file", settings, "--strict", program]
     done = subprocess.run(checker, cwd=settings.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_what_privacy_took_from_a_result_is_typed(ws: amci.Workspace) -> None:
+    sql = "SELECT postal_code, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1"
+    run = partial(ws.sql.run, sql, scale=0.002, last="2026-06-30", window="2026-06-25..2026-07-01")
+    ran = run()
+    assert ran.rows == []
+    assert {(row.read.table, row.limit > row.count) for row in ran.redacted} == {("dsp_impressions", True)}
+    one = next(row for row in ran.redacted if row.rule == "distinct" and row.limit == 100)
+    assert list(one.values) == ["postal_code", "n"]
+    assert one.columns == ["postal_code"]
+    assert (one.short, one.required) == (100 - one.count, 100)
+    assert run(has_privacy=False).redacted == ()

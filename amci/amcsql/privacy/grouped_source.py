@@ -92,36 +92,37 @@ def add_numbers(
     paths: Class,
     metrics: Sequence[Metric],
     total: Callable[[int], str],
-    labels: Mapping[int, str],
+    counted_paths: Class,
     left_out: Collection[int] = (),
 ) -> None:
-    """The numbers of one class of people, from the columns of `count_columns`; some metrics may be left out."""
-    for path in sorted(paths & labels.keys()):
+    """The numbers of one class of people, from the columns of `count_columns`.
+
+    Users of `counted_paths` only count; some metrics may be left out.
+    """
+    for path in sorted(paths & counted_paths):
         counted.users.append(
             (
                 f"CASE WHEN {quoted(alias, f'amci b{path}')} THEN {quoted(alias, f'amci n{path}')} END",
-                f"{labels[path]} users",
+                path,
             )
         )
     for place, metric in enumerate(metrics):
         if place in left_out:
             continue
-        mine = sorted((metric.paths or paths) & paths & labels.keys())
+        mine = sorted((metric.paths or paths) & paths & counted_paths)
         if not mine:
             continue
         # a path that has no row here has no say
         there = " OR ".join(quoted(alias, f"amci b{path}") for path in mine)
-        add_metric(counted, alias, place, total(place), labels[mine[0]], there)
+        add_metric(counted, alias, place, total(place), mine[0], there)
 
 
 def add_metric(
-    counted: UserCounts, alias: str, place: int, total: str, label: str, there: str = "true"
+    counted: UserCounts, alias: str, place: int, total: str, path: int, there: str = "true"
 ) -> None:
     """The numbers of one metric, from the columns of `count_columns`; none where its total is zero."""
     effective, largest = quoted(alias, f"amci e{place}"), quoted(alias, f"amci l{place}")
     matters = f"{total} <> 0 AND ({there})"
     equivalent = f"CAST(floor(abs({total}) / {largest}) AS BIGINT)"
-    counted.effective.append((f"CASE WHEN {matters} THEN {effective} END", f"{label} effective users"))
-    counted.equivalent.append(
-        (f"CASE WHEN {matters} AND {largest} <> 0 THEN {equivalent} END", f"{label} equivalent users")
-    )
+    counted.effective.append((f"CASE WHEN {matters} THEN {effective} END", path))
+    counted.equivalent.append((f"CASE WHEN {matters} AND {largest} <> 0 THEN {equivalent} END", path))

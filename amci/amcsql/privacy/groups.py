@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
@@ -25,8 +25,8 @@ _JOINED = "amci c"
 class Groups:
     """Writes grouped SELECTs; what they need besides goes to WITH."""
 
-    def __init__(self, texts: DuckDBWriter, labels: Mapping[int, str], parts: list[str]) -> None:
-        self._texts, self._labels, self._parts = texts, labels, parts
+    def __init__(self, texts: DuckDBWriter, counted_paths: Class, parts: list[str]) -> None:
+        self._texts, self._counted_paths, self._parts = texts, counted_paths, parts
         self._number = 0
 
     def fresh(self, stem: str) -> str:
@@ -61,7 +61,7 @@ class Groups:
         """Groups of the result, with the numbers of each."""
         block = source.block
         metrics = _metrics(source)
-        found = partial_result(self._texts, source, metrics, self._labels, self._added)
+        found = partial_result(self._texts, source, metrics, self._counted_paths, self._added)
         if found is not None:
             return found
         people: Sequence[UserColumn | UserGroup] = [*source.trails, *source.crowds]
@@ -80,13 +80,13 @@ class Groups:
                 f" ON {self._same_keys(block, name, alias)}"
             )
             total = _total_of(name)
-            add_numbers(counted, alias, _paths(each), metrics, total, self._labels, left_out=joint)
+            add_numbers(counted, alias, _paths(each), metrics, total, self._counted_paths, left_out=joint)
         for place in joint:
             alias, metric = f"amci j{place}", metrics[place]
             text = joint_counts(self._texts, source, metric, self._keys(block))
             joins.append(f"LEFT JOIN ({text}) AS {quoted(alias)} ON {self._same_keys(block, name, alias)}")
-            label = self._labels[min(metric.paths or frozenset().union(*map(_paths, people)))]
-            add_metric(counted, alias, 0, quoted(name, f"amci m{place}"), label)
+            path = min(metric.paths or frozenset().union(*map(_paths, people)))
+            add_metric(counted, alias, 0, quoted(name, f"amci m{place}"), path)
         columns = [quoted(name, output.name) for output in block.outputs]
         return f"SELECT {', '.join(columns)}, {counted.columns()} FROM {quoted(name)} {' '.join(joins)}"
 
@@ -108,7 +108,12 @@ class Groups:
             )
             metrics = [Metric(column, column, frozenset(crowd.columns)) for column in columns]
             add_numbers(
-                counted, alias, frozenset(crowd.columns), metrics, _total_of(name, f"{place}_"), self._labels
+                counted,
+                alias,
+                frozenset(crowd.columns),
+                metrics,
+                _total_of(name, f"{place}_"),
+                self._counted_paths,
             )
         for trail in source.trails:
             for path, sql in trail.columns.items():
@@ -117,7 +122,7 @@ class Groups:
                 counted.users.append(
                     (
                         f"CASE WHEN {column} <> 0 THEN 1 WHEN {column} = 0 THEN 0 END",
-                        f"{self._labels[path]} users",
+                        path,
                     )
                 )
         text = self._texts.block(block, more, source.text())

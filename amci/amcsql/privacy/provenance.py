@@ -63,7 +63,7 @@ class PrivacyRewriter(DuckDBWriter):
         self._query = query
         self._made: dict[str, RewrittenQuery] = {}  #: queries of WITH by name
         self._parts: list[str] = []  #: of WITH
-        self._groups = Groups(self, _labels(query), self._parts)
+        self._groups = Groups(self, frozenset(paths_of(query.query)), self._parts)
 
     def result(self) -> str:
         """The whole query; its columns are those of the query and of `stats`."""
@@ -261,16 +261,3 @@ def _all_grouped(query: QueryExpression, outputs: Sequence[OutputColumn]) -> Sel
 def _renamed(text: str, union: Union, people: Sequence[str], groups: Sequence[str]) -> str:
     names = ", ".join(map(quoted, [*(output.name for output in union.outputs), *people, *groups]))
     return f"SELECT * FROM ({text}) AS u({names})"
-
-
-def _labels(query: Bound) -> dict[int, str]:
-    """What each path is called in a reason: its table, and which of several reads of it."""
-    paths = list(dict.fromkeys(paths_of(query.query)))
-    by_name: dict[str, list[int]] = {}
-    for path in paths:
-        by_name.setdefault(query.sources[path].name, []).append(path)
-    return {
-        path: f"'{name}'" + (f" (path {place} of {len(found)})" if len(found) > 1 else "")
-        for name, found in by_name.items()
-        for place, path in enumerate(found, 1)
-    }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from amci.kernel.names import literal, quoted
+from amci.kernel.names import quoted
 
-#: Distinct users, effective users, equivalent users: the smallest number, and what it is the number of.
+#: Distinct users, effective users, equivalent users: the smallest number, and the path whose users these are.
 STATS = (
     "amci users",
     "amci users of",
@@ -20,11 +20,11 @@ STATS = (
 
 @dataclass(slots=True)
 class UserCounts:
-    """Numbers of a row: SQL that is NULL where a number does not matter, and what it is the number of."""
+    """Numbers of a row: SQL that is NULL if a number does not matter, and the path whose users it counts."""
 
-    users: list[tuple[str, str]] = field(default_factory=list)
-    effective: list[tuple[str, str]] = field(default_factory=list)
-    equivalent: list[tuple[str, str]] = field(default_factory=list)
+    users: list[tuple[str, int]] = field(default_factory=list)
+    effective: list[tuple[str, int]] = field(default_factory=list)
+    equivalent: list[tuple[str, int]] = field(default_factory=list)
 
     def columns(self) -> str:
         """As columns of a SELECT."""
@@ -33,7 +33,7 @@ class UserCounts:
             least = _least([sql for sql, _ in numbers])
             parts += [
                 f"{least} AS {quoted(STATS[2 * place])}",
-                f"{_label(least, numbers)} AS {quoted(STATS[2 * place + 1])}",
+                f"{_path(least, numbers)} AS {quoted(STATS[2 * place + 1])}",
             ]
         return ", ".join(parts)
 
@@ -45,10 +45,10 @@ def _least(numbers: Sequence[str]) -> str:
     return numbers[0] if len(numbers) == 1 else f"least({', '.join(numbers)})"
 
 
-def _label(least: str, numbers: Sequence[tuple[str, str]]) -> str:
+def _path(least: str, numbers: Sequence[tuple[str, int]]) -> str:
     if not numbers:
-        return "CAST(NULL AS VARCHAR)"
+        return "CAST(NULL AS INTEGER)"
     if len(numbers) == 1:
-        return literal(numbers[0][1])
-    cases = " ".join(f"WHEN {sql} = {least} THEN {literal(label)}" for sql, label in numbers)
+        return str(numbers[0][1])
+    cases = " ".join(f"WHEN {sql} = {least} THEN {path}" for sql, path in numbers)
     return f"CASE {cases} END"

@@ -7,21 +7,29 @@ by the largest contribution of one user, of which two are enough.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from amci.amcsql.binder.bound import Bound, OutputColumn, QueryExpression, Select, Union
+from amci.amcsql.binder.bound import Bound, OutputColumn, QueryExpression, Select, Union, paths_of
 from amci.amcsql.privacy.stats import STATS
-from amci.kernel.names import quoted
+from amci.kernel.names import literal, quoted
 
 Behavior = Literal["REMOVE_ROWS", "REMOVE_VALUES"]
+#: What is counted: users behind a row, those who contribute to a metric, and a metric by its largest contribution.
+Rule = Literal["distinct", "effective", "equivalent"]
 
 #: The result with its numbers, between two statements.
 TABLE = "amci result"
 _USERS, _USERS_OF, _EFFECTIVE, _EFFECTIVE_OF, _EQUIVALENT, _EQUIVALENT_OF = map(quoted, STATS)
 _EQUIVALENT_USERS = 2  #: are always enough
-_REQUIRED, _ACTUAL, _REASON, _SHOWN = '"amci required"', '"amci actual"', '"amci reason"', '"amci shown"'
+_REQUIRED, _ACTUAL, _RULE, _SHOWN = '"amci required"', '"amci actual"', '"amci rule"', '"amci shown"'
+#: Of the rule that a row breaks: the number of users, the path they come through, and how many are needed.
+_COUNT = (
+    f"CASE {_RULE} WHEN 'distinct' THEN {_USERS} WHEN 'effective' THEN {_EFFECTIVE} ELSE {_EQUIVALENT} END"
+)
+_PATH = f"CASE {_RULE} WHEN 'distinct' THEN {_USERS_OF} WHEN 'effective' THEN {_EFFECTIVE_OF} ELSE {_EQUIVALENT_OF} END"
+_LIMIT = f"CASE {_RULE} WHEN 'equivalent' THEN least({_REQUIRED}, {_EQUIVALENT_USERS}) ELSE {_REQUIRED} END"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,33 +54,104 @@ class Privacy:
         return self.behavior == "REMOVE_VALUES" or bool(self.discriminator)
 
 
+@dataclass(frozen=True, slots=True)
+class TableRead:
+    """One read of a table, as reasons name it: `'dsp_impressions' (path 1 of 2)`."""
+
+    table: str
+    number: int  #: from 1, in the order of the query
+    of: int  #: reads of this table in all
+
+    @property
+    def path(self) -> str:
+        """`1 of 2`; empty if the table is read once."""
+        return f"{self.number} of {self.of}" if self.of > 1 else ""
+
+    def __str__(self) -> str:
+        return f"'{self.table}'" + (f" (path {self.path})" if self.path else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactedRow:
+    """A row that the rules removed or emptied, and the first rule that it broke; the plainest rule goes first."""
+
+    values: Mapping[str, Any]  #: by column, as they were
+    rule: Rule
+    read: TableRead  #: whose users were counted
+    count: int  #: users, as the rule counts them
+    limit: int  #: users that the rule asks for: of equivalent users, two are enough
+    required: int  #: users that its most sensitive values need
+    columns: Sequence[str]  #: of the result, those with these values; none if one user is enough
+
+    @property
+    def short(self) -> int:
+        """How many users are missing."""
+        return max(0, self.limit - self.count)
+
+    @property
+    def reason(self) -> str:
+        """In AMC's words: `97 'dsp_impressions' effective users < 100 required`."""
+        kind = "" if self.rule == "distinct" else f"{self.rule} "
+        return f"{self.count} {self.read} {kind}users < {self.limit} required"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedStatements:
     """Statements for DuckDB."""
 
     make: str  #: the result with its numbers, as a temporary table
     show: str  #: what may be seen of it
-    redacted: str  #: the columns of rows that were touched, then required, actual and reason
+    redacted: str  #: the rows that were touched, for `redacted_rows`
     drop: str
+    outputs: Sequence[OutputColumn]
+    reads: Mapping[int, TableRead]  #: by path
+
+    def redacted_rows(self, fetched: Iterable[Sequence[Any]]) -> list[RedactedRow]:
+        """What the statement `redacted` gave."""
+        rows = []
+        for row in fetched:
+            *values, required, rule, count, limit, path = row
+            by_column = list(zip(self.outputs, values, strict=True))
+            sensitive = [
+                output.name
+                for output, value in by_column
+                if value is not None and output.facts.level.users == required > 1
+            ]
+            rows.append(
+                RedactedRow(
+                    values={output.name: value for output, value in by_column},
+                    rule=rule,
+                    read=self.reads[path],
+                    count=int(count),
+                    limit=limit,
+                    required=required,
+                    columns=sensitive,
+                )
+            )
+        return rows
 
 
 def guarded(query: Bound, traced: str, privacy: Privacy) -> GuardedStatements:
     """The statements for a query that was written with its people."""
-    outputs = query.query.outputs
+    outputs, reads = query.query.outputs, _table_reads(query)
     made = f"CREATE OR REPLACE TEMP TABLE {quoted(TABLE)} AS\n{_judged(outputs, traced, privacy)}"
     show = (
-        _with_values_removed(outputs, privacy)
+        _with_values_removed(outputs, reads, privacy)
         if privacy.removes_values
         else _with_rows_removed(outputs, privacy)
     )
     if _is_distinct(query.query):
         show = f"SELECT DISTINCT * FROM ({show})"
-    columns = ", ".join([*(quoted(output.name) for output in outputs), _REQUIRED, _ACTUAL, _REASON])
+    columns = ", ".join(
+        [*(quoted(output.name) for output in outputs), _REQUIRED, _RULE, _COUNT, _LIMIT, _PATH]
+    )
     return GuardedStatements(
         make=made,
         show=show,
         redacted=f"SELECT {columns} FROM {quoted(TABLE)} WHERE NOT {_SHOWN}",
         drop=f"DROP TABLE IF EXISTS {quoted(TABLE)}",
+        outputs=outputs,
+        reads=reads,
     )
 
 
@@ -88,11 +167,11 @@ def most_required(outputs: Sequence[OutputColumn]) -> int:
 
 
 def _judged(outputs: Sequence[OutputColumn], traced: str, privacy: Privacy) -> str:
-    """The result with what each row needs, has, and why it may not be seen."""
+    """The result with what each row needs, has, and the first rule that it breaks."""
     required = _required(outputs)
     is_shown = _enough(_REQUIRED, privacy)
     return (
-        f"SELECT *, {_reason(privacy)} AS {_REASON}, {_actual(privacy)} AS {_ACTUAL}, {is_shown} AS {_SHOWN} FROM (\n"
+        f"SELECT *, {_rule(privacy)} AS {_RULE}, {_actual(privacy)} AS {_ACTUAL}, {is_shown} AS {_SHOWN} FROM (\n"
         f"SELECT *, {required} AS {_REQUIRED} FROM (\n{traced}\n))"
     )
 
@@ -136,18 +215,32 @@ def _actual(privacy: Privacy) -> str:
     return f"least({', '.join(numbers)})" if len(numbers) > 1 else _USERS
 
 
-def _reason(privacy: Privacy) -> str:
-    """The first cause in AMC's words; the plainest goes first."""
-    causes = [(_USERS, _USERS_OF, _REQUIRED)]
+def _rule(privacy: Privacy) -> str:
+    """The first rule that a row breaks, NULL if it breaks none; the plainest goes first."""
+    cases = [f"WHEN {_USERS} < {_REQUIRED} THEN 'distinct'"]
     if privacy.has_effective_users:
-        causes.append((_EFFECTIVE, _EFFECTIVE_OF, _REQUIRED))
+        cases.append(f"WHEN {_EFFECTIVE} < {_REQUIRED} THEN 'effective'")
     if privacy.has_equivalent_users:
-        causes.append((_EQUIVALENT, _EQUIVALENT_OF, f"least({_REQUIRED}, {_EQUIVALENT_USERS})"))
-    cases = " ".join(
-        f"WHEN {number} < {needed} THEN concat({number}, ' ', {label}, ' < ', {needed}, ' required')"
-        for number, label, needed in causes
-    )
-    return f"CASE {cases} END"
+        cases.append(f"WHEN {_EQUIVALENT} < {_needed_equivalents(_REQUIRED)} THEN 'equivalent'")
+    return f"CASE {' '.join(cases)} END"
+
+
+def _reason(reads: Mapping[int, TableRead]) -> str:
+    """`RedactedRow.reason` as a value of the result, which a workflow may ask for."""
+    names = " ".join(f"WHEN {path} THEN {literal(str(read))}" for path, read in reads.items())
+    kind = f"CASE {_RULE} WHEN 'distinct' THEN '' ELSE concat({_RULE}, ' ') END"
+    return f"concat({_COUNT}, ' ', CASE {_PATH} {names} END, ' ', {kind}, 'users < ', {_LIMIT}, ' required')"
+
+
+def _table_reads(query: Bound) -> dict[int, TableRead]:
+    by_name: dict[str, list[int]] = {}
+    for path in dict.fromkeys(paths_of(query.query)):
+        by_name.setdefault(query.sources[path].name, []).append(path)
+    return {
+        path: TableRead(name, number, len(paths))
+        for name, paths in by_name.items()
+        for number, path in enumerate(paths, 1)
+    }
 
 
 def _with_rows_removed(outputs: Sequence[OutputColumn], privacy: Privacy) -> str:
@@ -155,7 +248,9 @@ def _with_rows_removed(outputs: Sequence[OutputColumn], privacy: Privacy) -> str
     return f"SELECT {', '.join(columns)} FROM {quoted(TABLE)} WHERE {_SHOWN}"
 
 
-def _with_values_removed(outputs: Sequence[OutputColumn], privacy: Privacy) -> str:
+def _with_values_removed(
+    outputs: Sequence[OutputColumn], reads: Mapping[int, TableRead], privacy: Privacy
+) -> str:
     """Rows that have enough users, and sums of the others where nothing else tells them apart any more."""
     columns = [*(quoted(output.name) for output in outputs), *_kept(outputs, privacy)]
     whole = f"SELECT {', '.join(columns)} FROM {quoted(TABLE)} WHERE {_SHOWN}"
@@ -169,7 +264,7 @@ def _with_values_removed(outputs: Sequence[OutputColumn], privacy: Privacy) -> s
         else:
             emptied.append(f"{value} AS {name}")
             keys.append(str(place))
-    more = _more(privacy, "true", f"least(sum({_ACTUAL}), {most})", f"min({_REASON})")
+    more = _more(privacy, "true", f"least(sum({_ACTUAL}), {most})", f"min({_reason(reads)})")
     grouped = f" GROUP BY {', '.join(keys)}" if keys else " HAVING count(*) > 0"
     return f"{whole}\nUNION ALL\nSELECT {', '.join([*emptied, *more])} FROM {quoted(TABLE)} WHERE NOT {_SHOWN}{grouped}"
 

@@ -14,6 +14,7 @@ from sqlglot import exp
 from amci.amcsql.ast_copy import copied, inside
 from amci.amcsql.binder.bound import Select
 from amci.amcsql.binder.expressions import aggregates, family_of, is_distinct
+from amci.amcsql.binder.user_identity import Class
 from amci.amcsql.binder.users import tells_user
 from amci.amcsql.duckdb_writer import DuckDBWriter, values
 from amci.amcsql.functions.calls import type_of
@@ -116,7 +117,7 @@ def partial_result(
     texts: DuckDBWriter,
     source: GroupedSource,
     metrics: Sequence[Metric],
-    labels: Mapping[int, str],
+    counted_paths: Class,
     add: Callable[[str], str],
 ) -> str | None:
     """The groups of a result with their numbers; None where they cannot be made in one pass.
@@ -135,7 +136,7 @@ def partial_result(
     calls = dict.fromkeys(call for value in wanted for call in aggregates(value))
     if not all(parts.take(call) for call in calls):
         return None
-    return _OnePass(texts, source, metrics, labels, parts).text(add)
+    return _OnePass(texts, source, metrics, counted_paths, parts).text(add)
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class _OnePass:
     texts: DuckDBWriter
     source: GroupedSource
     metrics: Sequence[Metric]
-    labels: Mapping[int, str]
+    counted_paths: Class
     parts: _Parts
 
     def text(self, add: Callable[[str], str]) -> str:
@@ -157,7 +158,7 @@ class _OnePass:
             own = add(detail)
             detail = self._without_crowds(own, add(self._simple(own)))
         counted = UserCounts()
-        add_numbers(counted, "amci n", self.parts.trail.paths, self.metrics, _total, self.labels)
+        add_numbers(counted, "amci n", self.parts.trail.paths, self.metrics, _total, self.counted_paths)
         joins = []
         for place, crowd in enumerate(crowds):
             alias, mine = f"amci n{place}", self._of(crowd)
@@ -171,7 +172,7 @@ class _OnePass:
             joins.append(
                 f"LEFT JOIN ({counts_of_groups(rows, crowd, self._keys, mine)}) AS {quoted(alias)} ON {same or 'true'}"
             )
-            add_numbers(counted, alias, frozenset(crowd.columns), self.metrics, _total, self.labels)
+            add_numbers(counted, alias, frozenset(crowd.columns), self.metrics, _total, self.counted_paths)
         columns = ", ".join(quoted("amci n", output.name) for output in self.source.block.outputs)
         text = (
             f"SELECT {columns}, {counted.columns()} FROM (\n{self._groups(detail)}\n) AS {quoted('amci n')}"

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from amci.amcsql.privacy.thresholds import RedactedRow, Rule, TableRead
 from amci.amcsql.tools.linting import LintColumn
 
-Rule = Literal["distinct", "effective", "equivalent"]
-
-#: AMC's reason: `97 'dsp_impressions' (path 1 of 2) effective users < 100 required`.
-_REASON = re.compile(
-    r"(?P<has>\d+)(?:\.\d+)? '(?P<table>.*)'(?: \(path (?P<path>\d+) of (?P<paths>\d+)\))?"
-    r" (?:(?P<rule>effective|equivalent) )?users < (?P<needs>\d+) required"
-)
 _SAID = {
     "distinct": "had fewer than {needs} users of {table}; the closest had {nearest}",
     "effective": "had fewer than {needs} users of {table} who contribute to a metric; the closest had {nearest}",
@@ -42,17 +35,6 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HiddenRow:
-    """A row that was taken away."""
-
-    values: dict[str, Any]  #: by column, as they were
-    has: int
-    needs: int
-    short: int  #: how many users are missing
-    reason: str  #: AMC's words
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RedactionReport:
     """What became of a result's rows."""
 
@@ -60,7 +42,7 @@ class RedactionReport:
     hidden: int  #: removed or emptied
     is_emptied: bool  #: values were taken out, and what was left was added up
     causes: Sequence[Cause]  #: most rows first
-    hidden_rows: Sequence[HiddenRow]  #: nearest first
+    hidden_rows: Sequence[RedactedRow]  #: nearest first
     helps: Sequence[str]
 
     def lines(self) -> Iterator[str]:
@@ -80,82 +62,74 @@ class RedactionReport:
 
     def document(self) -> dict[str, Any]:
         """For programs."""
-        return asdict(self)
+        return asdict(replace(self, hidden_rows=())) | {
+            "hidden_rows": [_document(row) for row in self.hidden_rows]
+        }
 
 
 def report(
-    names: Sequence[str],
-    redacted: Sequence[Sequence[Any]],
-    *,
-    untouched: int,
-    is_emptied: bool,
-    columns: Sequence[LintColumn],
+    redacted: Sequence[RedactedRow], *, untouched: int, is_emptied: bool, columns: Sequence[LintColumn]
 ) -> RedactionReport:
-    """`redacted` rows have the values of `names`, then how many users they need, how many they have, AMC's reason."""
-    found = [_hidden(names, row) for row in redacted]
-    found.sort(key=lambda row: (row.short, -row.has, str(row.values)))
+    """What became of `untouched` rows and of those that were `redacted`; `columns` are the result's."""
+    rows = sorted(redacted, key=lambda row: (row.short, -row.count, str(row.values)))
     return RedactionReport(
-        rows=untouched + len(found),
-        hidden=len(found),
+        rows=untouched + len(rows),
+        hidden=len(rows),
         is_emptied=is_emptied,
-        causes=_causes(found),
-        hidden_rows=found,
-        helps=list(_helps(found, columns)),
+        causes=_causes(rows),
+        hidden_rows=rows,
+        helps=list(_helps(rows, columns)),
     )
 
 
-def _hidden(names: Sequence[str], row: Sequence[Any]) -> HiddenRow:
-    needs, has, reason = row[len(names) : len(names) + 3]
-    said = _REASON.fullmatch(reason or "")
-    if said:  # of an equivalent count, two are enough
-        has, needs = int(said["has"]), int(said["needs"])
-    return HiddenRow(
-        values=dict(zip(names, row, strict=False)),
-        has=int(has or 0),
-        needs=int(needs),
-        short=max(0, int(needs) - int(has or 0)),
-        reason=str(reason or ""),
-    )
+def _document(row: RedactedRow) -> dict[str, Any]:
+    return {
+        "values": row.values,
+        "rule": row.rule,
+        "table": row.read.table,
+        "path": row.read.path,
+        "has": row.count,
+        "needs": row.limit,
+        "short": row.short,
+        "columns": row.columns,
+        "reason": row.reason,
+    }
 
 
-def _causes(rows: Sequence[HiddenRow]) -> list[Cause]:
-    by_cause: dict[tuple[Rule, str, str, int], list[int]] = {}
+def _causes(rows: Sequence[RedactedRow]) -> list[Cause]:
+    by_cause: dict[tuple[Rule, TableRead, int], list[int]] = {}
     for row in rows:
-        said = _REASON.fullmatch(row.reason)
-        table = said["table"] if said else row.reason
-        path = f"{said['path']} of {said['paths']}" if said and said["path"] else ""
-        rule: Rule = said["rule"] or "distinct" if said else "distinct"  # type: ignore[assignment]
-        by_cause.setdefault((rule, table, path, row.needs), []).append(row.has)
+        by_cause.setdefault((row.rule, row.read, row.limit), []).append(row.count)
     causes = [
-        Cause(rule=rule, table=table, path=path, needs=needs, rows=len(has), nearest=max(has))
-        for (rule, table, path, needs), has in by_cause.items()
+        Cause(rule=rule, table=read.table, path=read.path, needs=limit, rows=len(counts), nearest=max(counts))
+        for (rule, read, limit), counts in by_cause.items()
     ]
     return sorted(causes, key=lambda cause: (-cause.rows, cause.table, cause.path, cause.rule))
 
 
-def _helps(rows: Sequence[HiddenRow], columns: Sequence[LintColumn]) -> Iterator[str]:
+def _helps(rows: Sequence[RedactedRow], columns: Sequence[LintColumn]) -> Iterator[str]:
     """What a person can change, in the order of how much it brings."""
     yield from _leaving_out(rows, columns)
-    near = [row for row in rows if row.needs > _PAIR and 2 * row.has >= row.needs]
+    near = [row for row in rows if row.limit > _PAIR and 2 * row.count >= row.limit]
     if near:
         yield f"a longer time window: {_counted(near)} half the users they need, or more"
-    uneven = [row for row in rows if " equivalent " in row.reason]
+    uneven = [row for row in rows if row.rule == "equivalent"]
     if uneven:
         yield f"wider groups or a longer window: {_counted(uneven)} one user who outweighs all others"
-    single = [row for row in rows if row.has <= 1 and row not in uneven]
+    single = [row for row in rows if row.count <= 1 and row not in uneven]
     if single:
         yield f"wider groups: {_counted(single)} one known user or none, and such rows are never shown"
 
 
-def _counted(rows: Sequence[HiddenRow]) -> str:
+def _counted(rows: Sequence[RedactedRow]) -> str:
     return f"{len(rows)} of the hidden rows {'has' if len(rows) == 1 else 'have'}"
 
 
-def _leaving_out(rows: Sequence[HiddenRow], columns: Sequence[LintColumn]) -> Iterator[str]:
+def _leaving_out(rows: Sequence[RedactedRow], columns: Sequence[LintColumn]) -> Iterator[str]:
     needed = max((column.users or 1 for column in columns), default=1)
     those = [column.name for column in columns if column.users == needed]
     rest = max((column.users or 1 for column in columns if column.users != needed), default=1)
-    saved = [row for row in rows if row.needs > rest and row.has >= rest]
+    saved = [row for row in rows if row.limit > rest and row.count >= rest]
     if saved and needed > _PAIR:
         yield (
             f"leave out {' and '.join(those)}: then {rest} user{'s are' if rest > 1 else ' is'} enough,"

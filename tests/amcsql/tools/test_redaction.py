@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from amci.amcsql.privacy.thresholds import Privacy
+from amci.amcsql.privacy.thresholds import Privacy, RedactedRow, Rule, TableRead
 from amci.amcsql.query import Query
 from amci.amcsql.sources import sources
 from amci.amcsql.tools.linting import LintColumn, lint
@@ -23,18 +23,47 @@ def column(name: str, users: int) -> LintColumn:
 
 
 COLUMNS = [column("campaign", 2), column("place", 100), column("n", 1)]
+
+
+def row(values: str, rule: Rule, read: TableRead, count: int, required: int) -> RedactedRow:
+    """A row with the values of COLUMNS, `-` for NULL."""
+    given = [None if value == "-" else value for value in values.split()]
+    return RedactedRow(
+        values=dict(zip(("campaign", "place", "n"), [*given[:2], 5], strict=True)),
+        rule=rule,
+        read=read,
+        count=count,
+        limit=min(required, 2) if rule == "equivalent" else required,
+        required=required,
+        columns=["place"] if required == 100 else ["campaign"],
+    )
+
+
+VIEWS, CLICKS = TableRead("dsp_impressions", 1, 1), TableRead("dsp_clicks", 1, 1)
+FIRST = TableRead("dsp_clicks", 1, 2)
 ROWS = [
-    ("a", "X", 5, 100, 97, "97 'dsp_impressions' users < 100 required"),
-    ("a", "Y", 5, 100, 3, "3 'dsp_impressions' users < 100 required"),
-    ("b", None, 5, 2, 1, "1 'dsp_impressions' users < 2 required"),
-    ("c", "Z", 9, 100, 60, "60 'dsp_clicks' (path 1 of 2) effective users < 100 required"),
-    ("d", "Z", 9, 100, 1, "1 'dsp_clicks' equivalent users < 2 required"),
+    row("a X", "distinct", VIEWS, 97, 100),
+    row("a Y", "distinct", VIEWS, 3, 100),
+    row("b -", "distinct", VIEWS, 1, 2),
+    row("c Z", "effective", FIRST, 60, 100),
+    row("d Z", "equivalent", CLICKS, 1, 100),
 ]
 
 
-def made(rows: list[tuple[object, ...]], *, untouched: int = 5, is_emptied: bool = False) -> RedactionReport:
-    names = [each.name for each in COLUMNS]
-    return report(names, rows, untouched=untouched, is_emptied=is_emptied, columns=COLUMNS)
+def made(rows: list[RedactedRow], *, untouched: int = 5, is_emptied: bool = False) -> RedactionReport:
+    return report(rows, untouched=untouched, is_emptied=is_emptied, columns=COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("redacted", "reason"),
+    [
+        (ROWS[0], "97 'dsp_impressions' users < 100 required"),
+        (ROWS[3], "60 'dsp_clicks' (path 1 of 2) effective users < 100 required"),
+        (ROWS[4], "1 'dsp_clicks' equivalent users < 2 required"),
+    ],
+)
+def test_a_row_says_its_reason_in_amcs_words(redacted: RedactedRow, reason: str) -> None:
+    assert redacted.reason == reason
 
 
 def test_rows_are_counted_and_grouped_by_what_took_them() -> None:
@@ -52,7 +81,7 @@ def test_rows_stand_in_the_order_of_how_near_they_are() -> None:
     found = made(ROWS).hidden_rows
     assert [row.short for row in found] == [1, 1, 3, 40, 97]
     assert found[2].values == {"campaign": "a", "place": "X", "n": 5}
-    assert (found[2].has, found[2].needs) == (97, 100)
+    assert (found[2].count, found[2].limit) == (97, 100)
 
 
 def test_the_summary_says_it_in_words() -> None:
@@ -84,8 +113,7 @@ def test_nothing_hidden_is_said_in_one_line() -> None:
 
 def test_where_two_users_are_enough_no_column_is_blamed() -> None:
     pair = [column("campaign", 2)]
-    rows = [("b", 2, 1, "1 'dsp_impressions' users < 2 required")]
-    found = report(["campaign"], rows, untouched=0, is_emptied=False, columns=pair)
+    found = report([ROWS[2]], untouched=0, is_emptied=False, columns=pair)
     assert [each.partition(":")[0] for each in found.helps] == ["wider groups"]
 
 
@@ -113,12 +141,11 @@ def test_every_row_of_the_engine_is_shown_or_told_with_its_true_number(
     query = Query.of(sql, sources())
     ways = [query.compile(WINDOW, WINDOW[1], privacy=each) for each in (None, privacy)]
     whole, shown = (engine.run(way, LAST, explains=True) for way in ways)
-    assert shown.redaction is not None
+    assert shown.redacted is not None
     untouched = [row for row in shown.rows if row[-1] is not True] if privacy.discriminator else shown.rows
     columns = lint(query).columns
     found = report(
-        whole.names,
-        shown.redaction.rows,
+        shown.redacted,
         untouched=len(untouched),
         is_emptied=bool(privacy.discriminator),
         columns=columns,
@@ -126,8 +153,8 @@ def test_every_row_of_the_engine_is_shown_or_told_with_its_true_number(
     assert found.rows == len(whole.rows)
     users = {row[0]: row[-1] for row in whole.rows}
     for hidden in found.hidden_rows:
-        assert hidden.has <= users[hidden.values[key]]
-        assert hidden.short == hidden.needs - hidden.has > 0
+        assert hidden.count <= users[hidden.values[key]]
+        assert hidden.short == hidden.limit - hidden.count > 0
     assert sum(cause.rows for cause in found.causes) == found.hidden
     if key == "postal_code":
         assert found.hidden == found.rows > 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from amci.amcsql.privacy.thresholds import RedactedRow, Rule, TableRead
 from amci.amcsql.tools.redaction import report
 from amci.amcsql.tools.result_diff import Version, difference
 
@@ -102,10 +103,16 @@ def test_a_total_of_nothing_has_no_change() -> None:
 
 
 def test_what_was_hidden_is_told_for_both() -> None:
-    rows = [("a", 2, 1, "1 't' users < 2 required"), ("b", 2, 1, "1 't' effective users < 2 required")]
+    rules: tuple[Rule, ...] = ("distinct", "effective")
+    rows = [
+        RedactedRow(
+            values={"campaign": "a"}, rule=rule, read=TableRead("t", 1, 1), count=1, limit=2, required=2,
+            columns=["campaign"],
+        )
+        for rule in rules
+    ]  # fmt: skip
     one, other = (
-        version(report=report(["campaign"], rows[:count], untouched=0, is_emptied=False, columns=[]))
-        for count in (1, 2)
+        version(report=report(rows[:count], untouched=0, is_emptied=False, columns=[])) for count in (1, 2)
     )
     found = difference(one, other)
     assert found.hidden == (1, 2)
