@@ -70,7 +70,7 @@ def uploaded_by(workspace: Workspace | None, tenant: Tenant | None) -> Mapping[s
     from amci.sandbox.uploads.uploaded import uploaded_sources
 
     place, options = workspace.sandbox, sandbox_options(load(workspace, environment()))
-    store = Store(place / "sandbox.db")
+    store = Store.open(place / "sandbox.db", SystemClock())
     try:
         backend = Backend(
             store=store,

@@ -1,4 +1,4 @@
-"""The one SQLite file that remembers everything: opening, migrating, transactions, reading."""
+"""SQLite files, amci's state file first of all: opening, migrating, transactions, reading."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from types import TracebackType
+from typing import Any, ClassVar, Self
 
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import AmciError, StateError, StorageError, WorkspaceTooNew
@@ -18,7 +19,6 @@ from amci.kernel.files import fault_point
 Params = Sequence[Any] | Mapping[str, Any]
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-_BUSY_SECONDS = 10.0
 
 #: Names of SQLite's result codes, by their beginning (sqlite.org/rescode.html), with what to do about each.
 _STORAGE_HINTS = {
@@ -26,12 +26,11 @@ _STORAGE_HINTS = {
     "SQLITE_READONLY": "give this user write permission there, or move the workspace to a writable disk",
     "SQLITE_CANTOPEN": "check that the directory exists and that this user may write there",
     "SQLITE_PERM": "give this user read and write permission there",
-    "SQLITE_BUSY": "another process is using the state file; try again when it has finished",
-    "SQLITE_LOCKED": "another process is using the state file; try again when it has finished",
-    "SQLITE_PROTOCOL": "another process is using the state file; try again when it has finished",
+    "SQLITE_BUSY": "another process is using it; try again when that has finished",
+    "SQLITE_LOCKED": "another process is using it; try again when that has finished",
+    "SQLITE_PROTOCOL": "another process is using it; try again when that has finished",
     "SQLITE_IOERR": "check the disk; the run is tried again",
 }
-_DAMAGE_HINT = "restore the file from a backup; nothing was changed"
 
 
 def named_queries(text: str) -> dict[str, str]:
@@ -41,11 +40,21 @@ def named_queries(text: str) -> dict[str, str]:
 
 
 class State:
-    """One connection to the state file, shared by all threads of this process."""
+    """One connection to the state file, shared by all threads of this process.
+
+    A subclass keeps another file the same way, under another name and with migrations of its own.
+    """
+
+    name: ClassVar[str] = "state"  #: in errors ("the state file") and of fault points
+    package: ClassVar[str] = "amci.kernel"  #: has the folder `migrations`
+    busy_seconds: ClassVar[float] = 10.0  #: how long a statement waits for another process
+    synchronous: ClassVar[str] = "NORMAL"  #: SQLite's pragma
+    damage_hint: ClassVar[str] = "restore the file from a backup; nothing was changed"
 
     def __init__(self, db: sqlite3.Connection) -> None:
         db.row_factory = sqlite3.Row
         self._db = db
+        self._translated = _Translated(type(self))
         self._lock = threading.RLock()
         self._depth = 0
         self._seen = 0
@@ -57,11 +66,11 @@ class State:
         Raises WorkspaceTooNew where a newer amci wrote it, StorageError where the disk refuses, StateError
         where the file is no state file.
         """
-        with _translated():
-            state = cls(_connect(str(path)))
+        with _Translated(cls):
+            state = cls(cls._connect(str(path)))
             try:
                 state._db.execute("PRAGMA journal_mode = WAL")
-                state._db.execute("PRAGMA synchronous = NORMAL")
+                state._db.execute(f"PRAGMA synchronous = {cls.synchronous}")
                 # Statements that fire triggers keep an undo journal, which is twice as fast in memory.
                 state._db.execute("PRAGMA temp_store = MEMORY")
                 state._migrate(clock)
@@ -77,17 +86,18 @@ class State:
         Raises WorkspaceTooNew or StateError where the file is of another amci, StorageError where there is no
         file.
         """
-        with _translated():
-            state = cls(_connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
+        with _Translated(cls):
+            state = cls(cls._connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
             try:
-                behind = _migrations().keys() - state._applied()
+                behind = cls._migrations().keys() - state._applied()
             except (sqlite3.Error, AmciError):
                 state.close()
                 raise
             if behind:
                 state.close()
                 raise StateError(
-                    "the state file was written by an older amci", hint="run `amci up` or `amci drain` once"
+                    f"the {cls.name} file was written by an older amci",
+                    hint="run `amci up` or `amci drain` once",
                 )
             return state
 
@@ -108,7 +118,7 @@ class State:
 
         Other threads wait. Raises StorageError where the disk refuses.
         """
-        with self._lock, _translated():
+        with self._lock, self._translated:
             depth, done = self._depth, False
             self._db.execute(f"SAVEPOINT level_{depth}" if depth else "BEGIN IMMEDIATE")
             self._depth += 1
@@ -117,7 +127,7 @@ class State:
                 if depth:
                     self._db.execute(f"RELEASE level_{depth}")
                 else:
-                    fault_point("state.before_commit")
+                    fault_point(f"{self.name}.before_commit")
                     self._db.execute("COMMIT")
                 done = True
             finally:
@@ -126,7 +136,7 @@ class State:
                 if not done and self._db.in_transaction:
                     self._undo(depth)
             if not depth:
-                fault_point("state.after_commit")
+                fault_point(f"{self.name}.after_commit")
 
     def _undo(self, depth: int) -> None:
         if depth:
@@ -137,8 +147,13 @@ class State:
 
     def read(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
         """All rows of a query. Raises StorageError where the disk refuses."""
-        with self._lock, _translated():
+        with self._lock, self._translated:
             return self._db.execute(sql, params).fetchall()
+
+    def write(self, sql: str, params: Params = ()) -> int:
+        """Run one statement, whole or not at all: the number of rows it changed. Raises StorageError."""
+        with self._lock, self._translated:
+            return self._db.execute(sql, params).rowcount
 
     def has_foreign_changes(self) -> bool:
         """Whether another process has written since this was asked last."""
@@ -151,7 +166,7 @@ class State:
             "CREATE TABLE IF NOT EXISTS schema_migrations"
             " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT"
         )
-        for number, (name, script) in _migrations().items():
+        for number, (name, script) in self._migrations().items():
             with self.transaction() as db:
                 if number in self._applied():
                     continue
@@ -165,32 +180,32 @@ class State:
         """Numbers of the migrations this file has had; raises WorkspaceTooNew for one nobody here knows."""
         found = self._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").fetchone()
         rows = self._db.execute("SELECT number, name FROM schema_migrations").fetchall() if found else []
-        if unknown := sorted(row["name"] for row in rows if row["number"] not in _migrations()):
+        if unknown := sorted(row["name"] for row in rows if row["number"] not in self._migrations()):
             raise WorkspaceTooNew(
                 f"this workspace was written by a newer amci (it has {unknown[-1]})",
                 hint="install that version of amci, or a newer one",
             )
         return {row["number"] for row in rows}
 
+    @classmethod
+    def _connect(cls, database: str, *, uri: bool = False) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            database, uri=uri, isolation_level=None, check_same_thread=False, timeout=cls.busy_seconds
+        )
+        db.execute("PRAGMA foreign_keys = ON")
+        return db
 
-def _connect(database: str, *, uri: bool = False) -> sqlite3.Connection:
-    db = sqlite3.connect(
-        database, uri=uri, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
-    )
-    db.execute("PRAGMA foreign_keys = ON")
-    return db
-
-
-def _migrations() -> dict[int, tuple[str, str]]:
-    """The files `NNNN_name.sql` that come with amci, in order: number → (name, script)."""
-    folder = resources.files("amci.kernel") / "migrations"
-    files = sorted(
-        (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
-    )
-    return {
-        int(file.name[:4]): (file.name.removesuffix(".sql"), file.read_text(encoding="utf-8"))
-        for file in files
-    }
+    @classmethod
+    def _migrations(cls) -> dict[int, tuple[str, str]]:
+        """The files `NNNN_name.sql` that come with amci, in order: number → (name, script)."""
+        folder = resources.files(cls.package) / "migrations"
+        files = sorted(
+            (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
+        )
+        return {
+            int(file.name[:4]): (file.name.removesuffix(".sql"), file.read_text(encoding="utf-8"))
+            for file in files
+        }
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -205,18 +220,28 @@ def _statements(script: str) -> Iterator[str]:
         yield pending
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """SQLite's errors in our words; a broken constraint stays what it is, since it is a bug."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
+class _Translated:
+    """SQLite's errors in our words; a broken constraint stays what it is, since it is a bug.
+
+    Not a generator, as every statement goes through it.
+    """
+
+    def __init__(self, file: type[State]) -> None:
+        self._file = file
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, sqlite3.DatabaseError):
+            return
         code = getattr(error, "sqlite_errorname", "")
         for beginning, hint in _STORAGE_HINTS.items():
             if code.startswith(beginning):
-                raise StorageError(f"the state file: {error}", hint=hint) from error
+                raise StorageError(f"the {self._file.name} file: {error}", hint=hint) from error
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            raise StateError(f"the state file: {error}", hint=_DAMAGE_HINT) from error
+            raise StateError(f"the {self._file.name} file: {error}", hint=self._file.damage_hint) from error
         if code == "SQLITE_CONSTRAINT_TRIGGER":
             raise StateError(str(error)) from error
-        raise

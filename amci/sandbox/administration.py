@@ -75,7 +75,7 @@ def delete(backend: Backend, request: Request) -> Response:
     """DELETE /amc/instances/{id}, with everything in it."""
     for row in backend.store.rows("data_sets", instance_id=request.instance.instance_id, after="", limit=-1):
         forget(backend.directory, row)
-    with backend.store.changing():
+    with backend.store.transaction():
         backend.instances.delete(request.instance)
         wake_account(backend, request.instance, micros(request.now))
     return Response(status=204)

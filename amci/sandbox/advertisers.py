@@ -87,7 +87,7 @@ def start_update(backend: Backend, request: Request) -> Response:
     if not any(asked.values()):
         raise bad("One of advertisersToAdd and advertisersToRemove must be specified.")
     instance_id = request.instance.instance_id
-    with backend.store.changing():
+    with backend.store.transaction():
         before = backend.store.rows("advertiser_updates", instance_id=instance_id)
         if before and _status(backend, before[-1], request.now) in ("PENDING", "UPDATING"):
             raise bad(f"Instance {instance_id} has an open advertiser update.")

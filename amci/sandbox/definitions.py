@@ -51,7 +51,7 @@ def change(backend: Backend, request: Request) -> Response:
 def delete(backend: Backend, request: Request) -> Response:
     """DELETE /workflows/{workflowId}: refused while a schedule refers to it."""
     name = {"instance_id": request.instance.instance_id, "workflow_id": request.parts["workflowId"]}
-    with backend.store.changing():
+    with backend.store.transaction():
         used = backend.store.rows("schedules_of_workflow", **name)
         if used:
             schedules = ", ".join(row["schedule_id"] for row in used)

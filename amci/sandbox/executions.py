@@ -58,7 +58,7 @@ def add(
 ) -> Row:
     """Queue an execution in its instance; its row. Raises StorageError."""
     execution_id = new_uuid()
-    with backend.store.changing():
+    with backend.store.transaction():
         backend.store.do(
             "new_execution",
             workflow_execution_id=execution_id,
@@ -114,7 +114,7 @@ def change(backend: Backend, request: Request) -> Response:
     if status != "CANCELLED":
         raise bad(f"Invalid status {status}: an execution can only be changed to CANCELLED.")
     now = micros(request.now)
-    with backend.store.changing():
+    with backend.store.transaction():
         name = {key: row[key] for key in ("instance_id", "workflow_execution_id")}
         cancelled = backend.store.do("cancel", now=now, **name)
         wake_account(backend, request.instance, now)
@@ -126,7 +126,7 @@ def change(backend: Backend, request: Request) -> Response:
 
 def delete(backend: Backend, request: Request) -> Response:
     """DELETE /workflowExecutions/{id}."""
-    with backend.store.changing():
+    with backend.store.transaction():
         _EXECUTIONS.delete(backend, request)
         wake_account(backend, request.instance, micros(request.now))
     return Response(document={})

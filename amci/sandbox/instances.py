@@ -33,12 +33,10 @@ class Instances:
         self._told = {known.instance_id: known for known in options.instances}
         self._rows: dict[str, Row | None] = {}  #: as they were last read
         self._ids: dict[Account, list[str]] = {}
-        self._version = 0
 
     def refresh(self) -> None:
         """Forget cached rows if another process has changed the store."""
-        if self._version != (version := self._store.version):
-            self._version = version
+        if self._store.has_foreign_changes():
             self._forget()
 
     def get(self, instance_id: str, now: datetime) -> SandboxInstance | None:
@@ -87,7 +85,7 @@ class Instances:
         """A new instance, or the one that this idempotency token created in the last ten minutes. Raises Refusal."""
         entity_id, marketplace_id = account
         named = {"entity_id": entity_id, "marketplace_id": marketplace_id}
-        with self._store.changing():
+        with self._store.transaction():
             since = micros(now - _TOKEN_LASTS)
             row = self._store.row("instance_by_token", token=token, since=since, **named) if token else None
             if row is None:
@@ -110,7 +108,7 @@ class Instances:
 
     def change(self, known: SandboxInstance, fields: Mapping[str, Any], now: datetime) -> SandboxInstance:
         """The instance with these fields changed."""
-        with self._store.changing():
+        with self._store.transaction():
             row = self._row(known.instance_id)
             # the bucket keeps its name if the instance is renamed
             had = json.loads(row["fields"]) if row else {"s3BucketName": known.bucket_name}
@@ -119,7 +117,7 @@ class Instances:
 
     def delete(self, known: SandboxInstance) -> None:
         """Delete an instance with everything in it; its id is kept."""
-        with self._store.changing():
+        with self._store.transaction():
             self._keep(known, {}, is_deleted=True)
             for forget in _EVERYTHING_IN_IT:
                 self._store.do(forget, instance_id=known.instance_id)

@@ -28,7 +28,7 @@ def give_token(backend: Backend, request: Request) -> Response:
         if not fields.get(name):
             raise _no("invalid_request", f"The request is missing a required parameter : {name}")
     _check_client(backend, fields)
-    with backend.store.changing():
+    with backend.store.transaction():
         refresh = _refreshed(backend, fields) if wanted == "refresh_token" else _exchanged(backend, fields)
         access = f"Atza|{new_id()}"
         now = micros(request.now)

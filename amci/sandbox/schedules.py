@@ -107,7 +107,7 @@ def next_fire(schedule: Mapping[str, Any], since: datetime) -> datetime:
 def fire_due(backend: Backend, now: int) -> None:
     """Queue an execution for each fire due by `now`, as created when it was due. Raises StorageError."""
     while backend.store.row("due_schedule", now=now) is not None:
-        with backend.store.changing():
+        with backend.store.transaction():
             row = backend.store.row("due_schedule", now=now)
             if row is None:
                 return

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from amci.kernel.clock import Clock, new_id
-from amci.kernel.errors import UsageError
+from amci.kernel.errors import StorageError, UsageError
 from amci.sandbox import login
 from amci.sandbox.administration import account_of
 from amci.sandbox.audiences.simulation import AudienceSimulator
@@ -40,7 +41,7 @@ class Sandbox:
     def __init__(self, directory: Path, clock: Clock, options: SandboxOptions | None = None) -> None:
         """Open the sandbox in `directory`, which is created if it is missing. Raises StorageError, StateError."""
         options = options or SandboxOptions()
-        store = Store(directory / "sandbox.db")
+        store = Store.open(directory / "sandbox.db", clock)
         self.faults = Faults()
         self.requests: Counter[str] = Counter()  #: method and path of a route → how often it was called
         self.backend = Backend(
@@ -56,6 +57,7 @@ class Sandbox:
         self._simulator = Simulator(self.backend)
         self._audiences = AudienceSimulator(self.backend)
         self._lock = threading.RLock()
+        self._is_closed = False
 
     def respond(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request: status, headers, body. `headers` has names in lower case.
@@ -63,7 +65,7 @@ class Sandbox:
         A fault may ask for no answer at all: then the status is 0, or -1 for no connection. Raises StorageError.
         """
         self.advance()
-        with self._lock:
+        with self._open():
             request = parsed(method, url, headers, body, self.backend.clock.now())
             if request.path.startswith("/sandbox/"):
                 return _answer(_control(self.faults, self.requests, request), "application/json")
@@ -90,13 +92,13 @@ class Sandbox:
         self._audiences.advance_to(micros(self.backend.clock.now()))
 
     def _pending_queries(self) -> list[PendingQuery]:
-        with self._lock:
+        with self._open():
             return self._simulator.advance_to(micros(self.backend.clock.now()))
 
     def _run(self, query: PendingQuery) -> None:
         try:
             result = run(self.backend.queries, query)
-            with self._lock:
+            with self._open():
                 self._simulator.record(query, result)
         finally:
             self._simulator.release(query)
@@ -104,8 +106,17 @@ class Sandbox:
     def close(self) -> None:
         """Close the store and the DuckDB sessions; a query that is running is interrupted."""
         with self._lock:
+            self._is_closed = True
             self.backend.queries.close()
             self.backend.store.close()
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Hold the lock. Raises StorageError if the sandbox was closed, for instance while a query ran."""
+        with self._lock:
+            if self._is_closed:
+                raise StorageError("the sandbox is closed")
+            yield
 
     def _handled(
         self, request: Request, match: tuple[Endpoint, dict[str, str]] | None, fault: InjectedFault | None

@@ -38,14 +38,14 @@ class Simulator:
         due = backend.store.rows("due_queues", now=now)
         queries = []
         for account, queues in self._by_account(due):
-            with backend.store.changing():
+            with backend.store.transaction():
                 queries += self._advance(account, queues, now)
         self._since = now
         return queries
 
     def record(self, query: PendingQuery, result: ExecutionResult | EndColumns) -> None:
         """End the execution with its query's result, unless it was cancelled or deleted meanwhile."""
-        with self._backend.store.changing():
+        with self._backend.store.transaction():
             row = self._backend.store.row("execution_by_seq", seq=query.row["seq"])
             if row is not None and row["status"] == "RUNNING":
                 end = keep(self._backend, query, result) if isinstance(result, ExecutionResult) else result

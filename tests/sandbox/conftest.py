@@ -13,6 +13,7 @@ from amci.kernel.testing import FakeClock
 from amci.sandbox.engine import QueryEngine
 from amci.sandbox.options import DEFAULT_INSTANCE, SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
+from amci.sandbox.store import Store
 
 HOST = "https://advertising-api.amazon.com"
 TRIVIAL = "SELECT a FROM (VALUES (1)) AS v(a)"
@@ -113,6 +114,12 @@ class Caller:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
+    with Store.open(tmp_path / "sandbox.db", clock) as opened:
+        yield opened
 
 
 @pytest.fixture

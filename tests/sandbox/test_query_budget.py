@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,13 +38,6 @@ def _used(name: str = "new", *sources: str, **more: Any) -> PastQuery:
 
 
 EARLIER = [_used("a"), _used("b"), _used("c")]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "sandbox.db")
-    yield store
-    store.close()
 
 
 def test_without_a_budget_nothing_is_too_many() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from amci.kernel.errors import StorageError
-from amci.sandbox.store import Store
+from amci.kernel.errors import StateError
+from amci.kernel.testing import FakeClock
+from amci.sandbox.store import Store, statements
 
 NUMBERS = dict.fromkeys(
     ("now", "ready", "after", "since", "until", "limit", "slots", "pending", "never", "no_sooner", "lasts"), 1
@@ -31,15 +32,10 @@ NUMBERS = dict.fromkeys(
     ],
 )
 def test_what_is_asked_with_every_request_reads_no_more_than_it_needs(
-    tmp_path: Path, query: str, index: str
+    store: Store, query: str, index: str
 ) -> None:
-    store = Store(tmp_path / "sandbox.db")
     named = {"instance_id": "i", "instances": "[]", "workflow_id": "w", "is_with_cancelled": 1} | NUMBERS
-    plan = [
-        row["detail"]
-        for row in store._db.execute(f"EXPLAIN QUERY PLAN {store._queries[query]}", named).fetchall()
-    ]
-    store.close()
+    plan = [row["detail"] for row in store.read(f"EXPLAIN QUERY PLAN {statements()[query]}", named)]
     assert any(index in step for step in plan), plan
     assert not [
         step for step in plan if step.startswith("SCAN executions") and "INDEX executions_running" not in step
@@ -48,28 +44,34 @@ def test_what_is_asked_with_every_request_reads_no_more_than_it_needs(
 
 
 def _change_and_break(store: Store) -> None:
-    with store.changing():
+    with store.transaction():
         store.do("note", name="a", value="1")
-        with store.changing():
+        with store.transaction():
             store.do("note", name="b", value="2")
         raise ZeroDivisionError
 
 
-def test_a_change_is_whole_or_not_at_all(tmp_path: Path) -> None:
-    store = Store(tmp_path / "sandbox.db")
+def test_a_change_is_whole_or_not_at_all(store: Store) -> None:
     with pytest.raises(ZeroDivisionError):
         _change_and_break(store)
     assert store.noted("a", "nothing") == store.noted("b", "nothing") == "nothing"
-    store.close()
 
 
-def test_what_is_noted_first_stays(tmp_path: Path) -> None:
-    store = Store(tmp_path / "sandbox.db")
+def test_what_is_noted_first_stays(store: Store) -> None:
     assert [store.noted("key", value) for value in ("one", "two")] == ["one", "one"]
-    store.close()
 
 
 def test_a_file_that_is_none_of_the_sandboxs_is_said_to_be(tmp_path: Path) -> None:
     (tmp_path / "sandbox.db").write_bytes(b"not a database at all" * 100)
-    with pytest.raises(StorageError, match="not a database"):
-        Store(tmp_path / "sandbox.db")
+    with pytest.raises(StateError, match="not a database"):
+        Store.open(tmp_path / "sandbox.db", FakeClock())
+
+
+def test_a_file_of_before_there_were_migrations_is_kept(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "sandbox.db", FakeClock()) as store:
+        store.noted("key", "kept")
+        store.write("DROP TABLE schema_migrations")
+        store.write("DROP TABLE used")
+    with Store.open(tmp_path / "sandbox.db", FakeClock()) as store:
+        assert store.noted("key", "lost") == "kept"
+        assert store.rows("used", instance_id="i", since=0) == []

@@ -36,7 +36,7 @@ def create(backend: Backend, request: Request) -> Response:
         for name in ("period", "description", "countryCode", "customerEncryptionKeyArn")
         if asked.get(name)
     }
-    with backend.store.changing():
+    with backend.store.transaction():
         if backend.store.rows("number_of_data_sets", instance_id=instance_id)[0]["number"] >= MOST:
             raise bad(f"An instance can have {MOST} data sets.")
         DATA_SETS.insert(
@@ -69,7 +69,7 @@ def change(backend: Backend, request: Request) -> Response:
         + text_problems(asked, "description")
         + country_problems(asked.get("countryCode"))
     )
-    with backend.store.changing():
+    with backend.store.transaction():
         row = DATA_SETS.row(backend, request)
         document = json.loads(row["document"]) | asked
         backend.store.do("change_data_set", seq=row["seq"], document=json.dumps(document))
@@ -88,7 +88,7 @@ def add_column(backend: Backend, request: Request) -> Response:
     """POST /dataSets/{dataSetId}/columns: earlier rows have NULL in it."""
     problems: list[str] = []
     added = columns_.normal(request.document("column"), "column", problems)
-    with backend.store.changing():
+    with backend.store.transaction():
         row = DATA_SETS.row(backend, request)
         columns = columns_of(row)
         problems += _adding_problems(columns, added)
@@ -103,7 +103,7 @@ def change_column(backend: Backend, request: Request) -> Response:
     """PUT /dataSets/{dataSetId}/columns/{columnName}: its name or its description."""
     asked = request.document()
     name, text = asked.get("updatedColumnName"), asked.get("updateDescription")
-    with backend.store.changing():
+    with backend.store.transaction():
         row = DATA_SETS.row(backend, request)
         columns, column = _column_of(row, request)
         problems = text_problems(asked, "updateDescription") + (columns_.name_problems(name) if name else [])
@@ -118,7 +118,7 @@ def change_column(backend: Backend, request: Request) -> Response:
 
 def delete_column(backend: Backend, request: Request) -> Response:
     """DELETE /dataSets/{dataSetId}/columns/{columnName}; not the main event time, nor the main user id."""
-    with backend.store.changing():
+    with backend.store.transaction():
         row = DATA_SETS.row(backend, request)
         columns, column = _column_of(row, request)
         for flag in ("isMainEventTime", "isMainUserId"):

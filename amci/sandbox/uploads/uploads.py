@@ -220,7 +220,7 @@ def _load(backend: Backend, row: Row) -> bool:
     )
     with making(folder, version) as part:
         loaded = load.into(part)
-    with backend.store.changing():
+    with backend.store.transaction():
         is_taken = swap(backend, data_set, version, loaded.keys)
         if is_taken:
             _finish(backend, row, "SUCCESS", loaded.message or None, loaded.rows)
