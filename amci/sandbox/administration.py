@@ -17,7 +17,7 @@ from amci.sandbox.http import Request, Response
 from amci.sandbox.options import SandboxInstance
 from amci.sandbox.resources import whole
 from amci.sandbox.times import micros
-from amci.sandbox.uploads.versions import forget
+from amci.sandbox.uploads.versions import delete_files
 
 _NAME = re.compile(r"[A-Za-z0-9 ]{3,50}")
 _AWS_ACCOUNT = re.compile(r"\d{12}")
@@ -74,7 +74,7 @@ def change(backend: Backend, request: Request) -> Response:
 def delete(backend: Backend, request: Request) -> Response:
     """DELETE /amc/instances/{id}, with everything in it."""
     for row in backend.store.rows("data_sets", instance_id=request.instance.instance_id, after="", limit=-1):
-        forget(backend.directory, row)
+        delete_files(backend.directory, row)
     with backend.store.transaction():
         backend.instances.delete(request.instance)
         wake_account(backend, request.instance, micros(request.now))

@@ -1,4 +1,7 @@
-"""The DuckDB sessions behind queries: one that knows the tables, and a locked-down one that has their rows."""
+"""The DuckDB sessions behind queries: one with empty tables to check them, a locked-down one with rows to run them.
+
+DuckDB's errors about a query are put into the words of Calcite, whose validator AMC's texts come from (amc-api 1.5).
+"""
 
 from __future__ import annotations
 
@@ -63,9 +66,9 @@ class QueryEngine:
                 raise CompileError(in_calcites_words(str(error), original)) from error
 
     def run(self, compiled: Compiled, last: date, *, explains: bool = False) -> Outcome:
-        """The rows of a query over the events up to the day `last`; raises QueryFailed.
+        """Run a query over the events up to the day `last`. Raises QueryFailed.
 
-        StorageError where the engine is closed.
+        Raises StorageError if the events cannot be generated, or the engine is closed.
         """
         with self._running:
             if self._is_closed:
@@ -84,7 +87,7 @@ class QueryEngine:
                 raise QueryFailed(f"Query could not be run: {str(error).splitlines()[0]}") from error
 
     def close(self) -> None:
-        """Let go of both sessions; a query that runs is given up, and no other begins."""
+        """Close both sessions; a running query is interrupted, and no other begins."""
         self._is_closed = True
         # One that is just about to begin cannot be interrupted yet.
         while not self._running.acquire(timeout=_INTERRUPT_EVERY):
@@ -98,7 +101,7 @@ class QueryEngine:
         self._running.release()
 
     def _session(self, last: date) -> duckdb.DuckDBPyConnection:
-        """The session with all events up to `last`; made anew when a new day has come."""
+        """The session with all events up to `last`; opened again when a new day has come."""
         if self._full is None or self._last < last:
             self.world.prepare(last)
             old, self._full = self._full, None
@@ -113,9 +116,9 @@ class QueryEngine:
         return self._full
 
     def _lock(self, con: duckdb.DuckDBPyConnection) -> None:
-        """From here on no file but the sandbox's own, no network, no extension, no other setting."""
+        """Restrict a session to the sandbox's own files: no network, no extensions, no change of settings."""
         scratch = self._directory / "scratch"
-        # the events may lie elsewhere, behind a link
+        # the events may be elsewhere, behind a link
         readable = {str(path.resolve()) for path in (self._directory, self._directory / "events")}
         for setting in (
             "TimeZone = 'UTC'",
@@ -135,7 +138,7 @@ class QueryEngine:
 
 
 def _add_functions(compiled: Compiled, con: duckdb.DuckDBPyConnection) -> None:
-    """Add what is written in Python to a session, for the few queries that call it: loading it takes time."""
+    """Add the Python functions to a session, only for queries that call them: importing them takes time."""
     if any(name in compiled.plain for name in CALLED):
         from amci.sandbox.udfs import register
 
@@ -151,7 +154,7 @@ def _create(source: Source) -> str:
 
 @contextmanager
 def _stopped_after(con: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Interrupt what `con` does when it takes longer."""
+    """Interrupt the query of `con` if the block takes longer."""
     timer = threading.Timer(seconds, con.interrupt)
     timer.daemon = True
     timer.start()
@@ -161,7 +164,7 @@ def _stopped_after(con: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[N
         timer.cancel()
 
 
-#: DuckDB's text, and Calcite's for the same; the first group is the name that is at fault.
+#: Pattern of DuckDB's text → Calcite's; the first group is the name at fault.
 _TEXTS = (
     (r'Referenced column "([^"]+)" (?:was )?not found', "Column '{}' not found in any table"),
     (
@@ -172,14 +175,14 @@ _TEXTS = (
 )
 
 
-def in_calcites_words(said: str, sql: str) -> Finding:
-    """What is wrong with `sql`, for an error about its translation."""
+def in_calcites_words(error: str, sql: str) -> Finding:
+    """The finding about `sql` for DuckDB's error about its translation."""
     tree = parsed(sql)
     for pattern, text in _TEXTS:
-        if found := re.search(pattern, said):
+        if found := re.search(pattern, error):
             name = _amcs(found[1])
             return _finding(sql, _named(tree, name), text.format(name))
-    first = re.sub(r"^[A-Za-z ]+ Error: ", "", said.splitlines()[0])
+    first = re.sub(r"^[A-Za-z ]+ Error: ", "", error.splitlines()[0])
     return _finding(sql, None, re.sub(r'"amci [^"]*"', "a value", first))
 
 
@@ -190,12 +193,12 @@ def _finding(sql: str, node: exp.Expr | None, text: str) -> Finding:
 
 
 def _amcs(name: str) -> str:
-    """AMC's name of a function that DuckDB calls otherwise."""
+    """AMC's name of a function that has another name in DuckDB."""
     return next((each.name for each in FUNCTIONS.values() if each.duckdb.lower() == name.lower()), name)
 
 
 def _named(tree: exp.Expr, name: str) -> exp.Expr | None:
-    """The first call or name that is meant."""
+    """The first call or name in the tree with this name."""
     wanted = name.lower()
     return next((node for node in tree.walk() if node.name.lower() == wanted or _call(node) == wanted), None)
 

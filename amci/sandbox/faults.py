@@ -94,8 +94,8 @@ def instead(fault: InjectedFault) -> Response | None:
     if fault.kind == "throttle":
         return Response(status=429, document={"code": "429", "details": "Too Many Requests"})
     if fault.kind == "error":
-        said = {"code": str(fault.status), "details": "Internal server error"}
-        return Response(status=fault.status, document=said)
+        error = {"code": str(fault.status), "details": "Internal server error"}
+        return Response(status=fault.status, document=error)
     if fault.kind == "no_connection":
         return Response(status=-1)
     return None

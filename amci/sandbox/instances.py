@@ -30,7 +30,7 @@ class Instances:
     def __init__(self, store: Store, options: SandboxOptions) -> None:
         self._store = store
         self._options = options
-        self._told = {known.instance_id: known for known in options.instances}
+        self._configured = {known.instance_id: known for known in options.instances}
         self._rows: dict[str, Row | None] = {}  #: as they were last read
         self._ids: dict[Account, list[str]] = {}
 
@@ -43,7 +43,7 @@ class Instances:
         """The instance as it is at `now`; None if it does not exist, or was deleted."""
         row = self._row(instance_id)
         if row is None:
-            return self._told.get(instance_id)
+            return self._configured.get(instance_id)
         return None if row["is_deleted"] else self._instance(row, now)
 
     def was_in(self, account: Account, instance_id: str) -> bool:
@@ -53,29 +53,29 @@ class Instances:
 
     def is_alone(self, instance_id: str) -> bool:
         """Whether it is the only instance of the options."""
-        return list(self._told) == [instance_id]
+        return list(self._configured) == [instance_id]
 
     def accounts(self) -> dict[Account, str]:
         """The AMC accounts, each with the name of an instance."""
-        return {known.account: known.name for known in self._told.values()}
+        return {known.account: known.name for known in self._configured.values()}
 
     def of_account(self, account: Account, now: datetime) -> list[SandboxInstance]:
         """The instances of an account: those of the options, then the others in order of creation."""
-        ids = [known.instance_id for known in self._told.values() if known.account == account]
-        found = [self.get(instance_id, now) for instance_id in ids]
-        return [known for known in found if known] + [self._instance(r, now) for r in self._made(account)]
+        ids = [known.instance_id for known in self._configured.values() if known.account == account]
+        present = [self.get(instance_id, now) for instance_id in ids]
+        return [known for known in present if known] + [self._instance(r, now) for r in self._made(account)]
 
     def ids_of(self, account: Account) -> list[str]:
         """The ids of an account's instances; a deleted one of the options is among them."""
         if account not in self._ids:
-            told = [instance_id for instance_id, known in self._told.items() if known.account == account]
-            self._ids[account] = told + [row["instance_id"] for row in self._made(account)]
+            ids = [instance_id for instance_id, known in self._configured.items() if known.account == account]
+            self._ids[account] = ids + [row["instance_id"] for row in self._made(account)]
         return self._ids[account]
 
     def account_of(self, instance_id: str) -> Account | None:
         """The account of an instance; None if the sandbox does not know it."""
-        if told := self._told.get(instance_id):
-            return told.account
+        if configured := self._configured.get(instance_id):
+            return configured.account
         row = self._row(instance_id)
         return (row["entity_id"], row["marketplace_id"]) if row else None
 
@@ -147,8 +147,7 @@ class Instances:
 
     def _instance(self, row: Row, now: datetime) -> SandboxInstance:
         fields = json.loads(row["fields"])
-        told = self._told.get(row["instance_id"])
-        known = told or SandboxInstance(
+        known = self._configured.get(row["instance_id"]) or SandboxInstance(
             instance_id=row["instance_id"],
             entity_id=row["entity_id"],
             marketplace_id=row["marketplace_id"],

@@ -23,7 +23,7 @@ class Simulator:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._since = 0  #: the last `now`, in microseconds since 1970
-        self._claimed: set[str] = set()  #: ids of the results whose queries somebody in this process runs
+        self._claimed: set[str] = set()  #: ids of the results whose queries run in this process
         backend.store.do("wake_all")
 
     def advance_to(self, now: int) -> list[PendingQuery]:

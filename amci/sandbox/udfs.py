@@ -1,4 +1,4 @@
-"""Java's regular expressions for DuckDB, where its own engine does not have them (amc-api 3.2)."""
+"""Java's regular expressions as DuckDB functions, for what DuckDB's own engine lacks (amc-api 3.2)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 from amci.amcsql.patterns.java_regex import InvalidPattern, compiled, java_pattern
 from amci.amcsql.patterns.regexes import FIND, REPLACE, SPLIT, SUBSTR, replacement_parts
 
-#: No text takes a sensible pattern so long; one that tries all ways to match would otherwise never end.
+#: Longer than a sensible pattern takes; without a limit, catastrophic backtracking would never end.
 _PATIENCE_SECONDS = 5.0
 _REMEMBERED = 65_536
 T = TypeVar("T")
 
 
 def register(con: duckdb.DuckDBPyConnection) -> None:
-    """Add the functions that `to_duckdb` writes to a connection; one that has them keeps them."""
+    """Add the functions that `to_duckdb` writes to a connection, unless it has them."""
     has = "SELECT 1 FROM duckdb_functions() WHERE function_name = ?"
     if con.execute(has, [FIND]).fetchone():
         return
@@ -35,14 +35,14 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
 def _add(
     con: duckdb.DuckDBPyConnection, name: str, one: Callable[..., object], results: tuple[Any, pa.DataType]
 ) -> None:
-    """Add a function that is asked for whole columns; its result's type is given as DuckDB's and as Arrow's."""
+    """Add a function over whole columns; `results` is the type of its result, as DuckDB's and as Arrow's."""
     result, arrow_type = results
 
     def many(*columns: pa.ChunkedArray) -> pa.Array:
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
         return pa.array([None if None in row else one(*row) for row in rows], type=arrow_type)
 
-    # DuckDB counts the parameters of what it is given
+    # DuckDB counts the parameters of a function
     def of_two(texts: pa.ChunkedArray, patterns: pa.ChunkedArray) -> pa.Array:
         return many(texts, patterns)
 
@@ -84,7 +84,7 @@ def _replaced(text: str, pattern: str, replacement: str) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _split(text: str, pattern: str) -> list[str]:
-    """The parts between matches; a match of nothing at the beginning parts nothing."""
+    """The parts between matches; an empty match at the beginning does not split."""
     return _patiently(lambda: _parts(text, pattern), pattern)
 
 

@@ -1,1 +1,1 @@
-"""Audiences: rule-based and lookalike, made and refreshed by and by (amc-api 2.4)."""
+"""Audiences, rule-based and lookalike: created, and refreshed over time (amc-api 2.4)."""

@@ -1,4 +1,4 @@
-"""What is asked of AMC when an audience is to be made or mended, checked (amc-api 2.4)."""
+"""Requests to create or retry an audience, checked (amc-api 2.4)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amci.sandbox.times import BadMoment, micros, read
 
 RULE_BASED, LOOKALIKE = "RULE_BASED", "LOOKALIKE"
 REACHES = ("MOST_SIMILAR", "SIMILAR", "BALANCED", "BROAD", "MOST_BROAD")
-#: What a request may say, as it is kept.
+#: The fields of a request that are stored.
 FIELDS = (
     *("advertiserId", "advertiserType", "audienceDescription", "audienceName", "countryCode"),
     *("inputParameters", "lookalikeAudienceExpectedReach", "parameterValues", "query", "refreshRateDays"),
@@ -29,31 +29,31 @@ _UTC = ZoneInfo("UTC")
 
 
 def checked(asked: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """The fields of a request with AMC's defaults; raises Refusal."""
-    found = {name: asked[name] for name in FIELDS if asked.get(name) not in (None, "")}
+    """The fields of a request with AMC's defaults. Raises Refusal."""
+    fields = {name: asked[name] for name in FIELDS if asked.get(name) not in (None, "")}
     for name in ("audienceName", "advertiserId"):
-        if not str(found.get(name) or "").strip():
+        if not str(fields.get(name) or "").strip():
             raise bad(f"{name} is required.")
-    if ("query" in found) == ("workflowId" in found):
+    if ("query" in fields) == ("workflowId" in fields):
         raise bad("Exactly one of query and workflowId is required.")
-    _check_choice(found, "advertiserType", _ADVERTISER_TYPES)
-    _check_choice(found, "countryCode", _COUNTRIES)
+    _check_choice(fields, "advertiserType", _ADVERTISER_TYPES)
+    _check_choice(fields, "countryCode", _COUNTRIES)
     if kind == LOOKALIKE:
-        if "lookalikeAudienceExpectedReach" not in found:
+        if "lookalikeAudienceExpectedReach" not in fields:
             raise bad("lookalikeAudienceExpectedReach is required.")
-        _check_choice(found, "lookalikeAudienceExpectedReach", REACHES)
-    return found | {
-        "advertiserId": str(found["advertiserId"]),
-        "audienceName": str(found["audienceName"]),
-        "refreshRateDays": _refresh(found, kind),
-        "timeWindowRelative": _switch(found, "timeWindowRelative"),
-        "inputParameters": _parameters(found),
-        "parameterValues": _values(found),
+        _check_choice(fields, "lookalikeAudienceExpectedReach", REACHES)
+    return fields | {
+        "advertiserId": str(fields["advertiserId"]),
+        "audienceName": str(fields["audienceName"]),
+        "refreshRateDays": _refresh(fields, kind),
+        "timeWindowRelative": _switch(fields, "timeWindowRelative"),
+        "inputParameters": _parameters(fields),
+        "parameterValues": _values(fields),
     }
 
 
 def window(asked: Mapping[str, Any]) -> tuple[int, int]:
-    """Start and end of the time window, as they are stored; raises Refusal."""
+    """Start and end of the time window in microseconds since 1970. Raises Refusal."""
     names = ("timeWindowStart", "timeWindowEnd")
     for name in names:
         if not asked.get(name):
@@ -68,35 +68,35 @@ def window(asked: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def check_declared(fields: Mapping[str, Any], declared: list[Mapping[str, Any]]) -> None:
-    """Raise Refusal where there is a value for a parameter that is not declared."""
+    """Raise Refusal if there is a value of a parameter that is not declared."""
     known = {each.get("name") for each in declared}
     if unknown := [name for name in fields["parameterValues"] if name not in known]:
         raise bad(f"parameterValues has a value for {unknown[0]}, which is not among the inputParameters.")
 
 
-def _check_choice(found: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> None:
-    if name in found and found[name] not in choices:
+def _check_choice(fields: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> None:
+    if name in fields and fields[name] not in choices:
         raise bad(f"{name} must be one of {', '.join(choices)}.")
 
 
-def _refresh(found: Mapping[str, Any], kind: str) -> int:
+def _refresh(fields: Mapping[str, Any], kind: str) -> int:
     least, most = _REFRESH[kind]
-    text = str(found.get("refreshRateDays", _DEFAULT_REFRESH))
+    text = str(fields.get("refreshRateDays", _DEFAULT_REFRESH))
     if not text.isdecimal() or not least <= int(text) <= most:
         raise bad(f"refreshRateDays must be between {least} and {most}.")
     return int(text)
 
 
-def _switch(found: Mapping[str, Any], name: str) -> bool:
-    """AMC's own samples send texts (amc-api 2.4)."""
-    text = str(found.get(name, False)).lower()
+def _switch(fields: Mapping[str, Any], name: str) -> bool:
+    """A flag that may be text, as in AMC's own samples (amc-api 2.4)."""
+    text = str(fields.get(name, False)).lower()
     if text not in ("true", "false"):
         raise bad(f"{name} must be true or false.")
     return text == "true"
 
 
-def _parameters(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    declared = found.get("inputParameters") or []
+def _parameters(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    declared = fields.get("inputParameters") or []
     if not isinstance(declared, list) or len(declared) > _MOST_PARAMETERS:
         raise bad(f"inputParameters must be a list of at most {_MOST_PARAMETERS} parameters.")
     for each in declared:
@@ -108,8 +108,8 @@ def _parameters(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return declared
 
 
-def _values(found: Mapping[str, Any]) -> dict[str, Any]:
-    values = found.get("parameterValues") or {}
+def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
+    values = fields.get("parameterValues") or {}
     if not isinstance(values, dict):
         raise bad("parameterValues must be a map of names to values.")
     return values

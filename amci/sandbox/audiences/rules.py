@@ -1,4 +1,4 @@
-"""What AMC asks of a query that makes an audience, as far as the text tells (amc-api 2.4)."""
+"""AMC's rules for the query of an audience, as far as its text tells (amc-api 2.4)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _USER_ID = "user_id"
 
 
 def check(sql: str) -> None:
-    """Raise NoAudience where a rule for audiences is broken, CompileError for what is no AMC SQL at all.
+    """Raise NoAudience if a rule for audiences is broken, CompileError if the text is not AMC SQL.
 
-    Whether tables and columns exist is left to those who compile it.
+    Whether tables and columns exist is only known when the query is compiled.
     """
     for finding in refused_for_audiences(sql):
         place = f"line {finding.place.line}, column {finding.place.column}"
@@ -34,7 +34,7 @@ def check(sql: str) -> None:
 
 
 def _check_tables(query: exp.Expr) -> None:
-    """Tables of AMC's that are for measurement; what is no table of AMC's may be one of the advertiser's."""
+    """Refuse AMC's tables for measurement; an unknown table may be one that the advertiser uploaded."""
     ours = {each.alias.lower() for each in query.find_all(exp.CTE)}
     if any(name.lower() not in ours and source(name) for name in _tables(query)):
         raise NoAudience(INVALID_TABLES)
@@ -49,7 +49,7 @@ def _tables(query: exp.Expr) -> Iterator[str]:
 
 
 def _check_columns(query: exp.Expr) -> None:
-    """Of every part of the query that gives rows of the result."""
+    """Check every SELECT whose rows are rows of the result."""
     while isinstance(query, exp.Subquery | exp.Paren):
         query = query.this
     if isinstance(query, exp.SetOperation):

@@ -1,4 +1,4 @@
-"""Files that an upload names, in the folders that stand for buckets: by key, by prefix, by manifest (amc-api 2.5)."""
+"""The files that an upload names by key, prefix or manifest, in folders that stand for buckets (amc-api 2.5)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HIDDEN = (".", "_")
 
 
 class UploadFailed(DataError):
-    """An upload that ends as FAILED; its text is the upload's `message`."""
+    """Ends an upload as FAILED; the text is its `message`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class BucketFile:
 
 @dataclass(frozen=True, slots=True)
 class UploadFiles:
-    """The files an upload is about."""
+    """The files of an upload."""
 
     files: tuple[BucketFile, ...]
-    skipped: int = 0  #: files under a prefix that AMC does not take
+    skipped: int = 0  #: number of files under a prefix that AMC ignores
 
 
-def found(buckets: Path, source: Mapping[str, str]) -> UploadFiles:
-    """The files that `dataSource` names; `buckets` has a folder for each bucket. Raises UploadFailed."""
+def files_named(buckets: Path, source: Mapping[str, str]) -> UploadFiles:
+    """The files that a `dataSource` names; `buckets` has a folder for each bucket. Raises UploadFailed."""
     bucket = source["sourceS3Bucket"]
     root = _inside(buckets, bucket, f"s3://{bucket}")
     if not root.is_dir():
@@ -51,7 +51,7 @@ def found(buckets: Path, source: Mapping[str, str]) -> UploadFiles:
 
 
 def _inside(root: Path, name: str, shown: str) -> Path:
-    """A path below `root`; nothing else on this machine can be named."""
+    """A path below `root`: an upload cannot name any other file of this machine. Raises UploadFailed."""
     path = root / name
     if not path.resolve().is_relative_to(root.resolve()):
         raise UploadFailed(f"No such file or directory '{shown}'")

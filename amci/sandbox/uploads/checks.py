@@ -1,4 +1,9 @@
-"""What values of uploaded files have to be like, and what they become: SQL over a file's relation (amc-api 2.5)."""
+"""Checks the values of an uploaded file, and converts them, with SQL over the file's relation (amc-api 2.5).
+
+Everything is one scan: for each test, the number of the first record that fails it.
+
+    count(*) FILTER (…no country…), min("amci record") FILTER ("quantity" IS NOT NULL AND NOT (…is a number…)), …
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,10 @@ import duckdb
 
 from amci.kernel.names import literal, quoted
 from amci.sandbox.uploads.columns import Column, identifier, is_from_amazon, name_problems
-from amci.sandbox.uploads.formats import RECORD, Opened, mistake
+from amci.sandbox.uploads.formats import RECORD, FileRelation, mistake
 from amci.sandbox.uploads.identities import CLEAR, hashed_sql, is_digest_sql
 
-#: How values are written, DuckDB's type, and what to say of others.
+#: Data type → pattern of its text, DuckDB's type, and what a message calls it.
 _WRITTEN = {
     "DECIMAL": (r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", "DECIMAL(38,4)", "a number such as 123.45"),
     "INTEGER": (r"[+-]?\d+", "INTEGER", "a whole number of 32 bits"),
@@ -24,49 +29,52 @@ _WRITTEN = {
     ),
     "DATE": (r"\d{4}-\d\d-\d\d", "DATE", "a date such as 2026-08-02"),
 }
-_LOWER = ("MAID", "IDFA")  #: ids whose letters may be small or capital
+_LOWER = ("MAID", "IDFA")  #: ids in which the case of letters does not matter
 _CONSENTS = ("AMZN_USER_DATA", "AMZN_AD_STORAGE")
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What was found in a file."""
+class FileCheck:
+    """The result of checking a file."""
 
     problems: Sequence[str]
-    without_country: int  #: records that do not say from which country they are
+    without_country: int  #: number of records without a country code
 
 
-class Values:
-    """The values of a data set's columns, as they are in one file."""
+class ColumnValues:
+    """The values of a data set's columns in one file."""
 
-    def __init__(self, opened: Opened, columns: Sequence[Column]) -> None:
-        self._opened = opened
+    def __init__(self, relation: FileRelation, columns: Sequence[Column]) -> None:
+        self._relation = relation
         self._columns = columns
-        self._names = {name.lower(): name for name in opened.names}
+        self._names = {name.lower(): name for name in relation.names}
         self._uploaded = [column for column in columns if not is_from_amazon(column)]
 
-    def checked(self, con: duckdb.DuckDBPyConnection) -> Checked:
-        """Look at all records; nothing is written."""
-        said = list(self._shape_problems())
+    def check(self, con: duckdb.DuckDBPyConnection) -> FileCheck:
+        """Check all records; nothing is written."""
+        problems = list(self._shape_problems())
         tests = [test for column in self._uploaded for test in self._tests(column)]
         firsts = "".join(f", min({RECORD}) FILTER (WHERE {condition})" for _, condition, _ in tests)
-        # DuckDB looks at no value that nobody asks for, and a file may be damaged there
+        # DuckDB reads only columns that are used, and a file may be damaged in another one
         every = "".join(f", count({quoted(name)})" for name in self._names.values())
         country = next((self.text(c) for c in self._columns if c.get("isCountryCode")), "NULL::VARCHAR")
         try:
             row = con.execute(
                 f"SELECT count(*) FILTER (WHERE coalesce(trim({country}), '') = ''){firsts}{every}"
-                f" FROM ({self._opened.sql})"
+                f" FROM ({self._relation.sql})"
             ).fetchall()[0]
         except duckdb.Error as error:
-            return Checked([*said, str(mistake(self._opened.file, error))], 0)
+            return FileCheck([*problems, str(mistake(self._relation.file, error))], 0)
         for record, (name, _, what) in zip(row[1:], tests, strict=False):
             if record is not None:
-                said.append(f"{self._opened.place(record)}, column {name}: {what}.")
-        return Checked(said, int(row[0]))
+                problems.append(f"{self._relation.place(record)}, column {name}: {what}.")
+        return FileCheck(problems, int(row[0]))
 
     def sql(self, row: str) -> str:
-        """The relation of what is kept: typed values under the columns' keys, identities, "amci row"."""
+        """A SELECT of what is kept: typed values under the columns' keys, identities, and "amci row".
+
+        `row` and the number of the record make up "amci row". Rows of people who denied consent are left out.
+        """
         stored = [f"{self._typed(c)} AS {c['key']}" for c in self._uploaded if not identifier(c)]
         identities = [
             f"{self._identity(c)} AS {quoted(str(identifier(c)))}" for c in self._uploaded if identifier(c)
@@ -78,10 +86,10 @@ class Values:
         ]
         where = f" WHERE {' AND '.join(denied)}" if denied else ""
         number = f'concat({literal(row)}, {RECORD}) AS "amci row"'
-        return f"SELECT {', '.join([*stored, *identities, number])} FROM ({self._opened.sql}){where}"
+        return f"SELECT {', '.join([*stored, *identities, number])} FROM ({self._relation.sql}){where}"
 
     def text(self, column: Column) -> str:
-        """A value as text; NULL where the file has no such column."""
+        """A value as text, as SQL; NULL if the file lacks the column."""
         name = self._names.get(column["name"].lower())
         if name is None:
             return "CAST(NULL AS VARCHAR)"
@@ -101,15 +109,15 @@ class Values:
         return f"lower({text})" if kind in _LOWER else text
 
     def _shape_problems(self) -> Iterator[str]:
-        """What is wrong with the names of the file's columns."""
+        """Problems of the names of the file's columns."""
         wanted = {column["name"].lower() for column in self._columns}
-        key = self._opened.file.key
+        key = self._relation.file.key
         if not wanted & self._names.keys():
-            # what stands there may be values, so it is not repeated
+            # without a header these are values, so a message must not repeat them
             yield f"{key}: it names none of the data set's columns; the first line of CSV has to."
             return
         strange = [
-            _shown(name, n) for n, name in enumerate(self._opened.names, 1) if name.lower() not in wanted
+            _shown(name, n) for n, name in enumerate(self._relation.names, 1) if name.lower() not in wanted
         ]
         if strange:
             yield f"{key}: the data set has no column {', '.join(strange)}."
@@ -122,7 +130,7 @@ class Values:
             yield f"{key}: column {', '.join(missing)} is missing."
 
     def _tests(self, column: Column) -> Iterator[tuple[str, str, str]]:
-        """The column's name, when a record is wrong in it, and what to say then."""
+        """Per test: the column's name, the condition of a wrong record as SQL, and the message."""
         name, text, kind = column["name"], self.text(column), column["dataType"]
         if name.lower() not in self._names:
             return
@@ -143,10 +151,10 @@ class Values:
 
 
 def _shown(name: str, number: int) -> str:
-    """The name of a column, where it can be one."""
+    """The name of a column, or its number if it cannot be a name (it may be a value)."""
     return f"number {number}" if name_problems(name) else name
 
 
 def _must_be_there(column: Column) -> bool:
-    """Without its main event time AMC cannot place a row in a period."""
+    """Whether a value is required; AMC cannot place a row in a period without its main event time."""
     return bool(column.get("isMainEventTime")) or not column.get("nullable", True)

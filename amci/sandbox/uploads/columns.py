@@ -1,4 +1,4 @@
-"""Columns of uploaded data sets: what AMC takes, and what it adds of its own (amc-api 2.5)."""
+"""Columns of uploaded data sets: which ones AMC accepts, and which ones it adds (amc-api 2.5)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-#: A column as it is shown, and under `key` the name its values have in files.
+#: A column as answers show it; under `key` also the name of its values in files.
 Column = dict[str, Any]
 
 DATA_TYPES = ("STRING", "DECIMAL", "INTEGER", "LONG", "TIMESTAMP", "DATE")
@@ -26,7 +26,7 @@ _RESERVED = {
     "union", "using", "values", "when", "where", "window", "with",
 }  # fmt: skip
 _FLAGS = ("isMainEventTime", "isMainUserId", "isMainUserIdType", "isCountryCode", "requiresOneWayHashing")
-#: What a flagged column has to be.
+#: Flag → the data types that its column may have.
 _TYPE_OF = {
     "isMainEventTime": ("TIMESTAMP", "DATE"),
     "isMainUserId": ("STRING",),
@@ -39,25 +39,25 @@ _RAMP_ID = (
 
 
 def identifier(column: Mapping[str, Any]) -> str | None:
-    """What kind of identifier is in it: one of HASHED or EXTERNAL."""
+    """The kind of identifier in the column, one of HASHED or EXTERNAL; None if it has none."""
     about = column.get("externalUserIdType") or {}
     return about.get("hashedPii") or about.get("externalIdentity")
 
 
 def flagged(columns: Sequence[Column], flag: str) -> Column | None:
-    """The column that has this flag."""
+    """The column with this flag; None if there is none."""
     return next((column for column in columns if column.get(flag)), None)
 
 
 def is_from_amazon(column: Mapping[str, Any]) -> bool:
-    """Whether AMC fills it, whatever a file has there."""
+    """Whether AMC fills the column; values of a file are ignored."""
     return bool(column.get("isMainUserId") or column.get("isMainUserIdType"))
 
 
-def normal(document: object, where: str, said: list[str]) -> Column:
-    """A column with AMC's defaults; what is wrong with it is added to `said`."""
+def normal(document: object, where: str, problems: list[str]) -> Column:
+    """A column with AMC's defaults; its problems are added to `problems`, each after `where`."""
     if not isinstance(document, dict):
-        said.append(f"{where} must be an object.")
+        problems.append(f"{where} must be an object.")
         return {}
     column: Column = {
         "name": document.get("name"),
@@ -68,16 +68,16 @@ def normal(document: object, where: str, said: list[str]) -> Column:
         **{flag: document.get(flag) or False for flag in _FLAGS},
     }
     if consent := document.get("consentType"):
-        # the guides write the types in small letters, too, and GPP_String
+        # the guides write the types in lower case as well, and GPP_String
         column["consentType"] = str(consent).upper().removesuffix("_STRING")
     if (about := _identifier_of(document)) is not None:
         column["externalUserIdType"] = about
-    said += [f"{where}: {each}" for each in _problems(column)]
+    problems += [f"{where}: {each}" for each in _problems(column)]
     return {name: value for name, value in column.items() if value is not None}
 
 
 def problems(columns: Sequence[Column], data_set_id: str) -> Iterator[str]:
-    """What is wrong with columns that are right each by itself."""
+    """Problems of the columns together; each one by itself is valid."""
     names = Counter(str(column.get("name")).lower() for column in columns)
     yield from (f"Column {name} is defined {number} times." for name, number in names.items() if number > 1)
     for flag in _TYPE_OF:
@@ -90,7 +90,7 @@ def problems(columns: Sequence[Column], data_set_id: str) -> Iterator[str]:
 
 
 def with_users(columns: Sequence[Column]) -> list[Column]:
-    """The columns and, where there are identifiers to resolve, the two AMC adds: user_id and user_id_type."""
+    """The columns; if there are identifiers, with the two columns that AMC adds: user_id and user_id_type."""
     if not any(map(identifier, columns)):
         return list(columns)
     added = []
@@ -102,17 +102,17 @@ def with_users(columns: Sequence[Column]) -> list[Column]:
 
 
 def with_keys(columns: Sequence[Column], first: int) -> list[Column]:
-    """The columns, each with a key that stays when it is renamed."""
+    """The columns, each with a key that does not change if the column is renamed."""
     return [column | {"key": f"c{number}"} for number, column in enumerate(columns, start=first)]
 
 
 def shown(column: Column) -> dict[str, Any]:
-    """A column as AMC shows it."""
+    """A column as answers show it."""
     return {name: value for name, value in column.items() if name != "key"}
 
 
 def name_problems(name: object) -> list[str]:
-    """What is wrong with the name of a column."""
+    """Problems of a column's name."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return ["name must begin with a letter and have letters, digits and underscores only."]
     if name.lower() in _RESERVED:
@@ -149,7 +149,7 @@ def _problems(column: Column) -> Iterator[str]:
 
 
 def _special_problems(column: Column) -> Iterator[str]:
-    """What is wrong with a column AMC does something of its own with."""
+    """Problems of a column with a special meaning to AMC."""
     for flag, types in _TYPE_OF.items():
         if column[flag] and column["dataType"] not in types:
             yield f"dataType of the column with {flag} must be {' or '.join(types)}."

@@ -15,7 +15,7 @@ from amci.sandbox.times import micros
 from amci.sandbox.uploads import columns as columns_
 from amci.sandbox.uploads.answers import check_none, country_problems, parameters, text_problems
 from amci.sandbox.uploads.columns import Column
-from amci.sandbox.uploads.versions import forget
+from amci.sandbox.uploads.versions import delete_files
 
 PERIODS = ("PT1H", "P1D", "P1M")
 MOST = 5000  #: data sets of an instance (amc-api 1.6)
@@ -80,7 +80,7 @@ def delete(backend: Backend, request: Request) -> Response:
     """DELETE /dataSets/{dataSetId}: with all its rows."""
     row = DATA_SETS.row(backend, request)
     backend.store.do("delete_data_set", seq=row["seq"])
-    forget(backend.directory, row)
+    delete_files(backend.directory, row)
     return _named(request, row["data_set_id"])
 
 
@@ -165,10 +165,12 @@ def _adding_problems(columns: list[Column], added: Column) -> list[str]:
     problems = []
     if columns_.is_from_amazon(added) or added.get("isMainEventTime"):
         problems.append(
-            "A column with isMainUserId, isMainUserIdType or isMainEventTime cannot be added; make the data set anew."
+            "A column with isMainUserId, isMainUserIdType or isMainEventTime cannot be added; create another data set."
         )
     if columns_.identifier(added) and not columns_.flagged(columns, "isMainUserId"):
-        problems.append("A data set without a main user ID column cannot get an identifier; make it anew.")
+        problems.append(
+            "A data set without a main user ID column cannot get an identifier; create another one."
+        )
     if added.get("nullable") is False:
         problems.append("A column that is added must be nullable, as rows that are there have no value.")
     return problems

@@ -16,7 +16,7 @@ from amci.sandbox.uploads.columns import EXTERNAL, HASHED, flagged
 from amci.sandbox.uploads.datasets import columns_of
 from amci.sandbox.uploads.identities import is_digest, key
 from amci.sandbox.uploads.uploads import swap
-from amci.sandbox.uploads.versions import alone, files_of, folder_of, making, tidy
+from amci.sandbox.uploads.versions import exclusive, files_of, folder_of, new_version, remove_others
 
 MOST = 1000  #: identities of a request
 _DELETIONS = Resource(
@@ -70,9 +70,9 @@ def advance_deletions(backend: Backend, now: int) -> None:
     due = backend.store.rows("deletions_to_end", now=now)
     if not due:
         return
-    with alone(backend.directory) as is_alone:
+    with exclusive(backend.directory) as is_locked:
         # otherwise another process does it
-        for row in due if is_alone else ():
+        for row in due if is_locked else ():
             for data_set in backend.store.rows(
                 "data_sets", instance_id=row["instance_id"], after="", limit=-1
             ):
@@ -84,7 +84,7 @@ def advance_deletions(backend: Backend, now: int) -> None:
 
 def _forget(backend: Backend, row: Row, seq: int) -> bool:
     """Remove the people's rows; False if the data set was changed meanwhile, so that it has to be done again."""
-    from amci.sandbox.uploads.loading import leave_out
+    from amci.sandbox.uploads.loading import without_people
 
     data_set = backend.store.row("data_set_by_seq", seq=seq)
     if data_set is None or not flagged(columns_of(data_set), "isMainUserId"):
@@ -94,10 +94,10 @@ def _forget(backend: Backend, row: Row, seq: int) -> bool:
         return True
     version = new_uuid()
     identities, limit = json.loads(row["identities"]), backend.options.memory_limit
-    with making(folder, version) as part:
-        leave_out(files, identities, backend.people(), part / f"{version}.parquet", limit)
+    with new_version(folder, version) as part:
+        without_people(files, identities, backend.people(), part / f"{version}.parquet", limit)
     if swap(backend, data_set, version, json.loads(data_set["stored"])):
-        tidy(folder, (version, data_set["version"]))
+        remove_others(folder, (version, data_set["version"]))
         return True
     return False
 

@@ -1,4 +1,9 @@
-"""Uploaded CSV, JSON and Parquet as one relation: the number of each record, and its values as text."""
+"""Uploaded CSV, JSON and Parquet files as one kind of relation: the number of each record, and its values as text.
+
+Values stay text here, whatever the format, so that `checks` has one way to test and cast them. CSV is read by DuckDB
+with fixed options, not by its sniffer: a file must not be read differently because of its content. Python's reader
+goes over the file again only for what DuckDB does not tell: the line of a record, and a last quote that never ends.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from amci.kernel.files import storage_errors
 from amci.kernel.names import literal, quoted
 from amci.sandbox.uploads.bucket_files import BucketFile, UploadFailed
 
-#: DuckDB's words for what is wrong with a CSV file; its whole text would show what is in the file.
+#: A part of DuckDB's error about a CSV file → the message; the whole error would reveal content of the file.
 _CSV_MISTAKES = {
     "Expected Number of Columns": "it has not as many fields as the header",
     "unterminated quote": "a quoted value does not end, or something follows its end",
@@ -24,9 +29,9 @@ _CSV_MISTAKES = {
 }
 _LINE = re.compile(r"([Ll]ine|record)(?:/value)?:? (\d+)")
 _LONGEST_LINE = 2 << 20
-#: Quoted; no column of a data set can be called so.
+#: Quoted; no column of a data set can have this name.
 RECORD = '"amci record"'
-#: How a Parquet column is written so that it reads like the text of a CSV file.
+#: DuckDB's type of a Parquet column → its text as a CSV file would have it.
 _AS_TEXT = {
     "TIMESTAMP": "strftime({}, '%Y-%m-%dT%H:%M:%S.%fZ')",
     "TIMESTAMP WITH TIME ZONE": "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')",
@@ -34,26 +39,26 @@ _AS_TEXT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class FileRelation:
     """A file as a relation: RECORD, the number of the record from 1, and a text column for each name."""
 
     file: BucketFile
-    path: Path  #: of the plain content
+    path: Path  #: of the decompressed content
     names: Sequence[str]  #: of the columns it has
     sql: str
-    options: Mapping[str, str] | None  #: of CSV
+    options: Mapping[str, str] | None  #: of CSV; None for other formats
 
     def place(self, record: int) -> str:
-        """Where a record stands, in a person's words."""
+        """The place of a record for a message: its line in CSV, otherwise its number."""
         if self.options is not None and (line := _line_of(self.path, self.options, record, len(self.names))):
             return f"{self.file.key}, line {line}"
         return f"{self.file.key}, record {record}"
 
 
-def opened(
+def relation_of(
     con: duckdb.DuckDBPyConnection, file: BucketFile, path: Path, file_format: Mapping[str, Any]
-) -> Opened:
-    """The relation over a file in the format that the upload names; raises UploadFailed."""
+) -> FileRelation:
+    """The relation of a file in the format that the upload names. Raises UploadFailed."""
     if "csvDataFormat" in file_format:
         return _csv(file, path, file_format["csvDataFormat"] or {})
     if "jsonDataFormat" in file_format:
@@ -62,7 +67,7 @@ def opened(
 
 
 def mistake(file: BucketFile, error: duckdb.Error) -> UploadFailed:
-    """What DuckDB could not read, without any of its content."""
+    """The error for what DuckDB could not read, without any of the content."""
     text = str(error)
     if isinstance(error, duckdb.OutOfMemoryException):
         return UploadFailed(
@@ -72,18 +77,18 @@ def mistake(file: BucketFile, error: duckdb.Error) -> UploadFailed:
         return UploadFailed("The sandbox's disk is full; free some space and upload again.")
     found = _LINE.search(text)
     if "JSON" in text:
-        # of JSON, DuckDB names the line after the one it means
+        # DuckDB reports the line after the wrong one
         return UploadFailed(
             f"{file.key}{f', {found[1]} {int(found[2]) - 1}' if found else ''}: not valid JSON."
         )
     where = f"{file.key}, line {found[2]}" if found else file.key
-    for sign, said in _CSV_MISTAKES.items():
+    for sign, problem in _CSV_MISTAKES.items():
         if sign.lower() in text.lower():
-            return UploadFailed(f"{where}: {said}.")
+            return UploadFailed(f"{where}: {problem}.")
     return UploadFailed(f"{where}: cannot be read; it is damaged or has another format than the upload says.")
 
 
-def _csv(file: BucketFile, path: Path, options: Mapping[str, str]) -> Opened:
+def _csv(file: BucketFile, path: Path, options: Mapping[str, str]) -> FileRelation:
     names = _header(file, path, options)
     _check_end(file, path, options)
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
@@ -96,7 +101,7 @@ def _csv(file: BucketFile, path: Path, options: Mapping[str, str]) -> Opened:
         "compression": "none",
     }
     given = ", ".join(f"{name} = {literal(value)}" for name, value in settings.items())
-    return Opened(
+    return FileRelation(
         file,
         path,
         names,
@@ -129,14 +134,14 @@ def _header(file: BucketFile, path: Path, options: Mapping[str, str]) -> Sequenc
 def _different(file: BucketFile, names: Sequence[str]) -> Sequence[str]:
     first: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
-        # where a header is missing these are values, so they are not repeated
+        # without a header these are values, so a message must not repeat them
         if (before := first.setdefault(name.lower(), number)) != number:
             raise UploadFailed(f"{file.key}: columns {before} and {number} have the same name.")
     return names
 
 
 def _lines(stream: Any, options: Mapping[str, str]) -> Iterator[str]:
-    """Lines that are neither empty nor a comment, each of them bounded."""
+    """Lines that are neither empty nor a comment, each of bounded length."""
     comment = options.get("commentCharacter")
     while line := stream.readline(_LONGEST_LINE):
         if line.strip() and not (comment and line.startswith(comment)):
@@ -144,11 +149,11 @@ def _lines(stream: Any, options: Mapping[str, str]) -> Iterator[str]:
 
 
 def _check_end(file: BucketFile, path: Path, options: Mapping[str, str]) -> None:
-    """Raise UploadFailed where the last quoted value never ends: DuckDB would leave that record out."""
+    """Raise UploadFailed if the last quoted value never ends: DuckDB would leave out that record silently."""
     quote, escape = _quote_and_escape(options)
     with storage_errors(f"read {file.key}"), path.open("rb") as stream:
         pieces = iter(lambda: stream.read(1 << 20), b"")
-        # quotes come in pairs; only where they do not is it worth a closer look
+        # quotes come in pairs; read the file again only if they do not
         if escape == quote and sum(piece.count(quote.encode()) for piece in pieces) % 2 == 0:
             return
     try:
@@ -162,7 +167,7 @@ def _check_end(file: BucketFile, path: Path, options: Mapping[str, str]) -> None
 
 
 def _records(path: Path, options: Mapping[str, str]) -> Iterator[tuple[int, list[str]]]:
-    """What Python's reader sees: the line before each record, and its fields. Raises csv.Error."""
+    """The records as Python reads them: the number of the line before each, and its fields. Raises csv.Error."""
     quote, escape = _quote_and_escape(options)
     before = 0
     with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -185,7 +190,7 @@ def _quote_and_escape(options: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _line_of(path: Path, options: Mapping[str, str], record: int, width: int) -> int | None:
-    """The line a record begins on, counted again; only asked where something is wrong."""
+    """The line that a record begins on; reads the file again, so it is for messages only."""
     comment, seen = options.get("commentCharacter"), -1
     try:
         for before, row in _records(path, options):
@@ -199,7 +204,7 @@ def _line_of(path: Path, options: Mapping[str, str], record: int, width: int) ->
     return None
 
 
-def _json(con: duckdb.DuckDBPyConnection, file: BucketFile, path: Path, *, is_document: bool) -> Opened:
+def _json(con: duckdb.DuckDBPyConnection, file: BucketFile, path: Path, *, is_document: bool) -> FileRelation:
     form = "newline_delimited"
     if is_document:
         with storage_errors(f"read {file.key}"), path.open("rb") as stream:
@@ -220,22 +225,24 @@ def _json(con: duckdb.DuckDBPyConnection, file: BucketFile, path: Path, *, is_do
         raise UploadFailed(f"{file.key}, record {wrong}: one JSON object per row is expected.")
     names = _different(file, sorted(name for (name,) in found))
     values = "".join(f", json ->> {literal(_pointer(name))} AS {quoted(name)}" for name in names)
-    return Opened(file, path, names, f"SELECT row_number() OVER () AS {RECORD}{values} FROM {objects}", None)
+    return FileRelation(
+        file, path, names, f"SELECT row_number() OVER () AS {RECORD}{values} FROM {objects}", None
+    )
 
 
 def _pointer(name: str) -> str:
-    """A JSON pointer to a key, whatever it is called."""
+    """The JSON pointer of a key, with its special characters escaped."""
     return f"/{name.replace('~', '~0').replace('/', '~1')}"
 
 
-def _parquet(con: duckdb.DuckDBPyConnection, file: BucketFile, path: Path) -> Opened:
+def _parquet(con: duckdb.DuckDBPyConnection, file: BucketFile, path: Path) -> FileRelation:
     scan = f"read_parquet({literal(str(path))}, hive_partitioning = false)"
     try:
         described = con.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()
     except duckdb.Error as error:
         raise mistake(file, error) from error
     values = "".join(f", {_text_of(name, kind)} AS {quoted(name)}" for name, kind, *_ in described)
-    return Opened(
+    return FileRelation(
         file,
         path,
         _different(file, [name for name, *_ in described]),

@@ -1,8 +1,8 @@
-"""Who is meant by an e-mail, a phone number, a mobile ad id: people of the synthetic world, or whom a rule says.
+"""Whom an e-mail, a phone number or a mobile ad id stands for among the people of the synthetic world.
 
-Person number n has the e-mail `person<n>@example.com`, and so on: see CLEAR. Four in five distinct identities
-match, which ones is decided by their digest; an identity of nobody in the world stands for somebody, the same
-one every time, so that people may upload lists of their own.
+Person number n has the e-mail `person<n>@example.com`, and so on: see CLEAR. Four in five distinct identities match;
+their digest decides which. An identity that no person has stands for some person, always the same one, so that
+uploads of real lists find users, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from amci.kernel.names import literal
 
-#: How each kind of personal data of person n is written once it is standardised, before it is hashed.
+#: Kind of personal data → the data of person n, standardised, before it is hashed.
 CLEAR = {
     "EMAIL": "person{}@example.com",
     "PHONE": "1206{:07d}",
@@ -25,9 +25,9 @@ CLEAR = {
     "ZIP": "{:05d}",
     "COUNTRY_CODE": "us",
 }
-#: Personal data that say who is meant only together.
+#: Kinds that identify a person only together.
 WHOLE_NAME = ("FIRST_NAME", "LAST_NAME", "ADDRESS", "ZIP")
-#: How clear text is standardised before it is hashed, as SQL.
+#: Kind → SQL that standardises clear text before it is hashed.
 _STANDARD = {
     "EMAIL": "lower(trim({}))",
     "PHONE": "regexp_replace(regexp_replace({}, '[^0-9]', '', 'g'), '^([0-9]{{10}})$', '1\\1')",
@@ -41,7 +41,7 @@ PARTS = 1 << 20
 
 
 def identity(kind: str, person: int) -> str:
-    """How person n is called in an upload: a SHA-256 of personal data, an id in the clear."""
+    """The identity of person n in an upload: a SHA-256 of personal data, or a clear id such as a MAID."""
     if kind in CLEAR:
         return hashlib.sha256(clear(kind, person).encode()).hexdigest()
     digits = hashlib.md5(f"{kind}:{person}".encode(), usedforsecurity=False).hexdigest()
@@ -65,12 +65,12 @@ def identity_sql(kind: str, person: str) -> str:
 
 
 def standard_sql(kind: str, text: str) -> str:
-    """Clear text of a kind, standardised."""
+    """SQL that standardises clear text of a kind."""
     return _STANDARD.get(kind, _LETTERS).format(text)
 
 
 def hashed_sql(kind: str | None, text: str) -> str:
-    """The SHA-256 of a text: of what it is once standardised, or the text itself where it is hashed already."""
+    """SQL for the SHA-256 of a standardised text, or the text itself if it is a SHA-256 already."""
     given = text if kind is None else standard_sql(kind, text)
     return f"CASE WHEN {is_digest_sql(text)} THEN lower({text}) ELSE sha256({given}) END"
 
@@ -86,7 +86,7 @@ def is_digest(text: str) -> bool:
 
 
 def resolving(kinds: Sequence[str]) -> Sequence[tuple[str, ...]]:
-    """What says who is meant, in the order in which it is believed; each from one column or several."""
+    """The identities to resolve, the most trusted first, each as the kinds of its one or more columns."""
     alone = [kind for kind in ("EMAIL", "PHONE") if kind in kinds]
     together = [WHOLE_NAME] if set(WHOLE_NAME) <= set(kinds) else []
     others = [kind for kind in kinds if kind not in CLEAR]
@@ -94,7 +94,7 @@ def resolving(kinds: Sequence[str]) -> Sequence[tuple[str, ...]]:
 
 
 def key_sql(kinds: Sequence[str], values: Sequence[str]) -> str:
-    """One text for an identity, the same wherever it is uploaded; NULL where a part of it is missing."""
+    """SQL for an identity as one text, the same in every upload; NULL if a part of it is missing."""
     return f"{literal('+'.join(kinds) + ':')} || {' || '.join(values)}"
 
 

@@ -1,4 +1,8 @@
-"""Puts the files of one upload into a new version of its data set, with DuckDB in bounded memory (amc-api 2.5)."""
+"""Writes versions of data sets with DuckDB, in bounded memory: with an upload, or without some people (amc-api 2.5).
+
+All files are checked before any is written, so an upload is taken whole or not at all. Files of the old version that
+stay as they are become hard links in the new one.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +20,28 @@ import duckdb
 from amci.kernel.errors import StorageError
 from amci.kernel.files import storage_errors
 from amci.kernel.names import literal, quoted
-from amci.sandbox.uploads.bucket_files import BucketFile, UploadFailed, UploadFiles, found
-from amci.sandbox.uploads.checks import Values
+from amci.sandbox.uploads.bucket_files import BucketFile, UploadFailed, UploadFiles, files_named
+from amci.sandbox.uploads.checks import ColumnValues
 from amci.sandbox.uploads.columns import Column, flagged, identifier
 from amci.sandbox.uploads.datasets import columns_of
-from amci.sandbox.uploads.formats import Opened, mistake, opened
+from amci.sandbox.uploads.formats import FileRelation, mistake, relation_of
 from amci.sandbox.uploads.identities import resolving
 from amci.sandbox.uploads.resolving import Resolver
 from amci.sandbox.uploads.unpacking import unpacked
-from amci.sandbox.uploads.versions import take_over
+from amci.sandbox.uploads.versions import link_files
 
-_MOST_SAID = 20  #: problems in one message
+_MOST_PROBLEMS = 20  #: problems in one message
 _USER = '"user_id", "user_id_type", "amci user", "amci part", "amci identities"'
 _UNITS = {"PT1H": "hour", "P1D": "day", "P1M": "month"}
 
 
 @dataclass(frozen=True, slots=True)
 class UploadOutcome:
-    """What an upload has brought."""
+    """The result of an upload."""
 
     rows: int
-    message: str  #: what the uploader should know; empty where there is nothing
-    keys: Sequence[str]  #: of the columns the version has values of
+    message: str  #: for the uploader; may be empty
+    keys: Sequence[str]  #: of the columns that the version has values of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +50,15 @@ class UploadLoad:
 
     data_set: Row
     upload: Row
-    have: Sequence[Path]  #: files of the present version
+    have: Sequence[Path]  #: files of the current version
     buckets: Path
-    people: Callable[[], str]  #: asked only where there is somebody to find
+    people: Callable[[], str]  #: a SELECT of the people, needed only if there are identifiers
     memory_limit: int  #: bytes
 
     def into(self, part: Path) -> UploadOutcome:
-        """Write the new version's files into the folder `part`; raises UploadFailed, StorageError."""
+        """Write the new version's files into the folder `part`. Raises UploadFailed, StorageError."""
         asked = json.loads(self.upload["request"])
-        files = found(self.buckets, asked["dataSource"])
+        files = files_named(self.buckets, asked["dataSource"])
         with (
             storage_errors("upload"),
             TemporaryDirectory(dir=part.parent, prefix=".work-") as work,
@@ -85,42 +89,44 @@ class _Loading:
             values = self._checked(files.files)
             written = self._written(files.files, values)
             self._merge(written)
-            return self._told(files, written)
+            return self._outcome(files, written)
         except duckdb.Error as error:
             raise mistake(self._at, error) from error
         except FileNotFoundError as error:
             raise UploadFailed(f"{self._at.key}: the file was removed while it was read.") from error
 
-    def _checked(self, files: Sequence[BucketFile]) -> list[Values]:
-        """All files, looked at before anything is written; raises UploadFailed with all problems."""
-        said: list[str] = []
+    def _checked(self, files: Sequence[BucketFile]) -> list[ColumnValues]:
+        """Check all files. Raises UploadFailed with all their problems."""
+        problems: list[str] = []
         good = []
         for number, file in enumerate(files):
             self._at = file
             try:
-                values = Values(self._opened(number, file), self._columns)
+                values = ColumnValues(self._relation(number, file), self._columns)
             except UploadFailed as error:
-                said.append(str(error))
+                problems.append(str(error))
                 continue
-            checked = values.checked(self._con)
-            said += checked.problems
-            self._without_country += checked.without_country
+            check = values.check(self._con)
+            problems += check.problems
+            self._without_country += check.without_country
             good.append(values)
-        if said:
-            more = len(said) - _MOST_SAID
-            raise UploadFailed(" ".join(said[:_MOST_SAID] + ([f"And {more} more."] if more > 0 else [])))
+        if problems:
+            more = len(problems) - _MOST_PROBLEMS
+            raise UploadFailed(
+                " ".join(problems[:_MOST_PROBLEMS] + ([f"And {more} more."] if more > 0 else []))
+            )
         return good
 
-    def _opened(self, number: int, file: BucketFile) -> Opened:
+    def _relation(self, number: int, file: BucketFile) -> FileRelation:
         file_format, compression = self._asked["fileFormat"], self._asked.get("compressionFormat") or "NONE"
         path = file.path
         if "parquetDataFormat" not in file_format:  # Parquet is compressed inside
             place = self._work / str(number)
             place.mkdir()
             path = unpacked(file, compression, place)
-        return opened(self._con, file, path, file_format)
+        return relation_of(self._con, file, path, file_format)
 
-    def _written(self, files: Sequence[BucketFile], values: Sequence[Values]) -> list[Path]:
+    def _written(self, files: Sequence[BucketFile], values: Sequence[ColumnValues]) -> list[Path]:
         """A Parquet file of the new version for each uploaded file."""
         upload_id = self._load.upload["upload_id"]
         kinds = resolving([kind for column in self._columns if (kind := identifier(column))])
@@ -141,18 +147,18 @@ class _Loading:
         return written
 
     def _not_kept(self) -> str:
-        """Rows of periods that have rows already are left out, where the strategy says so."""
+        """A condition that leaves out rows of periods which have rows already, if the strategy says so."""
         if self._asked["updateStrategy"] != "OVERLAP_KEEP" or not self._load.have:
             return ""
         return f" WHERE {self._period()} NOT IN (SELECT {self._period()} FROM {_read(self._load.have)})"
 
     def _merge(self, written: Sequence[Path]) -> None:
-        """Bring rows of the present version over."""
+        """Keep the rows of the current version that the strategy keeps."""
         have, strategy = self._load.have, self._asked["updateStrategy"]
         if not have or strategy == "FULL_REPLACE":
             return
         if strategy != "OVERLAP_REPLACE":
-            take_over(have, self._part)
+            link_files(have, self._part)
             return
         new = f"SELECT {self._period()} FROM {_read(written)}"
         self._copy(
@@ -161,40 +167,40 @@ class _Loading:
         )
 
     def _period(self) -> str:
-        """The period of a row, as SQL."""
+        """The period of a row, as SQL: the main event time, truncated."""
         column = flagged(self._columns, "isMainEventTime")
         unit = _UNITS[self._about["period"]]
         return f"date_trunc('{unit}', CAST({column['key'] if column else 'NULL'} AS TIMESTAMP))"
 
-    def _told(self, files: UploadFiles, written: Sequence[Path]) -> UploadOutcome:
-        said = []
+    def _outcome(self, files: UploadFiles, written: Sequence[Path]) -> UploadOutcome:
+        messages = []
         columns = "count(*)"
         if any(map(identifier, self._columns)):
             columns += ', count(*) FILTER (WHERE len("amci identities") > 0), count(user_id)'
         rows, *matches = self._con.execute(f"SELECT {columns} FROM {_read(written)}").fetchall()[0]
         if matches:
-            said.append(f"{matches[1]} of {matches[0]} rows with identifiers matched a user.")
+            messages.append(f"{matches[1]} of {matches[0]} rows with identifiers matched a user.")
             has_country = self._asked.get("countryCode") or self._about.get("countryCode")
             if self._without_country and not has_country:
-                said.append(
+                messages.append(
                     f"{self._without_country} rows have no country code: AMC takes them as UNKNOWN and matches"
                     " fewer of them. Set countryCode for the rows, the upload or the data set."
                 )
         if files.skipped:
-            said.append(
+            messages.append(
                 f"{files.skipped} files were skipped: their names start with a period or an underscore."
             )
         replaced = self._asked["updateStrategy"] == "FULL_REPLACE"
         before = [] if replaced else json.loads(self._load.data_set["stored"])
         now = [column["key"] for column in self._columns if _is_stored(column)]
-        return UploadOutcome(int(rows), " ".join(said), sorted({*before, *now}))
+        return UploadOutcome(int(rows), " ".join(messages), sorted({*before, *now}))
 
     def _copy(self, query: str, target: Path) -> None:
         self._con.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE 100000)")
 
 
 def _is_stored(column: Column) -> bool:
-    """Whether it has values of its own; identifiers are dropped once they are resolved."""
+    """Whether its values are stored; identifiers are dropped once they are resolved."""
     return not identifier(column) and not column.get("isMainUserId") and not column.get("isMainUserIdType")
 
 
@@ -212,55 +218,52 @@ def _read(files: Sequence[Path]) -> str:
     return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
 
-def leave_out(
+def without_people(
     files: Sequence[Path], keys: Sequence[str], people: str, target: Path, memory_limit: int
 ) -> None:
-    """Write the rows of `files` to `target` but for those of the people whom the identities `keys` mean.
+    """Write the rows of `files` to `target`, without those of the people whom the identities `keys` stand for.
 
-    A row is theirs where it was uploaded with such an identity, or with another one of the same user. Raises
-    StorageError.
+    These are the rows uploaded with such an identity, or with another one of the same user. Raises StorageError.
     """
     try:
         with TemporaryDirectory(dir=target.parent.parent, prefix=".work-") as work:
-            _leave_out(files, keys, people, target, memory_limit, Path(work))
+            _write_without_people(files, keys, people, target, memory_limit, Path(work))
     except duckdb.Error as error:
         raise StorageError(
-            f"rows of people who are to be forgotten: {str(error).splitlines()[0]}",
+            f"remove the rows of deleted users: {str(error).splitlines()[0]}",
             hint="check the disk; it is tried again",
         ) from error
 
 
-def _leave_out(
+def _write_without_people(
     files: Sequence[Path], keys: Sequence[str], people: str, target: Path, memory_limit: int, work: Path
 ) -> None:
-    listed = ", ".join(literal(str(file)) for file in files)
-    rows = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
     with session(memory_limit, work) as con:
         con.execute("CREATE TEMP TABLE targets AS SELECT unnest(?::VARCHAR[]) AS key", [list(keys)])
         con.execute(f"CREATE TEMP TABLE users AS {_users(con, keys, people)}")
         con.execute(
-            f'COPY (SELECT * FROM {rows} WHERE "amci user" NOT IN (SELECT "amci user" FROM users)'
+            f'COPY (SELECT * FROM {_read(files)} WHERE "amci user" NOT IN (SELECT "amci user" FROM users)'
             ' AND NOT list_has_any("amci identities", (SELECT list(key) FROM targets)))'
             f" TO {literal(str(target))} (FORMAT parquet, ROW_GROUP_SIZE 100000)"
         )
 
 
 def _users(con: duckdb.DuckDBPyConnection, keys: Sequence[str], people: str) -> str:
-    """The users that the identities match; a relation of their numbers."""
+    """A SELECT of the numbers of the users whom the identities match."""
     resolver = Resolver(con, people)
-    found = []
+    matches = []
     for kind in sorted({each.partition(":")[0] for each in keys}):
         mark = literal(f"{kind}:")
         own = f'SELECT substr(key, {len(kind) + 2}) AS {quoted(kind)}, key AS "amci row" FROM targets'
         own += f" WHERE starts_with(key, {mark})"
-        found.append(resolver.resolved(own, [((kind,), (kind,))]))
-    union = " UNION ALL ".join(f'SELECT "amci user" FROM ({each})' for each in found)
+        matches.append(resolver.resolved(own, [((kind,), (kind,))]))
+    union = " UNION ALL ".join(f'SELECT "amci user" FROM ({each})' for each in matches)
     return f'SELECT DISTINCT "amci user" FROM ({union}) WHERE "amci user" > 0'
 
 
 @contextmanager
 def session(memory_limit: int, work: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A session that may use so many bytes, and beyond them the folder `work`."""
+    """A session with no more than `memory_limit` bytes of memory, which spills into the folder `work`."""
     with duckdb.connect() as con:
         for setting in (
             "TimeZone = 'UTC'",

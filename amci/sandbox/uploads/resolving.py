@@ -1,4 +1,9 @@
-"""Finds the users behind uploaded identities, in a DuckDB session (amc-api 2.5)."""
+"""Finds the users of uploaded identities, in a DuckDB session (amc-api 2.5).
+
+Each kind of identity has a table `by <kind>` of all people. A row is joined to these tables by its identities' keys;
+its place among the people whom AMC knows is that of the first identity that matches. All of it depends on the identity
+alone, so the same identity is the same user in every upload and in every process.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +15,17 @@ from amci.kernel.names import quoted
 from amci.sandbox.uploads.identities import MATCHING, PARTS, identity_sql, key_sql
 
 _OF_ALL = 10_000
-#: What the digest of an identity decides: whether it matches, whom it stands for, in which part it is.
+#: SQL over an identity: whether it matches, whom it stands for, and the part that it is in.
 _MATCHES = "md5_number_lower({0}) % 10000 < {1}"
 _STANDS_FOR = "CAST(md5_number_upper({0}) % {1} AS BIGINT)"
 _PART = "CAST(md5_number_upper({0}) % {1} AS INTEGER)"
 
 
 class Resolver:
-    """The people of a world by their identities; tables of the session are made once for each kind."""
+    """The people of a world by their identities; each kind gets a table of the session, once."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, people: str) -> None:
-        """`people` is a relation as `world.people_of` returns it."""
+        """`people` is a SELECT as `world.people_of` returns it."""
         self._con = con
         con.execute(f"CREATE TEMP TABLE people AS {people}")
         con.execute(
@@ -31,10 +36,11 @@ class Resolver:
         self._people, self._known = map(int, found[0])
 
     def resolved(self, relation: str, identities: Sequence[tuple[tuple[str, ...], Sequence[str]]]) -> str:
-        """The relation with user_id, user_id_type, "amci user", "amci part", "amci identities" beside its columns.
+        """A SELECT of the relation's columns and user_id, user_id_type, "amci user", "amci part", "amci identities".
 
-        `identities` are kinds and the columns with their (standardised, hashed) values, the most trusted first.
-        The relation has a column "amci row", different for each row.
+        `identities` are pairs of kinds and the columns with their standardised, hashed values, the most trusted
+        first. The relation has a column "amci row" that is unique: rows without an identity are spread over the
+        parts by it.
         """
         names = [f'"amci key {n}"' for n in range(len(identities))]
         keys, joins, places = [], [], []
@@ -58,7 +64,7 @@ class Resolver:
         )
 
     def _make(self, kinds: tuple[str, ...]) -> None:
-        """All people by their identity of a kind."""
+        """Create the table of all people by their identity of a kind."""
         key = key_sql(kinds, [identity_sql(kind, "people.person") for kind in kinds])
         self._con.execute(
             f"CREATE TEMP TABLE IF NOT EXISTS {_table(kinds)} AS"
@@ -67,10 +73,10 @@ class Resolver:
         )
 
     def _place(self, key: str, joined: str) -> str:
-        """Which of the known people an identity is, where it matches; nobody knows some people of the world."""
+        """SQL for the place of an identity among the known people; NULL if it does not match, or is unknown."""
         if not self._known:
             return "NULL"
-        # so that four in five of all people match, though AMC knows not all of them
+        # four in five of all people should match, although AMC does not know all of them
         of_people = min(_OF_ALL, MATCHING * self._people // self._known)
         return (
             f"CASE WHEN {joined}.place IS NOT NULL"

@@ -1,4 +1,4 @@
-"""Uploaded files as they were before they were compressed: gzip, zip, bzip2 and snappy, a piece at a time."""
+"""Decompresses uploaded files piece by piece: gzip, zip, bzip2 and the three containers of snappy."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from amci.kernel.files import storage_errors
 from amci.sandbox.uploads.bucket_files import BucketFile, UploadFailed
 
 _PIECE = 1 << 20
-_MOST_AT_ONCE = 256 << 20  #: bytes of a snappy block, which has to be in memory as a whole
+_MOST_AT_ONCE = 256 << 20  #: bytes; a snappy block is decompressed in memory as a whole
 _FRAMED = b"\xff\x06\x00\x00sNaPpY"
-#: How compressed files begin; snappy has no such mark of its own.
+#: Compression → first bytes of its files; raw snappy has none.
 _MAGIC = {"GZIP": b"\x1f\x8b", "ZIP": b"PK\x03\x04", "BZIP": b"BZh"}
 
 
 def unpacked(file: BucketFile, compression: str, place: Path) -> Path:
-    """A file with the plain content, in the folder `place`; the file itself where it is not compressed.
+    """A file with the decompressed content in the folder `place`; the file itself if it is not compressed.
 
-    Raises UploadFailed where it is not what `compression` says.
+    Raises UploadFailed if it does not have that compression, StorageError.
     """
     with storage_errors(f"unpack {file.key}"):
         if compression == "NONE":
@@ -39,7 +39,7 @@ def unpacked(file: BucketFile, compression: str, place: Path) -> Path:
         except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, pa.ArrowException) as error:
             raise _broken(file, compression) from error
         except OSError as error:
-            # bz2 says no more than this of a file that is none of its own
+            # bz2 raises a bare OSError for a file that is not bzip2
             if error.errno is None:
                 raise _broken(file, compression) from error
             raise
@@ -88,7 +88,7 @@ def _zip(path: Path, out: IO[bytes]) -> None:
 
 
 def _snappy(path: Path, out: IO[bytes]) -> None:
-    """Snappy's own framing, Hadoop's blocks, or one raw block: nothing in a name says which it is."""
+    """Snappy's framing, Hadoop's blocks, or one raw block; only the content tells which."""
     codec = pa.Codec("snappy")
 
     def plain(block: bytes) -> bytes:
@@ -117,7 +117,7 @@ def _framed(stream: IO[bytes], plain: Callable[[bytes], bytes]) -> Iterator[byte
 
 
 def _blocks(stream: IO[bytes], size: int, plain: Callable[[bytes], bytes]) -> Iterator[bytes]:
-    """Hadoop writes the length of a block and of each of its chunks before them, big end first."""
+    """Hadoop's blocks: a block, and each of its chunks, follows its length (big endian); or one raw block."""
     if not _is_hadoops(stream, size):
         if size > _MOST_AT_ONCE:
             raise _NotSnappy
@@ -139,7 +139,7 @@ def _is_hadoops(stream: IO[bytes], size: int) -> bool:
 
 
 def _varint(block: bytes) -> int:
-    """The length of the plain content, which every snappy block begins with; -1 where it does not."""
+    """The length of the decompressed content, with which a snappy block begins; -1 if it does not."""
     value = 0
     for position, byte in enumerate(block[:5]):
         value |= (byte & 0x7F) << (7 * position)

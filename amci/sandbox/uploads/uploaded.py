@@ -1,4 +1,4 @@
-"""Uploaded data sets as queries see them: tables of an instance beside Amazon's (amc-api 2.5, 3.3, 3.5)."""
+"""Uploaded data sets as tables for queries, beside Amazon's (amc-api 2.5, 3.3, 3.5)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from amci.sandbox.uploads.datasets import columns_of, is_fact
 from amci.sandbox.uploads.versions import files_of
 
 CATEGORY = "ADVERTISER"
-#: What queries never name (see `amcsql`): who a row belongs to, and in which part of the people.
+#: Columns that queries cannot name: the user of a row, and that user's part of the people (see `amcsql`).
 _HIDDEN = {"amci user": "BIGINT", "amci part": "INTEGER"}
 
 
 def uploaded_sources(backend: Backend, instance_id: str) -> Mapping[str, Source]:
-    """The data sets of an instance by name; where an Amazon table has the same name, the data set is meant.
+    """The data sets of an instance by name; they hide Amazon tables of the same name.
 
-    What they read names the files of the present version, so a query over another version is another query.
+    Their SELECTs name the files of the current version, so a query over another version has another result id.
     """
     rows = backend.store.rows("data_sets", instance_id=instance_id, after="", limit=-1)
     return {row["data_set_id"]: _source(backend, row) for row in rows}
@@ -41,13 +41,13 @@ def _source(backend: Backend, row: Row) -> Source:
 
 
 def _column(column: Column) -> SourceColumn:
-    """Everything uploaded counts as HIGH, metrics too: a row of a result needs 100 users (amc-api 3.3)."""
+    """All uploaded columns have the threshold HIGH, metrics as well: a result row needs 100 users (amc-api 3.3)."""
     threshold = "VERY_HIGH" if column.get("isMainUserId") else "HIGH"
     return SourceColumn(column["name"], column["dataType"], column["columnType"], threshold)
 
 
 def _visible(row: Row) -> list[Column]:
-    """Identifiers are dropped once they are resolved."""
+    """All columns but identifiers, which are dropped once they are resolved."""
     return [column for column in columns_of(row) if not identifier(column)]
 
 

@@ -16,7 +16,7 @@ from amci.sandbox.times import NEVER, BadMoment, micros, read, span, wire, zone
 from amci.sandbox.uploads.answers import check_none, country_problems, parameters
 from amci.sandbox.uploads.bucket_files import UploadFailed
 from amci.sandbox.uploads.datasets import DATA_SETS, is_fact
-from amci.sandbox.uploads.versions import alone, files_of, folder_of, making, tidy
+from amci.sandbox.uploads.versions import exclusive, files_of, folder_of, new_version, remove_others
 
 STRATEGIES = ("ADDITIVE", "FULL_REPLACE", "OVERLAP_REPLACE", "OVERLAP_KEEP")
 COMPRESSIONS = ("NONE", "GZIP", "ZIP", "BZIP", "SNAPPY")
@@ -183,9 +183,9 @@ def advance_uploads(backend: Backend, now: int) -> None:
     due = backend.store.rows("uploads_to_end", now=now)
     if not due:
         return
-    with alone(backend.directory) as is_alone:
+    with exclusive(backend.directory) as is_locked:
         # otherwise another process does it
-        for row in due if is_alone else ():
+        for row in due if is_locked else ():
             _end(backend, row)
 
 
@@ -209,7 +209,7 @@ def _load(backend: Backend, row: Row) -> bool:
     if data_set is None:
         raise UploadFailed(f"Data set {row['data_set_id']} was deleted.")
     folder, version = folder_of(backend.directory, data_set), new_uuid()
-    tidy(folder, (data_set["version"], data_set["previous"]))
+    remove_others(folder, (data_set["version"], data_set["previous"]))
     load = UploadLoad(
         data_set=data_set,
         upload=row,
@@ -218,14 +218,14 @@ def _load(backend: Backend, row: Row) -> bool:
         people=backend.people,
         memory_limit=backend.options.memory_limit,
     )
-    with making(folder, version) as part:
+    with new_version(folder, version) as part:
         loaded = load.into(part)
     with backend.store.transaction():
         is_taken = swap(backend, data_set, version, loaded.keys)
         if is_taken:
             _finish(backend, row, "SUCCESS", loaded.message or None, loaded.rows)
     if is_taken:
-        tidy(folder, (version, data_set["version"]))
+        remove_others(folder, (version, data_set["version"]))
     return is_taken
 
 

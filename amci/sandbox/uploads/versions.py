@@ -1,4 +1,10 @@
-"""The rows of uploaded data sets on disk: a folder of Parquet files per version, complete or absent."""
+"""The rows of uploaded data sets on disk: a folder of Parquet files for each version, complete or absent.
+
+    data-sets/<seq>-<data set>/<version>/<upload>-<number of the file>.parquet
+
+A version is never changed. The store says which one is current; the previous one stays for queries that still read
+it, until the next upload removes it.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +22,22 @@ _UNFINISHED = ".part"
 
 
 def folder_of(directory: Path, row: Row) -> Path:
-    """Where the versions of a data set lie; one made anew under the same id has another folder."""
+    """The folder of a data set's versions; `seq` tells data sets apart that had the same id one after the other."""
     return directory / "data-sets" / f"{row['seq']}-{row['data_set_id']}"
 
 
 def files_of(directory: Path, row: Row) -> list[Path]:
-    """The Parquet files of the present version of a data set; none where nothing was uploaded yet."""
+    """The Parquet files of the current version of a data set; none before the first upload."""
     if row["version"] is None:
         return []
     return sorted((folder_of(directory, row) / row["version"]).glob("*.parquet"))
 
 
 @contextmanager
-def alone(directory: Path) -> Iterator[bool]:
-    """Whether no other process changes uploaded data sets while the block lasts.
+def exclusive(directory: Path) -> Iterator[bool]:
+    """Take the lock on uploaded data sets; yields False if another process holds it. Raises StorageError.
 
-    The lock is the kernel's: it ends with the process that holds it, however that ends.
+    The operating system releases the lock when the process ends, however it ends.
     """
     place = directory / "data-sets"
     with storage_errors("lock uploaded data sets"):
@@ -49,10 +55,10 @@ def alone(directory: Path) -> Iterator[bool]:
 
 
 @contextmanager
-def making(folder: Path, version: str) -> Iterator[Path]:
-    """A folder to put the files of a new version in; it takes its place in one step when the block ends.
+def new_version(folder: Path, version: str) -> Iterator[Path]:
+    """A folder for the files of a new version, which gets its final name when the block ends.
 
-    When the block raises, nothing of it stays. Raises StorageError where the disk refuses.
+    If the block raises, nothing is left. Raises StorageError if the disk refuses.
     """
     part, done = folder / f"{version}{_UNFINISHED}", folder / version
     with storage_errors("write an uploaded data set"):
@@ -73,23 +79,23 @@ def making(folder: Path, version: str) -> Iterator[Path]:
             _remove(part)
 
 
-def take_over(files: Iterable[Path], part: Path) -> None:
-    """Have these files in a new version, too, without copying them."""
+def link_files(files: Iterable[Path], part: Path) -> None:
+    """Add these files to a new version without copying them."""
     for file in files:
         os.link(file, part / file.name)
 
 
-def tidy(folder: Path, keep: Iterable[str | None]) -> None:
-    """Remove versions nobody reads any more, and what killed processes left."""
+def remove_others(folder: Path, keep: Iterable[str | None]) -> None:
+    """Remove versions that are not in `keep`, and what killed processes left. Raises StorageError."""
     kept = set(keep)
-    with storage_errors("clear away an uploaded data set"):
+    with storage_errors("remove old versions of an uploaded data set"):
         for each in folder.iterdir() if folder.is_dir() else ():
             if each.name not in kept:
                 _remove(each)
 
 
-def forget(directory: Path, row: Row) -> None:
-    """Remove all there is of a data set."""
+def delete_files(directory: Path, row: Row) -> None:
+    """Remove all versions of a data set. Raises StorageError."""
     with storage_errors("delete an uploaded data set"):
         _remove(folder_of(directory, row))
 

@@ -216,9 +216,9 @@ def test_columns_are_added_renamed_and_deleted(amc: Any) -> None:
 @pytest.mark.parametrize(
     ("column", "said"),
     [
-        (USER, "cannot be added; make the data set anew"),
-        (USER_TYPE, "cannot be added; make the data set anew"),
-        (TIME, "cannot be added; make the data set anew"),
+        (USER, "cannot be added; create another data set"),
+        (USER_TYPE, "cannot be added; create another data set"),
+        (TIME, "cannot be added; create another data set"),
         (EMAIL, "without a main user ID column cannot get an identifier"),
         ({**QUANTITY, "name": "price", "nullable": False}, "must be nullable"),
         (QUANTITY, "Column quantity is defined 2 times"),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import duckdb
 import pytest
 
 from amci.kernel.files import on_fault_point
+from amci.sandbox import uploads as uploads_package
 from amci.sandbox.options import DEFAULT_INSTANCE
 from amci.sandbox.uploads.uploaded import uploaded_sources
-from amci.sandbox.uploads.versions import alone
+from amci.sandbox.uploads.versions import exclusive
 
 INSTANCE = DEFAULT_INSTANCE.instance_id
 EMAIL = {
@@ -191,8 +193,8 @@ def test_a_process_that_is_killed_leaves_the_old_version_and_the_next_one_ends_t
 def test_only_one_process_at_a_time_ends_uploads(up: Any) -> None:
     up.define()
     up.put("sales.csv", PLAIN)
-    with alone(up.amc.directory) as is_alone:
-        assert is_alone
+    with exclusive(up.amc.directory) as is_locked:
+        assert is_locked
         name = up.submit()
         assert up.shown(name)["status"] == "IN_PROGRESS"
     assert up.shown(name)["status"] == "SUCCESS"
@@ -347,3 +349,19 @@ def test_uploads_are_listed_a_page_at_a_time(up: Any) -> None:
 )
 def test_a_filter_nobody_knows_is_refused(up: Any, query: str) -> None:
     assert up.amc.ask("POST", f"{up.base}/uploads/list?{query}").status == 400
+
+
+def test_the_example_of_the_package_is_what_happens(up: Any) -> None:
+    lines = (uploads_package.__doc__ or "").splitlines()
+    shown = [[cell.strip() for cell in line.split("|")] for line in lines if "|" in line]
+    content = csv_of(*(line.strip() for line in lines[5:8]))
+    up.define(EMAIL | {"requiresOneWayHashing": True}, NAME, COUNT, TIME | {"name": "bought_at"})
+    up.upload(content)
+    (path,) = up.amc.directory.glob("data-sets/1-sales/*/*.parquet")
+    for row in duckdb.execute("FROM read_parquet(?)", [str(path)]).fetchall():
+        product, quantity, bought_at, user_id, _, user, part, (identity,) = row
+        cells = (product, quantity, f"{bought_at:%Y-%m-%d %H:%M}", f"{user_id[:8]}…", user, part)
+        assert [*map(str, cells), f"[{identity[:14]}…]"] in shown
+    assert len(shown) == 3
+    message = up.upload(content.replace(b",2,", b",two,"))["message"]
+    assert message in " ".join(" ".join(lines).split())
