@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from amci.app import plan
 from amci.app.engine import Engine
 from amci.app.plan import Change, differences, runs_for
 from amci.app.session import open_session
-from amci.kernel.run import NewRun, RunStatus
+from amci.kernel.run import NewRun, Run, RunStatus
 from amci.kernel.runs import RunStore
 from amci.lake.query.session import session
 from amci.lake.upkeep import check
@@ -23,7 +24,7 @@ from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
 from amci.workflows.executions.run_factory import execute_run
 from amci.workflows.provisioning.provision import provision_run
 
-LIMIT = 30.0  # seconds until a test that waits for a thread gives up
+LIMIT = 120.0  # seconds until a test that waits for a thread gives up
 REACH = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY 1"
 TENANT = "tenant: acme\ninstance_id: amcacme001\nadvertiser_id: ENTITYACME\nmarketplace_id: ATVPDKIKX0DER\n"
 SANDBOX = "amc: {mode: sandbox, poll_first: 0s, poll_longest: 0s, adopt_within: 0s}\n"
@@ -59,13 +60,21 @@ def ask(engine: Engine, key: str = "k1", **more: Any) -> None:
 
 
 @contextmanager
-def up(engine: Engine) -> Iterator[threading.Event]:
-    """`amci up` in a thread, until the block ends."""
+def up(engine: Engine) -> Iterator[Callable[[str], Run]]:
+    """`amci up` in a thread, until the block ends; what it yields waits for the next run of a kind to succeed."""
     stop = threading.Event()
-    thread = threading.Thread(target=engine.up, args=(stop,))
+    handled: queue.Queue[Run] = queue.Queue()
+    thread = threading.Thread(target=engine.up, args=(stop, handled.put))
+
+    def succeeded(kind: str) -> Run:
+        while True:
+            run = handled.get(timeout=LIMIT)
+            if run.kind == kind and run.status is RunStatus.SUCCEEDED:
+                return run
+
     thread.start()
     try:
-        yield stop
+        yield succeeded
     finally:
         stop.set()
         thread.join(LIMIT)
@@ -196,14 +205,14 @@ def test_a_tenants_directory_outside_is_only_read(amc: Any, tmp_path: Path) -> N
 def test_a_schedule_fires_while_up_is_running_and_its_rows_can_be_queried(amc: Any) -> None:
     amc.configure(
         "schedules/often.yaml",
-        "schedule: often\nexpression: rate(1 minute)\nworkflow: reach\ntenants: [acme]\n"
+        "schedule: often\nexpression: rate(1 hour)\nworkflow: reach\ntenants: [acme]\n"
         "window: {type: EXPLICIT, start: TODAY(-9), end: TODAY(-2)}\n",
     )
     with amc.engine() as engine:
         apply(engine)
-        with up(engine):
-            amc.clock.turn(timedelta(minutes=1))
-            until(engine, lambda: engine.runs.list(kind="heavy", status=RunStatus.SUCCEEDED))
+        with up(engine) as succeeded:
+            amc.clock.turn(timedelta(hours=1))
+            succeeded("heavy")
         (fire,) = engine.opened.schedules.history("often")
     assert fire.status is RunStatus.SUCCEEDED
     assert amc.query("SELECT count(*) > 0 FROM adtech_amc.acme_reach_often") == [(True,)]
@@ -227,11 +236,11 @@ def test_up_ends_when_the_configuration_is_another_one_and_not_when_it_is_broken
 def test_a_run_put_in_line_by_another_process_is_noticed(amc: Any) -> None:
     with amc.engine() as engine:
         apply(engine)
-        with up(engine), open_session(amc.workspace, amc.clock, {}) as beside:
+        with up(engine) as succeeded, open_session(amc.workspace, amc.clock, {}) as beside:
             request = ExecutionRequest(workflow_id="reach")
             new = execute_run(beside.project.tenants["acme"], request, key="beside", at=amc.clock.now())
             beside.runs.create([new])
-            until(engine, lambda: beside.runs.by_keys(["beside"])[0].status is RunStatus.SUCCEEDED)
+            assert succeeded("execute").idempotency_key == "beside"
 
 
 def test_a_target_that_does_not_answer_fails_nothing_else(amc: Any) -> None:
