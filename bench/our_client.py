@@ -12,7 +12,7 @@ from typing import Any
 from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
 from amci.kernel.run import NewRun
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.model import Tenant
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
 from amci.workflows.executions.run_factory import execute_run
@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("plan", type=Path)
     plan = json.loads(parser.parse_args().plan.read_text())
-    with open_engine(Workspace(Path(plan["home"])), SystemClock(), {}) as engine:
+    with open_engine(WorkspacePaths(Path(plan["home"])), SystemClock(), {}) as engine:
         engine.runs.create(runs(plan, engine.project.tenants))
         engine.drain(threading.Event())
 

@@ -91,11 +91,11 @@ def client_of(plan: Mapping[str, Any]) -> Iterator[PlainClient]:
     from amci.app.amc_connection import sandbox_options
     from amci.app.project import load
     from amci.kernel.clock import SystemClock
-    from amci.kernel.workspace import Workspace
+    from amci.kernel.workspace import WorkspacePaths
     from amci.sandbox.service import Sandbox
     from amci.workflows.amazon.transport import InProcess
 
-    workspace = Workspace(Path(plan["home"]))
+    workspace = WorkspacePaths(Path(plan["home"]))
     sandbox = Sandbox(workspace.sandbox, SystemClock(), sandbox_options(load(workspace, {})))
     try:
         yield PlainClient("http://sandbox", InProcess(sandbox.respond))

@@ -17,7 +17,7 @@ from amci.kernel.clock import SystemClock
 from amci.kernel.run import NewRun, Run, RunStatus
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.query.session import session
 from bench.execution_plan import aim, read, template
 from bench.our_client import runs
@@ -38,7 +38,7 @@ def queryable(folder: Path, *, executions: int) -> list[dict[str, Any]]:
     template(home, tenants=1, each=10, pause=_POLL, longest=_POLL, running=_RUNNING)
     plan = read(aim(home))
     plan["requests"] = [plan["requests"][0]] * (executions + 1)
-    with _up(Workspace(home)) as (engine, loaded):
+    with _up(WorkspacePaths(home)) as (engine, loaded):
         first, *others = runs(plan, engine.project.tenants)
         _asked(engine, first, loaded)
         settings = engine.project.settings
@@ -55,7 +55,7 @@ def queryable(folder: Path, *, executions: int) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _up(workspace: Workspace) -> Iterator[tuple[Engine, queue.Queue[Run]]]:
+def _up(workspace: WorkspacePaths) -> Iterator[tuple[Engine, queue.Queue[Run]]]:
     """The engine as `amci up` runs it, and the runs that have loaded something."""
     loaded: queue.Queue[Run] = queue.Queue()
     stop = threading.Event()

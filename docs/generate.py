@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from amci.cli.app import COMMANDS, app, load
 from amci.kernel import errors
 from amci.kernel.config import AmcSettings, NotifySettings, RootSettings, SandboxSettings, Settings, Size
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.datasets.dataset import CsvSettings, Dataset, JsonSettings, LimitSettings
 from amci.lake.datasets.pii import PiiHash
 from amci.lake.datasets.quality import AcceptedValues, QualityRule, Range, RowCount
@@ -215,9 +215,9 @@ def _modules() -> str:
 def _layout() -> str:
     home = Path("/w")
     rows = []
-    for name, member in vars(Workspace).items():
+    for name, member in vars(WorkspacePaths).items():
         if isinstance(member, property) and member.fget:
-            place = getattr(Workspace(home), name).relative_to(home)
+            place = getattr(WorkspacePaths(home), name).relative_to(home)
             slash = "" if place.suffix or name == "lock" else "/"
             rows.append([f"`{place}{slash}`", (inspect.getdoc(member.fget) or "").replace("\n", " ")])
     return _table(["place in the workspace", "what lies there"], rows)

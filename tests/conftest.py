@@ -19,7 +19,7 @@ from amci.kernel.run import Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.testing import TurnableClock
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.landing.object_store import ObjectStore
 
@@ -75,7 +75,7 @@ class Site:
     """A workspace with the verbs tests need. Files put there have landed long ago."""
 
     def __init__(self, home: Path) -> None:
-        self.workspace = Workspace(home.resolve())
+        self.workspace = WorkspacePaths(home.resolve())
         self.clock = TurnableClock()
         self.raw = self.workspace.raw
         self._ticks = itertools.count(1)

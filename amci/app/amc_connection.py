@@ -11,7 +11,7 @@ from threading import Event
 from amci.app.project import Project
 from amci.kernel.clock import Clock
 from amci.kernel.config import AmcSettings
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.sandbox.options import DEFAULT_INSTANCE, BudgetOptions, SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.tenants.credentials import Credential, CredentialSource, CredentialStore, MemoryCredentials
@@ -41,7 +41,7 @@ def amc_settings(project: Project) -> AmcSettings:
 
 
 def amc_connection(
-    workspace: Workspace,
+    workspace: WorkspacePaths,
     project: Project,
     clock: Clock,
     store: Callable[[], CredentialStore],
@@ -92,20 +92,20 @@ def _scrubber(project: Project) -> Scrubber:
     return Scrubber(known_ids(project.tenants.values()))
 
 
-def _fixture(workspace: Workspace, project: Project) -> Path:
+def _fixture(workspace: WorkspacePaths, project: Project) -> Path:
     return scenario_path(workspace.fixtures, project.settings.amc.scenario)
 
 
-def _recording(workspace: Workspace, project: Project, clock: Clock) -> Transport:
+def _recording(workspace: WorkspacePaths, project: Project, clock: Clock) -> Transport:
     return RecordTransport(network(), _fixture(workspace, project), _scrubber(project), clock)
 
 
-def _replaying(workspace: Workspace, project: Project) -> Transport:
+def _replaying(workspace: WorkspacePaths, project: Project) -> Transport:
     matching = project.settings.amc.matching
     return ReplayTransport(_fixture(workspace, project), _scrubber(project), matching)
 
 
-def _in_process(workspace: Workspace, project: Project, clock: Clock, closing: ExitStack) -> Transport:
+def _in_process(workspace: WorkspacePaths, project: Project, clock: Clock, closing: ExitStack) -> Transport:
     sandbox = Sandbox(workspace.sandbox, clock, sandbox_options(project))
     closing.callback(sandbox.close)
     return InProcess(sandbox.respond)

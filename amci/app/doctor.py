@@ -22,7 +22,7 @@ from amci.kernel.files import storage_error
 from amci.kernel.run import RunStatus
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root, scan
@@ -58,7 +58,7 @@ class Finding:
 Findings = Iterator[Finding]
 
 
-def examine(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) -> list[Finding]:
+def examine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str]) -> list[Finding]:
     """Everything that can be found wrong, worst first; on a broken or empty workspace too."""
     settings = _settings(workspace, environ)
     checks: list[Callable[[], Findings]] = [
@@ -89,7 +89,7 @@ def _safely(check: Callable[[], Findings]) -> list[Finding]:
     return found
 
 
-def _settings(workspace: Workspace, environ: Mapping[str, str]) -> Settings:
+def _settings(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Settings:
     try:
         return read_settings(workspace.settings_file, environ)
     except ConfigError:
@@ -129,7 +129,7 @@ def _packages() -> Findings:
     duck.connect(memory_limit=_LITTLE, threads=1).close()
 
 
-def _configuration(workspace: Workspace, environ: Mapping[str, str]) -> Findings:
+def _configuration(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Findings:
     try:
         load(workspace, environ)
     except ConfigError as error:
@@ -137,7 +137,7 @@ def _configuration(workspace: Workspace, environ: Mapping[str, str]) -> Findings
             yield Finding("error", str(problem), "mend this file; nothing runs before that")
 
 
-def _disk(workspace: Workspace) -> Findings:
+def _disk(workspace: WorkspacePaths) -> Findings:
     places = (workspace.home, workspace.state.parent, workspace.pre_stage, workspace.post_stage)
     for place in places:
         if place.exists() and not os.access(place, os.W_OK | os.X_OK):
@@ -149,7 +149,7 @@ def _disk(workspace: Workspace) -> Findings:
         yield Finding("warning", said, "free some space; `amci lake expire` and `amci lake vacuum` may help")
 
 
-def _state(workspace: Workspace) -> Findings:
+def _state(workspace: WorkspacePaths) -> Findings:
     if not workspace.state.exists():
         yield Finding("info", "nothing has run here yet", "put files into raw/, then run `amci drain`")
         return
@@ -165,7 +165,7 @@ def _state(workspace: Workspace) -> Findings:
         yield Finding("error", f"the state file is damaged: {answers[0]}", restore)
 
 
-def _catalog(workspace: Workspace, settings: Settings) -> Findings:
+def _catalog(workspace: WorkspacePaths, settings: Settings) -> Findings:
     if not workspace.catalog.exists():
         if any(workspace.post_stage.rglob("*.parquet")):
             yield Finding(
@@ -182,7 +182,7 @@ def _catalog(workspace: Workspace, settings: Settings) -> Findings:
         )
 
 
-def _work(workspace: Workspace, clock: Clock) -> Findings:
+def _work(workspace: WorkspacePaths, clock: Clock) -> Findings:
     """Runs and objects that wait for somebody."""
     if not workspace.state.exists():
         return
@@ -204,11 +204,11 @@ def _work(workspace: Workspace, clock: Clock) -> Findings:
         yield Finding("warning", said, "see `amci lake quarantine`: it says why, and what to do")
 
 
-def _opened(workspace: Workspace) -> State:
+def _opened(workspace: WorkspacePaths) -> State:
     return State.read_only(workspace.state)
 
 
-def _roots(workspace: Workspace, settings: Settings, clock: Clock) -> Findings:
+def _roots(workspace: WorkspacePaths, settings: Settings, clock: Clock) -> Findings:
     folders = 0
     for setting in settings.roots:
         root = Root(setting.name, workspace.home / setting.path, setting.watch)
@@ -225,7 +225,7 @@ def _roots(workspace: Workspace, settings: Settings, clock: Clock) -> Findings:
     yield from _watches(folders)
 
 
-def _files(workspace: Workspace, root: Root, clock: Clock) -> Findings:
+def _files(workspace: WorkspacePaths, root: Root, clock: Clock) -> Findings:
     now = clock.now().timestamp()
     known = _known(workspace, root, clock)
     ahead = waiting = 0
@@ -246,7 +246,7 @@ def _files(workspace: Workspace, root: Root, clock: Clock) -> Findings:
         yield Finding("info", f"{said} and not taken yet", "run `amci drain`, or keep `amci up` running")
 
 
-def _known(workspace: Workspace, root: Root, clock: Clock) -> dict[str, Any] | None:
+def _known(workspace: WorkspacePaths, root: Root, clock: Clock) -> dict[str, Any] | None:
     """Size and mtime of what is recorded, by key; None where the state cannot tell, as `_state` reports."""
     if not workspace.state.exists():
         return None

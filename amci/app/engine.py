@@ -20,7 +20,7 @@ from amci.kernel.notify.handler import NOTIFY
 from amci.kernel.run import Failed, Outcome, Run, RunStatus
 from amci.kernel.testing import arm
 from amci.kernel.worker import Tally, Worker
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.datasets.router import Router
 from amci.lake.landing.folder_events import as_root
@@ -299,7 +299,7 @@ class Engine:
 
 
 @contextmanager
-def open_engine(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) -> Iterator[Engine]:
+def open_engine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str]) -> Iterator[Engine]:
     """The engine of a workspace; raises WorkspaceBusy while another process has it.
 
     `AMCI_FAULT` in `environ` arms the fault points of crash tests; see `amci.kernel.testing`.
@@ -316,7 +316,7 @@ def open_engine(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) 
             catalog.close()
 
 
-def roots(workspace: Workspace, project: Project) -> list[Root]:
+def roots(workspace: WorkspacePaths, project: Project) -> list[Root]:
     """The watched directories; those inside the workspace are made where they are missing."""
     found = []
     given = [(root.name, root.path, root.watch, "") for root in project.settings.roots]

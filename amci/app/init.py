@@ -8,7 +8,7 @@ from pathlib import Path
 
 from amci.kernel.errors import UsageError
 from amci.kernel.files import storage_errors
-from amci.kernel.workspace import MARKER, Workspace
+from amci.kernel.workspace import MARKER, WorkspacePaths
 
 
 def example() -> Path:
@@ -17,9 +17,9 @@ def example() -> Path:
     return installed if installed.is_dir() else installed.parent.parent / "config"
 
 
-def create_workspace(directory: Path) -> Workspace:
+def create_workspace(directory: Path) -> WorkspacePaths:
     """Make a workspace at `directory`; raises UsageError where something is there already."""
-    workspace = Workspace(directory.resolve())
+    workspace = WorkspacePaths(directory.resolve())
     with storage_errors(f"make {directory}"):
         if workspace.home.exists() and any(workspace.home.iterdir()):
             raise UsageError(f"{directory} is not empty", hint="name a new or empty directory")

@@ -15,7 +15,7 @@ from amci.kernel.config import Settings, parsed, read_document, read_settings
 from amci.kernel.errors import ConfigError, Problem
 from amci.kernel.names import did_you_mean
 from amci.kernel.plugins import Transform, find
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.transforms.amc import amc_light_transform
 from amci.lake.transforms.reports import reports_light_transform
@@ -46,7 +46,7 @@ class Project:
     schedules: Mapping[str, Schedule]  #: spread over their tenants
 
 
-def load(workspace: Workspace, environ: Mapping[str, str]) -> Project:
+def load(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Project:
     """The whole configuration of a workspace.
 
     Raises ConfigError with every problem in it.
@@ -73,7 +73,7 @@ def load(workspace: Workspace, environ: Mapping[str, str]) -> Project:
     return Project(settings, tenants, datasets, transforms, workflows, schedules)
 
 
-def fingerprint(workspace: Workspace) -> int:
+def fingerprint(workspace: WorkspacePaths) -> int:
     """Changes whenever a file of the configuration does."""
     files = [workspace.settings_file, *workspace.config.rglob("*")]
     found = []
@@ -96,7 +96,7 @@ def _built_in_datasets() -> list[Dataset]:
 
 
 def _read_all(
-    workspace: Workspace, kind: str, model: type[Model], id_field: str, problems: list[Problem]
+    workspace: WorkspacePaths, kind: str, model: type[Model], id_field: str, problems: list[Problem]
 ) -> dict[str, Model]:
     found: dict[str, Model] = {}
     for path, shown in _documents(workspace, kind):
@@ -112,7 +112,7 @@ def _read_all(
     return found
 
 
-def _documents(workspace: Workspace, kind: str) -> Iterator[tuple[Path, str]]:
+def _documents(workspace: WorkspacePaths, kind: str) -> Iterator[tuple[Path, str]]:
     """The files of a folder of config/, with how they are called in messages."""
     for path in sorted((workspace.config / kind).glob("*")):
         if path.suffix in (".yaml", ".yml", ".json"):
@@ -133,7 +133,7 @@ def _unknown_transforms(datasets: Mapping[str, Dataset], transforms: Collection[
     return problems
 
 
-def _roots(workspace: Workspace, settings: Settings, tenants: Mapping[str, Tenant]) -> list[Problem]:
+def _roots(workspace: WorkspacePaths, settings: Settings, tenants: Mapping[str, Tenant]) -> list[Problem]:
     problems = []
     seen: dict[str, Path] = {}
     given = [

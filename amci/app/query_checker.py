@@ -18,7 +18,7 @@ from amci.app.query_input import QueryInput
 if TYPE_CHECKING:
     from amci.amcsql.grammar.parsing import Mode
     from amci.amcsql.sources import Source
-    from amci.kernel.workspace import Workspace
+    from amci.kernel.workspace import WorkspacePaths
     from amci.tenants.model import Tenant
 
 #: For a query that is checked and not run.
@@ -53,7 +53,7 @@ class Checker:
         return found
 
 
-def uploaded_by(workspace: Workspace | None, tenant: Tenant | None) -> Mapping[str, Source]:
+def uploaded_by(workspace: WorkspacePaths | None, tenant: Tenant | None) -> Mapping[str, Source]:
     """The data sets that a tenant's instance has in the workspace's sandbox, by name."""
     if workspace is None or tenant is None or not tenant.instance_id:
         return {}

@@ -22,7 +22,7 @@ from amci.tenants.model import Tenant, tenant_named
 if TYPE_CHECKING:
     from amci.amcsql.query import Compiled
     from amci.amcsql.sources import Source
-    from amci.kernel.workspace import Workspace
+    from amci.kernel.workspace import WorkspacePaths
     from amci.sandbox.engine import QueryEngine
     from amci.sandbox.options import SandboxOptions
     from amci.sandbox.running import Outcome
@@ -177,7 +177,7 @@ class Runner:
 @contextmanager
 def query_runner(
     request: Request,
-    workspace: Workspace | None,
+    workspace: WorkspacePaths | None,
     *,
     tell: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _days: None,

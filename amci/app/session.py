@@ -16,7 +16,7 @@ from amci.kernel.notify.notifier import Notifier
 from amci.kernel.run import NewRun, RetryPolicy, Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.upkeep.purge import purge
 from amci.scheduler.service import Scheduler
@@ -34,7 +34,7 @@ class Session:
 
     def __init__(
         self,
-        workspace: Workspace,
+        workspace: WorkspacePaths,
         project: Project,
         read_at: int,
         state: State,
@@ -149,7 +149,7 @@ class Session:
 
 
 @contextmanager
-def open_session(workspace: Workspace, clock: Clock, environ: Mapping[str, str]) -> Iterator[Session]:
+def open_session(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str]) -> Iterator[Session]:
     """The workspace, opened; raises ConfigError with every problem of its configuration."""
     read_at = fingerprint(workspace)  # before it is read: what changes meanwhile is a change
     project = load(workspace, environ)

@@ -12,7 +12,7 @@ from amci.app.query_checker import Checker, uploaded_by
 from amci.app.query_input import QueryInput, query_of_text, read_query
 from amci.app.query_runner import Ran, Request, query_runner
 from amci.kernel.environment import environment
-from amci.kernel.workspace import Workspace as WorkspacePaths
+from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.model import tenant_named
 
 

@@ -8,13 +8,13 @@ from amci.kernel.clock import SystemClock
 from amci.kernel.run import RunStatus
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.landing.object_store import ObjectStore
 from amci.workflows.amazon.circuit_breaker import CircuitState, read_circuits
 from amci.workflows.executions.store import ExecutionStore
 
 
-def overview(workspace: Workspace) -> dict[str, Any]:
+def overview(workspace: WorkspacePaths) -> dict[str, Any]:
     """Counts of objects and runs, and whether a process is writing."""
     writer = workspace.writer()
     engine = f"process {writer} is writing" if writer else "not running"

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from amci.amcsql.sources import Source
     from amci.amcsql.tools.linting import Lint
     from amci.app.session import Session
-    from amci.kernel.workspace import Workspace
+    from amci.kernel.workspace import WorkspacePaths
     from amci.tenants.model import Tenant
     from amci.workflows.definitions.definition import Workflow
 
@@ -46,7 +46,7 @@ def refuse_bad(
         raise QueryError(text, hint="mend the SQL; --no-check sends it all the same")
 
 
-def _uploaded(workspace: Workspace, tenants: Sequence[Tenant]) -> Mapping[str, Source]:
+def _uploaded(workspace: WorkspacePaths, tenants: Sequence[Tenant]) -> Mapping[str, Source]:
     from amci.app.query_checker import uploaded_by
 
     return {name: source for tenant in tenants for name, source in uploaded_by(workspace, tenant).items()}

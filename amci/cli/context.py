@@ -14,7 +14,7 @@ from amci.kernel.clock import SystemClock
 from amci.kernel.environment import environment
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.state import State
-from amci.kernel.workspace import Workspace, find
+from amci.kernel.workspace import WorkspacePaths, find
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -39,7 +39,7 @@ class Context:
         self.out = Output(as_json=as_json)
 
     @property
-    def workspace(self) -> Workspace:
+    def workspace(self) -> WorkspacePaths:
         """The workspace that is meant; raises NoWorkspace."""
         return find(self._home, environment(), Path.cwd())
 

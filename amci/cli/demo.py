@@ -29,7 +29,7 @@ from amci.kernel.environment import environment
 from amci.kernel.errors import AmciError
 from amci.kernel.run import Run, RunStatus
 from amci.kernel.testing import TurnableClock
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.query.session import QuerySession, session
 from amci.workflows.executions.run_factory import EXECUTE
 
@@ -177,7 +177,7 @@ def _print_deliveries(out: Output, deliveries: Sequence[Sequence[FileOutcome]]) 
 
 def _print_answers(
     out: Output,
-    workspace: Workspace,
+    workspace: WorkspacePaths,
     answers: Sequence[tuple[Question, list[str], list[Sequence[Any]]]],
 ) -> None:
     for question, columns, rows in answers:
@@ -225,7 +225,7 @@ def _program() -> str:
 
 
 def _document(
-    workspace: Workspace,
+    workspace: WorkspacePaths,
     deliveries: Sequence[Sequence[FileOutcome]],
     answers: Sequence[tuple[Question, list[str], list[Sequence[Any]]]],
 ) -> dict[str, Any]:
@@ -297,7 +297,7 @@ def _prepared(run: Run) -> list[Any]:
     return [run.run_id, f"{run.payload.get('action', run.kind)}{workflow}", run.tenant_id, run.status.value]
 
 
-def run_executions(workspace: Workspace, environ: Mapping[str, str]) -> DemoExecutions:
+def run_executions(workspace: WorkspacePaths, environ: Mapping[str, str]) -> DemoExecutions:
     """Apply config/ to the sandbox yesterday, close the laptop for a day, and let the schedules catch up.
 
     Raises AmciError where an execution does not end with its rows in the lake.

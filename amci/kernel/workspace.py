@@ -18,7 +18,7 @@ MARKER = "amci.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Workspace:
+class WorkspacePaths:
     """A directory with everything amci knows: configuration, raw files, stages, state."""
 
     home: Path
@@ -158,7 +158,7 @@ def _holder(handle: int) -> str:
     return os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
 
 
-def find(home: Path | None, environ: Mapping[str, str], cwd: Path) -> Workspace:
+def find(home: Path | None, environ: Mapping[str, str], cwd: Path) -> WorkspacePaths:
     """The workspace meant by `--home`, `AMCI_HOME`, or the current directory and those above it.
 
     Raises NoWorkspace where there is none.
@@ -167,7 +167,7 @@ def find(home: Path | None, environ: Mapping[str, str], cwd: Path) -> Workspace:
     candidates = [named] if named else [cwd, *cwd.parents]
     for candidate in candidates:
         if (candidate / MARKER).is_file():
-            return Workspace(candidate.resolve())
+            return WorkspacePaths(candidate.resolve())
     where = str(named) if named else f"{cwd} or above it"
     raise NoWorkspace(
         f"no workspace at {where}",

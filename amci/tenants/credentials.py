@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from amci.kernel.clock import Clock, moment, timestamp
 from amci.kernel.errors import AuthError, NotFound
 from amci.kernel.files import storage_errors, write_bytes
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.tenants import encrypted_file
 from amci.tenants.keys import Key, Keys, KeySource
 
@@ -96,7 +96,7 @@ class CredentialStore:
     such a file is never written over.
     """
 
-    def __init__(self, workspace: Workspace, environ: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, workspace: WorkspacePaths, environ: Mapping[str, str], clock: Clock) -> None:
         self.keys = Keys(workspace, environ)
         self._path = workspace.credentials
         self._shown = workspace.relative(workspace.credentials)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from amci.kernel.errors import AuthError, UsageError
 from amci.kernel.files import storage_errors, write_bytes
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -56,7 +56,7 @@ class Key:
 class Keys:
     """The keys of one workspace. Whoever changes them holds the lock of the credentials file."""
 
-    def __init__(self, workspace: Workspace, environ: Mapping[str, str]) -> None:
+    def __init__(self, workspace: WorkspacePaths, environ: Mapping[str, str]) -> None:
         self._workspace = workspace
         self._environ = environ
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amci.kernel.errors import NotFound, StorageError, UsageError
 from amci.kernel.files import storage_errors
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.model import Tenant
 
 
@@ -22,12 +22,12 @@ class Contents:
     size: int  #: bytes
 
 
-def folder_of(tenant: Tenant, workspace: Workspace, raw_root: str) -> Path:
+def folder_of(tenant: Tenant, workspace: WorkspacePaths, raw_root: str) -> Path:
     """Where its files land; `raw_root` is the workspace's first root, as in amci.yaml."""
     return (workspace.home / (tenant.raw or f"{raw_root}/{tenant.tenant}")).resolve()
 
 
-def prepare(folder: Path, workspace: Workspace) -> str:
+def prepare(folder: Path, workspace: WorkspacePaths) -> str:
     """Make a folder inside the workspace, or see that one outside can be read; says what there is now.
 
     Raises NotFound where an outside folder is not there, StorageError where it cannot be read. Nothing is ever
@@ -58,7 +58,9 @@ def share_instructions(folder: Path) -> str:
     )
 
 
-def own_folder(tenant: Tenant, tenants: Iterable[Tenant], workspace: Workspace, raw_root: str) -> Path | None:
+def own_folder(
+    tenant: Tenant, tenants: Iterable[Tenant], workspace: WorkspacePaths, raw_root: str
+) -> Path | None:
     """The folder that goes when a tenant's data is deleted; None where it lies outside the workspace.
 
     Raises UsageError where something else would go with it.

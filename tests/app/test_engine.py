@@ -17,7 +17,7 @@ from amci.app.engine import Engine
 from amci.kernel.clock import stopwatch
 from amci.kernel.errors import IllegalMove, NotFound, WorkspaceBusy
 from amci.kernel.run import RunStatus
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.formats import open_reading
 from amci.lake.loading import light
@@ -471,5 +471,5 @@ def test_up_outlives_folders_whose_names_cannot_be_stored(d: Any) -> None:
 
 def test_a_workspace_is_free_again_after_its_writer(d: Any) -> None:
     with d.engine():
-        assert Workspace(d.workspace.home).writer()
-    assert Workspace(d.workspace.home).writer() is None
+        assert WorkspacePaths(d.workspace.home).writer()
+    assert WorkspacePaths(d.workspace.home).writer() is None

@@ -14,7 +14,7 @@ from amci.cli.tenant import tenant_app
 from amci.kernel.environment import environment
 from amci.kernel.errors import ConfigError
 from amci.kernel.testing import FakeClock
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.credentials import CredentialStore
 
 CUSTOMER: dict[str, Any] = {
@@ -112,7 +112,7 @@ def test_everything_that_people_have_is_taken_over(terminal: Terminal) -> None:
 def test_a_secret_goes_into_the_encrypted_file_and_is_never_printed(terminal: Terminal) -> None:
     rows, notes = terminal.json(terminal.file("secret.json", SECRET))
     assert [(row["what"], row["name"], row["done"]) for row in rows] == [("credentials", "default", "stored")]
-    store = CredentialStore(Workspace(terminal.home), environment(), FakeClock())
+    store = CredentialStore(WorkspacePaths(terminal.home), environment(), FakeClock())
     assert store.get("default").refresh_token == SECRET["refresh_token"]
     assert "planted" not in json.dumps(rows) + notes
 
@@ -121,7 +121,7 @@ def test_a_dry_run_writes_nothing(terminal: Terminal) -> None:
     rows, _ = terminal.json(terminal.file("all.json", [CUSTOMER, WORKFLOW, SCHEDULE, SECRET]), "--dry-run")
     assert [row["what"] for row in rows] == ["tenant", "workflow", "schedule", "credentials"]
     assert terminal.files() == []
-    assert not Workspace(terminal.home).credentials.exists()
+    assert not WorkspacePaths(terminal.home).credentials.exists()
 
 
 def test_what_is_there_is_kept_unless_it_is_forced(terminal: Terminal) -> None:

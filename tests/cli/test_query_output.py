@@ -17,7 +17,7 @@ import pytest
 from amci.cli.output import Output
 from amci.cli.query_output import render
 from amci.kernel.errors import QueryError, UsageError
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.query.session import QuerySession, session
 
@@ -26,7 +26,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuerySession]:
-    workspace = Workspace(tmp_path_factory.mktemp("lake"))
+    workspace = WorkspacePaths(tmp_path_factory.mktemp("lake"))
     Catalog(workspace, memory_limit=256 * MIB, threads=1).close()
     with session(workspace, memory_limit=256 * MIB, timeout=timedelta(seconds=60), threads=1) as found:
         yield found

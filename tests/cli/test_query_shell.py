@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from amci.app.init import create_workspace
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
 
 MIB = 1024 * 1024
@@ -25,7 +25,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>()][0-9A-B]
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = create_workspace(tmp_path_factory.mktemp("shell") / "w")
-    Catalog(Workspace(workspace.home), memory_limit=256 * MIB, threads=1).close()
+    Catalog(WorkspacePaths(workspace.home), memory_limit=256 * MIB, threads=1).close()
     return workspace.home
 
 

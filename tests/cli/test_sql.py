@@ -19,7 +19,7 @@ from amci.app.project import load
 from amci.cli.app import app
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import AmciError, ConfigError, NotFound, QueryError, UsageError
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.sandbox.service import Sandbox
 
 GOOD = """SELECT campaign, SUM(impressions) AS impressions, COUNT(DISTINCT user_id) AS users
@@ -412,7 +412,7 @@ HEADERS = {
 
 def upload(desk: Desk, name: str) -> None:
     """Let the sandbox of the workspace have a data set."""
-    host, workspace = "https://advertising-api.amazon.com", Workspace(desk.here)
+    host, workspace = "https://advertising-api.amazon.com", WorkspacePaths(desk.here)
     sandbox = Sandbox(workspace.sandbox, SystemClock(), sandbox_options(load(workspace, {})))
     form = b"grant_type=refresh_token&refresh_token=r&client_id=c&client_secret=s"
     token = json.loads(sandbox.respond("POST", f"{host}/auth/o2/token", {}, form)[2])["access_token"]

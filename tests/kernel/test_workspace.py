@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amci.kernel.errors import NoWorkspace, WorkspaceBusy
-from amci.kernel.workspace import MARKER, Workspace, find
+from amci.kernel.workspace import MARKER, WorkspacePaths, find
 
 
 def made(home: Path) -> Path:
@@ -42,7 +42,7 @@ def test_no_workspace_is_said_with_where_it_was_looked_for(tmp_path: Path, envir
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    workspace = Workspace(made(tmp_path / "w"))
+    workspace = WorkspacePaths(made(tmp_path / "w"))
     assert workspace.writer() is None
     with workspace.writing():
         assert workspace.writer() == str(os.getpid())
@@ -52,10 +52,10 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 
 
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
-    workspace = Workspace(made(tmp_path / "w"))
+    workspace = WorkspacePaths(made(tmp_path / "w"))
     holding = (
-        "import sys, signal\nfrom pathlib import Path\nfrom amci.kernel.workspace import Workspace\n"
-        f"with Workspace(Path({str(workspace.home)!r})).writing():\n"
+        "import sys, signal\nfrom pathlib import Path\nfrom amci.kernel.workspace import WorkspacePaths\n"
+        f"with WorkspacePaths(Path({str(workspace.home)!r})).writing():\n"
         "    print('held', flush=True)\n    signal.pause()\n"
     )
     with subprocess.Popen([sys.executable, "-c", holding], stdout=subprocess.PIPE, text=True) as other:
@@ -69,6 +69,6 @@ def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
 
 
 def test_paths_are_said_relative_to_the_workspace(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
+    workspace = WorkspacePaths(tmp_path)
     assert workspace.relative(tmp_path / "raw" / "a.csv") == "raw/a.csv"
     assert workspace.relative(Path("/elsewhere/a.csv")) == "/elsewhere/a.csv"

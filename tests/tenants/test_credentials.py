@@ -22,7 +22,7 @@ from amci.app.aws_import.secret import credentials_from
 from amci.cli.output import Output
 from amci.kernel.errors import AmciError, AuthError, ConfigError, NotFound, UsageError
 from amci.kernel.testing import FakeClock
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.credentials import Credential, CredentialStore, MemoryCredentials
 from amci.tenants.keys import KeySource
 
@@ -84,15 +84,15 @@ def keychain() -> Keychain:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path.resolve())
+def workspace(tmp_path: Path) -> WorkspacePaths:
+    return WorkspacePaths(tmp_path.resolve())
 
 
-def store_at(workspace: Workspace, key: str = "") -> CredentialStore:
+def store_at(workspace: WorkspacePaths, key: str = "") -> CredentialStore:
     return CredentialStore(workspace, {"AMCI_KEY": key} if key else {}, FakeClock())
 
 
-def filled(workspace: Workspace, key: str = "") -> CredentialStore:
+def filled(workspace: WorkspacePaths, key: str = "") -> CredentialStore:
     store = store_at(workspace, key)
     store.put({"default": CREDENTIAL})
     return store
@@ -106,7 +106,7 @@ def says(error: AmciError) -> str:
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY, "correct horse battery staple", ""])
-def test_what_was_put_is_there_for_the_next_process(workspace: Workspace, key: str) -> None:
+def test_what_was_put_is_there_for_the_next_process(workspace: WorkspacePaths, key: str) -> None:
     expiring = replace(CREDENTIAL, expires_at=FakeClock().now())
     filled(workspace, key).put({"eu": expiring})
     again = store_at(workspace, key)
@@ -116,14 +116,14 @@ def test_what_was_put_is_there_for_the_next_process(workspace: Workspace, key: s
     assert store_at(workspace, key).secret("hook") == f"{PLANTED}-hook"
 
 
-def test_no_secret_lies_readable_on_the_disk(workspace: Workspace) -> None:
+def test_no_secret_lies_readable_on_the_disk(workspace: WorkspacePaths) -> None:
     filled(workspace).set_secret("hook", f"{PLANTED}-hook")
     for path in workspace.credentials.parent.iterdir():
         assert PLANTED.encode() not in path.read_bytes()
         assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_key_may_be_base64_hex_or_anything(workspace: Workspace) -> None:
+def test_a_key_may_be_base64_hex_or_anything(workspace: WorkspacePaths) -> None:
     raw = bytes(range(32))
     filled(workspace, KEY)
     for text in (
@@ -138,14 +138,14 @@ def test_a_key_may_be_base64_hex_or_anything(workspace: Workspace) -> None:
 def test_a_passphrase_makes_another_key_in_each_workspace(tmp_path: Path) -> None:
     headers = []
     for name in ("a", "b"):
-        place = Workspace(tmp_path / name)
+        place = WorkspacePaths(tmp_path / name)
         filled(place, "correct horse")
         headers.append(json.loads(place.credentials.read_bytes().partition(b"\n")[0]))
     assert headers[0]["salt"] != headers[1]["salt"]
     assert headers[0]["key_id"] != headers[1]["key_id"]
 
 
-def test_each_write_takes_a_fresh_nonce(workspace: Workspace) -> None:
+def test_each_write_takes_a_fresh_nonce(workspace: WorkspacePaths) -> None:
     store, nonces = filled(workspace, KEY), set()
     for n in range(5):
         store.set_secret("hook", str(n))
@@ -153,14 +153,14 @@ def test_each_write_takes_a_fresh_nonce(workspace: Workspace) -> None:
     assert len(nonces) == 5
 
 
-def test_an_update_that_changes_nothing_writes_nothing(workspace: Workspace) -> None:
+def test_an_update_that_changes_nothing_writes_nothing(workspace: WorkspacePaths) -> None:
     store = filled(workspace, KEY)
     before = workspace.credentials.read_bytes()
     assert store.update("default", lambda stored: stored) == CREDENTIAL
     assert workspace.credentials.read_bytes() == before
 
 
-def test_an_update_that_raises_changes_nothing(workspace: Workspace) -> None:
+def test_an_update_that_raises_changes_nothing(workspace: WorkspacePaths) -> None:
     store = filled(workspace, KEY)
     before = workspace.credentials.read_bytes()
 
@@ -174,7 +174,9 @@ def test_an_update_that_raises_changes_nothing(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("key", [OTHER_KEY, "a passphrase"])
-def test_a_wrong_key_is_said_to_be_one_and_nothing_is_written_over(workspace: Workspace, key: str) -> None:
+def test_a_wrong_key_is_said_to_be_one_and_nothing_is_written_over(
+    workspace: WorkspacePaths, key: str
+) -> None:
     filled(workspace, KEY)
     before = workspace.credentials.read_bytes()
     wrong = store_at(workspace, key)
@@ -191,7 +193,7 @@ def test_a_wrong_key_is_said_to_be_one_and_nothing_is_written_over(workspace: Wo
     assert workspace.credentials.read_bytes() == before
 
 
-def test_a_missing_key_is_not_made_anew_beside_a_locked_file(workspace: Workspace) -> None:
+def test_a_missing_key_is_not_made_anew_beside_a_locked_file(workspace: WorkspacePaths) -> None:
     filled(workspace)
     workspace.key_file.unlink()
     store = store_at(workspace)
@@ -200,14 +202,14 @@ def test_a_missing_key_is_not_made_anew_beside_a_locked_file(workspace: Workspac
     assert not workspace.key_file.exists()
 
 
-def test_another_key_in_the_key_file_is_said_to_be_one(workspace: Workspace) -> None:
+def test_another_key_in_the_key_file_is_said_to_be_one(workspace: WorkspacePaths) -> None:
     filled(workspace)
     workspace.key_file.write_text(KEY)
     with pytest.raises(AuthError, match="another one"):
         store_at(workspace).get("default")
 
 
-def test_a_changed_byte_anywhere_is_noticed_and_left_as_it_is(workspace: Workspace) -> None:
+def test_a_changed_byte_anywhere_is_noticed_and_left_as_it_is(workspace: WorkspacePaths) -> None:
     filled(workspace, KEY)
     whole = workspace.credentials.read_bytes()
     for at in range(len(whole)):
@@ -223,7 +225,7 @@ def test_a_changed_byte_anywhere_is_noticed_and_left_as_it_is(workspace: Workspa
         assert workspace.credentials.read_bytes() == changed
 
 
-def test_a_file_that_ends_too_early_is_noticed(workspace: Workspace) -> None:
+def test_a_file_that_ends_too_early_is_noticed(workspace: WorkspacePaths) -> None:
     filled(workspace, KEY)
     whole = workspace.credentials.read_bytes()
     for length in range(0, len(whole), 7):
@@ -235,14 +237,14 @@ def test_a_file_that_ends_too_early_is_noticed(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     "header", [b"[]", b"null", b'{"version": 1}', b"x" * 5000, b"\xff", b'{"version": 1, "key_id']
 )
-def test_a_file_of_somebody_else_is_not_opened(workspace: Workspace, header: bytes) -> None:
+def test_a_file_of_somebody_else_is_not_opened(workspace: WorkspacePaths, header: bytes) -> None:
     workspace.credentials.parent.mkdir()
     workspace.credentials.write_bytes(header + b"\nrest")
     with pytest.raises(AuthError, match="damaged"):
         store_at(workspace, KEY).get("default")
 
 
-def test_a_file_of_a_newer_amci_is_said_to_be_one(workspace: Workspace) -> None:
+def test_a_file_of_a_newer_amci_is_said_to_be_one(workspace: WorkspacePaths) -> None:
     filled(workspace, KEY)
     content = workspace.credentials.read_bytes()
     workspace.credentials.write_bytes(content.replace(b'"version": 1', b'"version": 2', 1))
@@ -251,7 +253,9 @@ def test_a_file_of_a_newer_amci_is_said_to_be_one(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
-def test_a_key_file_that_others_can_read_is_refused_with_the_command(workspace: Workspace, mode: int) -> None:
+def test_a_key_file_that_others_can_read_is_refused_with_the_command(
+    workspace: WorkspacePaths, mode: int
+) -> None:
     filled(workspace)
     workspace.key_file.chmod(mode)
     with pytest.raises(AuthError, match=f"mode {mode:04o}") as caught:
@@ -262,14 +266,14 @@ def test_a_key_file_that_others_can_read_is_refused_with_the_command(workspace: 
 
 
 @pytest.mark.parametrize("content", ["", "short", KEY + " short"])
-def test_a_key_file_without_a_key_is_refused(workspace: Workspace, content: str) -> None:
+def test_a_key_file_without_a_key_is_refused(workspace: WorkspacePaths, content: str) -> None:
     filled(workspace)
     workspace.key_file.write_text(content)
     with pytest.raises(AuthError, match=r"credentials\.key holds no key"):
         store_at(workspace).get("default")
 
 
-def test_the_key_is_made_once_and_its_place_is_told(workspace: Workspace) -> None:
+def test_the_key_is_made_once_and_its_place_is_told(workspace: WorkspacePaths) -> None:
     store = store_at(workspace)
     assert store.key_source() is None
     store.put({"default": CREDENTIAL})
@@ -280,30 +284,32 @@ def test_the_key_is_made_once_and_its_place_is_told(workspace: Workspace) -> Non
     assert store.keys.where(KeySource.FILE) == "state/credentials.key"
 
 
-def test_a_key_from_outside_leaves_no_key_behind(workspace: Workspace) -> None:
+def test_a_key_from_outside_leaves_no_key_behind(workspace: WorkspacePaths) -> None:
     assert filled(workspace, KEY).key_source() is KeySource.ENVIRONMENT
     assert not workspace.key_file.exists()
 
 
-def test_the_keyring_is_preferred_to_the_key_file(workspace: Workspace, keychain: Keychain) -> None:
+def test_the_keyring_is_preferred_to_the_key_file(workspace: WorkspacePaths, keychain: Keychain) -> None:
     assert filled(workspace).key_source() is KeySource.KEYRING
     assert list(keychain.entries) == [("amci", str(workspace.home))]
     assert not workspace.key_file.exists()
     assert store_at(workspace).get("default") == CREDENTIAL
 
 
-def test_the_key_in_the_environment_goes_before_the_keyring(workspace: Workspace, keychain: Keychain) -> None:
+def test_the_key_in_the_environment_goes_before_the_keyring(
+    workspace: WorkspacePaths, keychain: Keychain
+) -> None:
     assert filled(workspace, KEY).key_source() is KeySource.ENVIRONMENT
     assert keychain.entries == {}
 
 
-def test_a_keyring_that_keeps_nothing_is_passed_over(workspace: Workspace) -> None:
+def test_a_keyring_that_keeps_nothing_is_passed_over(workspace: WorkspacePaths) -> None:
     keyring.set_keyring(Forgetful())
     assert filled(workspace).key_source() is KeySource.FILE
     assert store_at(workspace).get("default") == CREDENTIAL
 
 
-def test_a_locked_keyring_costs_an_error_and_no_key(workspace: Workspace, keychain: Keychain) -> None:
+def test_a_locked_keyring_costs_an_error_and_no_key(workspace: WorkspacePaths, keychain: Keychain) -> None:
     filled(workspace)
     keychain.is_locked = True
     with pytest.raises(AuthError, match="missing") as caught:
@@ -313,7 +319,7 @@ def test_a_locked_keyring_costs_an_error_and_no_key(workspace: Workspace, keycha
     assert store_at(workspace).get("default") == CREDENTIAL
 
 
-def test_a_new_key_opens_the_file_and_the_old_one_does_not(workspace: Workspace) -> None:
+def test_a_new_key_opens_the_file_and_the_old_one_does_not(workspace: WorkspacePaths) -> None:
     store = filled(workspace)
     old_key, old_file = workspace.key_file.read_bytes(), workspace.credentials.read_bytes()
     assert store.rotate() is KeySource.FILE
@@ -328,13 +334,13 @@ def test_a_new_key_opens_the_file_and_the_old_one_does_not(workspace: Workspace)
     assert store_at(workspace).get("default") == CREDENTIAL
 
 
-def test_a_store_notices_that_another_process_changed_the_key(workspace: Workspace) -> None:
+def test_a_store_notices_that_another_process_changed_the_key(workspace: WorkspacePaths) -> None:
     store = filled(workspace)
     store_at(workspace).rotate()
     assert store.get("default") == CREDENTIAL
 
 
-def test_the_key_moves_to_the_keyring_where_there_is_one_now(workspace: Workspace) -> None:
+def test_the_key_moves_to_the_keyring_where_there_is_one_now(workspace: WorkspacePaths) -> None:
     store = filled(workspace)
     keychain = Keychain()
     keyring.set_keyring(keychain)
@@ -344,14 +350,14 @@ def test_the_key_moves_to_the_keyring_where_there_is_one_now(workspace: Workspac
 
 
 def test_a_key_that_is_given_replaces_the_one_in_the_keyring(
-    workspace: Workspace, keychain: Keychain
+    workspace: WorkspacePaths, keychain: Keychain
 ) -> None:
     assert filled(workspace).rotate(OTHER_KEY) is KeySource.ENVIRONMENT
     assert keychain.entries == {}
     assert store_at(workspace, OTHER_KEY).get("default") == CREDENTIAL
 
 
-def test_amci_does_not_change_the_key_in_the_environment(workspace: Workspace) -> None:
+def test_amci_does_not_change_the_key_in_the_environment(workspace: WorkspacePaths) -> None:
     store = filled(workspace, KEY)
     with pytest.raises(UsageError, match="AMCI_KEY") as caught:
         store.rotate()
@@ -360,7 +366,7 @@ def test_amci_does_not_change_the_key_in_the_environment(workspace: Workspace) -
     assert store_at(workspace, "a passphrase").get("default") == CREDENTIAL
 
 
-def test_a_rotation_that_stops_half_way_leaves_a_file_that_opens(workspace: Workspace) -> None:
+def test_a_rotation_that_stops_half_way_leaves_a_file_that_opens(workspace: WorkspacePaths) -> None:
     store = filled(workspace)
     store.keys.renew("", b"")  # the fresh key is kept, the file is still locked with the old one
     assert len(workspace.key_file.read_text().split()) == 2
@@ -369,13 +375,13 @@ def test_a_rotation_that_stops_half_way_leaves_a_file_that_opens(workspace: Work
     assert len(workspace.key_file.read_text().split()) == 1
 
 
-def test_there_is_nothing_to_rotate_before_the_first_credentials(workspace: Workspace) -> None:
+def test_there_is_nothing_to_rotate_before_the_first_credentials(workspace: WorkspacePaths) -> None:
     with pytest.raises(AuthError, match="no credentials yet"):
         store_at(workspace).rotate()
     assert not workspace.key_file.exists()
 
 
-def test_the_list_shows_no_secret(workspace: Workspace) -> None:
+def test_the_list_shows_no_secret(workspace: WorkspacePaths) -> None:
     store = filled(workspace, KEY)
     store.put({"eu": replace(CREDENTIAL, refresh_token="")})
     shown = store.list()
@@ -386,7 +392,7 @@ def test_the_list_shows_no_secret(workspace: Workspace) -> None:
     assert PLANTED not in repr(shown)
 
 
-def test_a_fresh_access_token_is_no_change_of_the_login(workspace: Workspace) -> None:
+def test_a_fresh_access_token_is_no_change_of_the_login(workspace: WorkspacePaths) -> None:
     clock = FakeClock()
     store = CredentialStore(workspace, {"AMCI_KEY": KEY}, clock)
     store.put({"default": CREDENTIAL})
@@ -398,7 +404,7 @@ def test_a_fresh_access_token_is_no_change_of_the_login(workspace: Workspace) ->
     assert store.list()[0].changed_at == clock.now()
 
 
-def test_removed_is_gone_and_unknown_is_said(workspace: Workspace) -> None:
+def test_removed_is_gone_and_unknown_is_said(workspace: WorkspacePaths) -> None:
     store = filled(workspace, KEY)
     store.set_secret("hook", "x")
     store.remove("default")
@@ -413,14 +419,14 @@ def test_removed_is_gone_and_unknown_is_said(workspace: Workspace) -> None:
             gone("default")
 
 
-def test_looking_makes_no_file(workspace: Workspace) -> None:
+def test_looking_makes_no_file(workspace: WorkspacePaths) -> None:
     with pytest.raises(AuthError):
         store_at(workspace).get("default")
     assert list(workspace.home.iterdir()) == []
 
 
 @pytest.mark.parametrize("show", [repr, str, "{!r:}".format])
-def test_no_repr_shows_a_secret(workspace: Workspace, show: object) -> None:
+def test_no_repr_shows_a_secret(workspace: WorkspacePaths, show: object) -> None:
     store = filled(workspace, KEY)
     memory = MemoryCredentials({"default": CREDENTIAL})
     for value in (CREDENTIAL, [CREDENTIAL], store, store.keys, memory, store._key, store._read()):
@@ -429,7 +435,7 @@ def test_no_repr_shows_a_secret(workspace: Workspace, show: object) -> None:
         assert str(bytes(range(32)))[2:20] not in show(value)  # type: ignore[operator]
 
 
-def test_credentials_in_memory_behave_like_those_in_the_file(workspace: Workspace) -> None:
+def test_credentials_in_memory_behave_like_those_in_the_file(workspace: WorkspacePaths) -> None:
     for source in (MemoryCredentials({"default": CREDENTIAL}), filled(workspace, KEY)):
         changed = source.update("default", lambda stored: replace(stored, access_token=FRESH))
         assert changed == source.get("default") == replace(CREDENTIAL, access_token=FRESH)
@@ -445,14 +451,14 @@ from dataclasses import replace
 from pathlib import Path
 from amci.kernel.clock import SystemClock
 from amci.tenants.credentials import CredentialStore
-from amci.kernel.workspace import Workspace
-store = CredentialStore(Workspace(Path(sys.argv[1])), {"AMCI_KEY": sys.argv[2]}, SystemClock())
+from amci.kernel.workspace import WorkspacePaths
+store = CredentialStore(WorkspacePaths(Path(sys.argv[1])), {"AMCI_KEY": sys.argv[2]}, SystemClock())
 for _ in range(50):
     store.update("default", lambda c: replace(c, refresh_token=c.refresh_token + sys.argv[3]))
 """
 
 
-def test_two_processes_lose_no_update_of_each_other(workspace: Workspace) -> None:
+def test_two_processes_lose_no_update_of_each_other(workspace: WorkspacePaths) -> None:
     store = store_at(workspace, KEY)
     store.put({"default": replace(CREDENTIAL, refresh_token="")})
     both = [

@@ -9,7 +9,7 @@ import pytest
 from amci.kernel.config import parsed, read_document
 from amci.kernel.errors import ConfigError, NotFound, StorageError, UsageError
 from amci.kernel.files import on_fault_point
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.documents import tenants_from
 from amci.tenants.model import Tenant
 from amci.tenants.raw_folder import contents, delete, folder_of, own_folder, prepare
@@ -279,11 +279,11 @@ def test_mistakes_in_files_people_wrote_are_all_listed(registry: Registry, confi
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path.resolve())
+def workspace(tmp_path: Path) -> WorkspacePaths:
+    return WorkspacePaths(tmp_path.resolve())
 
 
-def test_a_folder_inside_the_workspace_is_made(workspace: Workspace) -> None:
+def test_a_folder_inside_the_workspace_is_made(workspace: WorkspacePaths) -> None:
     folder = folder_of(tenant(), workspace, "raw")
     assert prepare(folder, workspace) == "files land in raw/acme/"
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -291,7 +291,7 @@ def test_a_folder_inside_the_workspace_is_made(workspace: Workspace) -> None:
 
 
 def test_a_folder_outside_is_looked_at_and_left_alone(
-    workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+    workspace: WorkspacePaths, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     outside = tmp_path_factory.mktemp("bucket")
     outside.chmod(0o755)
@@ -308,7 +308,7 @@ def test_a_folder_outside_is_looked_at_and_left_alone(
     assert own_folder(tenant(raw=str(outside)), [], workspace, "raw") is None
 
 
-def test_a_tenants_folder_is_deleted_alone(workspace: Workspace) -> None:
+def test_a_tenants_folder_is_deleted_alone(workspace: WorkspacePaths) -> None:
     one, two = tenant("one"), tenant("two")
     for name in ("one", "two"):
         (workspace.raw / name / "workflow=x").mkdir(parents=True)
@@ -323,14 +323,14 @@ def test_a_tenants_folder_is_deleted_alone(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("raw", [".", "raw", "config/x", "state", "stage", "raw/two/inner"])
-def test_a_folder_with_anything_else_in_it_is_not_deleted(workspace: Workspace, raw: str) -> None:
+def test_a_folder_with_anything_else_in_it_is_not_deleted(workspace: WorkspacePaths, raw: str) -> None:
     one, two = tenant("one", raw=raw), tenant("two")
     with pytest.raises(UsageError):
         own_folder(one, [one, two], workspace, "raw")
 
 
 def test_a_folder_that_is_a_link_to_elsewhere_stays(
-    workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+    workspace: WorkspacePaths, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     workspace.raw.mkdir()
     (workspace.raw / "acme").symlink_to(tmp_path_factory.mktemp("elsewhere"))

@@ -16,7 +16,7 @@ from amci.kernel import aws_documents
 from amci.kernel.config import parsed, read_text
 from amci.kernel.errors import ConfigError, Problem
 from amci.kernel.files import write_bytes
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.scheduler.config import ScheduleFile
 from amci.tenants.credentials import Credential, CredentialStore
 from amci.tenants.documents import tenants_from
@@ -150,7 +150,7 @@ class _Reading:
 
 
 def import_documents(
-    workspace: Workspace,
+    workspace: WorkspacePaths,
     documents: AwsDocuments,
     credentials: CredentialStore,
     *,

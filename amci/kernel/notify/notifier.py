@@ -19,7 +19,7 @@ from amci.kernel.errors import AmciError, NotFound, StorageError
 from amci.kernel.files import storage_errors
 from amci.kernel.notify.targets import NotifyTarget, TargetKind
 from amci.kernel.run import NewRun
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 
 __all__ = ["LONGEST_SUBJECT", "NOTIFY", "Failure", "Notice", "Notifier", "NotifyTarget", "TargetKind"]
 
@@ -101,7 +101,9 @@ class Notifier:
         self.failures: list[Failure] = []
 
     @classmethod
-    def of(cls, workspace: Workspace, settings: Iterable[NotifySettings], tenants: Iterable[Teller]) -> Self:
+    def of(
+        cls, workspace: WorkspacePaths, settings: Iterable[NotifySettings], tenants: Iterable[Teller]
+    ) -> Self:
         """The targets of a workspace, and those of each tenant for its own runs; raises ConfigError."""
         home = workspace.home
         own = [NotifyTarget.of(home, one, tenant.tenant) for tenant in tenants for one in tenant.notify]

@@ -16,7 +16,7 @@ from amci.kernel.clock import new_id
 from amci.kernel.files import fault_point, replacing
 from amci.kernel.layout import hive_path
 from amci.kernel.names import literal, quoted
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.columns import Kind, widen_sql, widening_check_sql
 from amci.lake.catalog.schema import SchemaPlan, plan
@@ -94,7 +94,7 @@ class Loaded:
 class Catalog:
     """The lake, opened for writing by the one process that may."""
 
-    def __init__(self, workspace: Workspace, *, memory_limit: int, threads: int | None) -> None:
+    def __init__(self, workspace: WorkspacePaths, *, memory_limit: int, threads: int | None) -> None:
         workspace.post_stage.mkdir(parents=True, exist_ok=True)
         workspace.catalog.parent.mkdir(parents=True, exist_ok=True)
         self.con = duck.connect(memory_limit=memory_limit, threads=threads, temp=workspace.spill)

@@ -15,7 +15,7 @@ import duckdb
 from amci.kernel.clock import moment, new_id, pause
 from amci.kernel.errors import NotFound, StorageError, UsageError
 from amci.kernel.names import literal, quoted
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.catalog import LAKE
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
@@ -123,7 +123,7 @@ class QuerySession:
 
 @contextmanager
 def session(
-    workspace: Workspace,
+    workspace: WorkspacePaths,
     *,
     memory_limit: int,
     timeout: timedelta,
@@ -156,7 +156,7 @@ def session(
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _attach(con: duckdb.DuckDBPyConnection, workspace: Workspace, at: str, as_of: str | None) -> None:
+def _attach(con: duckdb.DuckDBPyConnection, workspace: WorkspacePaths, at: str, as_of: str | None) -> None:
     def attempt() -> None:
         try:
             duck.attach(con, workspace.catalog, workspace.post_stage, read_only=True, as_of=at)
@@ -244,7 +244,7 @@ def _search_everywhere(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
     con.execute(f"SET search_path = {literal(path)}")
 
 
-def _lock(con: duckdb.DuckDBPyConnection, workspace: Workspace) -> None:
+def _lock(con: duckdb.DuckDBPyConnection, workspace: WorkspacePaths) -> None:
     """No files but the lake's, no settings, no extensions, no variables of this program."""
     # SQLite keeps its journal beside the metadata.
     catalog: list[Path | str] = [

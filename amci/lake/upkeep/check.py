@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from amci.kernel.clock import moment
 from amci.kernel.errors import AmciError
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import LAKE, LEDGER, METADATA, TableName
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.session import QuerySession, session
@@ -66,7 +66,7 @@ def files_below(folder: Path) -> Iterator[Path]:
             yield Path(base, name)
 
 
-def examine(session: QuerySession, workspace: Workspace, *, deep: bool) -> list[Row]:
+def examine(session: QuerySession, workspace: WorkspacePaths, *, deep: bool) -> list[Row]:
     """What is wrong with the lake's files, as rows of `problem`, `file` and `says`; safe beside a writer.
 
     `problem` is `missing`, `altered` (other size or number of rows), `extra` (nobody refers to it), or with
@@ -79,7 +79,9 @@ def examine(session: QuerySession, workspace: Workspace, *, deep: bool) -> list[
     return found + (_against_ledger(session) if deep else [])
 
 
-def _look_again(session: QuerySession, workspace: Workspace, suspects: set[Path], *, deep: bool) -> list[Row]:
+def _look_again(
+    session: QuerySession, workspace: WorkspacePaths, suspects: set[Path], *, deep: bool
+) -> list[Row]:
     """What is still wrong now: a commit or a clean-up may have come between the first list and the look."""
     # Asked before the list is taken: a writer that is gone by now has committed what it wrote, or never will.
     since = _writing_since(workspace)
@@ -97,7 +99,7 @@ def _look_again(session: QuerySession, workspace: Workspace, suspects: set[Path]
     return found
 
 
-def _writing_since(workspace: Workspace) -> float | None:
+def _writing_since(workspace: WorkspacePaths) -> float | None:
     """When the process that writes now took the lock, in seconds since 1970; None where none does."""
     return workspace.lock.stat().st_mtime if workspace.writer() else None
 
@@ -180,7 +182,7 @@ def _is_entered(session: QuerySession, name: TableName) -> bool:
     )
 
 
-def what_keeps_it_closed(workspace: Workspace, *, memory_limit: int) -> str:
+def what_keeps_it_closed(workspace: WorkspacePaths, *, memory_limit: int) -> str:
     """Why the catalog cannot be opened for reading, empty where it can; `memory_limit` is in bytes."""
     try:
         with session(workspace, memory_limit=memory_limit, timeout=timedelta(minutes=1)) as opened:

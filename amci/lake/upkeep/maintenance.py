@@ -13,7 +13,7 @@ import pyarrow as pa
 from amci.kernel.clock import Clock
 from amci.kernel.files import storage_errors
 from amci.kernel.state import State
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import LAKE, METADATA, Catalog, TableName
 from amci.lake.catalog.duck import duck_errors
 from amci.lake.query.inspect import table_named
@@ -57,7 +57,12 @@ class Maintenance:
     """Upkeep of one lake, by the one process that writes to it; readers may be at work meanwhile."""
 
     def __init__(
-        self, workspace: Workspace, catalog: Catalog, state: State, clock: Clock, tell: Callable[[str], None]
+        self,
+        workspace: WorkspacePaths,
+        catalog: Catalog,
+        state: State,
+        clock: Clock,
+        tell: Callable[[str], None],
     ) -> None:
         """`tell` hears what is being done, in a few words."""
         self._workspace = workspace

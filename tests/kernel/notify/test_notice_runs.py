@@ -23,7 +23,7 @@ from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
 from amci.kernel.worker import Tally, Worker
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY, HOOK = "planted.signing.key", "/services/planted.path"
@@ -299,7 +299,7 @@ class Shop:
 def test_a_tenants_own_targets_hear_of_its_runs_only(tmp_path: Path) -> None:
     own = [NotifySettings(kind="webhook", url=f"https://h.example/{name}", tenants=("zoo",)) for name in "ab"]
     everybody = NotifySettings(kind="webhook", url="https://h.example/all")
-    notifier = Notifier.of(Workspace(tmp_path), [everybody], [Shop("acme", own[0]), Shop("zoo", own[1])])
+    notifier = Notifier.of(WorkspacePaths(tmp_path), [everybody], [Shop("acme", own[0]), Shop("zoo", own[1])])
     for tenant, expected in (("acme", [0, 1]), ("zoo", [0, 2]), (None, [0])):
         told = [run.payload["target"] for run in notifier.runs_for(notice(tenant=tenant))]
         assert told == [notifier.remote[number].target_id for number in expected]

@@ -12,7 +12,7 @@ from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import NotFound
 from amci.kernel.state import State
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.query import inspect
 from amci.lake.query.session import QuerySession, session
@@ -22,7 +22,7 @@ OTHER = "atlas_pets/workflow=reach/schedule=daily/2026-10-01-reach-ver1.csv"
 TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"
 
 
-def write(workspace: Workspace, key: str, text: str) -> None:
+def write(workspace: WorkspacePaths, key: str, text: str) -> None:
     path = workspace.raw / key
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -30,20 +30,20 @@ def write(workspace: Workspace, key: str, text: str) -> None:
     os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
-def drain(workspace: Workspace) -> None:
+def drain(workspace: WorkspacePaths) -> None:
     with open_engine(workspace, SystemClock(), {}) as engine:
         engine.drain(threading.Event())
 
 
 @contextmanager
-def reading(workspace: Workspace) -> Iterator[QuerySession]:
+def reading(workspace: WorkspacePaths) -> Iterator[QuerySession]:
     with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30), threads=1) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = Workspace(tmp_path_factory.mktemp("show"))
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> WorkspacePaths:
+    workspace = WorkspacePaths(tmp_path_factory.mktemp("show"))
     workspace.settings_file.write_text("notify: []\nthreads: 1\n")
     for tenant in ("blue-kettle", "atlas_pets"):
         path = workspace.config / "tenants" / f"{tenant}.yaml"
@@ -59,7 +59,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace
 
 
-def test_tables_counts_rows_objects_tenants_and_files(workspace: Workspace) -> None:
+def test_tables_counts_rows_objects_tenants_and_files(workspace: WorkspacePaths) -> None:
     with reading(workspace) as opened:
         by_name = {row["table"]: row for row in inspect.tables(opened)}
         assert set(by_name) == {TABLE, "adtech_amc.atlas_pets_reach_daily_ver1"}
@@ -72,7 +72,7 @@ def test_tables_counts_rows_objects_tenants_and_files(workspace: Workspace) -> N
     assert row["loaded_at"] is not None
 
 
-def test_tables_of_one_tenant_leaves_the_others_out(workspace: Workspace) -> None:
+def test_tables_of_one_tenant_leaves_the_others_out(workspace: WorkspacePaths) -> None:
     with reading(workspace) as opened:
         assert [row["table"] for row in inspect.tables(opened, "atlas_pets")] == [
             "adtech_amc.atlas_pets_reach_daily_ver1"
@@ -81,7 +81,7 @@ def test_tables_of_one_tenant_leaves_the_others_out(workspace: Workspace) -> Non
 
 
 @pytest.mark.parametrize("name", [TABLE, "blue_kettle_reach_daily_ver1"])
-def test_a_table_is_shown_by_its_full_and_its_bare_name(workspace: Workspace, name: str) -> None:
+def test_a_table_is_shown_by_its_full_and_its_bare_name(workspace: WorkspacePaths, name: str) -> None:
     with reading(workspace) as opened:
         found = inspect.table(opened, name)
     assert found["table"] == TABLE
@@ -95,13 +95,13 @@ def test_a_table_is_shown_by_its_full_and_its_bare_name(workspace: Workspace, na
 
 
 @pytest.mark.parametrize("name", ["blue_kettle_reach_daily_ver2", "adtech_amc.blue_kettle_reach", "kettle"])
-def test_an_unknown_table_is_not_found_with_near_matches(workspace: Workspace, name: str) -> None:
+def test_an_unknown_table_is_not_found_with_near_matches(workspace: WorkspacePaths, name: str) -> None:
     with reading(workspace) as opened, pytest.raises(NotFound) as missing:
         inspect.table(opened, name)
     assert TABLE in missing.value.hint
 
 
-def test_partitions_have_their_rows_and_objects(workspace: Workspace) -> None:
+def test_partitions_have_their_rows_and_objects(workspace: WorkspacePaths) -> None:
     with reading(workspace) as opened:
         columns, rows = inspect.partitions(opened, TABLE)
         assert inspect.partitions(opened, "amci.objects") == ([], [])
@@ -117,7 +117,7 @@ def test_partitions_have_their_rows_and_objects(workspace: Workspace) -> None:
     ]
 
 
-def test_snapshots_say_what_changed_newest_first(workspace: Workspace) -> None:
+def test_snapshots_say_what_changed_newest_first(workspace: WorkspacePaths) -> None:
     with reading(workspace) as opened:
         found = inspect.snapshots(opened, 3)
         every = inspect.snapshots(opened, 1000)
@@ -126,7 +126,7 @@ def test_snapshots_say_what_changed_newest_first(workspace: Workspace) -> None:
     assert any(f"created adtech_amc.atlas_pets_reach_daily_ver1, {TABLE}" in row["changes"] for row in every)
 
 
-def test_history_tells_versions_runs_and_quarantine(workspace: Workspace) -> None:
+def test_history_tells_versions_runs_and_quarantine(workspace: WorkspacePaths) -> None:
     with State.read_only(workspace.state) as state:
         objects = ObjectStore(state, SystemClock())
         (entry,) = inspect.history(objects, state, "2026-10-02-reach-ver1.csv")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from amci.kernel.errors import NotFound, QueryError, UsageError
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import LAKE, Catalog, TableName
 from amci.lake.query.session import QuerySession, session
 
@@ -51,7 +51,7 @@ def load(catalog: Catalog, name: TableName, object_id: int, tenant: str, values:
 
 def write_many(home: Path, ready: Any, stop: Any) -> None:
     """The process beside which sessions are opened: each commit adds one row worth 1 and its ledger row."""
-    catalog = Catalog(Workspace(home), memory_limit=256 * MIB, threads=1)
+    catalog = Catalog(WorkspacePaths(home), memory_limit=256 * MIB, threads=1)
     object_id = 100
     while not stop.is_set():
         load(catalog, SHARED, object_id, "acme", [1])
@@ -61,8 +61,8 @@ def write_many(home: Path, ready: Any, stop: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = Workspace(tmp_path_factory.mktemp("lake"))
+def lake(tmp_path_factory: pytest.TempPathFactory) -> WorkspacePaths:
+    workspace = WorkspacePaths(tmp_path_factory.mktemp("lake"))
     catalog = Catalog(workspace, memory_limit=256 * MIB, threads=1)
     load(catalog, REACH, 1, "acme", [1, 2, 3])
     load(catalog, SHARED, 2, "acme", [10])
@@ -74,18 +74,18 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def whole(lake: Workspace) -> Iterator[QuerySession]:
+def whole(lake: WorkspacePaths) -> Iterator[QuerySession]:
     with opened(lake) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def acme(lake: Workspace) -> Iterator[QuerySession]:
+def acme(lake: WorkspacePaths) -> Iterator[QuerySession]:
     with opened(lake, tenant="acme") as found:
         yield found
 
 
-def opened(workspace: Workspace, **options: Any) -> AbstractContextManager[QuerySession]:
+def opened(workspace: WorkspacePaths, **options: Any) -> AbstractContextManager[QuerySession]:
     defaults = {"memory_limit": 256 * MIB, "timeout": timedelta(seconds=60), "threads": 1}
     return session(workspace, **(defaults | options))
 
@@ -94,7 +94,7 @@ def values(lake: QuerySession, sql: str) -> list[Any]:
     return [row[0] for row in lake.run(sql).fetchall()]
 
 
-def everything(workspace: Workspace) -> dict[str, int]:
+def everything(workspace: WorkspacePaths) -> dict[str, int]:
     return {
         str(path): path.stat().st_size
         for folder in (workspace.home, Path.cwd())
@@ -155,7 +155,7 @@ WRITES = [
 
 @pytest.mark.parametrize("sql", WRITES)
 def test_a_query_that_does_more_than_read_is_refused_and_writes_nothing(
-    lake: Workspace, whole: QuerySession, sql: str
+    lake: WorkspacePaths, whole: QuerySession, sql: str
 ) -> None:
     before = everything(lake), values(whole, "SELECT count(*) FROM amci.objects")
     with pytest.raises(QueryError) as refused:
@@ -200,7 +200,7 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("sql", OUTSIDE)
-def test_nothing_outside_the_lake_can_be_read(lake: Workspace, whole: QuerySession, sql: str) -> None:
+def test_nothing_outside_the_lake_can_be_read(lake: WorkspacePaths, whole: QuerySession, sql: str) -> None:
     with pytest.raises(QueryError):
         whole.run(sql.format(post_stage=lake.post_stage, state=lake.state, catalog=lake.catalog)).fetchall()
 
@@ -278,7 +278,7 @@ def test_a_mistake_is_said_in_one_line(whole: QuerySession, sql: str, says: str)
     assert "\n" not in str(wrong.value)
 
 
-def test_a_query_is_stopped_when_its_time_is_over_while_it_runs(lake: Workspace) -> None:
+def test_a_query_is_stopped_when_its_time_is_over_while_it_runs(lake: WorkspacePaths) -> None:
     with (
         opened(lake, timeout=timedelta(seconds=0.2)) as one,
         pytest.raises(QueryError, match=r"longer than 0\.2 s"),
@@ -287,7 +287,9 @@ def test_a_query_is_stopped_when_its_time_is_over_while_it_runs(lake: Workspace)
 
 
 @pytest.mark.parametrize("fetch", ["rows", "arrow"])
-def test_a_query_is_stopped_when_its_time_is_over_while_rows_are_fetched(lake: Workspace, fetch: str) -> None:
+def test_a_query_is_stopped_when_its_time_is_over_while_rows_are_fetched(
+    lake: WorkspacePaths, fetch: str
+) -> None:
     with opened(lake, timeout=timedelta(seconds=0.3)) as one:
         result = one.run("SELECT range FROM range(100000000000)")
         with pytest.raises(QueryError, match="longer than"):
@@ -295,7 +297,7 @@ def test_a_query_is_stopped_when_its_time_is_over_while_rows_are_fetched(lake: W
         assert values(one, "SELECT 1") == [1]
 
 
-def test_a_query_gets_no_more_memory_than_it_may_and_leaves_no_spill(lake: Workspace) -> None:
+def test_a_query_gets_no_more_memory_than_it_may_and_leaves_no_spill(lake: WorkspacePaths) -> None:
     with opened(lake, memory_limit=40 * MIB) as one:
         with pytest.raises(QueryError, match="query_memory_limit"):
             one.run("SELECT list(range::VARCHAR || repeat('x', 100)) FROM range(2000000)").fetchall()
@@ -303,7 +305,7 @@ def test_a_query_gets_no_more_memory_than_it_may_and_leaves_no_spill(lake: Works
     assert [path.name for path in lake.catalog.parent.iterdir() if "spill" in path.name] == []
 
 
-def test_a_query_that_needs_more_memory_spills(lake: Workspace) -> None:
+def test_a_query_that_needs_more_memory_spills(lake: WorkspacePaths) -> None:
     with opened(lake, memory_limit=60 * MIB) as one:
         sorted_rows = one.run(
             "SELECT hash(range)::VARCHAR || repeat('x', 100) AS h FROM range(800000) ORDER BY h"
@@ -311,7 +313,7 @@ def test_a_query_that_needs_more_memory_spills(lake: Workspace) -> None:
         assert sum(batch.num_rows for batch in sorted_rows) == 800_000
 
 
-def test_an_earlier_state_is_seen_by_number_and_by_time(lake: Workspace, whole: QuerySession) -> None:
+def test_an_earlier_state_is_seen_by_number_and_by_time(lake: WorkspacePaths, whole: QuerySession) -> None:
     snapshots = whole.run("SELECT snapshot_id, snapshot_time FROM lake.snapshots() ORDER BY 1").fetchall()
     counts = {}
     for number, at in snapshots:
@@ -324,7 +326,7 @@ def test_an_earlier_state_is_seen_by_number_and_by_time(lake: Workspace, whole: 
     assert sorted(set(counts.values())) == [0, 1, 2, 3, 4]
 
 
-def test_before_the_first_table_the_lake_is_empty(lake: Workspace) -> None:
+def test_before_the_first_table_the_lake_is_empty(lake: WorkspacePaths) -> None:
     with opened(lake, as_of="0") as then:
         assert values(then, "SHOW TABLES") == []
         with pytest.raises(QueryError, match=r"amci\.objects"):
@@ -336,13 +338,13 @@ def test_before_the_first_table_the_lake_is_empty(lake: Workspace) -> None:
 @pytest.mark.parametrize(
     "as_of", ["999", "99999999999999999999999", "1999-01-01", "2001-01-01T00:00:00+09:00"]
 )
-def test_a_snapshot_that_is_not_there_is_not_found(lake: Workspace, as_of: str) -> None:
+def test_a_snapshot_that_is_not_there_is_not_found(lake: WorkspacePaths, as_of: str) -> None:
     with pytest.raises(NotFound, match=f"no snapshot {as_of[:4]}"), opened(lake, as_of=as_of):
         pass
 
 
 def test_an_expired_snapshot_is_not_found(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
+    workspace = WorkspacePaths(tmp_path)
     catalog = Catalog(workspace, memory_limit=256 * MIB, threads=1)
     load(catalog, REACH, 1, "acme", [1])
     load(catalog, REACH, 2, "acme", [2])
@@ -352,13 +354,13 @@ def test_an_expired_snapshot_is_not_found(tmp_path: Path) -> None:
         pass
 
 
-def test_what_is_no_moment_is_a_usage_error(lake: Workspace) -> None:
+def test_what_is_no_moment_is_a_usage_error(lake: WorkspacePaths) -> None:
     with pytest.raises(UsageError, match="yesterday"), opened(lake, as_of="yesterday"):
         pass
 
 
 def test_an_empty_workspace_says_so(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="nothing was loaded"), opened(Workspace(tmp_path)):
+    with pytest.raises(NotFound, match="nothing was loaded"), opened(WorkspacePaths(tmp_path)):
         pass
 
 
@@ -408,7 +410,7 @@ ROUND = [
 
 
 @pytest.mark.parametrize("sql", ROUND)
-def test_a_tenant_has_no_way_round_its_views(lake: Workspace, acme: QuerySession, sql: str) -> None:
+def test_a_tenant_has_no_way_round_its_views(lake: WorkspacePaths, acme: QuerySession, sql: str) -> None:
     with pytest.raises(QueryError):
         acme.run(sql.format(post_stage=lake.post_stage)).fetchall()
 
@@ -419,13 +421,13 @@ def test_an_error_tells_a_tenant_no_value_of_another(acme: QuerySession) -> None
     assert "secret" not in str(refused.value)
 
 
-def test_a_tenant_without_rows_is_not_found(lake: Workspace) -> None:
+def test_a_tenant_without_rows_is_not_found(lake: WorkspacePaths) -> None:
     with pytest.raises(NotFound, match="it's nobody"), opened(lake, tenant="it's nobody"):
         pass
 
 
 def test_a_query_sees_one_state_and_the_next_may_see_a_newer_one(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
+    workspace = WorkspacePaths(tmp_path)
     catalog = Catalog(workspace, memory_limit=256 * MIB, threads=1)
     load(catalog, REACH, 1, "acme", list(range(3)))
     count = "SELECT count(*) FROM amci.objects"
@@ -452,7 +454,7 @@ def test_sessions_open_and_agree_with_themselves_beside_a_writing_process(tmp_pa
         for _ in range(LIMIT):
             if len(seen) > 4 and seen[-1] > seen[0]:
                 break
-            with opened(Workspace(tmp_path)) as one, opened(Workspace(tmp_path)) as two:
+            with opened(WorkspacePaths(tmp_path)) as one, opened(WorkspacePaths(tmp_path)) as two:
                 for reader in (one, two, one, two):
                     pairs = reader.run(
                         'SELECT (SELECT count(*) FROM adtech_ads."shared.parquet"),'
@@ -468,7 +470,7 @@ def test_sessions_open_and_agree_with_themselves_beside_a_writing_process(tmp_pa
     assert writer.exitcode == 0
 
 
-def test_two_sessions_of_one_process_do_not_disturb_each_other(lake: Workspace) -> None:
+def test_two_sessions_of_one_process_do_not_disturb_each_other(lake: WorkspacePaths) -> None:
     found: list[list[Any]] = []
 
     def ask(tenant: str | None) -> None:
@@ -484,7 +486,7 @@ def test_two_sessions_of_one_process_do_not_disturb_each_other(lake: Workspace) 
 
 
 def test_a_session_leaves_the_working_directory_alone(
-    lake: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: WorkspacePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with opened(lake, memory_limit=60 * MIB) as one:

@@ -13,7 +13,7 @@ import pytest
 
 from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.query.session import QuerySession, session
 from amci.lake.upkeep import check
 
@@ -21,7 +21,7 @@ REACH = "blue-kettle/workflow=reach/schedule=daily/2026-{}-reach-ver1.csv"
 TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"
 
 
-def write(workspace: Workspace, key: str, text: str) -> None:
+def write(workspace: WorkspacePaths, key: str, text: str) -> None:
     path = workspace.raw / key
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -29,27 +29,27 @@ def write(workspace: Workspace, key: str, text: str) -> None:
     os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
-def drain(workspace: Workspace) -> None:
+def drain(workspace: WorkspacePaths) -> None:
     with open_engine(workspace, SystemClock(), {}) as engine:
         engine.drain(threading.Event())
 
 
 @contextmanager
-def reading(workspace: Workspace) -> Iterator[QuerySession]:
+def reading(workspace: WorkspacePaths) -> Iterator[QuerySession]:
     with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30), threads=1) as opened:
         yield opened
 
 
 @pytest.fixture
-def workspace(loaded: Workspace, tmp_path: Path) -> Workspace:
+def workspace(loaded: WorkspacePaths, tmp_path: Path) -> WorkspacePaths:
     shutil.copytree(loaded.home, tmp_path / "lake")
-    return Workspace(tmp_path / "lake")
+    return WorkspacePaths(tmp_path / "lake")
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> WorkspacePaths:
     """Two months, a column that came later and widened, a replaced version and so files with deletes."""
-    workspace = Workspace(tmp_path_factory.mktemp("loaded"))
+    workspace = WorkspacePaths(tmp_path_factory.mktemp("loaded"))
     tenant = workspace.config / "tenants" / "blue-kettle.yaml"
     tenant.parent.mkdir(parents=True)
     workspace.settings_file.write_text("notify: []\nthreads: 1\n")
@@ -64,37 +64,37 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace
 
 
-def found(workspace: Workspace, *, deep: bool = False) -> list[tuple[str, str]]:
+def found(workspace: WorkspacePaths, *, deep: bool = False) -> list[tuple[str, str]]:
     with reading(workspace) as opened:
         rows = check.examine(opened, workspace, deep=deep)
     assert all(row["says"] for row in rows)
     return [(row["problem"], row["file"]) for row in rows]
 
 
-def data_file(workspace: Workspace) -> Path:
+def data_file(workspace: WorkspacePaths) -> Path:
     with reading(workspace) as opened:
         known = check.known_files(opened.con, workspace.post_stage)
     return max((path for path, file in known.items() if file.rows), key=lambda path: path.stat().st_size)
 
 
-def test_a_healthy_lake_has_no_findings(workspace: Workspace) -> None:
+def test_a_healthy_lake_has_no_findings(workspace: WorkspacePaths) -> None:
     assert found(workspace) == found(workspace, deep=True) == []
 
 
-def test_a_missing_file_is_found(workspace: Workspace) -> None:
+def test_a_missing_file_is_found(workspace: WorkspacePaths) -> None:
     path = data_file(workspace)
     path.unlink()
     assert found(workspace) == [("missing", workspace.relative(path))]
     assert ("missing", workspace.relative(path)) in found(workspace, deep=True)
 
 
-def test_a_file_of_another_size_is_found(workspace: Workspace) -> None:
+def test_a_file_of_another_size_is_found(workspace: WorkspacePaths) -> None:
     path = data_file(workspace)
     path.write_bytes(path.read_bytes()[:-1])
     assert found(workspace) == [("altered", workspace.relative(path))]
 
 
-def test_a_footer_that_is_broken_is_found(workspace: Workspace) -> None:
+def test_a_footer_that_is_broken_is_found(workspace: WorkspacePaths) -> None:
     path = data_file(workspace)
     content = bytearray(path.read_bytes())
     content[-8:-4] = b"\xff" * 4
@@ -102,7 +102,7 @@ def test_a_footer_that_is_broken_is_found(workspace: Workspace) -> None:
     assert found(workspace) == [("altered", workspace.relative(path))]
 
 
-def test_only_a_deep_look_finds_damage_in_the_middle(workspace: Workspace) -> None:
+def test_only_a_deep_look_finds_damage_in_the_middle(workspace: WorkspacePaths) -> None:
     path = data_file(workspace)
     content = bytearray(path.read_bytes())
     content[4:60] = b"\xff" * 56
@@ -111,13 +111,13 @@ def test_only_a_deep_look_finds_damage_in_the_middle(workspace: Workspace) -> No
     assert ("altered", workspace.relative(path)) in found(workspace, deep=True)
 
 
-def test_a_file_nobody_knows_is_extra(workspace: Workspace) -> None:
+def test_a_file_nobody_knows_is_extra(workspace: WorkspacePaths) -> None:
     stray = workspace.post_stage / "adtech_amc" / "stray.parquet"
     stray.write_bytes(b"PAR1")
     assert found(workspace) == [("extra", "stage/post-stage/adtech_amc/stray.parquet")]
 
 
-def test_what_a_writer_at_work_has_not_committed_is_not_extra(workspace: Workspace) -> None:
+def test_what_a_writer_at_work_has_not_committed_is_not_extra(workspace: WorkspacePaths) -> None:
     old = workspace.post_stage / "adtech_amc" / "old.parquet"
     old.write_bytes(b"PAR1")
     os.utime(old, (1_700_000_000, 1_700_000_000))
@@ -127,20 +127,20 @@ def test_what_a_writer_at_work_has_not_committed_is_not_extra(workspace: Workspa
     assert len(found(workspace)) == 2
 
 
-def test_a_deep_look_finds_where_table_and_ledger_disagree(workspace: Workspace) -> None:
+def test_a_deep_look_finds_where_table_and_ledger_disagree(workspace: WorkspacePaths) -> None:
     with open_engine(workspace, SystemClock(), {}) as engine:
         engine.catalog.con.execute(f"DELETE FROM lake.{TABLE} WHERE campaign = 'C'")
     assert found(workspace) == []
     assert found(workspace, deep=True) == [("ledger", TABLE)]
 
 
-def test_a_deep_look_finds_a_table_that_is_gone(workspace: Workspace) -> None:
+def test_a_deep_look_finds_a_table_that_is_gone(workspace: WorkspacePaths) -> None:
     with open_engine(workspace, SystemClock(), {}) as engine:
         engine.catalog.con.execute(f"DROP TABLE lake.{TABLE}")
     assert found(workspace, deep=True) == [("ledger", TABLE)]
 
 
-def test_no_false_alarm_while_a_writer_loads_and_replaces(workspace: Workspace) -> None:
+def test_no_false_alarm_while_a_writer_loads_and_replaces(workspace: WorkspacePaths) -> None:
     seen: list[Any] = []
     with reading(workspace) as opened:
 
@@ -159,7 +159,7 @@ def test_no_false_alarm_while_a_writer_loads_and_replaces(workspace: Workspace) 
     assert found(workspace, deep=True) == []
 
 
-def test_what_keeps_a_catalog_closed_is_said(workspace: Workspace) -> None:
+def test_what_keeps_a_catalog_closed_is_said(workspace: WorkspacePaths) -> None:
     assert check.what_keeps_it_closed(workspace, memory_limit=2**28) == ""
     workspace.catalog.write_bytes(b"not a database" * 100)
     assert check.what_keeps_it_closed(workspace, memory_limit=2**28)

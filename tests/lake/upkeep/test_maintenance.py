@@ -16,7 +16,7 @@ from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.testing import FakeClock
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.lake.query.session import QuerySession, session
 from amci.lake.upkeep import check, maintenance
 from amci.lake.upkeep.maintenance import GRACE, Maintenance, Report
@@ -25,7 +25,7 @@ REACH = "blue-kettle/workflow=reach/schedule=daily/2026-{}-reach-ver1.csv"
 TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"
 
 
-def write(workspace: Workspace, key: str, text: str) -> None:
+def write(workspace: WorkspacePaths, key: str, text: str) -> None:
     path = workspace.raw / key
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -33,27 +33,27 @@ def write(workspace: Workspace, key: str, text: str) -> None:
     os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
-def drain(workspace: Workspace) -> None:
+def drain(workspace: WorkspacePaths) -> None:
     with open_engine(workspace, SystemClock(), {}) as engine:
         engine.drain(threading.Event())
 
 
 @contextmanager
-def reading(workspace: Workspace) -> Iterator[QuerySession]:
+def reading(workspace: WorkspacePaths) -> Iterator[QuerySession]:
     with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30), threads=1) as opened:
         yield opened
 
 
 @pytest.fixture
-def workspace(loaded: Workspace, tmp_path: Path) -> Workspace:
+def workspace(loaded: WorkspacePaths, tmp_path: Path) -> WorkspacePaths:
     shutil.copytree(loaded.home, tmp_path / "lake")
-    return Workspace(tmp_path / "lake")
+    return WorkspacePaths(tmp_path / "lake")
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> WorkspacePaths:
     """Two months, a column that came later and widened, a replaced version and so files with deletes."""
-    workspace = Workspace(tmp_path_factory.mktemp("loaded"))
+    workspace = WorkspacePaths(tmp_path_factory.mktemp("loaded"))
     tenant = workspace.config / "tenants" / "blue-kettle.yaml"
     tenant.parent.mkdir(parents=True)
     workspace.settings_file.write_text("notify: []\nthreads: 1\n")
@@ -72,14 +72,14 @@ ROWS = f"SELECT * FROM {TABLE} ORDER BY ALL"
 
 
 @contextmanager
-def maintaining(workspace: Workspace, *, later: timedelta = timedelta()) -> Iterator[Maintenance]:
+def maintaining(workspace: WorkspacePaths, *, later: timedelta = timedelta()) -> Iterator[Maintenance]:
     """Upkeep with a clock that is ahead by `later`: files age without anybody waiting."""
     clock = FakeClock(SystemClock().now() + later)
     with open_engine(workspace, clock, {}) as engine:
         yield Maintenance(workspace, engine.catalog, engine.state, clock, lambda _: None)
 
 
-def rows(workspace: Workspace, sql: str = ROWS) -> list[dict[str, Any]]:
+def rows(workspace: WorkspacePaths, sql: str = ROWS) -> list[dict[str, Any]]:
     with reading(workspace) as opened:
         return opened.rows(sql)
 
@@ -88,17 +88,17 @@ def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-def vacuum(workspace: Workspace, *, later: timedelta = 2 * GRACE, dry_run: bool = False) -> Report:
+def vacuum(workspace: WorkspacePaths, *, later: timedelta = 2 * GRACE, dry_run: bool = False) -> Report:
     with maintaining(workspace, later=later) as upkeep:
         return upkeep.vacuum(dry_run=dry_run)
 
 
-def is_whole(workspace: Workspace) -> bool:
+def is_whole(workspace: WorkspacePaths) -> bool:
     with reading(workspace) as opened:
         return check.examine(opened, workspace, deep=True) == []
 
 
-def test_compact_makes_fewer_files_of_the_same_rows_and_ledger(workspace: Workspace) -> None:
+def test_compact_makes_fewer_files_of_the_same_rows_and_ledger(workspace: WorkspacePaths) -> None:
     ledger = "SELECT * FROM amci.objects ORDER BY ALL"
     before = rows(workspace), rows(workspace, ledger)
     write(workspace, REACH.format("10-03"), "campaign,users\nA,1\n")
@@ -114,7 +114,7 @@ def test_compact_makes_fewer_files_of_the_same_rows_and_ledger(workspace: Worksp
 
 
 def test_very_many_files_are_merged_in_groups_and_then_together(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(maintenance, "_TOGETHER", 3)
     with open_engine(workspace, SystemClock(), {}) as engine:
@@ -132,14 +132,14 @@ def test_very_many_files_are_merged_in_groups_and_then_together(
     assert rows(workspace, merges)[0]["n"] > 1
 
 
-def test_compact_takes_one_table_by_name_and_knows_no_other(workspace: Workspace) -> None:
+def test_compact_takes_one_table_by_name_and_knows_no_other(workspace: WorkspacePaths) -> None:
     with maintaining(workspace) as upkeep:
         assert upkeep.compact(TABLE)["tables"] == 1
         with pytest.raises(NotFound):
             upkeep.compact("nothing_like_it")
 
 
-def test_a_load_after_compaction_still_replaces_versions(workspace: Workspace) -> None:
+def test_a_load_after_compaction_still_replaces_versions(workspace: WorkspacePaths) -> None:
     with maintaining(workspace) as upkeep:
         upkeep.compact(None)
     write(workspace, REACH.format("10-01"), "campaign,users\nQ,70\n")
@@ -150,7 +150,7 @@ def test_a_load_after_compaction_still_replaces_versions(workspace: Workspace) -
     assert is_whole(workspace)
 
 
-def test_older_snapshots_can_be_read_after_compaction(workspace: Workspace) -> None:
+def test_older_snapshots_can_be_read_after_compaction(workspace: WorkspacePaths) -> None:
     def then() -> list[dict[str, Any]]:
         with session(
             workspace, memory_limit=2**28, timeout=timedelta(seconds=30), as_of=str(number)
@@ -165,7 +165,7 @@ def test_older_snapshots_can_be_read_after_compaction(workspace: Workspace) -> N
     assert then() == before != rows(workspace)
 
 
-def test_expire_forgets_only_snapshots_older_than_asked(workspace: Workspace) -> None:
+def test_expire_forgets_only_snapshots_older_than_asked(workspace: WorkspacePaths) -> None:
     count = "SELECT count(*) AS n FROM ducklake_snapshots('lake')"
     (before,) = rows(workspace, count)
     with maintaining(workspace, later=timedelta(minutes=10)) as upkeep:
@@ -179,7 +179,7 @@ def test_expire_forgets_only_snapshots_older_than_asked(workspace: Workspace) ->
     assert is_whole(workspace)
 
 
-def test_vacuum_frees_what_expired_only_after_the_grace_time(workspace: Workspace) -> None:
+def test_vacuum_frees_what_expired_only_after_the_grace_time(workspace: WorkspacePaths) -> None:
     before = rows(workspace)
     with maintaining(workspace) as upkeep:
         upkeep.compact(None)
@@ -195,7 +195,7 @@ def test_vacuum_frees_what_expired_only_after_the_grace_time(workspace: Workspac
     assert is_whole(workspace)
 
 
-def test_vacuum_is_repeated_after_a_crash_between_deleting_and_noting_it(workspace: Workspace) -> None:
+def test_vacuum_is_repeated_after_a_crash_between_deleting_and_noting_it(workspace: WorkspacePaths) -> None:
     with maintaining(workspace) as upkeep:
         upkeep.compact(None)
         upkeep.expire(timedelta(days=-1), dry_run=False)
@@ -208,7 +208,7 @@ def test_vacuum_is_repeated_after_a_crash_between_deleting_and_noting_it(workspa
     assert is_whole(workspace)
 
 
-def test_an_open_reader_keeps_its_snapshot_through_all_upkeep(workspace: Workspace) -> None:
+def test_an_open_reader_keeps_its_snapshot_through_all_upkeep(workspace: WorkspacePaths) -> None:
     published = workspace.published
     with reading(workspace) as opened:
         opened.con.execute("BEGIN")
@@ -226,7 +226,7 @@ def test_an_open_reader_keeps_its_snapshot_through_all_upkeep(workspace: Workspa
     assert published.exists()
 
 
-def test_vacuum_deletes_orphans_of_killed_writers_when_they_are_old(workspace: Workspace) -> None:
+def test_vacuum_deletes_orphans_of_killed_writers_when_they_are_old(workspace: WorkspacePaths) -> None:
     stray = workspace.post_stage / "adtech_amc" / "gone" / "ducklake-1.parquet"
     part = workspace.pre_stage / ".x.parquet.17-4711.part"
     foreign = workspace.raw / "upload.csv.part"
@@ -241,7 +241,7 @@ def test_vacuum_deletes_orphans_of_killed_writers_when_they_are_old(workspace: W
     assert foreign.exists()
 
 
-def test_vacuum_keeps_the_pre_stage_files_that_may_be_loaded_again(workspace: Workspace) -> None:
+def test_vacuum_keeps_the_pre_stage_files_that_may_be_loaded_again(workspace: WorkspacePaths) -> None:
     before = rows(workspace)
     staged = files(workspace.pre_stage)
     stray = workspace.pre_stage / "adtech" / "amc" / "old" / "x.parquet"
@@ -260,7 +260,7 @@ def test_vacuum_keeps_the_pre_stage_files_that_may_be_loaded_again(workspace: Wo
     assert rows(workspace) == before
 
 
-def test_the_published_file_gives_the_same_rows_without_any_extension(workspace: Workspace) -> None:
+def test_the_published_file_gives_the_same_rows_without_any_extension(workspace: WorkspacePaths) -> None:
     with maintaining(workspace) as upkeep:
         assert upkeep.publish()["tables"] == 1
     want, ledger = rows(workspace), rows(workspace, "SELECT * FROM amci.objects ORDER BY ALL")
@@ -277,7 +277,7 @@ def test_the_published_file_gives_the_same_rows_without_any_extension(workspace:
     assert {row["cost_note"] for row in want} == {"x", None}
 
 
-def test_a_published_table_without_rows_keeps_its_columns(workspace: Workspace) -> None:
+def test_a_published_table_without_rows_keeps_its_columns(workspace: WorkspacePaths) -> None:
     for key in ("09-01", "10-01", "10-02"):
         write(workspace, REACH.format(key), "campaign,users,cost_note\n")
     drain(workspace)
@@ -289,7 +289,9 @@ def test_a_published_table_without_rows_keeps_its_columns(workspace: Workspace) 
     assert [c[0] for c in columns][:2] == ["campaign", "users"]
 
 
-def test_what_was_published_keeps_working_when_its_files_are_merged_and_freed(workspace: Workspace) -> None:
+def test_what_was_published_keeps_working_when_its_files_are_merged_and_freed(
+    workspace: WorkspacePaths,
+) -> None:
     with maintaining(workspace) as upkeep:
         upkeep.publish()
         upkeep.compact(None)
@@ -299,7 +301,7 @@ def test_what_was_published_keeps_working_when_its_files_are_merged_and_freed(wo
         assert len(plain.execute(ROWS).fetchall()) == len(rows(workspace))
 
 
-def test_an_exported_folder_has_all_rows_with_their_types(workspace: Workspace, tmp_path: Path) -> None:
+def test_an_exported_folder_has_all_rows_with_their_types(workspace: WorkspacePaths, tmp_path: Path) -> None:
     target = tmp_path / "out" / "lake"
     with maintaining(workspace) as upkeep:
         report = upkeep.export_parquet(target)
@@ -315,7 +317,7 @@ def test_an_exported_folder_has_all_rows_with_their_types(workspace: Workspace, 
     assert [p.name for p in target.parent.iterdir()] == ["lake"]
 
 
-def test_a_failing_export_leaves_nothing_behind(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_failing_export_leaves_nothing_behind(workspace: WorkspacePaths, tmp_path: Path) -> None:
     target = tmp_path / "out" / "lake"
     with reading(workspace) as opened:
         next(iter(check.known_files(opened.con, workspace.post_stage))).unlink()

@@ -26,7 +26,7 @@ from amci.cli.auth import auth_app
 from amci.cli.output import Output
 from amci.kernel.errors import AmciError, AuthError, Throttled, Unavailable, UsageError
 from amci.kernel.testing import FakeClock
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.credentials import Credential, CredentialSource, CredentialStore, MemoryCredentials
 from amci.workflows.amazon import login
 from amci.workflows.amazon.login import LwaAuth, code_from, consent_url, exchange_code, refresh
@@ -141,7 +141,7 @@ def clock() -> FakeClock:
 def source(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> CredentialSource:
     if request.param == "memory":
         return MemoryCredentials({"default": CREDENTIAL})
-    store = CredentialStore(Workspace(tmp_path), {"AMCI_KEY": KEY}, clock)
+    store = CredentialStore(WorkspacePaths(tmp_path), {"AMCI_KEY": KEY}, clock)
     store.put({"default": CREDENTIAL})
     return store
 
@@ -218,7 +218,7 @@ def test_eight_threads_whose_token_is_refused_in_mid_poll_cause_one_refresh(
 
 
 def test_logins_of_two_processes_share_one_refresh(amazon: Amazon, tmp_path: Path, clock: FakeClock) -> None:
-    stores = [CredentialStore(Workspace(tmp_path), {"AMCI_KEY": KEY}, clock) for _ in range(2)]
+    stores = [CredentialStore(WorkspacePaths(tmp_path), {"AMCI_KEY": KEY}, clock) for _ in range(2)]
     stores[0].put({"default": CREDENTIAL})
     with asking(amazon, stores[0], clock) as one, asking(amazon, stores[1], clock) as two:
         turns = iter([one, two] * (THREADS // 2))
@@ -380,7 +380,7 @@ def test_no_secret_reaches_a_log(
     amazon: Amazon, clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    store = CredentialStore(Workspace(tmp_path), {"AMCI_KEY": KEY}, clock)
+    store = CredentialStore(WorkspacePaths(tmp_path), {"AMCI_KEY": KEY}, clock)
     store.put({"default": CREDENTIAL})
     with asking(amazon, store, clock) as client:
         client.get("/")
@@ -487,7 +487,7 @@ class Person:
     def __init__(self, home: Path) -> None:
         (home / "amci.yaml").write_text("name: test\n")
         self.home = home
-        self.store = CredentialStore(Workspace(home), {}, FakeClock())
+        self.store = CredentialStore(WorkspacePaths(home), {}, FakeClock())
 
     def does(self, *words: str, types: str = "") -> Any:
         app = typer.Typer()

@@ -16,7 +16,7 @@ from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
 from amci.kernel.worker import Worker
-from amci.kernel.workspace import Workspace
+from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.model import Tenant
 from amci.tenants.raw_folder import folder_of, prepare
 from amci.tenants.registry import Registry
@@ -63,7 +63,7 @@ class Amc:
 class Site:
     """A workspace with a tenant, a run store, and a worker that provisions."""
 
-    def __init__(self, workspace: Workspace, state: State, clock: FakeClock) -> None:
+    def __init__(self, workspace: WorkspacePaths, state: State, clock: FakeClock) -> None:
         self.workspace = workspace
         self.clock = clock
         self.runs = RunStore(state, clock, chance=lambda: 1.0)
@@ -110,7 +110,7 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     clock = FakeClock()
     with State.open(tmp_path / "amci.db", clock) as state:
-        yield Site(Workspace(tmp_path.resolve()), state, clock)
+        yield Site(WorkspacePaths(tmp_path.resolve()), state, clock)
 
 
 def steps(run: Run) -> Mapping[str, tuple[bool, str, str]]:
