@@ -47,7 +47,7 @@ _IS_SIZE = get_args(Size)[1]
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 1 where `--check` is asked for and a document is stale."""
+    """Exit code 1 if `--check` is asked for and a document is stale."""
     is_check = arguments == ["--check"]
     stale = []
     for path in sorted(DOCS.glob("*.md")):
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
 
 
 def renewed(text: str) -> str:
-    """The document with every generated block made anew; KeyError for a block nobody makes."""
+    """The document with every generated block renewed; raises KeyError for a block without a generator."""
     return _BLOCK.sub(lambda m: f"{m[1]}{BLOCKS[m['name']]().rstrip()}\n{m[3]}", text)
 
 
@@ -203,13 +203,28 @@ def _run_moves() -> str:
     )
 
 
-def _modules() -> str:
+def _rooms() -> str:
+    """The packages, lowest first, with what each may import: from the table that the architecture test keeps."""
     root = DOCS.parent / "amci"
+    tree = ast.parse((DOCS.parent / "tests" / "test_architecture.py").read_text(encoding="utf-8"))
+    (table,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ROOMS"
+    )
+    below: dict[str, dict[str, None]] = {}
+    for name, allowed in ast.literal_eval(table).items():
+        package = name.partition(".")[0]
+        lower = (other.partition(".")[0] for other in allowed.split())
+        below.setdefault(package, {}).update({other: None for other in lower if other != package})
     rows = []
-    for path in sorted(root.rglob("*.py"), key=lambda p: (p.parent != root, str(p))):
-        said = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
-        rows.append([f"`{path.relative_to(root.parent).as_posix()}`", " ".join(said.split())])
-    return _table(["module", "for"], rows)
+    for package, others in below.items():
+        inner = sorted(path.parent.name for path in (root / package).glob("*/__init__.py"))
+        said = (
+            ast.get_docstring(ast.parse((root / package / "__init__.py").read_text(encoding="utf-8"))) or ""
+        )
+        rows.append([f"`{package}/`", said.partition("\n")[0], ", ".join(inner), ", ".join(others)])
+    return _table(["package", "for", "rooms in it", "may import"], rows)
 
 
 def _layout() -> str:
@@ -242,7 +257,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "marketplaces": _marketplaces,
     "commands": _cli,
     "run moves": _run_moves,
-    "modules": _modules,
+    "rooms": _rooms,
     "layout": _layout,
     "errors": _errors,
 }
