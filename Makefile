@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PYTHON ?= python3
 
-.PHONY: install demo test lint format bench crash lock docs use-cases package clean
+.PHONY: install demo test test-quick lint format bench crash lock docs use-cases package clean
 
 install: $(STAMP)
 
@@ -29,6 +29,10 @@ ROOMY := df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/d
 
 test: install
 	PYTEST_DEBUG_TEMPROOT=$${TMPDIR:-$$($(ROOMY))} $(PY) -m pytest -n 2 -q
+
+# One case of each quick test of every package; tests/conftest.py says which are left out.
+test-quick: install
+	PYTEST_DEBUG_TEMPROOT=$${TMPDIR:-$$($(ROOMY))} $(PY) -m pytest -n 2 -q --quick
 
 lint: install
 	$(VENV)/bin/ruff check .

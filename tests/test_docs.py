@@ -109,6 +109,30 @@ def test_every_document_is_reached_from_the_readme() -> None:
     assert len(readme.splitlines()) <= 120
 
 
+def test_what_contributors_are_to_copy_is_there() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("## Where things go")[1]
+    rows = [
+        re.findall(r"`((?:amci|config|docs|tests)/[^`]*)`", line)
+        for line in table.splitlines()
+        if "`" in line
+    ]
+    assert len(rows) == 12
+    for places in rows:
+        assert sum(place.startswith("tests/") for place in places) == 1, places
+        assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+def test_the_makefile_has_every_target_that_is_named() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = {
+        target
+        for path in DOCS
+        for target in re.findall(r"(?:`|^)make ([a-z-]+)", path.read_text(), re.MULTILINE)
+    }
+    assert "test-quick" in named
+    assert [target for target in named - {"it"} if f"\n{target}:" not in makefile] == []
+
+
 def test_decisions_are_numbered_and_say_context_choice_and_cost() -> None:
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
