@@ -1,114 +1,19 @@
-"""What tests of the sandbox share: somebody who calls it as a client would, and a clock to turn."""
+"""What tests of the sandbox share: a client that calls it, and a clock to turn."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from amci.kernel.testing import FakeClock
 from amci.sandbox.engine import QueryEngine
-from amci.sandbox.options import DEFAULT_INSTANCE, SandboxInstance, SandboxOptions
-from amci.sandbox.service import Sandbox
+from amci.sandbox.options import SandboxOptions
 from amci.sandbox.store import Store
 
-HOST = "https://advertising-api.amazon.com"
-TRIVIAL = "SELECT a FROM (VALUES (1)) AS v(a)"
-#: Few events, so that they are made quickly.
-SMALL: dict[str, Any] = {"scale": 0.001, "days": 5}
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    content: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.content)
-
-    @property
-    def details(self) -> str:
-        """AMC's words for what is wrong."""
-        return str(self.json["details"])
-
-
-class Caller:
-    """A client of a sandbox in this process."""
-
-    def __init__(self, directory: Path, clock: FakeClock, **options: Any) -> None:
-        self.clock = clock
-        self.directory = directory
-        self.sandbox = Sandbox(directory, clock, SandboxOptions(**SMALL | options))
-        self.instance: SandboxInstance = options.get("instances", (DEFAULT_INSTANCE,))[0]
-        self.headers: dict[str, str] = {}
-
-    def close(self) -> None:
-        self.sandbox.close()
-
-    def send(self, method: str, url: str, body: Any = None, **headers: str) -> Answer:
-        """A request with exactly these headers; `url` may be a path."""
-        content = (
-            body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
-        )
-        status, answered, said = self.sandbox.respond(
-            method, url if "://" in url else HOST + url, headers, content
-        )
-        return Answer(status, dict(answered), said)
-
-    def log_in(self, **fields: str) -> Answer:
-        form = {"grant_type": "refresh_token", "refresh_token": "r", "client_id": "c", "client_secret": "s"}
-        text = "&".join(f"{name}={value}" for name, value in (form | fields).items() if value)
-        answer = self.send("POST", "/auth/o2/token", text)
-        if answer.status == 200:
-            self.headers = {
-                "authorization": f"Bearer {answer.json['access_token']}",
-                "amazon-advertising-api-clientid": (form | fields)["client_id"],
-                "amazon-advertising-api-advertiserid": self.instance.entity_id,
-                "amazon-advertising-api-marketplaceid": self.instance.marketplace_id,
-            }
-        return answer
-
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """A request of a client that has logged in; a path without /amc is one of the reporting API."""
-        if not self.headers:
-            self.log_in()
-        full = (
-            path if path.startswith(("/amc", "http")) else f"/amc/reporting/{self.instance.instance_id}{path}"
-        )
-        return self.send(method, full, body, **self.headers | headers)
-
-    def workflow(self, workflow_id: str = "reach", sql: str = TRIVIAL, **more: Any) -> Answer:
-        return self.ask("POST", "/workflows", {"workflowId": workflow_id, "sqlQuery": sql, **more})
-
-    def execute(self, **request: Any) -> str:
-        """The id of a new execution, of `reach` where nothing else is said."""
-        asked = (
-            request
-            if {"workflow", "workflowId", "sqlQuery"} & request.keys()
-            else {"workflowId": "reach", **request}
-        )
-        answer = self.ask("POST", "/workflowExecutions", asked)
-        assert answer.status == 200, answer.content
-        return str(answer.json["workflowExecutionId"])
-
-    def status(self, execution: str) -> str:
-        return str(self.execution(execution)["status"])
-
-    def execution(self, execution: str) -> dict[str, Any]:
-        answer = self.ask("GET", f"/workflowExecutions/{execution}")
-        assert answer.status == 200, answer.content
-        return dict(answer.json)
-
-    def download(self, execution: str) -> str:
-        links = self.ask("GET", f"/workflowExecutions/{execution}/downloadUrls")
-        assert links.status == 200, links.content
-        answer = self.send("GET", links.json["downloadUrls"][0])
-        assert answer.status == 200, answer.content
-        return answer.content.decode()
+from .calling import Caller, Calling
 
 
 @pytest.fixture
@@ -123,7 +28,7 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
 
 
 @pytest.fixture
-def calling(tmp_path: Path, clock: FakeClock) -> Iterator[Callable[..., Caller]]:
+def calling(tmp_path: Path, clock: FakeClock) -> Iterator[Calling]:
     """Opens sandboxes, each in the same directory, and closes them in the end."""
     opened = []
 
@@ -137,7 +42,7 @@ def calling(tmp_path: Path, clock: FakeClock) -> Iterator[Callable[..., Caller]]
 
 
 @pytest.fixture
-def amc(calling: Callable[..., Caller]) -> Caller:
+def amc(calling: Calling) -> Caller:
     """A sandbox without delays, with the workflow `reach`."""
     caller = calling()
     assert caller.workflow().status == 200

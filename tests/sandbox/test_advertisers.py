@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from .calling import Caller, Calling
+
 MINUTE = timedelta(minutes=1)
 BASE = "/amc/instances/amcsandbox1/advertisers"
 THERE = {"id": "1234567890", "type": "DISPLAY", "marketplaceId": None}
@@ -16,17 +18,17 @@ def _new(number: int, kind: str = "SAS") -> dict[str, Any]:
     return {"id": f"N{number}", "type": kind, "marketplaceId": "ATVPDKIKX0DER"}
 
 
-def _start(amc: Any, add: Any = (), remove: Any = ()) -> Any:
+def _start(amc: Caller, add: Any = (), remove: Any = ()) -> Any:
     return amc.ask(
         "POST", f"{BASE}/updates", {"advertisersToAdd": list(add), "advertisersToRemove": list(remove)}
     )
 
 
-def _ids(amc: Any) -> set[tuple[str, str]]:
+def _ids(amc: Caller) -> set[tuple[str, str]]:
     return {(a["id"], a["type"]) for a in amc.ask("GET", BASE).json["advertisers"]}
 
 
-def test_an_update_is_carried_out_by_and_by(calling: Any) -> None:
+def test_an_update_is_carried_out_by_and_by(calling: Calling) -> None:
     amc = calling(updating=10 * MINUTE)
     before = _ids(amc)
     made = _start(amc, [_new(1)], [THERE]).json["advertiserUpdate"]
@@ -45,7 +47,7 @@ def test_an_update_is_carried_out_by_and_by(calling: Any) -> None:
     assert _ids(amc) == before - {("1234567890", "DISPLAY")} | {("N1", "SAS")}
 
 
-def test_without_delay_it_is_done_with_the_next_request(amc: Any) -> None:
+def test_without_delay_it_is_done_with_the_next_request(amc: Caller) -> None:
     assert _start(amc, [_new(1)]).json["advertiserUpdate"]["status"] == "PENDING"
     found = amc.ask("GET", f"{BASE}?type=SAS").json
     assert found["totalCount"] == 1
@@ -54,7 +56,7 @@ def test_without_delay_it_is_done_with_the_next_request(amc: Any) -> None:
     assert types == ["DISPLAY", "SPONSORED_ADS", "SAS"]
 
 
-def test_one_update_is_open_at_a_time_in_each_instance(calling: Any) -> None:
+def test_one_update_is_open_at_a_time_in_each_instance(calling: Calling) -> None:
     amc = calling(updating=10 * MINUTE)
     _start(amc, [_new(1)])
     amc.clock.turn(9 * MINUTE)
@@ -84,7 +86,7 @@ def test_one_update_is_open_at_a_time_in_each_instance(calling: Any) -> None:
     ],
     ids=["there already", "not there", "twice", "both", "gone twice", "half of it"],
 )
-def test_an_update_that_makes_no_sense_is_rejected_as_a_whole(amc: Any, add: Any, remove: Any) -> None:
+def test_an_update_that_makes_no_sense_is_rejected_as_a_whole(amc: Caller, add: Any, remove: Any) -> None:
     before = _ids(amc)
     assert _start(amc, add, remove).status == 200
     assert amc.ask("GET", f"{BASE}/updates/0").json["advertiserUpdate"]["status"] == "REJECTED"
@@ -104,25 +106,25 @@ def test_an_update_that_makes_no_sense_is_rejected_as_a_whole(amc: Any, add: Any
         ({"advertisersToAdd": [_new(1, "DSP")]}, "advertisersToAdd: each advertiser needs an id and a type"),
     ],
 )  # fmt: skip
-def test_a_request_that_makes_no_sense_is_refused(amc: Any, body: Any, says: str) -> None:
+def test_a_request_that_makes_no_sense_is_refused(amc: Caller, body: Any, says: str) -> None:
     answer = amc.ask("POST", f"{BASE}/updates", body)
     assert answer.status == 400
     assert answer.details.startswith(says)
     assert amc.ask("GET", f"{BASE}/updates").json["advertiserUpdates"] == []
 
 
-def test_ten_may_come_and_ten_may_go_at_once(amc: Any) -> None:
+def test_ten_may_come_and_ten_may_go_at_once(amc: Caller) -> None:
     _start(amc, [_new(n) for n in range(10)])
     _start(amc, [_new(n) for n in range(10, 20)], [_new(n) for n in range(10)])
     assert {name for name, kind in _ids(amc) if kind == "SAS"} == {f"N{n}" for n in range(10, 20)}
 
 
-def test_an_unknown_update_is_not_found(amc: Any) -> None:
+def test_an_unknown_update_is_not_found(amc: Caller) -> None:
     assert amc.ask("GET", f"{BASE}/updates/0").status == 404
     assert amc.ask("GET", f"{BASE}/updates/first").status == 404
 
 
-def test_updates_come_in_pages_and_outlive_the_process(calling: Any) -> None:
+def test_updates_come_in_pages_and_outlive_the_process(calling: Calling) -> None:
     amc = calling()
     for n in range(3):
         _start(amc, [_new(n)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from amci.sandbox.options import BudgetOptions, SandboxInstance
+
+from .calling import Caller, Calling
 
 REACH = (
     "SELECT campaign, COUNT(DISTINCT user_id) AS users, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1"
@@ -19,11 +20,11 @@ POSTAL = "SELECT postal_code, SUM(impressions) AS n FROM dsp_impressions GROUP B
 ALL = {"timeWindowType": "ALL"}
 
 
-def _rows(amc: Any, **asked: Any) -> list[list[str]]:
+def _rows(amc: Caller, **asked: Any) -> list[list[str]]:
     return [line.split(",") for line in amc.download(amc.execute(**ALL, **asked)).splitlines()]
 
 
-def _execution(amc: Any, **asked: Any) -> dict[str, Any]:
+def _execution(amc: Caller, **asked: Any) -> dict[str, Any]:
     return dict(amc.execution(amc.execute(**ALL, **asked)))
 
 
@@ -39,14 +40,14 @@ def _execution(amc: Any, **asked: Any) -> dict[str, Any]:
     ],
 )
 def test_controls_are_off_only_where_the_data_has_to_be_synthetic(
-    amc: Any, flags: dict[str, Any], status: str
+    amc: Caller, flags: dict[str, Any], status: str
 ) -> None:
     found = _execution(amc, sqlQuery=PEOPLE, **flags)
     assert found["status"] == status
     assert ("user_id" in found.get("statusReason", "")) is (status == "REJECTED")
 
 
-def test_without_controls_rows_of_single_users_are_shown(amc: Any) -> None:
+def test_without_controls_rows_of_single_users_are_shown(amc: Caller) -> None:
     off = {"disableAggregationControls": True, "requireSyntheticData": True}
     header, *rows = _rows(amc, sqlQuery=PEOPLE, **off)
     assert header == ["user_id", "n"]
@@ -55,13 +56,13 @@ def test_without_controls_rows_of_single_users_are_shown(amc: Any) -> None:
     assert _rows(amc, sqlQuery=literal, **off)[1:] == rows[:1]
 
 
-def test_rows_with_too_few_users_are_left_out(amc: Any) -> None:
+def test_rows_with_too_few_users_are_left_out(amc: Caller) -> None:
     assert _rows(amc, sqlQuery=POSTAL)[1:] == []
     off = {"disableAggregationControls": True, "requireSyntheticData": True}
     assert len(_rows(amc, sqlQuery=POSTAL, **off)) > 10
 
 
-def test_values_are_left_out_where_a_workflow_asks_for_it(amc: Any) -> None:
+def test_values_are_left_out_where_a_workflow_asks_for_it(amc: Caller) -> None:
     workflow = {
         "sqlQuery": POSTAL,
         "filteredMetricsDiscriminatorColumn": "is_filtered",
@@ -76,7 +77,7 @@ def test_values_are_left_out_where_a_workflow_asks_for_it(amc: Any) -> None:
     assert row[4].endswith("'dsp_impressions' users < 100 required")
 
 
-def test_the_kinds_and_types_of_the_columns_are_told(amc: Any) -> None:
+def test_the_kinds_and_types_of_the_columns_are_told(amc: Caller) -> None:
     sql = (
         "SELECT campaign, impression_date, COUNT(DISTINCT user_id) AS users, COUNT(*) AS n, SUM(total_cost) / 100000 AS"
         " cost, MAX(impressions) AS most, COLLECT(DISTINCT device_type) AS devices FROM dsp_impressions GROUP BY 1, 2"
@@ -98,7 +99,7 @@ def test_the_kinds_and_types_of_the_columns_are_told(amc: Any) -> None:
     }
 
 
-def test_a_dry_run_is_checked_and_not_run(amc: Any) -> None:
+def test_a_dry_run_is_checked_and_not_run(amc: Caller) -> None:
     good = amc.execute(sqlQuery=REACH, dryRun=True, **ALL)
     assert amc.status(good) == "SUCCEEDED"
     assert amc.ask("GET", f"/workflowExecutions/{good}/downloadUrls").status == 404
@@ -109,7 +110,7 @@ def test_a_dry_run_is_checked_and_not_run(amc: Any) -> None:
     assert "undeclared parameter c." in _execution(amc, sqlQuery=undeclared, dryRun=True)["statusReason"]
 
 
-def _too_many(amc: Any, execution: str) -> str:
+def _too_many(amc: Caller, execution: str) -> str:
     workflow = amc.execution(execution)["workflowId"]
     return (
         f'Execution "{execution}" of workflow "{workflow}" could not be run because too many workflows have already'
@@ -117,7 +118,7 @@ def _too_many(amc: Any, execution: str) -> str:
     )
 
 
-def test_one_query_too_many_about_the_same_is_refused_in_amcs_words(calling: Callable[..., Any]) -> None:
+def test_one_query_too_many_about_the_same_is_refused_in_amcs_words(calling: Calling) -> None:
     amc = calling(budget=BudgetOptions(most=2))
     like = REACH.replace("GROUP BY", "WHERE campaign LIKE '{}%' GROUP BY")
     first, second, third = (amc.execute(sqlQuery=like.format(letter), **ALL) for letter in "ABC")
@@ -132,7 +133,7 @@ def test_one_query_too_many_about_the_same_is_refused_in_amcs_words(calling: Cal
     assert amc.status(amc.execute(sqlQuery=like.format("D"), dryRun=True, **ALL)) == "SUCCEEDED"
 
 
-def test_the_budget_is_each_instances_and_comes_back_with_time(calling: Callable[..., Any]) -> None:
+def test_the_budget_is_each_instances_and_comes_back_with_time(calling: Calling) -> None:
     instances = tuple(
         SandboxInstance(instance_id=name, entity_id="E", marketplace_id="M", name=name)
         for name in ("amc1", "amc2")

@@ -11,22 +11,24 @@ import pytest
 
 from amci.sandbox.options import SandboxInstance
 
+from .calling import Caller, Calling
+
 MINUTE = timedelta(minutes=1)
 SQL = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY 1"
 
 
-def _links(amc: Any, execution: str) -> Any:
+def _links(amc: Caller, execution: str) -> Any:
     return amc.ask("GET", f"/workflowExecutions/{execution}/downloadUrls")
 
 
-def test_a_result_is_fetched_with_a_link_and_no_login(amc: Any) -> None:
+def test_a_result_is_fetched_with_a_link_and_no_login(amc: Caller) -> None:
     links = _links(amc, amc.execute()).json
     answer = amc.send("GET", links["downloadUrls"][0])
     assert (answer.status, answer.headers["content-type"]) == (200, "text/csv")
     assert answer.content == b"a\n1\n"
 
 
-def test_metadata_tell_the_sql_and_the_number_of_rows(amc: Any) -> None:
+def test_metadata_tell_the_sql_and_the_number_of_rows(amc: Caller) -> None:
     execution = amc.execute(parameterValues={"p": 1})
     about = amc.send("GET", _links(amc, execution).json["metadataDownloadUrls"][0]).json
     assert about["workflowExecutionId"] == execution
@@ -35,7 +37,7 @@ def test_metadata_tell_the_sql_and_the_number_of_rows(amc: Any) -> None:
     assert about["outputColumns"] == [{"columnType": "DIMENSION", "dataType": "INTEGER", "name": "a"}]
 
 
-def test_a_result_that_is_not_there_yet_is_unavailable_in_amcs_words(calling: Any) -> None:
+def test_a_result_that_is_not_there_yet_is_unavailable_in_amcs_words(calling: Calling) -> None:
     amc = calling(running=MINUTE)
     amc.workflow()
     execution = amc.execute()
@@ -48,7 +50,7 @@ def test_a_result_that_is_not_there_yet_is_unavailable_in_amcs_words(calling: An
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(9, 200), (10, 403), (60, 403)])
-def test_a_link_is_good_for_ten_minutes(amc: Any, minutes: int, status: int) -> None:
+def test_a_link_is_good_for_ten_minutes(amc: Caller, minutes: int, status: int) -> None:
     url = _links(amc, amc.execute()).json["downloadUrls"][0]
     amc.clock.turn(minutes * MINUTE)
     answer = amc.send("GET", url)
@@ -60,20 +62,20 @@ def test_a_link_is_good_for_ten_minutes(amc: Any, minutes: int, status: int) -> 
 @pytest.mark.parametrize(
     ("old", "new"), [("Signature=", "Signature=0"), ("Expires=", "Expires=9"), ("amcsandbox1", "amcsandbox2")]
 )
-def test_a_link_cannot_be_changed(amc: Any, old: str, new: str) -> None:
+def test_a_link_cannot_be_changed(amc: Caller, old: str, new: str) -> None:
     url = _links(amc, amc.execute()).json["downloadUrls"][0]
     answer = amc.send("GET", url.replace(old, new))
     assert answer.status == 403
     assert b"Access Denied" in answer.content
 
 
-def test_a_link_outlives_the_process(calling: Any) -> None:
+def test_a_link_outlives_the_process(calling: Calling) -> None:
     first = calling()
     url = _links(first, first.execute(sqlQuery="SELECT 1 AS a")).json["downloadUrls"][0]
     assert calling().send("GET", url).content == b"a\n1\n"
 
 
-def test_the_same_question_has_the_same_answer(amc: Any) -> None:
+def test_the_same_question_has_the_same_answer(amc: Caller) -> None:
     amc.workflow("sums", SQL)
     week = {"workflowId": "sums", "timeWindowType": "MOST_RECENT_WEEK"}
     results = [amc.download(amc.execute(**week)) for _ in range(2)]
@@ -81,7 +83,7 @@ def test_the_same_question_has_the_same_answer(amc: Any) -> None:
     assert len(results[0].splitlines()) > 2
 
 
-def test_a_day_later_there_are_events_of_a_day_later(amc: Any) -> None:
+def test_a_day_later_there_are_events_of_a_day_later(amc: Caller) -> None:
     days = "SELECT MAX(impression_date_utc) AS d FROM dsp_impressions"
     amc.workflow("days", days)
     first = amc.download(amc.execute(workflowId="days"))
@@ -91,7 +93,7 @@ def test_a_day_later_there_are_events_of_a_day_later(amc: Any) -> None:
     assert (first, second) == ("d\n2026-10-29\n", "d\n2027-02-06\n")
 
 
-def test_an_anchor_ends_the_events(calling: Any) -> None:
+def test_an_anchor_ends_the_events(calling: Calling) -> None:
     from datetime import date
 
     amc = calling(anchor=date(2026, 10, 20))
@@ -100,7 +102,7 @@ def test_an_anchor_ends_the_events(calling: Any) -> None:
     assert amc.download(execution) == "d\n2026-10-20\n"
 
 
-def test_a_bucket_gets_results_as_amc_lays_them_out(calling: Any, tmp_path: Path) -> None:
+def test_a_bucket_gets_results_as_amc_lays_them_out(calling: Calling, tmp_path: Path) -> None:
     amc = calling(bucket=tmp_path / "bucket")
     amc.workflow()
     uri = amc.execution(amc.execute())["outputS3URI"]
@@ -111,7 +113,7 @@ def test_a_bucket_gets_results_as_amc_lays_them_out(calling: Any, tmp_path: Path
     assert json.loads(about.read_text(encoding="utf-8"))["rowCount"] == 1
 
 
-def test_what_is_not_to_be_published_is_not(calling: Any, tmp_path: Path) -> None:
+def test_what_is_not_to_be_published_is_not(calling: Calling, tmp_path: Path) -> None:
     amc = calling(bucket=tmp_path / "bucket")
     amc.workflow()
     execution = amc.execute(skipPublish=True)
@@ -120,7 +122,7 @@ def test_what_is_not_to_be_published_is_not(calling: Any, tmp_path: Path) -> Non
     assert amc.download(execution) == "a\n1\n"
 
 
-def test_several_instances_have_a_bucket_each(calling: Any, tmp_path: Path) -> None:
+def test_several_instances_have_a_bucket_each(calling: Calling, tmp_path: Path) -> None:
     instances = tuple(
         SandboxInstance(instance_id=name, entity_id="E", marketplace_id="M", name=name)
         for name in ("one", "two")

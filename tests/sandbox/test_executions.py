@@ -10,6 +10,8 @@ import pytest
 
 from amci.sandbox.options import SandboxInstance
 
+from .calling import Caller, Calling
+
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 AT_CREATION = {
     "createTime", "dataGaps", "disableAggregationControls", "executionCategory", "expireTime", "ignoreDataGaps",
@@ -29,7 +31,7 @@ EXPLICIT = {
 }
 
 
-def test_an_execution_has_the_live_keys_at_creation_and_in_the_end(amc: Any) -> None:
+def test_an_execution_has_the_live_keys_at_creation_and_in_the_end(amc: Caller) -> None:
     made = amc.ask("POST", "/workflowExecutions", {"workflowId": "reach"}).json
     assert made.keys() == AT_CREATION
     assert made["status"] == "PENDING"
@@ -40,7 +42,7 @@ def test_an_execution_has_the_live_keys_at_creation_and_in_the_end(amc: Any) -> 
     assert ended["status"] == "SUCCEEDED"
 
 
-def test_times_are_as_live(amc: Any) -> None:
+def test_times_are_as_live(amc: Caller) -> None:
     made = amc.ask("POST", "/workflowExecutions", EXPLICIT).json
     assert {name: made[name] for name in ("createTime", "expireTime", "waitUntil", *sorted(WINDOW))} == {
         "createTime": "2026-11-01T06:00:00Z",
@@ -53,7 +55,7 @@ def test_times_are_as_live(amc: Any) -> None:
     }
 
 
-def test_a_window_is_local_to_its_time_zone(amc: Any) -> None:
+def test_a_window_is_local_to_its_time_zone(amc: Caller) -> None:
     asked = EXPLICIT | {"timeWindowTimeZone": "America/New_York"}
     made = amc.ask("POST", "/workflowExecutions", asked).json
     assert made["timeWindowStart"] == "2026-10-01T04:00:00Z"
@@ -77,31 +79,31 @@ def test_a_window_is_local_to_its_time_zone(amc: Any) -> None:
         ({"workflowId": "reach", "parameterValues": []}, "parameterValues must be a map"),
     ],
 )  # fmt: skip
-def test_a_request_that_makes_no_sense_is_refused(amc: Any, asked: Any, says: Any) -> None:
+def test_a_request_that_makes_no_sense_is_refused(amc: Caller, asked: Any, says: Any) -> None:
     answer = amc.ask("POST", "/workflowExecutions", asked)
     assert answer.status == 400
     assert answer.details.startswith(says)
 
 
-def test_an_execution_of_an_unknown_workflow_is_not_found(amc: Any) -> None:
+def test_an_execution_of_an_unknown_workflow_is_not_found(amc: Caller) -> None:
     assert amc.ask("POST", "/workflowExecutions", {"workflowId": "nothing"}).status == 404
 
 
 @pytest.mark.parametrize(
     "asked", [{"workflow": {"sqlQuery": "SELECT 1 AS a"}}, {"sqlQuery": "SELECT 1 AS a"}]
 )
-def test_a_workflow_sent_along_gets_a_transient_id(amc: Any, asked: Any) -> None:
+def test_a_workflow_sent_along_gets_a_transient_id(amc: Caller, asked: Any) -> None:
     execution = amc.execution(amc.execute(**asked))
     assert execution["workflowId"].startswith("transient_")
     assert execution["status"] == "SUCCEEDED"
 
 
-def test_a_workflow_sent_along_keeps_the_id_it_has(amc: Any) -> None:
+def test_a_workflow_sent_along_keeps_the_id_it_has(amc: Caller) -> None:
     execution = amc.execution(amc.execute(workflow={"workflowId": "mine", "sqlQuery": "SELECT 1 AS a"}))
     assert execution["workflowId"] == "mine"
 
 
-def test_a_change_of_the_workflow_does_not_reach_an_execution_that_waits(calling: Any) -> None:
+def test_a_change_of_the_workflow_does_not_reach_an_execution_that_waits(calling: Calling) -> None:
     amc = calling(pending=MINUTE)
     amc.workflow("reach", "SELECT 1 AS a")
     waiting = amc.execute()
@@ -110,7 +112,7 @@ def test_a_change_of_the_workflow_does_not_reach_an_execution_that_waits(calling
     assert amc.download(waiting) == "a\n1\n"
 
 
-def test_the_workflow_is_shown_when_it_is_asked_for(amc: Any) -> None:
+def test_the_workflow_is_shown_when_it_is_asked_for(amc: Caller) -> None:
     execution = amc.execute()
     plain = amc.ask("GET", f"/workflowExecutions/{execution}").json
     more = amc.ask("GET", f"/workflowExecutions/{execution}?includeWorkflow=true").json
@@ -118,7 +120,7 @@ def test_the_workflow_is_shown_when_it_is_asked_for(amc: Any) -> None:
     assert more["sqlQuery"].startswith("SELECT a")
 
 
-def test_flags_may_be_text(amc: Any) -> None:
+def test_flags_may_be_text(amc: Caller) -> None:
     execution = amc.execution(
         amc.execute(
             ignoreDataGaps="true", disableAggregationControls=True, workflowExecutionTimeoutSeconds="900"
@@ -129,7 +131,7 @@ def test_flags_may_be_text(amc: Any) -> None:
     assert execution["workflowExecutionTimeoutSeconds"] == 900
 
 
-def test_a_dry_run_succeeds_without_a_result(amc: Any) -> None:
+def test_a_dry_run_succeeds_without_a_result(amc: Caller) -> None:
     execution = amc.execute(dryRun=True)
     assert amc.status(execution) == "SUCCEEDED"
     assert amc.ask("GET", f"/workflowExecutions/{execution}/downloadUrls").status == 404
@@ -137,7 +139,7 @@ def test_a_dry_run_succeeds_without_a_result(amc: Any) -> None:
 
 @pytest.mark.parametrize("is_dry", [True, False])
 def test_a_query_that_does_not_compile_is_rejected_in_the_words_of_the_workflow(
-    amc: Any, is_dry: Any
+    amc: Caller, is_dry: Any
 ) -> None:
     execution = amc.execution(
         amc.execute(workflow={"workflowId": "w", "sqlQuery": "SELECT x FROM foo"}, dryRun=is_dry)
@@ -150,21 +152,21 @@ def test_a_query_that_does_not_compile_is_rejected_in_the_words_of_the_workflow(
 
 
 @pytest.mark.parametrize("is_dry", [True, False])
-def test_a_query_that_does_not_bind_is_rejected_too(amc: Any, is_dry: Any) -> None:
+def test_a_query_that_does_not_bind_is_rejected_too(amc: Caller, is_dry: Any) -> None:
     sql = "SELECT nothing FROM dsp_clicks"
     execution = amc.execution(amc.execute(workflow={"workflowId": "w", "sqlQuery": sql}, dryRun=is_dry))
     assert execution["status"] == "REJECTED"
     assert execution["statusReason"].endswith("Column 'nothing' not found in any table")
 
 
-def test_a_query_that_breaks_while_it_runs_fails(amc: Any) -> None:
+def test_a_query_that_breaks_while_it_runs_fails(amc: Caller) -> None:
     amc.workflow("breaks", "SELECT MAX(CAST(campaign AS BIGINT)) AS n FROM dsp_impressions")
     execution = amc.execution(amc.execute(workflowId="breaks"))
     assert execution["status"] == "FAILED"
     assert execution["statusReason"].startswith("Query could not be run: ")
 
 
-def test_executions_are_listed_newest_first(amc: Any) -> None:
+def test_executions_are_listed_newest_first(amc: Caller) -> None:
     made = [amc.execute() for _ in range(3)]
     listed = amc.ask("GET", "/workflowExecutions?workflowId=reach").json["executions"]
     assert [e["workflowExecutionId"] for e in listed] == made[::-1]
@@ -175,7 +177,7 @@ def test_executions_are_listed_newest_first(amc: Any) -> None:
 @pytest.mark.parametrize(
     "query", ["", "?minCreationTime=&timeZone=&workflowId=", "?maxCreationTime=2026-11-01T00:00:00"]
 )
-def test_a_list_needs_a_workflow_or_a_time(amc: Any, query: Any) -> None:
+def test_a_list_needs_a_workflow_or_a_time(amc: Caller, query: Any) -> None:
     answer = amc.ask("GET", f"/workflowExecutions{query}")
     assert (answer.status, answer.details) == (400, "Either workflowId or minCreationTime is required.")
 
@@ -194,7 +196,7 @@ def test_a_list_needs_a_workflow_or_a_time(amc: Any, query: Any) -> None:
         ("workflowId=nothing", 0),
     ],
 )
-def test_a_list_can_be_narrowed(amc: Any, query: Any, count: Any) -> None:
+def test_a_list_can_be_narrowed(amc: Caller, query: Any, count: int) -> None:
     amc.workflow("other")
     for name in ("reach", "reach", "other"):
         amc.execute(workflowId=name)
@@ -202,13 +204,13 @@ def test_a_list_can_be_narrowed(amc: Any, query: Any, count: Any) -> None:
     assert len(amc.ask("GET", f"/workflowExecutions?{query}").json["executions"]) == count
 
 
-def test_a_time_that_is_none_is_refused(amc: Any) -> None:
+def test_a_time_that_is_none_is_refused(amc: Caller) -> None:
     answer = amc.ask("GET", "/workflowExecutions?minCreationTime=yesterday")
     assert answer.details.startswith("Invalid minCreationTime: 'yesterday'")
 
 
 @pytest.mark.parametrize("order", ["", "&sortAscending=true"])
-def test_a_page_goes_on_where_the_one_before_ended_whatever_came_in_between(amc: Any, order: Any) -> None:
+def test_a_page_goes_on_where_the_one_before_ended_whatever_came_in_between(amc: Caller, order: Any) -> None:
     made = [amc.execute() for _ in range(5)]
     seen, token = [], ""
     while True:
@@ -222,7 +224,7 @@ def test_a_page_goes_on_where_the_one_before_ended_whatever_came_in_between(amc:
     assert seen == (made if order else made[::-1])
 
 
-def test_a_cancelled_execution_is_listed_when_it_is_asked_for(calling: Any) -> None:
+def test_a_cancelled_execution_is_listed_when_it_is_asked_for(calling: Calling) -> None:
     amc = calling(running=MINUTE)
     amc.workflow()
     execution = amc.execute()
@@ -235,28 +237,28 @@ def test_a_cancelled_execution_is_listed_when_it_is_asked_for(calling: Any) -> N
     assert amc.status(execution) == "CANCELLED"
 
 
-def test_an_execution_that_has_ended_cannot_be_cancelled(amc: Any) -> None:
+def test_an_execution_that_has_ended_cannot_be_cancelled(amc: Caller) -> None:
     execution = amc.execute()
     answer = amc.ask("PUT", f"/workflowExecutions/{execution}", {"status": "CANCELLED"})
     assert answer.status == 400
     assert answer.details == f"Execution with ID {execution} cannot be cancelled: it is SUCCEEDED."
 
 
-def test_only_cancelling_changes_an_execution(amc: Any) -> None:
+def test_only_cancelling_changes_an_execution(amc: Caller) -> None:
     execution = amc.execute()
     assert amc.ask("PUT", f"/workflowExecutions/{execution}", {"workflowId": "other"}).json == {}
     assert amc.ask("PUT", f"/workflowExecutions/{execution}", {"status": "RUNNING"}).status == 400
     assert amc.execution(execution)["workflowId"] == "reach"
 
 
-def test_a_deleted_execution_is_gone(amc: Any) -> None:
+def test_a_deleted_execution_is_gone(amc: Caller) -> None:
     execution = amc.execute()
     assert amc.ask("DELETE", f"/workflowExecutions/{execution}").json == {}
     answer = amc.ask("GET", f"/workflowExecutions/{execution}")
     assert (answer.status, answer.json["code"]) == (404, "404")
 
 
-def test_an_execution_of_another_instance_is_not_found(calling: Any) -> None:
+def test_an_execution_of_another_instance_is_not_found(calling: Calling) -> None:
     instances = tuple(
         SandboxInstance(instance_id=name, entity_id="E", marketplace_id="M", name=name)
         for name in ("one", "two")
@@ -268,7 +270,7 @@ def test_an_execution_of_another_instance_is_not_found(calling: Any) -> None:
     assert amc.ask("GET", "/amc/reporting/two/workflows").json["workflows"] == []
 
 
-def test_execution_time_is_how_long_it_ran(calling: Any) -> None:
+def test_execution_time_is_how_long_it_ran(calling: Calling) -> None:
     amc = calling(pending=MINUTE, running=20 * SECOND)
     amc.workflow()
     execution = amc.execute()
@@ -279,7 +281,7 @@ def test_execution_time_is_how_long_it_ran(calling: Any) -> None:
     assert ended["lastUpdatedTime"] == "2026-11-01T06:01:20Z"
 
 
-def test_what_the_sandbox_knows_outlives_the_process(calling: Any) -> None:
+def test_what_the_sandbox_knows_outlives_the_process(calling: Calling) -> None:
     first = calling(running=MINUTE)
     first.workflow()
     execution = first.execute()
@@ -296,7 +298,7 @@ def test_what_the_sandbox_knows_outlives_the_process(calling: Any) -> None:
      ("SANDBOX", True, "SUCCEEDED"), ("STANDARD", None, "SUCCEEDED"), ("STANDARD", True, "SUCCEEDED")],
 )  # fmt: skip
 def test_a_sandbox_instance_takes_everything_and_compiles_only_what_requires_synthetic_data(
-    calling: Any, kind: str, flag: Any, status: str
+    calling: Calling, kind: str, flag: Any, status: str
 ) -> None:
     about = {"instance_id": "amc1", "entity_id": "E", "marketplace_id": "M", "name": "one"}
     amc = calling(instances=(SandboxInstance(**about, instance_type=kind),))

@@ -8,21 +8,23 @@ from typing import Any
 
 import pytest
 
+from .calling import Caller, Calling
+
 MINUTE = timedelta(minutes=1)
 NEW = {"instanceName": "Summer 2026", "advertiserName": "Northwind Outdoor"}
 
 
-def _made(amc: Any, **more: Any) -> dict[str, Any]:
+def _made(amc: Caller, **more: Any) -> dict[str, Any]:
     answer = amc.ask("POST", "/amc/instances", NEW | more)
     assert answer.status == 200, answer.content
     return dict(answer.json["instance"])
 
 
-def _seen(amc: Any, instance_id: str) -> dict[str, Any]:
+def _seen(amc: Caller, instance_id: str) -> dict[str, Any]:
     return dict(amc.ask("GET", f"/amc/instances/{instance_id}").json["instance"])
 
 
-def test_a_new_instance_comes_to_be_step_by_step(calling: Any) -> None:
+def test_a_new_instance_comes_to_be_step_by_step(calling: Calling) -> None:
     amc = calling(creating=30 * MINUTE)
     instance_id = _made(amc)["instanceId"]
     seen = []
@@ -35,7 +37,7 @@ def test_a_new_instance_comes_to_be_step_by_step(calling: Any) -> None:
     assert [bool(s["s3BucketName"]) for s in seen] == [False, False, False, True]
 
 
-def test_without_delay_it_is_there_with_the_next_request(amc: Any) -> None:
+def test_without_delay_it_is_there_with_the_next_request(amc: Caller) -> None:
     made = _made(amc)
     assert made["creationStatus"] == "REQUESTED"
     assert made["instanceId"].startswith("amc")
@@ -50,7 +52,7 @@ def test_without_delay_it_is_there_with_the_next_request(amc: Any) -> None:
     ]
 
 
-def test_a_new_instance_can_be_used_once_it_is_there(calling: Any) -> None:
+def test_a_new_instance_can_be_used_once_it_is_there(calling: Calling) -> None:
     amc = calling(creating=MINUTE)
     path = f"/amc/reporting/{_made(amc)['instanceId']}/workflowExecutions"
     assert amc.ask("POST", path, {"sqlQuery": "SELECT 1 AS a"}).status == 400
@@ -59,7 +61,7 @@ def test_a_new_instance_can_be_used_once_it_is_there(calling: Any) -> None:
     assert amc.ask("GET", f"{path}/{execution}").json["status"] == "SUCCEEDED"
 
 
-def test_another_account_does_not_see_it(amc: Any) -> None:
+def test_another_account_does_not_see_it(amc: Caller) -> None:
     instance_id = _made(amc)["instanceId"]
     other = {"amazon-advertising-api-advertiserid": "ENTITY9"}
     for method, path in (("GET", f"/amc/instances/{instance_id}"), ("POST", "/amc/instances")):
@@ -83,14 +85,14 @@ def test_another_account_does_not_see_it(amc: Any) -> None:
         ({"idempotencyToken": "t" * 37}, "idempotencyToken must have between 1 and 36"),
     ],
 )  # fmt: skip
-def test_a_request_that_makes_no_sense_is_refused(amc: Any, change: Any, says: str) -> None:
+def test_a_request_that_makes_no_sense_is_refused(amc: Caller, change: Any, says: str) -> None:
     answer = amc.ask("POST", "/amc/instances", NEW | change)
     assert answer.status == 400
     assert answer.details.startswith(says)
     assert len(amc.ask("GET", "/amc/instances").json["instances"]) == 1
 
 
-def test_a_token_means_the_same_instance_for_ten_minutes(amc: Any) -> None:
+def test_a_token_means_the_same_instance_for_ten_minutes(amc: Caller) -> None:
     first, second = (_made(amc, idempotencyToken="t")["instanceId"] for _ in range(2))
     assert first == second
     other = amc.ask("POST", "/amc/instances", NEW | {"instanceName": "Other", "idempotencyToken": "t"})
@@ -99,12 +101,12 @@ def test_a_token_means_the_same_instance_for_ten_minutes(amc: Any) -> None:
     assert _made(amc, idempotencyToken="t")["instanceId"] != first
 
 
-def test_without_a_token_each_request_makes_one(amc: Any) -> None:
+def test_without_a_token_each_request_makes_one(amc: Caller) -> None:
     assert _made(amc)["instanceId"] != _made(amc)["instanceId"]
 
 
 @pytest.mark.parametrize("is_told", [True, False])
-def test_an_instance_that_is_there_can_be_changed(amc: Any, is_told: bool) -> None:
+def test_an_instance_that_is_there_can_be_changed(amc: Caller, is_told: bool) -> None:
     instance_id = "amcsandbox1" if is_told else _made(amc)["instanceId"]
     before = _seen(amc, instance_id)
     path = f"/amc/instances/{instance_id}"
@@ -121,7 +123,7 @@ def test_an_instance_that_is_there_can_be_changed(amc: Any, is_told: bool) -> No
     assert amc.ask("PUT", path, {"instanceName": "?"}).status == 400
 
 
-def test_an_instance_that_is_being_made_cannot_be_changed(calling: Any) -> None:
+def test_an_instance_that_is_being_made_cannot_be_changed(calling: Calling) -> None:
     amc = calling(creating=MINUTE)
     answer = amc.ask("PUT", f"/amc/instances/{_made(amc)['instanceId']}", {"instanceName": "Winter"})
     assert answer.status == 400
@@ -129,7 +131,7 @@ def test_an_instance_that_is_being_made_cannot_be_changed(calling: Any) -> None:
 
 
 @pytest.mark.parametrize("is_told", [True, False])
-def test_a_deleted_instance_is_gone_with_all_that_was_in_it(calling: Any, is_told: bool) -> None:
+def test_a_deleted_instance_is_gone_with_all_that_was_in_it(calling: Calling, is_told: bool) -> None:
     amc = calling()
     instance_id = "amcsandbox1" if is_told else _made(amc)["instanceId"]
     reporting = f"/amc/reporting/{instance_id}"
@@ -147,7 +149,7 @@ def test_a_deleted_instance_is_gone_with_all_that_was_in_it(calling: Any, is_tol
     assert amc.sandbox.backend.store.rows("running_anywhere")[0]["number"] == 0
 
 
-def test_what_was_done_to_instances_outlives_the_process_and_is_seen_by_others(calling: Any) -> None:
+def test_what_was_done_to_instances_outlives_the_process_and_is_seen_by_others(calling: Calling) -> None:
     first, second = calling(), calling()
     assert len(second.ask("GET", "/amc/instances").json["instances"]) == 1
     instance_id = _made(first)["instanceId"]
@@ -158,7 +160,7 @@ def test_what_was_done_to_instances_outlives_the_process_and_is_seen_by_others(c
     assert second.ask("GET", f"/amc/instances/{instance_id}").status == 404
 
 
-def test_results_go_into_the_bucket_of_the_customers_own_account(calling: Any, tmp_path: Path) -> None:
+def test_results_go_into_the_bucket_of_the_customers_own_account(calling: Calling, tmp_path: Path) -> None:
     amc = calling(bucket=tmp_path / "bucket")
     instance_id = _made(amc)["instanceId"]
     asked = {"awsAccountId": "1" * 12, "bucketName": "our-own-bucket"}
@@ -176,11 +178,11 @@ def test_results_go_into_the_bucket_of_the_customers_own_account(calling: Any, t
     "asked",
     [{}, {"awsAccountId": "1" * 12}, {"bucketName": "own"}, {"awsAccountId": "1", "bucketName": "own"}],
 )
-def test_an_account_needs_its_number_and_a_bucket(amc: Any, asked: Any) -> None:
+def test_an_account_needs_its_number_and_a_bucket(amc: Caller, asked: Any) -> None:
     assert amc.ask("POST", "/amc/instances/amcsandbox1/updateCustomerAwsAccount", asked).status == 400
 
 
-def test_only_an_instance_with_clean_rooms_has_a_collaboration(amc: Any) -> None:
+def test_only_an_instance_with_clean_rooms_has_a_collaboration(amc: Caller) -> None:
     partners = [{"awsAccountId": "2" * 12, "displayName": "Them", "abilities": []}]
     instance_id = _made(amc, acrBacked=True, acrCustomerPartners=partners)["instanceId"]
     path = f"/amc/instances/{instance_id}/collaboration"

@@ -11,6 +11,8 @@ import pytest
 from amci.sandbox.lifecycle import Queue, moves
 from amci.sandbox.options import SandboxInstance
 
+from .calling import Caller, Calling
+
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
@@ -87,7 +89,7 @@ def test_each_runs_as_long_as_it_does() -> None:
     assert found[2:] == [(2, "finish", 5), (3, "start", 5), (3, "finish", 10)]
 
 
-def test_an_execution_waits_runs_and_ends(calling: Any) -> None:
+def test_an_execution_waits_runs_and_ends(calling: Calling) -> None:
     amc = calling(pending=5 * SECOND, running=20 * SECOND)
     amc.workflow()
     execution = amc.execute()
@@ -98,7 +100,7 @@ def test_an_execution_waits_runs_and_ends(calling: Any) -> None:
     assert seen == ["PENDING", "RUNNING", "RUNNING", "RUNNING", "RUNNING", "SUCCEEDED"]
 
 
-def test_an_instance_runs_ten_at_one_time(calling: Any) -> None:
+def test_an_instance_runs_ten_at_one_time(calling: Calling) -> None:
     amc = calling(running=20 * SECOND)
     amc.workflow()
     made = [amc.execute() for _ in range(25)]
@@ -114,7 +116,7 @@ def test_an_instance_runs_ten_at_one_time(calling: Any) -> None:
     assert seen == [[15, 10, 0], [5, 10, 10], [0, 5, 20], [0, 0, 25]]
 
 
-def test_a_cancelled_execution_frees_its_slot(calling: Any) -> None:
+def test_a_cancelled_execution_frees_its_slot(calling: Calling) -> None:
     amc = calling(running=20 * SECOND, slots=1)
     amc.workflow()
     first, second = amc.execute(), amc.execute()
@@ -125,7 +127,7 @@ def test_a_cancelled_execution_frees_its_slot(calling: Any) -> None:
     assert amc.execution(second)["validatedTime"] == "2026-11-01T06:00:05Z"
 
 
-def test_time_does_its_work_without_a_request(calling: Any) -> None:
+def test_time_does_its_work_without_a_request(calling: Calling) -> None:
     amc = calling(running=SECOND)
     amc.workflow()
     execution = amc.execute()
@@ -133,12 +135,12 @@ def test_time_does_its_work_without_a_request(calling: Any) -> None:
     amc.clock.turn(SECOND)
     amc.sandbox.advance()
     store = amc.sandbox.backend.store
-    row = store.row("execution", instance_id="amcsandbox1", workflow_execution_id=execution)
+    row = store.row("workflow_execution", instance_id="amcsandbox1", workflow_execution_id=execution)
     assert row["status"] == "SUCCEEDED"
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_one_instance_does_not_wait_for_another(calling: Any, count: Any) -> None:
+def test_one_instance_does_not_wait_for_another(calling: Calling, count: int) -> None:
     instances = tuple(
         SandboxInstance(instance_id=name, entity_id="E", marketplace_id="M", name=name)
         for name in ("one", "two")
@@ -158,7 +160,7 @@ def _several(number: int) -> tuple[SandboxInstance, ...]:
     )
 
 
-def _asked_of_each(amc: Any, each: int) -> list[str]:
+def _asked_of_each(amc: Caller, each: int) -> list[str]:
     """Paths of executions, `each` of every instance of the account."""
     paths = []
     for instance_id in amc.sandbox.backend.instances.ids_of(amc.instance.account):
@@ -169,12 +171,12 @@ def _asked_of_each(amc: Any, each: int) -> list[str]:
     return paths
 
 
-def _standing(amc: Any, paths: list[str]) -> Counter[str]:
+def _standing(amc: Caller, paths: list[str]) -> Counter[str]:
     amc.log_in()
     return Counter(amc.ask("GET", path).json["status"] for path in paths)
 
 
-def test_an_account_runs_two_hundred_over_all_its_instances(calling: Any) -> None:
+def test_an_account_runs_two_hundred_over_all_its_instances(calling: Calling) -> None:
     amc = calling(instances=_several(25), running=MINUTE)
     paths = _asked_of_each(amc, 9)
     assert _standing(amc, paths) == {"RUNNING": 200, "PENDING": 25}
@@ -184,7 +186,7 @@ def test_an_account_runs_two_hundred_over_all_its_instances(calling: Any) -> Non
     assert _standing(amc, paths) == {"SUCCEEDED": 225}
 
 
-def test_accounts_do_not_share_their_limit(calling: Any) -> None:
+def test_accounts_do_not_share_their_limit(calling: Calling) -> None:
     other = SandboxInstance(instance_id="other", entity_id="E2", marketplace_id="M", name="other")
     amc = calling(instances=(*_several(2), other), running=MINUTE, slots=2, account_slots=2)
     paths = _asked_of_each(amc, 2)
@@ -195,7 +197,7 @@ def test_accounts_do_not_share_their_limit(calling: Any) -> None:
     assert amc.status(foreign) == "RUNNING"
 
 
-def test_the_limit_of_an_account_holds_at_every_moment_nobody_looked(calling: Any) -> None:
+def test_the_limit_of_an_account_holds_at_every_moment_nobody_looked(calling: Calling) -> None:
     amc = calling(instances=_several(4), pending=SECOND, running=10 * SECOND, slots=3, account_slots=5)
     paths = _asked_of_each(amc, 4)
     amc.clock.turn(timedelta(hours=1))
@@ -207,7 +209,7 @@ def test_the_limit_of_an_account_holds_at_every_moment_nobody_looked(calling: An
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_a_slot_that_comes_free_early_may_be_taken_by_another_instance(calling: Any, method: str) -> None:
+def test_a_slot_that_comes_free_early_may_be_taken_by_another_instance(calling: Calling, method: str) -> None:
     amc = calling(instances=_several(2), running=MINUTE, account_slots=1)
     first, second = _asked_of_each(amc, 1)
     assert _standing(amc, [first, second]) == {"RUNNING": 1, "PENDING": 1}
@@ -222,7 +224,7 @@ def test_a_slot_that_comes_free_early_may_be_taken_by_another_instance(calling: 
      (20, 1200, "SUCCEEDED", 1200), (361, None, "SUCCEEDED", 21660)],
 )  # fmt: skip
 def test_an_execution_that_runs_longer_than_it_may_fails(
-    calling: Any, minutes: int, limit: Any, status: str, ran: int
+    calling: Calling, minutes: int, limit: Any, status: str, ran: int
 ) -> None:
     amc = calling(running=minutes * MINUTE)
     amc.workflow()
@@ -236,7 +238,7 @@ def test_an_execution_that_runs_longer_than_it_may_fails(
     assert ended.get("statusReason") == says
 
 
-def test_one_that_is_stopped_leaves_its_slot_to_the_next(calling: Any) -> None:
+def test_one_that_is_stopped_leaves_its_slot_to_the_next(calling: Calling) -> None:
     amc = calling(running=20 * MINUTE, slots=1)
     amc.workflow()
     amc.execute(workflowExecutionTimeoutSeconds=900)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,12 +10,14 @@ import pytest
 
 from amci.sandbox.options import SandboxLogin
 
+from .calling import Caller, Calling
+
 FIELDS = {"grant_type": "refresh_token", "refresh_token": "r", "client_id": "c", "client_secret": "s"}
 FIRST, REAL = "r", "a-real-one"
 LISTED = (SandboxLogin(client_id="c", client_secret="s", refresh_token="r"),)  # noqa: S106 - the sandbox's own
 
 
-def test_a_form_gives_a_token_for_an_hour(amc: Any) -> None:
+def test_a_form_gives_a_token_for_an_hour(amc: Caller) -> None:
     answer = amc.log_in()
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json["access_token"].startswith("Atza|")
@@ -27,7 +28,7 @@ def test_a_form_gives_a_token_for_an_hour(amc: Any) -> None:
     }
 
 
-def test_json_without_a_content_type_gives_one_too(amc: Any) -> None:
+def test_json_without_a_content_type_gives_one_too(amc: Caller) -> None:
     assert amc.send("POST", "/auth/o2/token", json.dumps(FIELDS)).status == 200
 
 
@@ -42,17 +43,19 @@ def test_json_without_a_content_type_gives_one_too(amc: Any) -> None:
         ({"refresh_token": "wrong"}, 400, "invalid_grant"),
     ],
 )
-def test_a_wrong_login_is_refused_in_oauths_words(calling: Any, change: Any, status: Any, error: Any) -> None:
+def test_a_wrong_login_is_refused_in_oauths_words(
+    calling: Calling, change: Any, status: int, error: str
+) -> None:
     answer = calling(credentials=LISTED).log_in(**change)
     assert (answer.status, answer.json["error"]) == (status, error)
     assert answer.json["error_description"]
 
 
-def test_a_listed_login_is_accepted(calling: Any) -> None:
+def test_a_listed_login_is_accepted(calling: Calling) -> None:
     assert calling(credentials=LISTED).log_in().status == 200
 
 
-def test_an_authorization_code_is_good_once(amc: Any) -> None:
+def test_an_authorization_code_is_good_once(amc: Caller) -> None:
     code = {
         "grant_type": "authorization_code",
         "refresh_token": "",
@@ -64,7 +67,7 @@ def test_an_authorization_code_is_good_once(amc: Any) -> None:
     assert (second.status, second.json["error"]) == (400, "invalid_grant")
 
 
-def test_a_rotated_refresh_token_takes_the_place_of_the_one_before(calling: Any) -> None:
+def test_a_rotated_refresh_token_takes_the_place_of_the_one_before(calling: Calling) -> None:
     amc = calling(credentials=LISTED, rotates_refresh_tokens=True)
     second = amc.log_in().json["refresh_token"]
     assert second != FIRST
@@ -75,7 +78,7 @@ def test_a_rotated_refresh_token_takes_the_place_of_the_one_before(calling: Any)
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(59, 200), (60, 401)])
-def test_an_access_token_ends_after_an_hour(amc: Any, minutes: Any, status: Any) -> None:
+def test_an_access_token_ends_after_an_hour(amc: Caller, minutes: int, status: int) -> None:
     amc.log_in()
     amc.clock.turn(timedelta(minutes=minutes))
     answer = amc.ask("GET", "/workflows")
@@ -95,14 +98,14 @@ def test_an_access_token_ends_after_an_hour(amc: Any, minutes: Any, status: Any)
         ("amazon-advertising-api-marketplaceid", "A1F83G8C2ARO7P", 403),
     ],
 )
-def test_who_may_not_call_is_told_so(amc: Any, header: Any, value: Any, status: Any) -> None:
+def test_who_may_not_call_is_told_so(amc: Caller, header: str, value: Any, status: int) -> None:
     answer = amc.ask("GET", "/workflows", **{header: value})
     assert (answer.status, answer.json["code"]) == (status, str(status))
     if status == 403:
         assert answer.json == {"code": "403", "details": "Unauthorized request"}
 
 
-def test_a_token_outlives_the_process(calling: Callable) -> None:
+def test_a_token_outlives_the_process(calling: Calling) -> None:
     first = calling()
     first.log_in()
     second = calling()
@@ -110,7 +113,7 @@ def test_a_token_outlives_the_process(calling: Callable) -> None:
     assert second.ask("GET", "/workflows").status == 200
 
 
-def test_no_token_lies_in_the_file(amc: Any) -> None:
+def test_no_token_lies_in_the_file(amc: Caller) -> None:
     amc.log_in(refresh_token=REAL)
     files = b"".join(path.read_bytes() for path in amc.directory.glob("sandbox.db*"))
     assert b"reach" in files

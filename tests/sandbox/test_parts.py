@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,6 +12,8 @@ from amci.amcsql.query import Compiled, Query
 from amci.amcsql.sources import Source, sources
 from amci.sandbox.engine import QueryEngine
 from amci.sandbox.options import SandboxInstance
+
+from .calling import Calling
 
 LAST = date(2026, 10, 31)
 WINDOW = (datetime(2026, 10, 3, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC))
@@ -112,14 +113,14 @@ def test_what_an_advertiser_uploaded_is_its_instances_alone_and_seen_whole() -> 
     assert PART not in _compiled("SELECT COUNT(user_id) AS n FROM crm", "amc1", crm=crm).plain
 
 
-def test_what_amc_does_not_know_cannot_be_asked_for(calling: Callable[..., Any]) -> None:
+def test_what_amc_does_not_know_cannot_be_asked_for(calling: Calling) -> None:
     for column in ("amci part", "amci user"):
         sql = f'SELECT MAX("{column}") AS d FROM dsp_impressions'
         execution = calling().execute(sqlQuery=sql)
         assert f"Column '{column}' not found" in calling().execution(execution)["statusReason"]
 
 
-def test_instances_of_a_sandbox_give_other_results_each_the_same_again(calling: Callable[..., Any]) -> None:
+def test_instances_of_a_sandbox_give_other_results_each_the_same_again(calling: Calling) -> None:
     instances = tuple(
         SandboxInstance(instance_id=name, entity_id="E", marketplace_id="M", name=name)
         for name in ("amc1", "amc2")

@@ -10,19 +10,21 @@ import pytest
 
 from amci.sandbox.schedules import next_fire
 
+from .calling import Caller, Calling
+
 DAY = timedelta(days=1)
 DAILY = {"scheduleId": "s", "workflowId": "reach", "aggregationPeriod": "Daily", "aggregationHourUtc": 7}
 QUERY = "/workflowExecutions?workflowId=reach&sortAscending=true"
 
 
-def _fires(amc: Any) -> list[tuple[str, str, str]]:
+def _fires(amc: Caller) -> list[tuple[str, str, str]]:
     amc.log_in()
     listed = amc.ask("GET", QUERY).json["executions"]
     assert {e["executionCategory"] for e in listed} <= {"SCHEDULED"}
     return [(e["createTime"], e["timeWindowStart"], e["timeWindowEnd"]) for e in listed]
 
 
-def test_a_schedule_is_flat_and_has_amcs_defaults(amc: Any) -> None:
+def test_a_schedule_is_flat_and_has_amcs_defaults(amc: Caller) -> None:
     assert amc.ask("POST", "/schedules", {"scheduleId": "s", "workflowId": "reach"}).json == {}
     assert amc.ask("GET", "/schedules/s").json == {
         "scheduleId": "s",
@@ -45,17 +47,17 @@ def test_a_schedule_is_flat_and_has_amcs_defaults(amc: Any) -> None:
         ({"aggregationStartDay": "Someday"}, 400),
     ],
 )
-def test_a_schedule_that_makes_no_sense_is_refused(amc: Any, change: Any, status: int) -> None:
+def test_a_schedule_that_makes_no_sense_is_refused(amc: Caller, change: Any, status: int) -> None:
     assert amc.ask("POST", "/schedules", DAILY | change).status == status
 
 
-def test_a_schedule_is_made_once(amc: Any) -> None:
+def test_a_schedule_is_made_once(amc: Caller) -> None:
     amc.ask("POST", "/schedules", DAILY)
     assert amc.ask("POST", "/schedules", DAILY).details == "Schedule with ID s already exists."
 
 
 @pytest.mark.parametrize("query", ["", "?marketplaceId=ATVPDKIKX0DER", "?marketplaceId="])
-def test_a_marketplace_may_be_named(amc: Any, query: str) -> None:
+def test_a_marketplace_may_be_named(amc: Caller, query: str) -> None:
     amc.ask("POST", "/schedules", DAILY | {"marketplaceId": "ATVPDKIKX0DER"})
     assert amc.ask("GET", f"/schedules/s{query}").json["marketplaceId"] == "ATVPDKIKX0DER"
     assert len(amc.ask("GET", f"/schedules{query}").json["schedules"]) == 1
@@ -64,11 +66,11 @@ def test_a_marketplace_may_be_named(amc: Any, query: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_an_unknown_schedule_is_not_found(amc: Any, method: str) -> None:
+def test_an_unknown_schedule_is_not_found(amc: Caller, method: str) -> None:
     assert amc.ask(method, "/schedules/nothing", {} if method == "PUT" else None).status == 404
 
 
-def test_a_daily_schedule_fires_every_day_for_the_day_before(amc: Any) -> None:
+def test_a_daily_schedule_fires_every_day_for_the_day_before(amc: Caller) -> None:
     amc.ask("POST", "/schedules", DAILY)
     amc.clock.turn(2 * DAY)
     assert _fires(amc) == [
@@ -77,7 +79,7 @@ def test_a_daily_schedule_fires_every_day_for_the_day_before(amc: Any) -> None:
     ]
 
 
-def test_a_weekly_schedule_fires_every_week_for_the_week_before(amc: Any) -> None:
+def test_a_weekly_schedule_fires_every_week_for_the_week_before(amc: Caller) -> None:
     weekly = {"aggregationPeriod": "Weekly", "aggregationStartDay": "Wednesday"}
     amc.ask("POST", "/schedules", DAILY | weekly)
     amc.clock.turn(10 * DAY)
@@ -85,7 +87,7 @@ def test_a_weekly_schedule_fires_every_week_for_the_week_before(amc: Any) -> Non
 
 
 @pytest.mark.parametrize("off", [False, "False", "false"])
-def test_a_schedule_that_is_switched_off_does_not_fire(amc: Any, off: Any) -> None:
+def test_a_schedule_that_is_switched_off_does_not_fire(amc: Caller, off: Any) -> None:
     amc.ask("POST", "/schedules", DAILY)
     amc.ask("PUT", "/schedules/s", {"scheduleEnabled": off})
     amc.clock.turn(2 * DAY)
@@ -95,14 +97,14 @@ def test_a_schedule_that_is_switched_off_does_not_fire(amc: Any, off: Any) -> No
     assert [at for at, *_ in _fires(amc)] == ["2026-11-03T07:00:00Z"]
 
 
-def test_a_deleted_schedule_does_not_fire(amc: Any) -> None:
+def test_a_deleted_schedule_does_not_fire(amc: Caller) -> None:
     amc.ask("POST", "/schedules", DAILY)
     assert amc.ask("DELETE", "/schedules/s").json == {}
     amc.clock.turn(2 * DAY)
     assert _fires(amc) == []
 
 
-def test_fires_missed_while_nothing_ran_are_made_up_for(calling: Any) -> None:
+def test_fires_missed_while_nothing_ran_are_made_up_for(calling: Calling) -> None:
     first = calling()
     first.workflow()
     first.ask("POST", "/schedules", DAILY)
@@ -111,7 +113,7 @@ def test_fires_missed_while_nothing_ran_are_made_up_for(calling: Any) -> None:
     assert len(_fires(first)) == 3
 
 
-def test_results_are_delivered_under_the_day_they_were_made(calling: Any, tmp_path: Path) -> None:
+def test_results_are_delivered_under_the_day_they_were_made(calling: Calling, tmp_path: Path) -> None:
     amc = calling(bucket=tmp_path / "bucket")
     amc.workflow()
     amc.ask("POST", "/schedules", DAILY)

@@ -29,7 +29,7 @@ def _resolved(now: datetime = NOW, **request: Any) -> tuple[str, str]:
         ("ALL", "2025-10-16T00:00", "2026-11-13T00:00"),
     ],
 )
-def test_a_relative_window_ends_two_days_ago(kind: Any, start: str, end: str) -> None:
+def test_a_relative_window_ends_two_days_ago(kind: str, start: str, end: str) -> None:
     assert _resolved(timeWindowType=kind) == (start, end)
 
 

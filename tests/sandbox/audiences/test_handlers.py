@@ -14,6 +14,8 @@ from amci.sandbox.faults import InjectedFault
 from amci.sandbox.options import DEFAULT_INSTANCE, SandboxInstance
 from amci.sandbox.windows import Window
 
+from ..calling import Calling
+
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 QUERY, LOOKALIKE = "/amc/audiences/query", "/amc/audiences/lookalike"
 SEEN = "SELECT user_id FROM dsp_impressions_for_audiences"
@@ -113,7 +115,7 @@ class Audiences:
 
 
 @pytest.fixture
-def opened(calling: Callable[..., Any]) -> Callable[..., Audiences]:
+def opened(calling: Calling) -> Callable[..., Audiences]:
     return lambda **options: Audiences(calling(**{"audience_minimum": 20} | options))
 
 

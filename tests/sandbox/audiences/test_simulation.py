@@ -14,6 +14,8 @@ import amci
 from amci.sandbox.data.world import World
 from amci.sandbox.options import DEFAULT_INSTANCE
 
+from ..calling import Calling
+
 SMALL: dict[str, Any] = {"scale": 0.003, "days": 20, "audience_minimum": 1}
 LAST = date(2026, 11, 1)
 IDS = {
@@ -35,9 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def audience(
-    tmp_path: Path, made: Path, calling: Callable[..., Any]
-) -> Iterator[Callable[..., dict[str, Any]]]:
+def audience(tmp_path: Path, made: Path, calling: Calling) -> Iterator[Callable[..., dict[str, Any]]]:
     """Asks for an audience and shows it."""
     shutil.copytree(made, tmp_path / "sandbox" / "events")
     caller = calling(**SMALL)

@@ -8,6 +8,8 @@ import pytest
 
 from amci.sandbox.options import DEFAULT_INSTANCE, SandboxInstance
 
+from ..calling import Caller, Calling
+
 BASE = f"/amc/advertiserData/{DEFAULT_INSTANCE.instance_id}"
 EMAIL = {
     "name": "email",
@@ -33,16 +35,16 @@ def _set(*columns: Any, **more: Any) -> dict[str, Any]:
     return {"dataSetId": "sales", "columns": list(columns or (PRODUCT, QUANTITY)), **more}
 
 
-def _create(amc: Any, *columns: Any, **more: Any) -> Any:
+def _create(amc: Caller, *columns: Any, **more: Any) -> Any:
     return amc.ask("POST", f"{BASE}/dataSets", {"dataSet": _set(*columns, **more)})
 
 
-def _names(amc: Any, data_set_id: str = "sales") -> list[str]:
+def _names(amc: Caller, data_set_id: str = "sales") -> list[str]:
     shown = amc.ask("GET", f"{BASE}/dataSets/{data_set_id}").json["dataSet"]
     return [column["name"] for column in shown["columns"]]
 
 
-def test_a_data_set_is_made_and_shown_with_amcs_defaults(amc: Any) -> None:
+def test_a_data_set_is_made_and_shown_with_amcs_defaults(amc: Caller) -> None:
     answer = _create(amc, PRODUCT, description="What was sold", countryCode="US")
     assert (answer.status, answer.json) == (200, {"dataSetId": "sales", "instanceId": "amcsandbox1"})
     shown = amc.ask("GET", f"{BASE}/dataSets/sales")
@@ -70,21 +72,21 @@ def test_a_data_set_is_made_and_shown_with_amcs_defaults(amc: Any) -> None:
     }
 
 
-def test_the_body_may_be_flat_as_in_amcs_examples(amc: Any) -> None:
+def test_the_body_may_be_flat_as_in_amcs_examples(amc: Caller) -> None:
     assert amc.ask("POST", f"{BASE}/dataSets", _set()).status == 200
 
 
-def test_where_there_are_identifiers_amc_adds_the_users(amc: Any) -> None:
+def test_where_there_are_identifiers_amc_adds_the_users(amc: Caller) -> None:
     _create(amc, EMAIL, PRODUCT)
     assert _names(amc) == ["email", "product", "user_id", "user_id_type"]
 
 
-def test_the_users_may_be_defined_by_the_advertiser(amc: Any) -> None:
+def test_the_users_may_be_defined_by_the_advertiser(amc: Caller) -> None:
     _create(amc, USER, USER_TYPE, EMAIL)
     assert _names(amc) == ["user_id", "user_type", "email"]
 
 
-def test_the_older_spelling_of_an_identifier_is_understood(amc: Any) -> None:
+def test_the_older_spelling_of_an_identifier_is_understood(amc: Caller) -> None:
     old = {**PRODUCT, "name": "mail", "hashedExternalIdentity": {"identifierType": "EMAIL"}}
     _create(amc, old)
     shown = amc.ask("GET", f"{BASE}/dataSets/sales").json["dataSet"]["columns"][0]
@@ -131,14 +133,14 @@ def test_the_older_spelling_of_an_identifier_is_understood(amc: Any) -> None:
         ),
     ],
 )
-def test_a_data_set_that_makes_no_sense_is_refused(amc: Any, columns: Any, more: Any, said: str) -> None:
+def test_a_data_set_that_makes_no_sense_is_refused(amc: Caller, columns: Any, more: Any, said: str) -> None:
     answer = _create(amc, *columns, **more)
     assert answer.status == 400
     assert said in answer.details
     assert amc.ask("POST", f"{BASE}/dataSets/list").json == {"dataSets": []}
 
 
-def test_all_problems_are_named_at_once_in_amcs_error_body(amc: Any) -> None:
+def test_all_problems_are_named_at_once_in_amcs_error_body(amc: Caller) -> None:
     answer = _create(amc, {**PRODUCT, "dataType": "TEXT"}, {"name": "2"}, dataSetId="X", period="P1Y")
     assert answer.status == 400
     assert answer.json.keys() == {"code", "details", "errors", "requestId"}
@@ -147,17 +149,17 @@ def test_all_problems_are_named_at_once_in_amcs_error_body(amc: Any) -> None:
     assert [error.split(":")[0] for error in answer.json["errors"][2:]] == ["columns[0]"] + ["columns[1]"] * 3
 
 
-def test_a_ramp_id_is_good_beside_a_main_user_id_or_personal_data(amc: Any) -> None:
+def test_a_ramp_id_is_good_beside_a_main_user_id_or_personal_data(amc: Caller) -> None:
     assert _create(amc, RAMP, USER).status == 200
     assert _create(amc, RAMP, EMAIL, dataSetId="other").status == 200
 
 
-def test_a_data_set_is_made_once(amc: Any) -> None:
+def test_a_data_set_is_made_once(amc: Caller) -> None:
     _create(amc)
     assert _create(amc).details == "Data set with ID sales already exists."
 
 
-def test_data_sets_are_listed_a_page_at_a_time(amc: Any) -> None:
+def test_data_sets_are_listed_a_page_at_a_time(amc: Caller) -> None:
     for name in "abcde":
         _create(amc, dataSetId=name)
     seen, token = [], ""
@@ -171,11 +173,11 @@ def test_data_sets_are_listed_a_page_at_a_time(amc: Any) -> None:
 
 
 @pytest.mark.parametrize("query", ["maxResults=0", "maxResults=101", "maxResults=x", "nextToken=x"])
-def test_a_page_nobody_can_give_is_refused(amc: Any, query: str) -> None:
+def test_a_page_nobody_can_give_is_refused(amc: Caller, query: str) -> None:
     assert amc.ask("POST", f"{BASE}/dataSets/list?{query}").status == 400
 
 
-def test_description_and_country_code_can_be_changed_and_nothing_else(amc: Any) -> None:
+def test_description_and_country_code_can_be_changed_and_nothing_else(amc: Caller) -> None:
     _create(amc)
     answer = amc.ask("PUT", f"{BASE}/dataSets/sales", {"description": "new", "countryCode": "DE"})
     assert (answer.json["dataSet"]["description"], answer.json["dataSet"]["countryCode"]) == ("new", "DE")
@@ -183,7 +185,7 @@ def test_description_and_country_code_can_be_changed_and_nothing_else(amc: Any) 
     assert (refused.status, refused.details) == (400, "period cannot be changed.")
 
 
-def test_a_data_set_is_deleted_for_ever(amc: Any) -> None:
+def test_a_data_set_is_deleted_for_ever(amc: Caller) -> None:
     _create(amc)
     assert amc.ask("DELETE", f"{BASE}/dataSets/sales").json == {
         "dataSetId": "sales",
@@ -198,11 +200,11 @@ def test_a_data_set_is_deleted_for_ever(amc: Any) -> None:
     ("method", "path"),
     [("PUT", ""), ("DELETE", ""), ("POST", "/columns"), ("PUT", "/columns/a"), ("DELETE", "/columns/a")],
 )
-def test_nothing_can_be_done_to_a_data_set_that_is_not_there(amc: Any, method: str, path: str) -> None:
+def test_nothing_can_be_done_to_a_data_set_that_is_not_there(amc: Caller, method: str, path: str) -> None:
     assert amc.ask(method, f"{BASE}/dataSets/nothing{path}", {}).status == 404
 
 
-def test_columns_are_added_renamed_and_deleted(amc: Any) -> None:
+def test_columns_are_added_renamed_and_deleted(amc: Caller) -> None:
     _create(amc)
     columns = f"{BASE}/dataSets/sales/columns"
     assert amc.ask("POST", columns, {"column": {**PRODUCT, "name": "shop"}}).status == 200
@@ -225,7 +227,7 @@ def test_columns_are_added_renamed_and_deleted(amc: Any) -> None:
         ({"name": "x"}, "dataType must be one of"),
     ],
 )
-def test_a_column_that_cannot_be_added_is_refused(amc: Any, column: Any, said: str) -> None:
+def test_a_column_that_cannot_be_added_is_refused(amc: Caller, column: Any, said: str) -> None:
     _create(amc)
     answer = amc.ask("POST", f"{BASE}/dataSets/sales/columns", {"column": column})
     assert answer.status == 400
@@ -247,7 +249,7 @@ def test_a_column_that_cannot_be_added_is_refused(amc: Any, column: Any, said: s
     ],
 )
 def test_a_change_of_columns_that_makes_no_sense_is_refused(
-    amc: Any, method: str, name: str, body: Any, status: int, said: str
+    amc: Caller, method: str, name: str, body: Any, status: int, said: str
 ) -> None:
     _create(amc, EMAIL, TIME, PRODUCT)
     answer = amc.ask(method, f"{BASE}/dataSets/sales/columns/{name}", body)
@@ -255,12 +257,12 @@ def test_a_change_of_columns_that_makes_no_sense_is_refused(
     assert said in answer.details
 
 
-def test_the_last_column_stays(amc: Any) -> None:
+def test_the_last_column_stays(amc: Caller) -> None:
     _create(amc, PRODUCT)
     assert "the only one" in amc.ask("DELETE", f"{BASE}/dataSets/sales/columns/product").details
 
 
-def test_data_sets_are_among_the_data_sources(amc: Any) -> None:
+def test_data_sets_are_among_the_data_sources(amc: Caller) -> None:
     _create(amc, EMAIL, TIME, PRODUCT, QUANTITY)
     source = amc.ask("GET", "/dataSources/sales").json
     assert (source["owner"], source["provider"]) == ("CUSTOMER", "ADVERTISER_DATA_UPLOAD")
@@ -274,13 +276,13 @@ def test_data_sets_are_among_the_data_sources(amc: Any) -> None:
     assert "sales" in [each["dataSourceId"] for each in amc.ask("GET", "/dataSources").json["dataSources"]]
 
 
-def test_an_uploaded_data_set_wins_over_amazons_table_of_the_same_name(amc: Any) -> None:
+def test_an_uploaded_data_set_wins_over_amazons_table_of_the_same_name(amc: Caller) -> None:
     assert amc.ask("GET", "/dataSources/conversions").json["owner"] == "AMAZON"
     _create(amc, dataSetId="conversions")
     assert amc.ask("GET", "/dataSources/conversions").json["owner"] == "CUSTOMER"
 
 
-def test_another_account_sees_nothing_of_it(calling: Any) -> None:
+def test_another_account_sees_nothing_of_it(calling: Calling) -> None:
     other = SandboxInstance(
         instance_id="amcother", entity_id="ENTITYOTHER", marketplace_id="ATVPDKIKX0DER", name="other"
     )
@@ -291,7 +293,7 @@ def test_another_account_sees_nothing_of_it(calling: Any) -> None:
     assert amc.ask("POST", "/amc/advertiserData/amcother/dataSets/list", **foreign).json == {"dataSets": []}
 
 
-def test_amcs_terms_have_to_be_accepted(calling: Any) -> None:
+def test_amcs_terms_have_to_be_accepted(calling: Calling) -> None:
     known = SandboxInstance(
         instance_id="amcsandbox1",
         entity_id="ENTITYSANDBOX",

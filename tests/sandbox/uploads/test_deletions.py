@@ -8,9 +8,12 @@ from typing import Any
 import duckdb
 import pytest
 
+from amci.kernel.testing import FakeClock
 from amci.sandbox.options import DEFAULT_INSTANCE
 from amci.sandbox.uploads.identities import identity
 from amci.sandbox.uploads.uploaded import uploaded_sources
+
+from ..calling import Caller, Calling
 
 INSTANCE = DEFAULT_INSTANCE.instance_id
 BASE = f"/amc/advertiserData/{INSTANCE}"
@@ -28,7 +31,7 @@ def _identified(kind: str) -> dict[str, Any]:
     }
 
 
-def _upload(amc: Any, data_set_id: str, kind: str) -> None:
+def _upload(amc: Caller, data_set_id: str, kind: str) -> None:
     """A data set with a row for each person, who is called so."""
     columns = [_identified(kind), NAME, *([USER] if kind == "LIVERAMP" else [])]
     body = {"dataSetId": data_set_id, "columns": columns, "countryCode": "US"}
@@ -48,7 +51,7 @@ def _upload(amc: Any, data_set_id: str, kind: str) -> None:
 USER = {"name": "user_id", "dataType": "STRING", "columnType": "DIMENSION", "isMainUserId": True}
 
 
-def _there(amc: Any, data_set_id: str) -> dict[int, int]:
+def _there(amc: Caller, data_set_id: str) -> dict[int, int]:
     """The people who have a row, and their users."""
     amc.sandbox.advance()
     with duckdb.connect() as con:
@@ -59,7 +62,7 @@ def _there(amc: Any, data_set_id: str) -> dict[int, int]:
     return {int(product[1:]): user for product, user in rows}
 
 
-def _delete(amc: Any, *targets: Any) -> Any:
+def _delete(amc: Caller, *targets: Any) -> Any:
     return amc.ask("POST", f"{BASE}/userDeletionRequest", {"targetIdentities": list(targets)})
 
 
@@ -67,7 +70,7 @@ def _target(person: int, kind: str = "EMAIL") -> dict[str, str]:
     return {"identifierType": kind, "identifier": identity(kind, person)}
 
 
-def test_rows_of_the_people_go_whether_they_had_matched_or_not(amc: Any) -> None:
+def test_rows_of_the_people_go_whether_they_had_matched_or_not(amc: Caller) -> None:
     _upload(amc, "sales", "EMAIL")
     before = _there(amc, "sales")
     known = next(person for person, user in before.items() if user)
@@ -79,7 +82,7 @@ def test_rows_of_the_people_go_whether_they_had_matched_or_not(amc: Any) -> None
     assert len(after) == 38
 
 
-def test_rows_of_the_same_user_go_under_another_identity_too(amc: Any) -> None:
+def test_rows_of_the_same_user_go_under_another_identity_too(amc: Caller) -> None:
     for data_set_id, kind in (("mails", "EMAIL"), ("phones", "PHONE"), ("ramps", "LIVERAMP")):
         _upload(amc, data_set_id, kind)
     found = [_there(amc, data_set_id) for data_set_id in ("mails", "phones", "ramps")]
@@ -98,13 +101,13 @@ def test_rows_of_the_same_user_go_under_another_identity_too(amc: Any) -> None:
         lambda value: {"EMAIL": value},
     ],
 )
-def test_an_identity_may_be_spelled_in_several_ways(amc: Any, spelled: Any) -> None:
+def test_an_identity_may_be_spelled_in_several_ways(amc: Caller, spelled: Any) -> None:
     _upload(amc, "sales", "EMAIL")
     assert _delete(amc, spelled(identity("EMAIL", 3))).status == 200
     assert set(PEOPLE) - set(_there(amc, "sales")) == {3}
 
 
-def test_a_request_is_pending_until_its_time_has_come(calling: Any, clock: Any) -> None:
+def test_a_request_is_pending_until_its_time_has_come(calling: Calling, clock: FakeClock) -> None:
     amc = calling(pending=timedelta(seconds=5), running=timedelta(seconds=5))
     _upload(amc, "sales", "EMAIL")
     clock.turn(timedelta(seconds=10))
@@ -127,14 +130,14 @@ def test_a_request_is_pending_until_its_time_has_come(calling: Any, clock: Any) 
     assert len(_there(amc, "sales")) == 38
 
 
-def test_who_was_meant_is_forgotten_when_it_is_done(amc: Any) -> None:
+def test_who_was_meant_is_forgotten_when_it_is_done(amc: Caller) -> None:
     _delete(amc, _target(3))
     amc.sandbox.advance()
     rows = amc.sandbox.backend.store.rows("deletions", instance_id=INSTANCE, after=0, limit=9)
     assert [row["identities"] for row in rows] == ["[]"]
 
 
-def test_requests_are_listed_a_page_at_a_time(amc: Any) -> None:
+def test_requests_are_listed_a_page_at_a_time(amc: Caller) -> None:
     names = [_delete(amc, _target(n)).json["userDeletionRequestId"] for n in (1, 2, 3)]
     path = f"{BASE}/userDeletionRequest/list"
     first = amc.ask("POST", f"{path}?maxResults=2").json
@@ -156,12 +159,12 @@ def test_requests_are_listed_a_page_at_a_time(amc: Any) -> None:
         ([{"ZIP": identity("ZIP", 1)}], "targetIdentities[0]: ZIP alone does not say who is meant"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused(amc: Any, targets: list[Any], said: str) -> None:
+def test_a_request_that_makes_no_sense_is_refused(amc: Caller, targets: list[Any], said: str) -> None:
     answer = _delete(amc, *targets)
     assert answer.status == 400
     assert said in answer.details
     assert "jane" not in answer.details
 
 
-def test_a_request_that_is_not_there_is_not_found(amc: Any) -> None:
+def test_a_request_that_is_not_there_is_not_found(amc: Caller) -> None:
     assert amc.ask("GET", f"{BASE}/userDeletionRequest/x").status == 404

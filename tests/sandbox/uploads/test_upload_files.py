@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from .uploading import Uploads
+
 TIME = {"name": "sold_at", "dataType": "TIMESTAMP", "columnType": "METRIC", "isMainEventTime": True}
 NAME = {"name": "product", "dataType": "STRING", "columnType": "DIMENSION"}
 COUNT = {"name": "quantity", "dataType": "LONG", "columnType": "METRIC"}
@@ -58,7 +60,7 @@ def _hadoops(content: bytes) -> bytes:
         ("SNAPPY", _hadoops),
     ],
 )
-def test_files_may_be_compressed(up: Any, compression: str, pack: Callable[[bytes], bytes]) -> None:
+def test_files_may_be_compressed(up: Uploads, compression: str, pack: Callable[[bytes], bytes]) -> None:
     up.define()
     assert up.upload(pack(PLAIN), compressionFormat=compression)["status"] == "SUCCESS"
     assert up.rows() == [("Stove", 1), ("Tent", 2)]
@@ -67,7 +69,7 @@ def test_files_may_be_compressed(up: Any, compression: str, pack: Callable[[byte
 @pytest.mark.parametrize("compression", ["GZIP", "ZIP", "BZIP", "SNAPPY"])
 @pytest.mark.parametrize("content", [PLAIN, b"", PLAIN * 100])
 def test_a_file_that_is_not_compressed_as_said_fails_its_upload(
-    up: Any, compression: str, content: bytes
+    up: Uploads, compression: str, content: bytes
 ) -> None:
     up.define()
     shown = up.upload(content, compressionFormat=compression)
@@ -76,12 +78,12 @@ def test_a_file_that_is_not_compressed_as_said_fails_its_upload(
         assert shown["message"].startswith(f"sales.csv: cannot be decompressed as {compression}")
 
 
-def test_a_truncated_file_fails_its_upload(up: Any) -> None:
+def test_a_truncated_file_fails_its_upload(up: Uploads) -> None:
     up.define()
     assert up.upload(gzip.compress(PLAIN)[:-9], compressionFormat="GZIP")["status"] == "FAILED"
 
 
-def test_a_compressed_file_that_is_said_not_to_be_is_noticed(up: Any) -> None:
+def test_a_compressed_file_that_is_said_not_to_be_is_noticed(up: Uploads) -> None:
     up.define()
     assert "set compressionFormat to GZIP" in up.upload(gzip.compress(PLAIN))["message"]
 
@@ -100,14 +102,14 @@ def test_a_compressed_file_that_is_said_not_to_be_is_noticed(up: Any) -> None:
         ({}, b"\xef\xbb\xbfquantity,Product\n2,Tent\n\n1,Stove"),
     ],
 )
-def test_csv_is_read_as_its_options_say(up: Any, options: Any, content: bytes) -> None:
+def test_csv_is_read_as_its_options_say(up: Uploads, options: Any, content: bytes) -> None:
     up.define()
     shown = up.upload(content, fileFormat={"csvDataFormat": options})
     assert (shown["status"], shown.get("message")) == ("SUCCESS", None)
     assert up.rows() == [("Stove", 1), ("Tent", 2)]
 
 
-def test_quoted_values_keep_what_is_in_them(up: Any) -> None:
+def test_quoted_values_keep_what_is_in_them(up: Uploads) -> None:
     up.define()
     content = b'product,quantity\n"a ""big"", red\ntent",1\n"",\n'
     assert up.upload(content)["status"] == "SUCCESS"
@@ -122,7 +124,7 @@ def test_quoted_values_keep_what_is_in_them(up: Any) -> None:
         ("DOCUMENT", b'{"product": "Tent",\n "quantity": 2}\n{"product": "Stove", "quantity": 1}'),
     ],
 )
-def test_json_is_read_as_lines_or_as_a_document(up: Any, form: str, content: bytes) -> None:
+def test_json_is_read_as_lines_or_as_a_document(up: Uploads, form: str, content: bytes) -> None:
     up.define()
     assert up.upload(content, fileFormat={"jsonDataFormat": form})["status"] == "SUCCESS"
     assert up.rows() == [("Stove", 1), ("Tent", 2)]
@@ -134,7 +136,7 @@ def _parquet(columns: Any) -> bytes:
     return out.getvalue()
 
 
-def test_parquet_is_read_with_its_own_types(up: Any) -> None:
+def test_parquet_is_read_with_its_own_types(up: Uploads) -> None:
     day = {"name": "day", "dataType": "DATE", "columnType": "DIMENSION"}
     price = {"name": "price", "dataType": "DECIMAL", "columnType": "METRIC"}
     up.define(TIME, NAME, COUNT, day, price)
@@ -180,7 +182,7 @@ def test_parquet_is_read_with_its_own_types(up: Any) -> None:
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_with_file_line_and_column(
-    up: Any, content: bytes, said: str | None
+    up: Uploads, content: bytes, said: str | None
 ) -> None:
     up.define()
     shown = up.upload(content)
@@ -203,7 +205,7 @@ def test_what_is_wrong_with_a_file_is_said_with_file_line_and_column(
         ("LINES", b'{"quantity": 1}\n{"quantity": 1.5}\n', "sales.csv, record 2, column quantity: expected"),
     ],
 )
-def test_what_is_wrong_with_json_is_said_too(up: Any, form: str, content: bytes, said: str) -> None:
+def test_what_is_wrong_with_json_is_said_too(up: Uploads, form: str, content: bytes, said: str) -> None:
     up.define()
     shown = up.upload(content, fileFormat={"jsonDataFormat": form})
     assert shown["status"] == "FAILED"
@@ -211,7 +213,7 @@ def test_what_is_wrong_with_json_is_said_too(up: Any, form: str, content: bytes,
 
 
 @pytest.mark.parametrize("is_truncated", [True, False])
-def test_what_is_no_parquet_is_refused(up: Any, is_truncated: bool) -> None:
+def test_what_is_no_parquet_is_refused(up: Uploads, is_truncated: bool) -> None:
     up.define()
     content = _parquet({"product": ["Tent"], "quantity": [2]})[:-9] if is_truncated else PLAIN
     shown = up.upload(content, fileFormat={"parquetDataFormat": {}})
@@ -233,7 +235,7 @@ def test_what_is_no_parquet_is_refused(up: Any, is_truncated: bool) -> None:
     ],
 )
 def test_values_are_written_as_amc_wants_them(
-    up: Any, data_type: str, good: list[str], bad: list[str]
+    up: Uploads, data_type: str, good: list[str], bad: list[str]
 ) -> None:
     column = {"name": "it", "dataType": data_type, "columnType": "DIMENSION"}
     up.define(NAME, column)
@@ -246,7 +248,7 @@ def test_values_are_written_as_amc_wants_them(
         assert value not in shown["message"]
 
 
-def test_problems_of_all_files_are_told_at_once(up: Any) -> None:
+def test_problems_of_all_files_are_told_at_once(up: Uploads) -> None:
     up.define({**NAME, "nullable": False}, COUNT)
     up.put("in/a.csv", b"product,quantity\nTent,x\n,2\n")
     up.put("in/b.csv", b"quantity\n1\n")
@@ -259,12 +261,12 @@ def test_problems_of_all_files_are_told_at_once(up: Any) -> None:
     ]
 
 
-def test_a_row_without_its_event_time_is_refused(up: Any) -> None:
+def test_a_row_without_its_event_time_is_refused(up: Uploads) -> None:
     up.define(TIME, NAME)
     assert "line 2, column sold_at: a value is required" in up.upload(b"sold_at,product\n,Tent\n")["message"]
 
 
-def test_all_files_under_a_prefix_are_taken_but_hidden_ones(up: Any) -> None:
+def test_all_files_under_a_prefix_are_taken_but_hidden_ones(up: Uploads) -> None:
     up.define()
     for key in ("in/a.csv", "in/b/c.csv", "in/_SUCCESS", "in/.x.csv", "inner.csv", "other/d.csv"):
         up.put(key, PLAIN)
@@ -274,7 +276,7 @@ def test_all_files_under_a_prefix_are_taken_but_hidden_ones(up: Any) -> None:
     assert shown["message"].startswith("2 files were skipped")
 
 
-def test_a_manifest_names_files_in_several_buckets(up: Any) -> None:
+def test_a_manifest_names_files_in_several_buckets(up: Uploads) -> None:
     up.define()
     up.put("a.csv", PLAIN)
     up.put("deep/b.csv", PLAIN, bucket="more")
@@ -299,7 +301,9 @@ def test_a_manifest_names_files_in_several_buckets(up: Any) -> None:
         ({"sourceManifestS3Key": "bad.txt"}, "bad.txt, line 2: No such file or directory 's3://files/gone'"),
     ],
 )
-def test_files_that_are_not_there_fail_their_upload(up: Any, tmp_path: Path, source: Any, said: str) -> None:
+def test_files_that_are_not_there_fail_their_upload(
+    up: Uploads, tmp_path: Path, source: Any, said: str
+) -> None:
     up.define()
     for key, content in (("_a.csv", PLAIN), ("empty.txt", b"\n"), ("bad.txt", b"a.csv\ns3://files/gone\n")):
         up.put(key, content)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import duckdb
 import pytest
 
 from amci.sandbox.uploads.identities import clear, identity
+
+from .uploading import Uploading, Uploads
 
 EMAIL = {
     "name": "email",
@@ -29,7 +30,7 @@ def emails_of(*people: int) -> bytes:
     return csv_of("email,product", *[f"{identity('EMAIL', person)},p{person}" for person in people])
 
 
-def test_rows_get_the_users_behind_their_identifiers(uploading: Any) -> None:
+def test_rows_get_the_users_behind_their_identifiers(uploading: Uploading) -> None:
     up = uploading(scale=0.01)
     up.define(EMAIL, NAME, countryCode="US")
     shown = up.upload(emails_of(*range(1, 501)))
@@ -46,7 +47,7 @@ def test_rows_get_the_users_behind_their_identifiers(uploading: Any) -> None:
         up.rows("SELECT email FROM amc.sales")
 
 
-def test_clear_personal_data_fail_the_upload_and_are_not_repeated(up: Any) -> None:
+def test_clear_personal_data_fail_the_upload_and_are_not_repeated(up: Uploads) -> None:
     up.define(EMAIL, NAME)
     shown = up.upload(csv_of("email,product", f"{identity('EMAIL', 1)},a", "jane@example.com,b"))
     assert shown["status"] == "FAILED"
@@ -54,7 +55,7 @@ def test_clear_personal_data_fail_the_upload_and_are_not_repeated(up: Any) -> No
     assert "jane" not in json.dumps(shown)
 
 
-def test_columns_that_require_hashing_are_hashed_here(uploading: Any) -> None:
+def test_columns_that_require_hashing_are_hashed_here(uploading: Uploading) -> None:
     up = uploading(scale=0.01)
     up.define({**EMAIL, "requiresOneWayHashing": True}, NAME, countryCode="US")
     mails = [f" {clear('EMAIL', person).upper()} " for person in range(1, 101)]
@@ -66,20 +67,20 @@ def test_columns_that_require_hashing_are_hashed_here(uploading: Any) -> None:
     assert len(set(found[0][1])) > 70
 
 
-def test_a_column_of_ones_own_is_hashed_where_it_asks_for_it(up: Any) -> None:
+def test_a_column_of_ones_own_is_hashed_where_it_asks_for_it(up: Uploads) -> None:
     up.define({**NAME, "requiresOneWayHashing": True}, COUNT)
     up.upload()
     assert up.rows("SELECT bool_and(length(product) = 64) FROM amc.sales") == [(True,)]
 
 
-def test_values_for_the_columns_amc_fills_are_not_taken(up: Any) -> None:
+def test_values_for_the_columns_amc_fills_are_not_taken(up: Uploads) -> None:
     up.define(EMAIL, NAME, countryCode="US")
     content = csv_of("email,product,user_id", *[f"{identity('EMAIL', n)},a,forged" for n in range(1, 30)])
     assert up.upload(content)["status"] == "SUCCESS"
     assert up.rows("SELECT count(*) FROM amc.sales WHERE user_id = 'forged'") == [(0,)]
 
 
-def test_rows_without_a_country_are_warned_about(up: Any) -> None:
+def test_rows_without_a_country_are_warned_about(up: Uploads) -> None:
     country = {"name": "country", "dataType": "STRING", "columnType": "DIMENSION", "isCountryCode": True}
     up.define(EMAIL, country)
     rows = [f"{identity('EMAIL', n)},{'US' if n % 2 else ''}" for n in range(1, 11)]
@@ -88,7 +89,7 @@ def test_rows_without_a_country_are_warned_about(up: Any) -> None:
     assert "no country code" not in up.upload(content, countryCode="US")["message"]
 
 
-def test_rows_of_people_who_denied_their_consent_are_not_taken(up: Any) -> None:
+def test_rows_of_people_who_denied_their_consent_are_not_taken(up: Uploads) -> None:
     consent = {
         "name": "consent",
         "dataType": "STRING",
@@ -108,7 +109,7 @@ WHERE s.user_id IN (SELECT user_id FROM dsp_impressions) GROUP BY 1
 """
 
 
-def test_uploaded_rows_are_joined_with_amazons_in_a_workflow(uploading: Any) -> None:
+def test_uploaded_rows_are_joined_with_amazons_in_a_workflow(uploading: Uploading) -> None:
     up = uploading(scale=0.01)
     up.define(EMAIL, TIME, NAME, COUNT, countryCode="US")
     rows = [

@@ -9,10 +9,13 @@ import duckdb
 import pytest
 
 from amci.kernel.files import on_fault_point
+from amci.kernel.testing import FakeClock
 from amci.sandbox import uploads as uploads_package
 from amci.sandbox.options import DEFAULT_INSTANCE
 from amci.sandbox.uploads.uploaded import uploaded_sources
 from amci.sandbox.uploads.versions import exclusive
+
+from .uploading import Uploading, Uploads
 
 INSTANCE = DEFAULT_INSTANCE.instance_id
 EMAIL = {
@@ -32,7 +35,9 @@ def csv_of(*lines: str) -> bytes:
     return "\n".join(lines).encode() + b"\n"
 
 
-def test_an_upload_goes_through_its_statuses_on_the_sandboxs_clock(uploading: Any, clock: Any) -> None:
+def test_an_upload_goes_through_its_statuses_on_the_sandboxs_clock(
+    uploading: Uploading, clock: FakeClock
+) -> None:
     up = uploading(pending=5 * SECONDS, running=20 * SECONDS)
     up.define()
     up.put("sales.csv", PLAIN)
@@ -60,7 +65,7 @@ def test_an_upload_goes_through_its_statuses_on_the_sandboxs_clock(uploading: An
     assert up.rows() == [("Stove", 1), ("Tent", 2)]
 
 
-def test_a_sandbox_can_say_the_statuses_of_amcs_samples(up: Any) -> None:
+def test_a_sandbox_can_say_the_statuses_of_amcs_samples(up: Uploads) -> None:
     up.amc.sandbox.backend.has_sample_statuses = True
     up.define()
     up.put("sales.csv", PLAIN)
@@ -92,7 +97,7 @@ def test_a_sandbox_can_say_the_statuses_of_amcs_samples(up: Any) -> None:
         ({"fileFormat": {"csvDataFormat": {"recordDelimiter": ";"}}}, "recordDelimiter"),
     ],
 )
-def test_an_upload_that_makes_no_sense_is_refused_at_once(up: Any, more: Any, said: str) -> None:
+def test_an_upload_that_makes_no_sense_is_refused_at_once(up: Uploads, more: Any, said: str) -> None:
     up.define()
     answer = up.ask(**more)
     assert answer.status == 400
@@ -100,7 +105,7 @@ def test_an_upload_that_makes_no_sense_is_refused_at_once(up: Any, more: Any, sa
     assert answer.json["errors"]
 
 
-def test_an_upload_needs_its_data_set(up: Any) -> None:
+def test_an_upload_needs_its_data_set(up: Uploads) -> None:
     assert up.ask("nothing").status == 404
     assert up.amc.ask("GET", f"{up.base}/uploads/nothing/x").details == "Upload with ID x does not exist."
 
@@ -118,7 +123,7 @@ def _months(*months: str, product: str) -> bytes:
         ("OVERLAP_KEEP", ["08 old", "09 old", "10 new"]),
     ],
 )
-def test_the_strategy_decides_which_periods_stay(up: Any, strategy: str, expected: list[str]) -> None:
+def test_the_strategy_decides_which_periods_stay(up: Uploads, strategy: str, expected: list[str]) -> None:
     up.define(TIME, NAME, period="P1M")
     assert up.upload(_months("2026-08", "2026-09", product="old"))["status"] == "SUCCESS"
     shown = up.upload(_months("2026-09", "2026-10", product="new"), updateStrategy=strategy)
@@ -131,7 +136,7 @@ def test_the_strategy_decides_which_periods_stay(up: Any, strategy: str, expecte
 @pytest.mark.parametrize(
     ("period", "expected"), [("PT1H", ["new", "old", "old"]), ("P1D", ["new", "old"]), ("P1M", ["new"])]
 )
-def test_periods_are_as_long_as_the_data_set_says(up: Any, period: str, expected: list[str]) -> None:
+def test_periods_are_as_long_as_the_data_set_says(up: Uploads, period: str, expected: list[str]) -> None:
     up.define(TIME, NAME, period=period)
     old = csv_of(
         "sold_at,product", "2026-08-03T12:00:00Z,old", "2026-08-03T13:00:00Z,old", "2026-08-04T12:30:00Z,old"
@@ -142,14 +147,14 @@ def test_periods_are_as_long_as_the_data_set_says(up: Any, period: str, expected
 
 
 @pytest.mark.parametrize(("strategy", "expected"), [("ADDITIVE", 4), ("FULL_REPLACE", 2)])
-def test_a_dimension_is_one_period(up: Any, strategy: str, expected: int) -> None:
+def test_a_dimension_is_one_period(up: Uploads, strategy: str, expected: int) -> None:
     up.define()
     up.upload()
     up.upload(updateStrategy=strategy)
     assert len(up.rows()) == expected
 
 
-def test_a_failed_upload_leaves_what_there_was(up: Any) -> None:
+def test_a_failed_upload_leaves_what_there_was(up: Uploads) -> None:
     up.define()
     up.upload()
     before = up.sources()
@@ -166,7 +171,7 @@ class _Killed(BaseException):
     "where", ["versions.before_fsync", "versions.before_rename", "versions.after_rename"]
 )
 def test_a_process_that_is_killed_leaves_the_old_version_and_the_next_one_ends_the_upload(
-    uploading: Any, where: str
+    uploading: Uploading, where: str
 ) -> None:
     up = uploading()
     up.define()
@@ -190,7 +195,7 @@ def test_a_process_that_is_killed_leaves_the_old_version_and_the_next_one_ends_t
     assert again.rows() == [("Boot", 3)]
 
 
-def test_only_one_process_at_a_time_ends_uploads(up: Any) -> None:
+def test_only_one_process_at_a_time_ends_uploads(up: Uploads) -> None:
     up.define()
     up.put("sales.csv", PLAIN)
     with exclusive(up.amc.directory) as is_locked:
@@ -200,7 +205,7 @@ def test_only_one_process_at_a_time_ends_uploads(up: Any) -> None:
     assert up.shown(name)["status"] == "SUCCESS"
 
 
-def test_nothing_is_left_on_the_disk_that_nobody_needs(up: Any) -> None:
+def test_nothing_is_left_on_the_disk_that_nobody_needs(up: Uploads) -> None:
     up.define()
     for _ in range(4):
         up.upload(updateStrategy="FULL_REPLACE")
@@ -210,7 +215,7 @@ def test_nothing_is_left_on_the_disk_that_nobody_needs(up: Any) -> None:
     assert not list((up.amc.directory / "data-sets").glob("*/*"))
 
 
-def test_who_has_begun_to_read_the_old_version_can_go_on(up: Any) -> None:
+def test_who_has_begun_to_read_the_old_version_can_go_on(up: Uploads) -> None:
     up.define()
     up.upload()
     reads = up.sources()["sales"].reads
@@ -218,7 +223,7 @@ def test_who_has_begun_to_read_the_old_version_can_go_on(up: Any) -> None:
     assert up.rows(reads) == [("Tent", 2), ("Stove", 1)]
 
 
-def test_columns_may_change_while_there_are_rows(up: Any) -> None:
+def test_columns_may_change_while_there_are_rows(up: Uploads) -> None:
     up.define()
     up.upload()
     columns = f"{up.base}/dataSets/sales/columns"
@@ -238,7 +243,9 @@ def test_columns_may_change_while_there_are_rows(up: Any) -> None:
     ]
 
 
-def test_an_upload_into_a_data_set_that_was_deleted_meanwhile_fails(uploading: Any, clock: Any) -> None:
+def test_an_upload_into_a_data_set_that_was_deleted_meanwhile_fails(
+    uploading: Uploading, clock: FakeClock
+) -> None:
     up = uploading(running=5 * SECONDS)
     up.define()
     up.put("sales.csv", PLAIN)
@@ -250,7 +257,7 @@ def test_an_upload_into_a_data_set_that_was_deleted_meanwhile_fails(uploading: A
     assert up.rows() == []
 
 
-def test_a_data_set_without_rows_can_be_queried(up: Any) -> None:
+def test_a_data_set_without_rows_can_be_queried(up: Uploads) -> None:
     up.define(EMAIL, TIME, COUNT)
     assert (
         up.rows('SELECT sold_at, quantity, user_id, user_id_type, "amci user", "amci part" FROM amc.sales')
@@ -258,7 +265,7 @@ def test_a_data_set_without_rows_can_be_queried(up: Any) -> None:
     )
 
 
-def test_a_query_over_another_version_is_another_query(up: Any) -> None:
+def test_a_query_over_another_version_is_another_query(up: Uploads) -> None:
     up.define()
     seen = set()
     for _ in range(3):
@@ -267,7 +274,7 @@ def test_a_query_over_another_version_is_another_query(up: Any) -> None:
     assert len(seen) == 3
 
 
-def test_uploaded_tables_are_sources_of_queries(up: Any) -> None:
+def test_uploaded_tables_are_sources_of_queries(up: Uploads) -> None:
     up.define(EMAIL, TIME, NAME, COUNT)
     up.define(data_set_id="products")
     found = up.sources()
@@ -313,7 +320,7 @@ LISTED = [0, 1, 2, 3]
     ],
 )
 def test_uploads_are_listed_by_data_set_status_and_creation(
-    up: Any, clock: Any, query: str, expected: list[int]
+    up: Uploads, clock: FakeClock, query: str, expected: list[int]
 ) -> None:
     up.define()
     up.define(data_set_id="other")
@@ -334,7 +341,7 @@ def test_uploads_are_listed_by_data_set_status_and_creation(
     assert in_body.json == answer.json
 
 
-def test_uploads_are_listed_a_page_at_a_time(up: Any) -> None:
+def test_uploads_are_listed_a_page_at_a_time(up: Uploads) -> None:
     up.define()
     up.put("sales.csv", PLAIN)
     names = [up.submit() for _ in range(5)]
@@ -347,11 +354,11 @@ def test_uploads_are_listed_a_page_at_a_time(up: Any) -> None:
 @pytest.mark.parametrize(
     "query", ["status=DONE", "createdAt=yesterday", "createdAt=2026-11-01T06:00:20Z&createdAtComparator=NE"]
 )
-def test_a_filter_nobody_knows_is_refused(up: Any, query: str) -> None:
+def test_a_filter_nobody_knows_is_refused(up: Uploads, query: str) -> None:
     assert up.amc.ask("POST", f"{up.base}/uploads/list?{query}").status == 400
 
 
-def test_the_example_of_the_package_is_what_happens(up: Any) -> None:
+def test_the_example_of_the_package_is_what_happens(up: Uploads) -> None:
     lines = (uploads_package.__doc__ or "").splitlines()
     shown = [[cell.strip() for cell in line.split("|")] for line in lines if "|" in line]
     content = csv_of(*(line.strip() for line in lines[5:8]))
