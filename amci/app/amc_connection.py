@@ -25,7 +25,7 @@ from amci.workflows.amc.connections import Connections
 #: What the sandbox and a recording are told; neither asks whether it is true.
 _PRETENDED = Credential(client_id="sandbox", client_secret="sandbox", refresh_token="sandbox")  # noqa: S106
 
-#: Nobody waits for a recording, and it cannot be asked too often.
+#: A recording answers at once, and has no rate limit.
 _AT_ONCE: Mapping[str, object] = {
     "poll_first": timedelta(0),
     "poll_longest": timedelta(0),

@@ -100,7 +100,7 @@ def changed_request(audience: Audience, options: AudienceOptions, at: datetime) 
 
 
 def hint_for(says: str) -> str:
-    """What to do about what AMC says of a query; empty where its words say it themselves."""
+    """What to do about what AMC says of a query; empty if its words say it themselves."""
     return next((hint for said, hint in _HINTS.items() if said in says), "")
 
 
@@ -113,7 +113,7 @@ def _query(options: AudienceOptions) -> str | None:
     try:
         text = options.file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(
             f"{options.file} cannot be read: {why}",
             hint="name a file with the audience's SQL, or a workflow with --workflow",

@@ -43,7 +43,7 @@ _WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """Something that is wrong or worth knowing."""
 
     severity: Severity
@@ -55,13 +55,13 @@ class Finding:
         return asdict(self)
 
 
-Findings = Iterator[Finding]
+Diagnoses = Iterator[Diagnosis]
 
 
-def examine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str]) -> list[Finding]:
+def examine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str]) -> list[Diagnosis]:
     """Everything that can be found wrong, worst first; on a broken or empty workspace too."""
     settings = _settings(workspace, environ)
-    checks: list[Callable[[], Findings]] = [
+    checks: list[Callable[[], Diagnoses]] = [
         _python,
         _packages,
         lambda: _configuration(workspace, environ),
@@ -76,16 +76,16 @@ def examine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str])
     return sorted(found, key=lambda finding: order.index(finding.severity))
 
 
-def _safely(check: Callable[[], Findings]) -> list[Finding]:
+def _safely(check: Callable[[], Diagnoses]) -> list[Diagnosis]:
     """A check's findings; what keeps it from looking is a finding itself."""
-    found: list[Finding] = []
+    found: list[Diagnosis] = []
     try:
         found.extend(check())
     except AmciError as error:
-        found.append(Finding("error", str(error), error.hint or "mend that, then ask again"))
+        found.append(Diagnosis("error", str(error), error.hint or "fix that, then ask again"))
     except OSError as error:
         said = storage_error(error, "look into the workspace")
-        found.append(Finding("error", str(said), said.hint))
+        found.append(Diagnosis("error", str(said), said.hint))
     return found
 
 
@@ -97,14 +97,16 @@ def _settings(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Settings
         return Settings()
 
 
-def _python() -> Findings:
+def _python() -> Diagnoses:
     have = sys.version_info[:2]
     if have < _PYTHON:
         wanted = ".".join(map(str, _PYTHON))
-        yield Finding("error", f"Python {have[0]}.{have[1]} is too old", f"install Python {wanted} or newer")
+        yield Diagnosis(
+            "error", f"Python {have[0]}.{have[1]} is too old", f"install Python {wanted} or newer"
+        )
 
 
-def _packages() -> Findings:
+def _packages() -> Diagnoses:
     versions: dict[str, str | None] = {}
     for name in ("duckdb", *_EXTENSIONS):
         try:
@@ -114,13 +116,13 @@ def _packages() -> Findings:
     duckdb = versions["duckdb"]
     for name in _EXTENSIONS:
         if versions[name] is None:
-            yield Finding(
+            yield Diagnosis(
                 "warning",
                 f"package {name} is missing, so DuckDB has to download the extension",
                 f"install {name}=={duckdb}",
             )
         elif versions[name] != duckdb:
-            yield Finding(
+            yield Diagnosis(
                 "error",
                 f"package {name} is {versions[name]}, duckdb is {duckdb}: the two have to be equal",
                 f"install {name}=={duckdb}",
@@ -129,29 +131,31 @@ def _packages() -> Findings:
     duck.connect(memory_limit=_LITTLE, threads=1).close()
 
 
-def _configuration(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Findings:
+def _configuration(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Diagnoses:
     try:
         load(workspace, environ)
     except ConfigError as error:
         for problem in error.problems:
-            yield Finding("error", str(problem), "mend this file; nothing runs before that")
+            yield Diagnosis("error", str(problem), "fix this file; nothing runs before that")
 
 
-def _disk(workspace: WorkspacePaths) -> Findings:
+def _disk(workspace: WorkspacePaths) -> Diagnoses:
     places = (workspace.home, workspace.state.parent, workspace.pre_stage, workspace.post_stage)
     for place in places:
         if place.exists() and not os.access(place, os.W_OK | os.X_OK):
             shown = workspace.relative(place)
-            yield Finding("error", f"{shown} is not writable", "give this user write permission there")
+            yield Diagnosis("error", f"{shown} is not writable", "give this user write permission there")
     free = shutil.disk_usage(workspace.home).free
     if free < _LEAST_FREE:
         said = f"only {free // 1024**2:,} MiB are free on the disk of the workspace"
-        yield Finding("warning", said, "free some space; `amci lake expire` and `amci lake vacuum` may help")
+        yield Diagnosis(
+            "warning", said, "free some space; `amci lake expire` and `amci lake vacuum` may help"
+        )
 
 
-def _state(workspace: WorkspacePaths) -> Findings:
+def _state(workspace: WorkspacePaths) -> Diagnoses:
     if not workspace.state.exists():
-        yield Finding("info", "nothing has run here yet", "put files into raw/, then run `amci drain`")
+        yield Diagnosis("info", "nothing has run here yet", "put files into raw/, then run `amci drain`")
         return
     restore = "restore state/amci.db from a backup; nothing was changed"
     try:
@@ -159,30 +163,30 @@ def _state(workspace: WorkspacePaths) -> Findings:
         with closing(sqlite3.connect(uri, uri=True, timeout=10)) as db:
             answers = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
     except sqlite3.Error as error:
-        yield Finding("error", f"the state file cannot be read: {error}", restore)
+        yield Diagnosis("error", f"the state file cannot be read: {error}", restore)
         return
     if answers != ["ok"]:
-        yield Finding("error", f"the state file is damaged: {answers[0]}", restore)
+        yield Diagnosis("error", f"the state file is damaged: {answers[0]}", restore)
 
 
-def _catalog(workspace: WorkspacePaths, settings: Settings) -> Findings:
+def _catalog(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
     if not workspace.catalog.exists():
         if any(workspace.post_stage.rglob("*.parquet")):
-            yield Finding(
+            yield Diagnosis(
                 "error",
                 "post-stage has files, but there is no catalog",
                 "restore state/catalog.db, or move stage/post-stage away and run `amci lake reprocess`",
             )
         return
     if reason := what_keeps_it_closed(workspace, memory_limit=settings.query_memory_limit):
-        yield Finding(
+        yield Diagnosis(
             "error",
             f"the catalog cannot be opened: {reason}",
             "check the packages of duckdb and its extensions, or restore state/catalog.db from a backup",
         )
 
 
-def _work(workspace: WorkspacePaths, clock: Clock) -> Findings:
+def _work(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
     """Runs and objects that wait for somebody."""
     if not workspace.state.exists():
         return
@@ -195,25 +199,25 @@ def _work(workspace: WorkspacePaths, clock: Clock) -> Findings:
         objects = ObjectStore(state, clock).counts()
     if writer is None and (stuck := counts.get(RunStatus.RUNNING, 0)):
         said = f"{stuck} runs were under way when their process ended"
-        yield Finding("warning", said, "run `amci drain`: it takes them up again")
+        yield Diagnosis("warning", said, "run `amci drain`: it takes them up again")
     if failed := counts.get(RunStatus.FAILED, 0):
         said = f"{failed} runs failed"
-        yield Finding("warning", said, "see `amci runs list --status failed`, then `amci redrive --failed`")
+        yield Diagnosis("warning", said, "see `amci runs list --status failed`, then `amci redrive --failed`")
     if objects["quarantined"]:
         said = f"{objects['quarantined']} objects are in quarantine"
-        yield Finding("warning", said, "see `amci lake quarantine`: it says why, and what to do")
+        yield Diagnosis("warning", said, "see `amci lake quarantine`: it says why, and what to do")
 
 
 def _opened(workspace: WorkspacePaths) -> State:
     return State.read_only(workspace.state)
 
 
-def _roots(workspace: WorkspacePaths, settings: Settings, clock: Clock) -> Findings:
+def _roots(workspace: WorkspacePaths, settings: Settings, clock: Clock) -> Diagnoses:
     folders = 0
     for setting in settings.roots:
         root = Root(setting.name, workspace.home / setting.path, setting.watch)
         if not root.path.is_dir():
-            yield Finding(
+            yield Diagnosis(
                 "warning",
                 f"root '{root.name}' is missing: {workspace.relative(root.path)}",
                 "make the directory, mount its disk, or take the root out of amci.yaml",
@@ -225,7 +229,7 @@ def _roots(workspace: WorkspacePaths, settings: Settings, clock: Clock) -> Findi
     yield from _watches(folders)
 
 
-def _files(workspace: WorkspacePaths, root: Root, clock: Clock) -> Findings:
+def _files(workspace: WorkspacePaths, root: Root, clock: Clock) -> Diagnoses:
     now = clock.now().timestamp()
     known = _known(workspace, root, clock)
     ahead = waiting = 0
@@ -236,18 +240,18 @@ def _files(workspace: WorkspacePaths, root: Root, clock: Clock) -> Findings:
         elif known is not None and age > _LONG_SETTLING.total_seconds():
             waiting += known.get(file.key) != (file.size, file.mtime_ns)
     if ahead:
-        yield Finding(
+        yield Diagnosis(
             "warning",
             f"{ahead} files of root '{root.name}' were modified in the future",
             "set the clock of this machine, or of the one that wrote them",
         )
     if waiting:
         said = f"{waiting} files of root '{root.name}' are older than {_LONG_SETTLING.seconds // 60} minutes"
-        yield Finding("info", f"{said} and not taken yet", "run `amci drain`, or keep `amci up` running")
+        yield Diagnosis("info", f"{said} and not taken yet", "run `amci drain`, or keep `amci up` running")
 
 
 def _known(workspace: WorkspacePaths, root: Root, clock: Clock) -> dict[str, Any] | None:
-    """Size and mtime of what is recorded, by key; None where the state cannot tell, as `_state` reports."""
+    """Size and mtime of what is recorded, by key; None if the state cannot tell, as `_state` reports."""
     if not workspace.state.exists():
         return None
     try:
@@ -258,13 +262,13 @@ def _known(workspace: WorkspacePaths, root: Root, clock: Clock) -> dict[str, Any
     return {key: (entry.size, entry.mtime_ns) for key, entry in known.items()}
 
 
-def _watches(folders: int, limits: Path = _WATCHES) -> Findings:
+def _watches(folders: int, limits: Path = _WATCHES) -> Diagnoses:
     """Whether the kernel lets this user watch so many folders; other systems have no such limit."""
     if not limits.exists():
         return
     most = int(limits.read_text())
     if folders > most:
-        yield Finding(
+        yield Diagnosis(
             "warning",
             f"{folders:,} folders are to be watched, and the kernel allows {most:,} watches",
             "raise fs.inotify.max_user_watches (sysctl); until then the scans find what events miss",

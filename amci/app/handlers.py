@@ -32,7 +32,7 @@ from amci.workflows.provisioning.provision import ProvisionHandler
 
 _log = log.get("handlers")
 
-#: Moments of a reprocessing that nobody named are those of its run.
+#: Reprocess objects: (only changed ones, of which dataset) → counts.
 Reprocessing = Callable[[bool, str | None], Mapping[str, Any]]
 
 

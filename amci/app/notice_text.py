@@ -90,7 +90,7 @@ def notice_of(run: Run, outcome_event: str, workspace_name: str, at: datetime) -
 
 
 def _said(run: Run) -> NoticeText | None:
-    """What AMC was asked and answered; None where the run asked it nothing."""
+    """What AMC was asked and answered; None if the run asked it nothing."""
     result = run.result or {}
     more = {"runId": run.run_id, "correlationId": run.correlation_id, "result": run.result}
     match run.kind:

@@ -43,7 +43,7 @@ class Difference:
 
     @property
     def is_pruning(self) -> bool:
-        """Whether it takes something away that nobody declared."""
+        """Whether it takes away what no file declares."""
         return self.change is Change.DELETE
 
 
@@ -55,7 +55,7 @@ def differences(opened: Session, tenants: Collection[str] = ()) -> list[Differen
 
 
 def runs_for(opened: Session, found: Sequence[Difference], *, prune: bool) -> list[NewRun]:
-    """The runs that make it so; what nobody declared is deleted only with `prune`."""
+    """The runs that make it so; what no file declares is deleted only with `prune`."""
     again = timestamp(opened.clock.now())
     runs = []
     for difference in found:

@@ -69,7 +69,7 @@ def load(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Project:
     files = _read_all(workspace, "schedules", ScheduleFile, "schedule", problems)
     schedules = spread(files, tenants, workflows, problems)
     if problems:
-        raise ConfigError(problems, hint="mend the files named above; nothing was done")
+        raise ConfigError(problems, hint="fix the files named above; nothing was done")
     return Project(settings, tenants, datasets, transforms, workflows, schedules)
 
 

@@ -90,7 +90,7 @@ def read_queries(
                 continue
             found[asked.shown] = asked
     if problems:
-        raise ConfigError(problems, hint="mend the files named above; nothing was done")
+        raise ConfigError(problems, hint="fix the files named above; nothing was done")
     return list(found.values())
 
 

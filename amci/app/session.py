@@ -1,4 +1,4 @@
-"""A workspace opened to look at and to put runs in line; works beside the process that does them."""
+"""A workspace opened to read and to queue runs; works beside the process that does them."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Session:
         return tenant_root(tenant) if is_ours else self.project.settings.roots[0].name
 
     def tell(self, run: Run) -> None:
-        """Tell those who are told at once of the end of a run; a target that fails is noted and harms nobody."""
+        """Send the notices of a run's end that go out at once; a target that fails is logged and stops no other."""
         for notice in notices_of(run, self.project.settings.name, self.clock.now()):
             self.notifier.send(notice)
 

@@ -22,7 +22,7 @@ def refuse_bad(
 ) -> None:
     """Raise QueryError with every error of the workflows; `tenants` are those whose AMC gets them.
 
-    What an AMC elsewhere has as uploaded data sets is not known here: a table that nobody knows is only told.
+    What an AMC elsewhere has as uploaded data sets is not known here: an unknown table is only noted.
     """
     from amci.amcsql.tools.linting import lint
     from amci.app.query_checker import finding_lines
@@ -43,7 +43,7 @@ def refuse_bad(
         refused += finding_lines(asked, replace(found, findings=found.errors))
     if refused:
         text = "\n".join(["AMC would refuse this, so nothing was sent", *refused])
-        raise QueryError(text, hint="mend the SQL; --no-check sends it all the same")
+        raise QueryError(text, hint="fix the SQL; --no-check sends it all the same")
 
 
 def _uploaded(workspace: WorkspacePaths, tenants: Sequence[Tenant]) -> Mapping[str, Source]:

@@ -179,7 +179,7 @@ def update(
     workflow: Workflow = None,
     wait: Wait = False,
 ) -> None:
-    """Mend an audience that failed: another query, window or values; AMC makes it anew."""
+    """Correct an audience that failed: another query, window or values; AMC makes it again."""
     options = AudienceOptions(
         name="",
         file=file,

@@ -150,7 +150,7 @@ def words(found: Audience, tenant_id: str) -> list[str]:
     if hint := hint_for(found.status_reason):
         lines.append(f"hint: {hint}")
     if found.status is AudienceStatus.FAILED:
-        lines.append(f"mend it:   amci audience update {found.audience_id} FILE.sql --tenant {tenant_id}")
+        lines.append(f"fix it:    amci audience update {found.audience_id} FILE.sql --tenant {tenant_id}")
         lines.append(f"remove it: amci audience delete {found.audience_id} --tenant {tenant_id}")
     lines.append(
         f"events: {_window(found)}" + (", moving on with each refresh" if found.is_window_moving else "")

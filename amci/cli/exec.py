@@ -291,7 +291,7 @@ def for_each(
 def reconcile(
     ctx: Context,
     tenant: Tenants = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Only put it in line.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Only queue it.")] = False,
 ) -> None:
     """Compare what amci knows of executions with what AMC shows."""
     with ctx.session() as session:

@@ -1,4 +1,4 @@
-"""What the commands of `amci exec` share: requests from options, runs done or put in line, executions found."""
+"""What the commands of `amci exec` share: requests from options, runs done or queued, executions found."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def aws_request_from(source: str) -> AwsRequest:
     try:
         document = json.loads(source_text(source))
     except ValueError as error:
-        raise UsageError(f"{source} is no JSON", hint=str(error)) from None
+        raise UsageError(f"{source} is not JSON", hint=str(error)) from None
     if not isinstance(document, dict):
-        raise UsageError(f"{source} is no request document", hint="it begins with {")
+        raise UsageError(f"{source} is not a request document", hint="it begins with {")
     return execution_request_from(document)
 
 
@@ -104,7 +104,7 @@ def do_pasted(
 
 
 def do(ctx: Context, session: Session, runs: Sequence[NewRun], *, wait: bool, dry_run: bool) -> None:
-    """Put the runs in line, and with `wait` do them; or only show them. Raises UsageError before it does."""
+    """Queue the runs, and with `wait` do them; or only show them. Raises UsageError before it does."""
     planned = [(run, request_as_sent(session, run)) for run in runs]
     if dry_run:
         ctx.out.rows(planned_rows(planned), PLANNED, empty="nothing to ask for")

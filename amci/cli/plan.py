@@ -33,7 +33,7 @@ def plan(ctx: Context, tenant: Tenants = None) -> None:
 def apply(
     ctx: Context,
     tenant: Tenants = None,
-    prune: Annotated[bool, typer.Option("--prune", help="Delete in AMC what nobody declared.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete in AMC what no file declares.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Send workflows, whatever `amci sql check` says of them.")
@@ -83,7 +83,7 @@ def _about(payload: Any) -> str:
     return f"{payload['action']} {payload['workflow']}" if "workflow" in payload else ""
 
 
-def _confirm(doomed: Sequence[Difference], *, yes: bool) -> None:
-    if doomed and not yes:
-        names = ", ".join(f"{d.name} ({d.tenant_id})" for d in doomed)
+def _confirm(deleted: Sequence[Difference], *, yes: bool) -> None:
+    if deleted and not yes:
+        names = ", ".join(f"{d.name} ({d.tenant_id})" for d in deleted)
         typer.confirm(f"delete in AMC: {names}?", abort=True, err=True)

@@ -164,24 +164,24 @@ def schedule_rows(
     schedules: Mapping[str, Schedule], store: ScheduleStore, now: datetime
 ) -> list[dict[str, Any]]:
     """A row for each schedule: when it fires next, whether it is paused, what it did last."""
-    standings, newest = store.standings(schedules.keys()), store.newest()
+    states, newest = store.states(schedules.keys()), store.newest()
     return [
-        _row(schedule, standings.get(name), newest.get(name), now)
+        _row(schedule, states.get(name), newest.get(name), now)
         for name, schedule in sorted(schedules.items())
     ]
 
 
 def _row(
-    schedule: Schedule, standing: ScheduleState | None, last: FireRecord | None, now: datetime
+    schedule: Schedule, state: ScheduleState | None, last: FireRecord | None, now: datetime
 ) -> dict[str, Any]:
-    next_fires = next(_coming(Timetable.of(schedule), standing, now), None)
+    next_fires = next(_coming(Timetable.of(schedule), state, now), None)
     return {
         "schedule": schedule.schedule_id,
         "expression": schedule.expression,
         "time_zone": schedule.time_zone,
         "kind": schedule.run.kind,
         "tenant": schedule.run.tenant_id,
-        "state": _state(schedule, standing),
+        "state": _state(schedule, state),
         "next_fire": next_fires,
         "last_fire": last.fire.fire_time if last else None,
         "last_decision": last.fire.decision if last else None,
@@ -191,21 +191,21 @@ def _row(
 
 def schedule_record(schedule: Schedule, store: ScheduleStore, now: datetime) -> dict[str, Any]:
     """Everything about one schedule."""
-    standing = store.standings([schedule.schedule_id]).get(schedule.schedule_id)
+    state = store.states([schedule.schedule_id]).get(schedule.schedule_id)
     last = next(iter(store.history(schedule.schedule_id, 1)), None)
     run = {name: value for name, value in asdict(schedule.run).items() if value not in (None, "")}
-    return _row(schedule, standing, last, now) | {
+    return _row(schedule, state, last, now) | {
         "description": schedule.description,
-        "coming": list(islice(_coming(Timetable.of(schedule), standing, now), _COMING)),
+        "coming": list(islice(_coming(Timetable.of(schedule), state, now), _COMING)),
         "catch_up": schedule.catch_up,
         "overlap": schedule.overlap,
         "start_at": schedule.start_at,
         "end_at": schedule.end_at,
         "jitter": schedule.jitter,
         "run": run,
-        "changed_at": standing.changed_at if standing else None,
-        "decided_up_to": standing.cursor_at if standing else None,
-        "paused_at": standing.paused_at if standing else None,
+        "changed_at": state.changed_at if state else None,
+        "decided_up_to": state.cursor_at if state else None,
+        "paused_at": state.paused_at if state else None,
     }
 
 
@@ -214,9 +214,9 @@ def next_fires(
 ) -> list[dict[str, Any]]:
     """The next `count` fires over all these schedules; paused and disabled ones have none."""
     by_id = {schedule.schedule_id: Timetable.of(schedule) for schedule in schedules}
-    standings = store.standings(by_id.keys())
+    states = store.states(by_id.keys())
     fires = heapq.merge(
-        *(_named(name, _coming(timetable, standings.get(name), now)) for name, timetable in by_id.items())
+        *(_named(name, _coming(timetable, states.get(name), now)) for name, timetable in by_id.items())
     )
     return [_fire(fire, by_id[name]) | {"schedule": name} for fire, name in islice(fires, count)]
 
@@ -256,17 +256,17 @@ def parse_moment(text: str) -> datetime:
         raise UsageError(f"'{text}' is not a moment", hint="write 2026-11-02T06:00:00Z") from None
 
 
-def _state(schedule: Schedule, standing: ScheduleState | None) -> str:
+def _state(schedule: Schedule, state: ScheduleState | None) -> str:
     if not schedule.is_enabled:
         return "disabled"
-    return "paused" if standing and standing.paused_at else "active"
+    return "paused" if state and state.paused_at else "active"
 
 
-def _coming(timetable: Timetable, standing: ScheduleState | None, now: datetime) -> Iterator[datetime]:
+def _coming(timetable: Timetable, state: ScheduleState | None, now: datetime) -> Iterator[datetime]:
     """Fires to come; what lies before the cursor is decided already, even where the clock was set back."""
-    if standing and standing.paused_at:
+    if state and state.paused_at:
         return iter(())
-    since = max(now, standing.cursor_at) if standing else now
+    since = max(now, state.cursor_at) if state else now
     return timetable.fires(since, _FOR_EVER)
 
 

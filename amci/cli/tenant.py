@@ -19,7 +19,7 @@ from amci.tenants.documents import Given, tenants_from
 from amci.tenants.model import Tenant
 from amci.tenants.raw_folder import contents, delete, own_folder
 from amci.tenants.registry import Changes, Registry
-from amci.workflows.provisioning.provision import newest_run, put_in_line, status_of
+from amci.workflows.provisioning.provision import newest_run, queue_provisioning, status_of
 
 tenant_app = typer.Typer(
     help="Tenants: advertisers whose results arrive here.", no_args_is_help=True, rich_markup_mode=None
@@ -72,7 +72,7 @@ def show(ctx: Context, tenant_id: TenantId) -> None:
 def check(ctx: Context, tenant_id: TenantId) -> None:
     """Look whether everything a tenant needs is there, and say what to do."""
     with ctx.session() as session:
-        key = put_in_line(session.runs, _registry(ctx).get(tenant_id), anew=True)
+        key = queue_provisioning(session.runs, _registry(ctx).get(tenant_id), again=True)
         _provision(ctx, session, [key])
 
 
@@ -131,7 +131,7 @@ def _show_changes(ctx: Context, changes: Changes, *, is_checked: bool) -> None:
         for row in rows:
             ctx.out.note(f"{row['tenant']}: {row['change']}")
             tenant = session.project.tenants[row["tenant"]]
-            keys.append(put_in_line(session.runs, tenant, anew=row["change"] != "unchanged"))
+            keys.append(queue_provisioning(session.runs, tenant, again=row["change"] != "unchanged"))
         _provision(ctx, session, keys, changes.not_carried_over)
 
 
@@ -252,7 +252,7 @@ def tenants_from_files(names: Iterable[str], stdin: Callable[[], str]) -> Given:
         notes += found.notes
         unused |= found.unused
     if problems:
-        raise ConfigError(problems, hint="mend the fields named above; nothing was added")
+        raise ConfigError(problems, hint="fix the fields named above; nothing was added")
     return Given(tuple(tenants), tuple(notes), unused)
 
 

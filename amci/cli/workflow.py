@@ -174,7 +174,7 @@ def _bring(
 
 
 def _do(ctx: Context, session: Session, runs: list[NewRun], *, wait: bool) -> None:
-    """Put the runs in line, do them where asked, and show how they stand."""
+    """Queue the runs, do them if asked, and show how they stand."""
     session.runs.create(runs)
     done = finish_runs(ctx, session, [run.idempotency_key for run in runs], wait=wait)
     ctx.out.rows([_row(run) for run in done], ["run_id", "tenant", "workflow", "action", "status", "says"])

@@ -260,7 +260,7 @@ def _mapping(value: Any, field: str) -> Mapping[str, Any]:
         try:
             value = json.loads(value)
         except ValueError:
-            raise ValueError(f"{field}: is no JSON") from None
+            raise ValueError(f"{field}: is not JSON") from None
     if not isinstance(value, Mapping):
         raise ValueError(f"{field}: should be a mapping")  # noqa: TRY004 - pydantic takes ValueError for a mistake
     return value

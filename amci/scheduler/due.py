@@ -14,7 +14,7 @@ from amci.kernel.dates import time_zone
 from amci.scheduler.expression import Expression, parse
 from amci.scheduler.model import CatchUp, Decision, Schedule
 
-#: A fire seen later than this was missed: nobody was looking when it came.
+#: A fire seen later than this was missed: amci was not running when it came.
 MISSED_AFTER = timedelta(minutes=2)
 #: Fires of one schedule that one look decides on. With `catch_up: all` the rest follows at the next look;
 #: else, of more missed fires than that, the newest are written down.
@@ -33,11 +33,11 @@ class Timetable:
 
     @classmethod
     def of(cls, schedule: Schedule) -> Self:
-        """Raises UsageError where the expression or the time zone cannot be read."""
+        """Raises UsageError if the expression or the time zone cannot be read."""
         return cls(schedule, parse(schedule.expression, schedule.start_at), time_zone(schedule.time_zone))
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first fire strictly later than `moment`, between start and end; None where none is left."""
+        """The first fire strictly later than `moment`, between start and end; None if none is left."""
         start, end = self.schedule.start_at, self.schedule.end_at
         since = max(moment, start.astimezone(UTC) - _INSTANT) if start else moment
         fire = self.expression.next_after(since, self.zone) if self.schedule.is_enabled else None

@@ -16,7 +16,7 @@ from amci.scheduler.days import OfMonth, OfWeek
 
 
 def first_moment(label: datetime, zone: ZoneInfo) -> datetime | None:
-    """When the clocks of `zone` first show `label` (naive): aware, in UTC; None where they skip it in spring."""
+    """When the clocks of `zone` first show `label` (naive): aware, in UTC; None if they skip it in spring."""
     moment = label.replace(tzinfo=zone, fold=0).astimezone(UTC)
     return moment if moment.astimezone(zone).replace(tzinfo=None) == label else None
 
@@ -45,7 +45,7 @@ class Expression(ABC):
 
     @abstractmethod
     def next_after(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """The first fire strictly later than `moment`: aware, in UTC; None where none is left until 2199."""
+        """The first fire strictly later than `moment`: aware, in UTC; None if none is left until 2199."""
 
     def fires(self, since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         """All fires with since < fire <= until, in order."""
@@ -136,7 +136,7 @@ def parse(text: str, start_at: datetime | None = None) -> Expression:
 
 
 def _unix(text: str) -> Expression:
-    """Five fields: our reader names the field at fault; what croniter refuses besides is no Unix cron."""
+    """Five fields: our reader names the field at fault; what croniter refuses besides is not Unix cron."""
     from croniter import CroniterError, croniter
 
     expression = Labels(text, unix(text.split()))
@@ -144,7 +144,7 @@ def _unix(text: str) -> Expression:
         croniter.expand(text)
     except CroniterError as error:
         raise UsageError(
-            f"'{text[:40]}' is no Unix cron",
+            f"'{text[:40]}' is not Unix cron",
             hint="EventBridge's own forms stand inside cron(…), with six fields",
         ) from error
     return expression

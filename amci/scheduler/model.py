@@ -72,4 +72,4 @@ class Fire:
     schedule_id: str
     fire_time: datetime  #: aware, UTC
     decision: Decision
-    idempotency_key: str | None  #: of its run; None where it got none
+    idempotency_key: str | None  #: of its run; None if it got none

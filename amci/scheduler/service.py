@@ -32,7 +32,7 @@ class Scheduler:
         state: State,
         clock: Clock,
     ) -> None:
-        """Raises UsageError where an expression or a time zone cannot be read."""
+        """Raises UsageError if an expression or a time zone cannot be read."""
         self._timetables = {name: Timetable.of(schedule) for name, schedule in schedules.items()}
         self._store = store
         self._runs = runs
@@ -53,11 +53,9 @@ class Scheduler:
         fires: list[Fire] = []
         cursors: dict[str, datetime] = {}
         with self._state.transaction():
-            for schedule_id, standing in self._store.standings(ready).items():
+            for schedule_id, state in self._store.states(ready).items():
                 timetable = self._timetables[schedule_id]
-                found = (
-                    due(timetable, standing.cursor_at, now) if standing.paused_at is None else Due((), now)
-                )
+                found = due(timetable, state.cursor_at, now) if state.paused_at is None else Due((), now)
                 fires += self._decided(timetable.schedule, found.fires)
                 cursors[schedule_id] = found.cursor
             self._runs.create(self._run_of(fire, key) for fire in fires if (key := fire.idempotency_key))
@@ -70,14 +68,14 @@ class Scheduler:
         return fires
 
     def next_due(self) -> datetime | None:
-        """When `tick` next has something to do; in the past where it has now; None where nothing will come."""
+        """When `tick` next has something to do; in the past where it has now; None if nothing will come."""
         self._begin()
         return min(self._next.values(), default=None)
 
     def fire(self, schedule_id: str, at: datetime | None = None) -> str:
         """Create the run of one fire by hand, and return its key: of `at`, which happens once, or of now.
 
-        Also where the schedule is paused or disabled. Raises NotFound; UsageError where `at` is yet to come.
+        Also where the schedule is paused or disabled. Raises NotFound; UsageError if `at` is yet to come.
         """
         if schedule_id not in self._timetables:
             raise NotFound(f"there is no schedule '{schedule_id}'", hint="`amci schedule list` shows them")
@@ -98,8 +96,8 @@ class Scheduler:
         if self._has_begun:
             return
         self._store.sync(timetable.schedule for timetable in self._timetables.values())
-        standings = self._store.standings(self._timetables.keys())
-        self._look_ahead({schedule_id: standing.cursor_at for schedule_id, standing in standings.items()})
+        states = self._store.states(self._timetables.keys())
+        self._look_ahead({schedule_id: state.cursor_at for schedule_id, state in states.items()})
         self._has_begun = True
 
     def _look_ahead(self, cursors: Mapping[str, datetime]) -> None:
@@ -147,7 +145,7 @@ def _key(schedule_id: str, fire_time: datetime) -> str:
 
 
 def _lock(schedule: Schedule) -> str:
-    # With `skip` too: it keeps a fire by hand in line, and finding a run by its lock costs nothing.
+    # With `skip` too: it queues a fire by hand behind the others, and finding a run by its lock costs nothing.
     return f"schedule:{schedule.schedule_id}"
 
 

@@ -95,7 +95,7 @@ class FireRecord:
 
 
 class ScheduleStore:
-    """The tables `schedules` and `fires`. All methods raise StorageError where the disk refuses."""
+    """The tables `schedules` and `fires`. All methods raise StorageError if the disk refuses."""
 
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
@@ -128,7 +128,7 @@ class ScheduleStore:
         changed = [name for name in enabled.keys() & seen.keys() if enabled[name] != seen[name]]
         return sorted(enabled.keys() - seen.keys()), sorted(changed), sorted(seen.keys() - enabled.keys())
 
-    def standings(self, schedule_ids: Collection[str]) -> Mapping[str, ScheduleState]:
+    def states(self, schedule_ids: Collection[str]) -> Mapping[str, ScheduleState]:
         """How these schedules stand; one that was never seen is left out."""
         rows = self._state.read(
             "SELECT * FROM schedules WHERE schedule_id IN (SELECT value FROM json_each(?))",

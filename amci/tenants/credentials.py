@@ -1,6 +1,6 @@
 """Credentials for Amazon and secrets for notifications: in one encrypted file, or in memory.
 
-The file's form is described in `sealed`, its key in `keys`. Reading takes no lock: a write is a rename.
+The file's form is described in `encrypted_file`, its key in `keys`. Reading takes no lock: a write is a rename.
 Whoever changes it holds `credentials.lock` from reading to writing, so that two processes never lose a
 token that one of them has just been given.
 """
@@ -43,7 +43,7 @@ class CredentialSource(Protocol):
     """Where credentials are kept."""
 
     def get(self, auth_id: str) -> Credential:
-        """The credential called `auth_id`; raises AuthError where there is none."""
+        """The credential called `auth_id`; raises AuthError if there is none."""
         ...
 
     def update(self, auth_id: str, change: Callable[[Credential], Credential]) -> Credential:
@@ -77,7 +77,7 @@ class MemoryCredentials:
         self._lock = threading.Lock()
 
     def get(self, auth_id: str) -> Credential:
-        """The credential called `auth_id`; raises AuthError where there is none."""
+        """The credential called `auth_id`; raises AuthError if there is none."""
         if auth_id not in self._credentials:
             raise _unknown(auth_id)
         return self._credentials[auth_id]
@@ -92,7 +92,7 @@ class MemoryCredentials:
 class CredentialStore:
     """The encrypted file of a workspace. Threads and processes may share it.
 
-    Everything raises AuthError where the file is damaged, newer than this amci, or its key is missing or wrong;
+    Everything raises AuthError if the file is damaged, newer than this amci, or its key is missing or wrong;
     such a file is never written over.
     """
 
@@ -104,7 +104,7 @@ class CredentialStore:
         self._key: Key | None = None
 
     def get(self, auth_id: str) -> Credential:
-        """The credential called `auth_id`; raises AuthError where there is none."""
+        """The credential called `auth_id`; raises AuthError if there is none."""
         return _credential(self._read().document, auth_id)
 
     def update(self, auth_id: str, change: Callable[[Credential], Credential]) -> Credential:
@@ -125,7 +125,7 @@ class CredentialStore:
         self._drop("logins", auth_id, "credentials")
 
     def secret(self, name: str) -> str:
-        """A secret for notifications; raises AuthError where there is none of that name."""
+        """A secret for notifications; raises AuthError if there is none of that name."""
         found = self._read().document["secrets"].get(name)
         if found is None:
             raise AuthError(f"no secret '{name}'", hint=f"enter it with `amci auth set --secret {name}`")

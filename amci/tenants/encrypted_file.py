@@ -35,7 +35,7 @@ class EncryptedFile:
 
 
 def read(content: bytes, shown: str) -> EncryptedFile:
-    """The parts of a file; `shown` is what errors call it. Raises AuthError where it is none of ours."""
+    """The parts of a file; `shown` is what errors call it. Raises AuthError if it is none of ours."""
     header, end, ciphertext = content.partition(b"\n")
     if not end or len(header) > _LONGEST_HEADER:
         raise _damaged(shown)
@@ -60,7 +60,7 @@ def read(content: bytes, shown: str) -> EncryptedFile:
 
 
 def opened(sealed: EncryptedFile, key: bytes, shown: str) -> dict[str, Any]:
-    """The document inside; raises AuthError where a byte has changed or is missing."""
+    """The document inside; raises AuthError if a byte has changed or is missing."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

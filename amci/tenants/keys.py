@@ -61,7 +61,7 @@ class Keys:
         self._environ = environ
 
     def find(self, key_id: str, salt: bytes) -> Key:
-        """The key that is called `key_id`; raises AuthError where there is none."""
+        """The key that is called `key_id`; raises AuthError if there is none."""
         given = self._environ.get(ENVIRONMENT_KEY, "").strip()
         if given:
             key = from_text(given, salt)
@@ -95,7 +95,7 @@ class Keys:
     def renew(self, new: str, salt: bytes) -> Key:
         """The next key: `new` as text, or a fresh one, kept beside the ones there are.
 
-        Raises UsageError where the key is AMCI_KEY and no new one is given: amci cannot change that.
+        Raises UsageError if the key is AMCI_KEY and no new one is given: amci cannot change that.
         """
         if new:
             return from_text(new, salt)
@@ -142,7 +142,7 @@ class Keys:
         return key
 
     def _keep(self, keys: Sequence[Key]) -> bool:
-        """Put `keys`, all of one source, where they belong; False where the keyring does not take them."""
+        """Put `keys`, all of one source, where they belong; False if the keyring does not take them."""
         lines = [base64.b64encode(key.value).decode() for key in keys]
         if keys[0].source is KeySource.KEYRING:
             return _keyring_set(self._user, " ".join(lines))
@@ -161,7 +161,7 @@ class Keys:
         return [Key(value=value, source=source) for value in values if value]
 
     def _file_text(self) -> str:
-        """The key file; AuthError where others could read it or it is not ours."""
+        """The key file; AuthError if others could read it or it is not ours."""
         path = self._workspace.key_file
         try:
             with storage_errors("read the key file"), path.open("rb") as file:

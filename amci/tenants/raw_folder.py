@@ -30,7 +30,7 @@ def folder_of(tenant: Tenant, workspace: WorkspacePaths, raw_root: str) -> Path:
 def prepare(folder: Path, workspace: WorkspacePaths) -> str:
     """Make a folder inside the workspace, or see that one outside can be read; says what there is now.
 
-    Raises NotFound where an outside folder is not there, StorageError where it cannot be read. Nothing is ever
+    Raises NotFound if an outside folder is not there, StorageError if it cannot be read. Nothing is ever
     changed outside (aws-solution 1.5 replaced a bucket's notifications).
     """
     if folder.is_relative_to(workspace.home.resolve()):
@@ -42,7 +42,8 @@ def prepare(folder: Path, workspace: WorkspacePaths) -> str:
             next(entries, None)
     except FileNotFoundError:
         raise NotFound(
-            f"{folder} is not there", hint="mount it or mend `raw:`; amci makes nothing outside the workspace"
+            f"{folder} is not there",
+            hint="mount it or correct `raw:`; amci makes nothing outside the workspace",
         ) from None
     except OSError as error:
         raise StorageError(f"{folder}: {error.strerror}", hint=share_instructions(folder)) from error
@@ -58,12 +59,10 @@ def share_instructions(folder: Path) -> str:
     )
 
 
-def own_folder(
-    tenant: Tenant, tenants: Iterable[Tenant], workspace: WorkspacePaths, raw_root: str
-) -> Path | None:
-    """The folder that goes when a tenant's data is deleted; None where it lies outside the workspace.
+def own_folder(tenant: Tenant, tenants: Iterable[Tenant], workspace: WorkspacePaths, raw_root: str) -> Path | None:
+    """The folder that goes when a tenant's data is deleted; None if it lies outside the workspace.
 
-    Raises UsageError where something else would go with it.
+    Raises UsageError if something else would go with it.
     """
     folder, home = folder_of(tenant, workspace, raw_root), workspace.home.resolve()
     if not folder.is_relative_to(home):

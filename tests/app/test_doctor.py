@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from amci.app.doctor import Finding, _watches, examine
+from amci.app.doctor import Diagnosis, _watches, examine
 from amci.app.engine import open_engine
 from amci.kernel.clock import Clock, SystemClock
 from amci.kernel.state import State
@@ -41,7 +41,7 @@ def drain(workspace: WorkspacePaths, clock: Clock | None = None) -> None:
         engine.drain(threading.Event())
 
 
-def findings(workspace: WorkspacePaths) -> list[Finding]:
+def findings(workspace: WorkspacePaths) -> list[Diagnosis]:
     # How much room the machine's disk has is no matter of these tests.
     found = examine(workspace, SystemClock(), NOBODY)
     assert all(finding.what and finding.do for finding in found)

@@ -165,7 +165,7 @@ def test_people_alike_are_found(terminal: Terminal) -> None:
     assert (made["kind"], made["reach"], made["status"]) == ("lookalike", "MOST_BROAD", "SUCCEEDED")
     assert made["people"] > 0
     assert "alike to the seed (MOST_BROAD)" in terminal.text("show", "Like them")
-    with pytest.raises(UsageError, match="'huge' is no reach"):
+    with pytest.raises(UsageError, match="'huge' is not a reach"):
         terminal.text("lookalike", "Like them", str(seed), *MORE, "--reach", "huge")
 
 
@@ -187,7 +187,7 @@ def test_what_failed_says_why_and_is_mended(terminal: Terminal) -> None:
     said = terminal.text("create", "Seen", terminal.none, *MORE, "--wait", code=3)
     assert "audience 'Seen' was not made" in said
     assert "AMC says: The audience has 0 user_ids, and at least 20 are needed." in said
-    assert "mend it:   amci audience update" in said
+    assert "fix it:    amci audience update" in said
     moved = terminal.json("update", "Seen", "--window", "2026-10-16..2026-10-26", "--wait", code=3)
     assert moved["window"] == "2026-10-16T00:00:00..2026-10-26T00:00:00"
     mended = terminal.json("update", "Seen", terminal.seen, "--wait")
@@ -212,7 +212,7 @@ def test_what_failed_is_deleted(terminal: Terminal) -> None:
             "a start and an end",
             "--window START..END",
         ),
-        (("Seen", "SEEN", "--window", "soon"), UsageError, "'soon' is no time window", "START..END"),
+        (("Seen", "SEEN", "--window", "soon"), UsageError, "'soon' is not a time window", "START..END"),
         (("Seen", *WINDOW), UsageError, "whom should the audience have", "--workflow ID"),
         (
             ("Seen", "nowhere.sql", *WINDOW),

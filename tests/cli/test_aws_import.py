@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from amci.app.aws_import.files import Kind, kind_of, read_documents
+from amci.app.aws_import.files import DocumentKind, kind_of, read_documents
 from amci.cli.aws_import import import_app
 from amci.cli.tenant import tenant_app
 from amci.kernel.environment import environment
@@ -165,18 +165,18 @@ def test_a_request_for_an_execution_is_sent_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("document", "kind"),
     [
-        (CUSTOMER, Kind.TENANT),
-        (CUSTOMER["customer_details"], Kind.TENANT),
-        (WORKFLOW, Kind.WORKFLOW),
-        (SCHEDULE, Kind.SCHEDULE),
-        ({"Name": "x", "ScheduleExpression": "rate(1 day)", "Input": "{}"}, Kind.SCHEDULE),
-        (SECRET, Kind.CREDENTIALS),
-        ({"eu": SECRET, "na": SECRET}, Kind.CREDENTIALS),
+        (CUSTOMER, DocumentKind.TENANT),
+        (CUSTOMER["customer_details"], DocumentKind.TENANT),
+        (WORKFLOW, DocumentKind.WORKFLOW),
+        (SCHEDULE, DocumentKind.SCHEDULE),
+        ({"Name": "x", "ScheduleExpression": "rate(1 day)", "Input": "{}"}, DocumentKind.SCHEDULE),
+        (SECRET, DocumentKind.CREDENTIALS),
+        ({"eu": SECRET, "na": SECRET}, DocumentKind.CREDENTIALS),
         ({}, None),
         ({"tenant": "acme"}, None),
     ],
 )
-def test_a_document_is_known_by_what_it_holds(document: dict[str, Any], kind: Kind | None) -> None:
+def test_a_document_is_known_by_what_it_holds(document: dict[str, Any], kind: DocumentKind | None) -> None:
     assert kind_of(document) is kind
 
 

@@ -65,7 +65,7 @@ def test_what_makes_no_sense_is_refused_before_it_is_put_in_line(terminal: Termi
         terminal.json("run", "reach", "--param", "x=1")
     with pytest.raises(UsageError, match="which workflow"):
         terminal.json("run")
-    with pytest.raises(UsageError, match="is no time window"):
+    with pytest.raises(UsageError, match="is not a time window"):
         terminal.json("run", "reach", "--window", "yesterday")
 
 

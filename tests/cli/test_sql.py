@@ -480,7 +480,7 @@ def test_apply_sends_no_workflow_that_amc_would_refuse(desk: Desk) -> None:
         (["check", "binary.sql"], ConfigError, "cannot be read as UTF-8"),
         (["run", "empty"], UsageError, "is a directory"),
         (["run", "bad.sql", *WORLD], QueryError, "bad.sql:1:8: error: Column 'campain'"),
-        (["run", "good.sql", "--window", "YESTERDAY"], UsageError, "'YESTERDAY' is no time window"),
+        (["run", "good.sql", "--window", "YESTERDAY"], UsageError, "'YESTERDAY' is not a time window"),
         (["run", "good.sql", "--window", "2026-06-02..2026-06-01"], UsageError, "the time window starts"),
         (["run", "good.sql", "--time-zone", "Mars"], UsageError, "there is no time zone"),
         (["run", "good.sql", "--last", "soon"], UsageError, "'soon' is no day"),

@@ -174,7 +174,7 @@ def test_an_ad_hoc_workflow_keeps_its_sql() -> None:
     ("document", "says"),
     [
         (RULE | {"schedule": "twice"}, "one setting stands twice, in two spellings"),
-        (RULE | {"execution_request": "{"}, "execution_request: is no JSON"),
+        (RULE | {"execution_request": "{"}, "execution_request: is not JSON"),
         (RULE | {"execution_request": []}, "execution_request: should be a mapping"),
         (
             RULE | {"execution_request": {"customerId": "acme", "requestType": "cancelExecution"}},

@@ -285,7 +285,7 @@ def test_a_pause_while_amci_is_not_running_holds_too(house: House) -> None:
     house.store.pause("s")
     house.until("06:40")
     house.store.pause("s")
-    assert house.store.standings(["s"])["s"].paused_at == at("06:30")
+    assert house.store.states(["s"])["s"].paused_at == at("06:30")
     scheduler = house.start(hourly)
     house.until("09:10")
     assert scheduler.tick() == []

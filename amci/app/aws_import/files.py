@@ -28,7 +28,7 @@ _LISTS = ("customers", "tenants")
 _EXECUTION = ("createExecution", "cancelExecution", "getExecutionStatus")
 
 
-class Kind(StrEnum):
+class DocumentKind(StrEnum):
     """What a document describes."""
 
     TENANT = "tenant"
@@ -41,7 +41,7 @@ class Kind(StrEnum):
 class Imported:
     """What became of one thing in a document."""
 
-    what: Kind
+    what: DocumentKind
     name: str
     done: str  #: created, updated, unchanged, written, stored or kept
     why: str = ""
@@ -62,17 +62,17 @@ class AwsDocuments:
     notes: Sequence[str]  #: what is odd, in sentences
 
 
-def kind_of(document: Mapping[str, Any]) -> Kind | None:
+def kind_of(document: Mapping[str, Any]) -> DocumentKind | None:
     """What a document describes; None if it is nothing that can be imported."""
     if aws_documents.is_customer(document):
-        return Kind.TENANT
+        return DocumentKind.TENANT
     if aws_documents.is_workflow(document):
-        return Kind.WORKFLOW
+        return DocumentKind.WORKFLOW
     if aws_documents.is_schedule(document):
-        return Kind.SCHEDULE
+        return DocumentKind.SCHEDULE
     entries = [document] if "client_id" in document else list(document.values())
     is_secret = bool(entries) and all(isinstance(e, Mapping) and "client_id" in e for e in entries)
-    return Kind.CREDENTIALS if is_secret else None
+    return DocumentKind.CREDENTIALS if is_secret else None
 
 
 def read_documents(texts: Iterable[tuple[str, str]]) -> AwsDocuments:
@@ -118,20 +118,20 @@ class _Reading:
         if not isinstance(document, Mapping):
             raise ValueError("should be a mapping of keys to values, or a list of them")  # noqa: TRY004 - as pydantic's
         match kind_of(document):
-            case Kind.TENANT:
+            case DocumentKind.TENANT:
                 given = tenants_from(document, shown)
                 self.tenants += given.tenants
                 self.unused |= given.unused
                 self.notes += given.notes
-            case Kind.WORKFLOW:
+            case DocumentKind.WORKFLOW:
                 self._workflow(document, shown)
-            case Kind.SCHEDULE:
+            case DocumentKind.SCHEDULE:
                 ours = aws_documents.schedule(document)
                 name = parsed(ScheduleFile, ours, shown).schedule
                 if self.schedules.get(name, ours) != ours:
                     raise ConfigError([Problem(shown, "schedule", f"'{name}' stands twice, and differs")])
                 self.schedules[name] = ours
-            case Kind.CREDENTIALS:
+            case DocumentKind.CREDENTIALS:
                 self.credentials |= credentials_from(json.dumps(document), shown, None)
             case None:
                 raise ValueError(_unknown(document))
@@ -167,7 +167,9 @@ def import_documents(
     if documents.tenants and not dry_run:
         registry.add(documents.tenants)
     found = [
-        Imported(what=Kind.TENANT, name=name, done=done, not_carried_over=documents.unused.get(name, ()))
+        Imported(
+            what=DocumentKind.TENANT, name=name, done=done, not_carried_over=documents.unused.get(name, ())
+        )
         for done in ("created", "updated", "unchanged")
         for name in getattr(changes, done)
     ]
@@ -177,14 +179,15 @@ def import_documents(
         done, why = workflow_pull.pull(
             folder, definition, tenants, known.get(name), is_forced=force, is_dry=dry_run
         )
-        found.append(Imported(what=Kind.WORKFLOW, name=name, done=done, why=why))
+        found.append(Imported(what=DocumentKind.WORKFLOW, name=name, done=done, why=why))
     for name, document in documents.schedules.items():
         done, why = _write_schedule(workspace.config / "schedules", name, document, force, dry_run)
-        found.append(Imported(what=Kind.SCHEDULE, name=name, done=done, why=why))
+        found.append(Imported(what=DocumentKind.SCHEDULE, name=name, done=done, why=why))
     if documents.credentials and not dry_run:
         credentials.put(documents.credentials)
     found += [
-        Imported(what=Kind.CREDENTIALS, name=auth_id, done="stored") for auth_id in documents.credentials
+        Imported(what=DocumentKind.CREDENTIALS, name=auth_id, done="stored")
+        for auth_id in documents.credentials
     ]
     return found
 
@@ -220,4 +223,4 @@ def _each(document: object) -> Iterator[object]:
 def _unknown(document: Mapping[str, Any]) -> str:
     if "createExecutionRequest" in document or document.get("requestType") in _EXECUTION:
         return "is a request for an execution: `amci exec run --request FILE` does what it says"
-    return "is no customer, workflow, schedule or secret of the AWS solution"
+    return "is not a customer, workflow, schedule or secret of the AWS solution"

@@ -31,8 +31,8 @@ _ACCESS_HINT = (
     " and that the Amazon user who logged in may use this AMC account"
 )
 _HINTS = {
-    HTTPStatus.BAD_REQUEST: "AMC says what is wrong with the request; mend it and try again",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "AMC says what is wrong with the request; mend it and try again",
+    HTTPStatus.BAD_REQUEST: "AMC says what is wrong with the request; correct it and try again",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "AMC says what is wrong with the request; correct it and try again",
     HTTPStatus.FORBIDDEN: _ACCESS_HINT,
     HTTPStatus.NOT_FOUND: "AMC does not know it under this instance_id and region, or does not know it any more",
 }
@@ -46,7 +46,7 @@ class Answer:
     """An HTTP answer, read: AMC's Content-Type says nothing reliable about its body (amc-api 1.3)."""
 
     status: int
-    document: Any = None  #: the JSON of the body; None where it is empty or no JSON
+    document: Any = None  #: the JSON of the body; None if it is empty or no JSON
     request_id: str = ""
     retry_after: timedelta | None = None
 
@@ -83,13 +83,13 @@ class NotNow(Unavailable):
 def _json(body: bytes) -> Any:
     try:
         return json.loads(body)
-    # Text in no known encoding, or nested deeper than can be read, is no JSON of AMC's either.
+    # Text in no known encoding, or nested deeper than can be read, is not AMC's JSON either.
     except (ValueError, RecursionError):
         return None
 
 
 def retry_after(text: str, now: datetime) -> timedelta | None:
-    """`Retry-After`, in seconds or as a date (RFC 9110 10.2.3); None where it is missing or unreadable."""
+    """`Retry-After`, in seconds or as a date (RFC 9110 10.2.3); None if it is missing or unreadable."""
     if match := _SECONDS.fullmatch(text):
         return timedelta(seconds=int(match[1]))
     try:
@@ -100,7 +100,7 @@ def retry_after(text: str, now: datetime) -> timedelta | None:
 
 
 def refusal(answer: Answer) -> RemoteError | None:
-    """The error an answer stands for; None where AMC did what was asked."""
+    """The error an answer stands for; None if AMC did what was asked."""
     if answer.is_success:
         return None
     said = error_text(answer.document)
@@ -142,7 +142,7 @@ def _hint(status: int) -> str:
 
 
 def error_text(document: object) -> str:
-    """What an error body of any family says, without what looks like a secret; empty where it says nothing."""
+    """What an error body of any family says, without what looks like a secret; empty if it says nothing."""
     if not isinstance(document, Mapping):
         return ""
     said = next((str(document[name]) for name in _TEXTS if document.get(name)), "")

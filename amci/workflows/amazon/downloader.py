@@ -26,19 +26,19 @@ _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 class Downloader:
     """Fetches what links lead to; threads may share it. No error names a link: who has one, has the file."""
 
-    def __init__(self, http: httpx.Client, patience: RequestRetry, clock: Clock) -> None:
+    def __init__(self, http: httpx.Client, retry: RequestRetry, clock: Clock) -> None:
         """`http` sends no credentials."""
         self._http = http
-        self._patience = patience
+        self._retry = retry
         self._clock = clock
 
     def fetch(self, url: str, out: BinaryIO) -> int:
         """Write the file into `out`, unpacked where it is gzip; returns the bytes written.
 
-        Repeated within bounds until the file begins. Raises Refused(403) where the link has expired,
-        Unavailable where the file broke off: `out` then holds a part of it.
+        Repeated within bounds until the file begins. Raises Refused(403) if the link has expired,
+        Unavailable if the file broke off: `out` then holds a part of it.
         """
-        response = self._patience.persistently(lambda: self._opened(url))
+        response = self._retry.call(lambda: self._opened(url))
         try:
             return sum(out.write(part) for part in _plain(response.iter_bytes(_CHUNK)))
         except (httpx.RequestError, zlib.error) as error:
@@ -52,7 +52,9 @@ class Downloader:
             request = self._http.build_request("GET", url, headers={"Accept-Encoding": "identity"})
             response = self._http.send(request, stream=True)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
-            raise Refused(HTTPStatus.BAD_REQUEST, "AMC gave a download link that is no web address") from None
+            raise Refused(
+                HTTPStatus.BAD_REQUEST, "AMC gave a download link that is not a web address"
+            ) from None
         except httpx.RequestError as error:
             raise Unavailable(
                 f"the download did not begin ({type(error).__name__})",

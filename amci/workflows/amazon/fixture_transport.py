@@ -117,26 +117,26 @@ class RecordTransport(httpx.BaseTransport):
 
     def __init__(self, inner: httpx.BaseTransport, path: Path, scrubber: Scrubber, clock: Clock) -> None:
         self._inner = inner
-        self._tape = Recorder(path, scrubber, clock)
+        self._recorder = Recorder(path, scrubber, clock)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """What `inner` answers; what it raises is not recorded."""
         if request.url.path == _LOGIN_PATH:
             return self._inner.handle_request(request)
         request.read()
-        place, asked = self._tape.request(request)
+        place, asked = self._recorder.request(request)
         response = self._inner.handle_request(request)
         # What is recorded and passed on is what was meant, without the packing of this one connection.
         packing = ("content-encoding", "content-length", "transfer-encoding")
         headers = [(name, value) for name, value in response.headers.multi_items() if name not in packing]
         if asked["host"] == "download":
             stream = _Listening(
-                response, lambda seen, more: self._tape.answer(place, asked, response, seen, more)
+                response, lambda seen, more: self._recorder.answer(place, asked, response, seen, more)
             )
             return httpx.Response(response.status_code, headers=headers, stream=stream)
         content = response.read()
         response.close()
-        self._tape.answer(place, asked, response, content, 0)
+        self._recorder.answer(place, asked, response, content, 0)
         return _answer(response.status_code, headers, content)
 
     def close(self) -> None:
@@ -168,7 +168,7 @@ class ReplayTransport(httpx.BaseTransport):
     """Answers from a fixture and nothing else; threads may share it. Raises NotRecorded."""
 
     def __init__(self, path: Path, scrubber: Scrubber, matching: Matching) -> None:
-        """Raises NotFound where the scenario is not recorded, ConfigError where the file is damaged."""
+        """Raises NotFound if the scenario is not recorded, ConfigError if the file is damaged."""
         fixture = fixtures.read(path)
         self._scrubber = scrubber.resumed(fixture.known, path.read_text(encoding="utf-8-sig"))
         self._answers = Answers(fixture, matching, scenario=path.stem)

@@ -36,7 +36,7 @@ class Message(Strict):
     text: str | None = None
     """The body where it is any other text."""
     base64: Base64Bytes | None = None
-    """The body where it is no text."""
+    """The body if it is not text."""
     gzip: bool = False
     """Whether `text` was compressed."""
     cut: int = 0
@@ -91,7 +91,7 @@ class Fixture(Strict):
 
 
 def scenario_path(folder: Path, scenario: str) -> Path:
-    """The file of a scenario; UsageError where the name cannot be one."""
+    """The file of a scenario; UsageError if the name cannot be one."""
     if not scenario or scenario.startswith(".") or "/" in scenario or not scenario.isprintable():
         raise UsageError(
             f"'{scenario}' cannot be a scenario", hint="name it as a file, such as 'nightly': no '/'"

@@ -59,7 +59,7 @@ class LwaAuth(httpx.Auth):
 
     Threads may share it, for `httpx.Client` only. Many that meet an ended token cause one refresh: whoever comes
     second finds another token in the source. Token requests go through `client` where one is given.
-    Raises AuthError where Login with Amazon refuses, Unavailable and Throttled where it cannot be asked.
+    Raises AuthError if Login with Amazon refuses, Unavailable and Throttled where it cannot be asked.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ def _signed(request: httpx.Request, credential: Credential) -> httpx.Request:
 
 
 def _refuses_token(response: httpx.Response) -> bool:
-    """401, but for terms nobody has accepted; and the 403 that speaks of an expired token (amc-api 1.5)."""
+    """401, but for terms that were not accepted; and the 403 that speaks of an expired token (amc-api 1.5)."""
     if response.status_code not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return False
     text = response.read().decode(errors="replace").lower()
@@ -172,7 +172,7 @@ def consent_url(region: Region, client_id: str, redirect_uri: str, state: str) -
 def code_from(answer: str, state: str | None) -> str:
     """The authorization code in what a person pasted: the code, or the whole address they were sent to.
 
-    Raises UsageError where there is none or the address answers another `state` (None: any), AuthError where
+    Raises UsageError if there is none or the address answers another `state` (None: any), AuthError where
     consent was refused.
     """
     answer = answer.strip()

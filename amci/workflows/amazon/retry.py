@@ -1,4 +1,4 @@
-"""How often a request is repeated, and what is waited for between two tries."""
+"""Retry policy of requests: how many attempts, and how long to wait between them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _log = log.get("amc")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRetry:
-    """Bounds of repetition: nobody waits for long while holding a run."""
+    """How often a request is repeated, and for how long in all: a worker holds a run meanwhile."""
 
     attempts: int  #: the first one included
     pauses: timedelta  #: all pauses together; where Amazon asks for more, the caller gets the error at once
     pause: Pause
     chance: Callable[[], float] = random.random  #: the jitter, from 0 to 1
 
-    def persistently(self, once: Callable[[], Value]) -> Value:
-        """What `once` returns the first time it does; its last Throttled or Unavailable where it never does.
+    def call(self, once: Callable[[], Value]) -> Value:
+        """What `once` returns the first time it does; its last Throttled or Unavailable if it never does.
 
         CircuitOpen is not worth a second try: it says itself when the next one is.
         """

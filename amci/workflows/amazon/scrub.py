@@ -132,7 +132,7 @@ class Scrubber:
         return self._learned[kind, real]
 
     def _fresh(self, kind: str) -> str:
-        """A pseudonym that nothing has yet, and that is nobody's real id."""
+        """A pseudonym that nothing has yet, and that is not a real id."""
         while True:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             made = rules.PSEUDONYMS[kind].format(self._counts[kind])

@@ -32,14 +32,14 @@ class RequestSender:
         http: httpx.Client,
         breaker: CircuitBreaker,
         limit: RateLimiter,
-        patience: RequestRetry,
+        retry: RequestRetry,
         clock: Clock,
     ) -> None:
         """`http` signs requests and follows no redirects."""
         self._http = http
         self._breaker = breaker
         self._limit = limit
-        self._patience = patience
+        self._retry = retry
         self._clock = clock
 
     def call(
@@ -54,13 +54,13 @@ class RequestSender:
     ) -> Answer:
         """AMC's answer to a request it carried out.
 
-        A request that is not repeatable is sent once: OutcomeUnknown where AMC may have carried it out.
+        A request that is not repeatable is sent once: OutcomeUnknown if AMC may have carried it out.
         Raises the errors of `refusal`, and CircuitOpen where the instance is given a rest.
         """
         request = self._built(method, path, headers, params, body)
         if not is_repeatable:
             return self._once(request, is_repeatable=False)
-        return self._patience.persistently(lambda: self._once(request, is_repeatable=True))
+        return self._retry.call(lambda: self._once(request, is_repeatable=True))
 
     def _built(
         self,

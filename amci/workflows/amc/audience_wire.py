@@ -7,11 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from amci.kernel.clock import moment
-from amci.kernel.errors import Refused, UsageError
+from amci.kernel.errors import UsageError
 from amci.workflows.amazon.answers import Answer, error_text
 from amci.workflows.amc.audience_model import Audience, AudienceRequest, AudienceStatus
-from amci.workflows.amc.wire import Document, required
+from amci.workflows.amc.wire import Document, required, time_of, unreadable
 
 #: Accepted answers; AMC takes requests as plain JSON.
 NEWEST = "application/vnd.amcquerybasedaudience.v1.2+json"
@@ -47,7 +46,7 @@ def body(request: AudienceRequest) -> dict[str, Any]:
 
 
 def change_body(request: AudienceRequest) -> dict[str, Any]:
-    """The body of a request to make a failed audience anew; its refreshes stay as they were."""
+    """The body of a request to make a failed audience again; its refreshes stay as they were."""
     said = body(request)
     said.pop("refreshRateDays", None)
     return said | {"audienceType": "LOOKALIKE" if request.reach else "RULE_BASED"}
@@ -76,7 +75,7 @@ def _text(at: datetime) -> str:
 
 
 def started(document: Document) -> str:
-    """The id of an audience that AMC has begun to make; raises Refused where there is none."""
+    """The id of an audience that AMC has begun to make; raises Refused if there is none."""
     return required(document, "audienceExecutionId")
 
 
@@ -102,10 +101,10 @@ def audience(document: Document) -> Audience:
         status_reason=error_text({"statusReason": document.get("statusReason")}),
         is_lookalike=document.get("audienceType") == "LOOKALIKE",
         members=_whole(document, "audienceCount"),
-        created_at=_time(document, "createTime"),
-        refreshed_at=_time(document, "lastRefreshedTime"),
-        window_start=_time(document, "timeWindowStart"),
-        window_end=_time(document, "timeWindowEnd"),
+        created_at=time_of(document, "createTime"),
+        refreshed_at=time_of(document, "lastRefreshedTime"),
+        window_start=time_of(document, "timeWindowStart"),
+        window_end=time_of(document, "timeWindowEnd"),
         is_window_moving=str(document.get("timeWindowRelative")).lower() == "true",
         refresh_days=_whole(document, "refreshRateDays"),
         parameter_values=document.get("parameterValues") or {},
@@ -150,15 +149,7 @@ def _status(word: str) -> AudienceStatus:
     try:
         return AudienceStatus(word)
     except ValueError:
-        raise _unreadable(f"an unknown status of an audience, '{word}'") from None
-
-
-def _time(document: Document, name: str) -> datetime | None:
-    text = document.get(name)
-    try:
-        return moment(str(text)).astimezone(UTC) if text else None
-    except (ValueError, OverflowError):
-        raise _unreadable(f"{name} '{text}', which is no time") from None
+        raise unreadable(f"an unknown status of an audience, '{word}'") from None
 
 
 def _whole(document: Document, name: str) -> int | None:
@@ -166,10 +157,4 @@ def _whole(document: Document, name: str) -> int | None:
     try:
         return None if value in (None, "") else int(value)
     except (TypeError, ValueError):
-        raise _unreadable(f"{name} '{value}', which is no number") from None
-
-
-def _unreadable(what: str) -> Refused:
-    return Refused(
-        200, f"AMC answered with {what}", code="unreadable", hint="a newer amci may know it; please report it"
-    )
+        raise unreadable(f"{name} '{value}', which is not a number") from None

@@ -24,7 +24,7 @@ _log = log.get("amc")
 
 
 class AmcClient(Administration, Audiences, Schedules):
-    """One tenant's view of AMC; threads may share it. For what its calls raise see `Asking`."""
+    """One tenant's view of AMC; threads may share it. For what its calls raise see `AmcClientBase`."""
 
     def __init__(self, tenant: Tenant, caller: RequestSender, fetcher: Downloader) -> None:
         super().__init__(tenant, caller)
@@ -35,7 +35,7 @@ class AmcClient(Administration, Audiences, Schedules):
         return self._reported("workflows", "workflowId")
 
     def workflow(self, workflow_id: str) -> dict[str, Any] | None:
-        """One workflow, as AMC spells it; None where there is none."""
+        """One workflow, as AMC spells it; None if there is none."""
         return self._one(self._workflow(workflow_id), "workflow")
 
     def put_workflow(self, definition: Mapping[str, Any]) -> Literal["CREATED", "UPDATED"]:
@@ -51,28 +51,28 @@ class AmcClient(Administration, Audiences, Schedules):
         return "CREATED"
 
     def create_workflow(self, definition: Mapping[str, Any]) -> None:
-        """Create a workflow; Refused where there is one. Sent once."""
+        """Create a workflow; Refused if there is one. Sent once."""
         self._call("POST", self._reporting("/workflows"), body=definition, is_repeatable=False)
 
     def update_workflow(self, definition: Mapping[str, Any]) -> None:
-        """Replace the definition of a workflow; Refused(404) where there is none."""
+        """Replace the definition of a workflow; Refused(404) if there is none."""
         self._call("PUT", self._workflow(definition["workflowId"]), body=definition)
 
     def delete_workflow(self, workflow_id: str) -> bool:
-        """Delete a workflow; False where there was none."""
+        """Delete a workflow; False if there was none."""
         return self._found("DELETE", self._workflow(workflow_id)) is not None
 
     def create_execution(self, request: ExecutionRequest) -> Execution:
         """Start an execution of a resolved request; sent once.
 
-        OutcomeUnknown where AMC may have started it: look for it before asking again.
+        OutcomeUnknown if AMC may have started it: look for it before asking again.
         """
         body = wire.execution_body(request)
         path = self._reporting("/workflowExecutions")
         return made(self._call("POST", path, body=body, is_repeatable=False), wire.execution)
 
     def execution(self, workflow_execution_id: str) -> Execution | None:
-        """An execution as it stands; None where AMC does not know it (any more)."""
+        """An execution as it stands; None if AMC does not know it (any more)."""
         found = self._found("GET", self._execution(workflow_execution_id))
         return wire.execution(found.document) if found else None
 
@@ -80,7 +80,7 @@ class AmcClient(Administration, Audiences, Schedules):
         """Executions created since, newest first, cancelled ones included.
 
         One that amci cannot read is passed over and noted in the log, so that it does not hide all others:
-        that an execution is not in this list is no proof that AMC does not know it.
+        that an execution is not in this list does not prove that AMC does not know it.
         """
         params = {**PAGE, "minCreationTime": wire.utc_seconds(since), "includeCancelled": "true"}
         if workflow_id:
@@ -93,7 +93,7 @@ class AmcClient(Administration, Audiences, Schedules):
                 _log.warning("execution passed over", tenant=self._tenant.tenant, says=str(error))
 
     def cancel_execution(self, workflow_execution_id: str) -> Execution:
-        """Cancel an execution, and see how it stands then; Refused(400) where it had ended already."""
+        """Cancel an execution, and see how it stands then; Refused(400) if it had ended already."""
         path = self._execution(workflow_execution_id)
         refused = None
         try:
@@ -109,7 +109,7 @@ class AmcClient(Administration, Audiences, Schedules):
         return found
 
     def delete_execution(self, workflow_execution_id: str) -> bool:
-        """Have AMC forget an execution; False where it did not know it."""
+        """Have AMC forget an execution; False if it did not know it."""
         return self._found("DELETE", self._execution(workflow_execution_id)) is not None
 
     def downloads(self, workflow_execution_id: str) -> Downloads:
@@ -123,7 +123,7 @@ class AmcClient(Administration, Audiences, Schedules):
     def fetch(self, url: str, out: BinaryIO) -> int:
         """Write what a link leads to into `out`, unpacked; returns its bytes.
 
-        Refused(403) where the link has expired. After any other error `out` may hold a part of it.
+        Refused(403) if the link has expired. After any other error `out` may hold a part of it.
         """
         return self._fetcher.fetch(url, out)
 

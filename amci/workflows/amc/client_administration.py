@@ -32,7 +32,7 @@ class Administration(AmcClientBase):
         return [wire.instance(item) for item in self._all(_INSTANCES, "instances", "instanceId")]
 
     def instance(self, instance_id: str) -> Instance:
-        """One instance; Refused(404) where there is none."""
+        """One instance; Refused(404) if there is none."""
         return wire.instance(self._call("GET", _instance(instance_id)).document)
 
     def create_instance(self, definition: Mapping[str, Any]) -> Instance:
@@ -44,12 +44,12 @@ class Administration(AmcClientBase):
         return made(self._call("POST", _INSTANCES, body=token | dict(definition)), wire.instance)
 
     def update_instance(self, instance_id: str, changes: Mapping[str, Any]) -> Instance:
-        """Change an instance that is COMPLETED, and see how it stands then; Refused(404) where there is none."""
+        """Change an instance that is COMPLETED, and see how it stands then; Refused(404) if there is none."""
         self._call("PUT", _instance(instance_id), body=changes)
         return self.instance(instance_id)
 
     def delete_instance(self, instance_id: str) -> bool:
-        """Delete an instance and all that is in it; False where there was none."""
+        """Delete an instance and all that is in it; False if there was none."""
         return self._found("DELETE", _instance(instance_id)) is not None
 
     def update_customer_aws_account(self, instance_id: str, aws_account_id: str, bucket_name: str) -> str:
@@ -89,12 +89,12 @@ class Administration(AmcClientBase):
         return [wire.advertiser_update(item) for item in found]
 
     def advertiser_update(self, update_id: int) -> dict[str, Any] | None:
-        """One advertiser update, as AMC spells it; None where there is none."""
+        """One advertiser update, as AMC spells it; None if there is none."""
         found = self._found("GET", self._own(f"/advertisers/updates/{update_id}"))
         return wire.advertiser_update(found.document) if found else None
 
     def collaboration(self) -> dict[str, Any] | None:
-        """The AWS Clean Rooms collaboration behind the tenant's instance; None where there is none."""
+        """The AWS Clean Rooms collaboration behind the tenant's instance; None if there is none."""
         return self._one(self._own("/collaboration"), "collaboration")
 
     def id_mapping_tables(self) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ class Audiences(AmcClientBase):
                 _log.warning("audience passed over", tenant=self._tenant.tenant, says=str(error))
 
     def audience(self, audience_id: str) -> Audience | None:
-        """One audience as it stands; None where AMC does not know it (any more)."""
+        """One audience as it stands; None if AMC does not know it (any more)."""
         found = self._known("GET", audience_id)
         return wire.audience(found.document) if found else None
 
@@ -46,7 +46,7 @@ class Audiences(AmcClientBase):
         """Ask for a new audience, which AMC then makes; returns its id. Sent once.
 
         AMC makes two audiences of two equal requests. So where no answer comes, the audience it may have made is
-        looked for and taken; OutcomeUnknown where AMC does not show it.
+        looked for and taken; OutcomeUnknown if AMC does not show it.
         """
         said = wire.body(request)
         path, accept = (_LOOKALIKES, wire.MADE_ALIKE) if request.reach else (_AUDIENCES, wire.MADE)
@@ -63,7 +63,7 @@ class Audiences(AmcClientBase):
             return found
 
     def update_audience(self, audience_id: str, request: AudienceRequest) -> None:
-        """Have a failed audience made anew; Refused where it has not failed, 404 where there is none. Sent once.
+        """Have a failed audience made again; Refused if it has not failed, 404 where there is none. Sent once.
 
         Where no answer comes, it is done where the audience has not failed any more, else OutcomeUnknown.
         """
@@ -76,7 +76,7 @@ class Audiences(AmcClientBase):
                 raise
 
     def delete_audience(self, audience_id: str) -> bool:
-        """Delete a failed audience, Refused where it has not failed; False where there was none."""
+        """Delete a failed audience, Refused if it has not failed; False if there was none."""
         return self._known("DELETE", audience_id) is not None
 
     def _made_since(self, before: set[str], request: AudienceRequest) -> str | None:

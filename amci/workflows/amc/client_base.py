@@ -23,8 +23,8 @@ PAGE: Mapping[str, str] = {"limit": "100"}
 class AmcClientBase:
     """Asks AMC for one tenant.
 
-    Every call raises AuthError, Refused, Throttled or Unavailable where AMC does, and ConfigError where the
-    tenant lacks an id the call needs. What is sent once raises OutcomeUnknown where AMC may have done it.
+    Every call raises AuthError, Refused, Throttled or Unavailable if AMC does, and ConfigError if the
+    tenant lacks an id the call needs. What is sent once raises OutcomeUnknown if AMC may have done it.
     """
 
     def __init__(self, tenant: Tenant, caller: RequestSender) -> None:
@@ -38,7 +38,7 @@ class AmcClientBase:
         return self._caller.call(method, path, self._account(), body=body, is_repeatable=is_repeatable)
 
     def _one(self, path: str, name: str) -> dict[str, Any] | None:
-        """One object, in either envelope, as AMC spells it; None where there is none."""
+        """One object, in either envelope, as AMC spells it; None if there is none."""
         found = self._found("GET", path)
         return dict(wire.unwrapped(found.document, name)) if found else None
 
@@ -82,7 +82,7 @@ class AmcClientBase:
 
 
 def made(answer: Answer, read: Callable[[Document], Value]) -> Value:
-    """What AMC says it made; OutcomeUnknown where it says nothing that can be read."""
+    """What AMC says it made; OutcomeUnknown if it says nothing that can be read."""
     try:
         return read(answer.document if isinstance(answer.document, Mapping) else {})
     except Refused as error:
@@ -96,5 +96,5 @@ def made(answer: Answer, read: Callable[[Document], Value]) -> Value:
 def segment(text: str) -> str:
     """One segment of a path; raises UsageError for what would lead to another path."""
     if text in ("", ".", ".."):
-        raise UsageError(f"'{text}' is no id", hint="give an id as AMC shows it")
+        raise UsageError(f"'{text}' is not an id", hint="give an id as AMC shows it")
     return quote(text, safe="")

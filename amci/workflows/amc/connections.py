@@ -48,7 +48,7 @@ def _wait(for_: timedelta) -> None:
 
 
 def _ignore(_: Circuit) -> None:
-    """Nobody wants to know."""
+    """No one listens to changes of circuits."""
 
 
 class Connections:
@@ -78,7 +78,7 @@ class Connections:
         self._on_circuit = on_circuit
         self._pause = pause
         self._lock = threading.Lock()
-        self._patience = RequestRetry(attempts=settings.attempts, pauses=settings.timeout, pause=pause)
+        self._retry = RequestRetry(attempts=settings.attempts, pauses=settings.timeout, pause=pause)
         self._plain = self._http(follow_redirects=True)
         self._signing: dict[tuple[str, Region], httpx.Client] = {}
         self._limits: dict[str, RateLimiter] = {}
@@ -119,10 +119,10 @@ class Connections:
             self._signed(tenant.auth_id, tenant.region),
             self._breakers[instance_id],
             self._limits[instance_id],
-            self._patience,
+            self._retry,
             self._clock,
         )
-        return AmcClient(tenant, caller, Downloader(self._plain, self._patience, self._clock))
+        return AmcClient(tenant, caller, Downloader(self._plain, self._retry, self._clock))
 
     def _is_amazon(self) -> bool:
         return self._settings.mode in ("live", "record")

@@ -18,7 +18,7 @@ Page = Callable[[Mapping[str, str]], Answer]
 def items(page: Page, name: str, keys: Sequence[str], params: Mapping[str, str]) -> Iterator[Document]:
     """The objects of the list `name`, told apart by their `keys`: pages may shift between two calls.
 
-    Raises Unavailable where an answer has no such list, Refused where the pages have no end.
+    Raises Unavailable if an answer has no such list, Refused if the pages have no end.
     """
     seen: set[tuple[str, ...]] = set()
     for answer in _pages(page, name, params):

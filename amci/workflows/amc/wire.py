@@ -31,7 +31,7 @@ def unwrapped(document: Document, name: str) -> Document:
 
 
 def listed(document: object, name: str) -> list[Document] | None:
-    """The objects of a list; None where the answer has no such list, which is not the same as an empty one."""
+    """The objects of a list; None if the answer has no such list, which is not the same as an empty one."""
     if not isinstance(document, Mapping) or name not in document:
         return None
     found = document[name] or []
@@ -51,15 +51,15 @@ def execution(document: Document) -> Execution:
         workflow_id=str(flat.get("workflowId") or ""),
         status=_status(required(flat, "status")),
         status_reason=_without_secrets(str(flat.get("statusReason") or "")),
-        created_at=_time(flat, "createTime"),
-        updated_at=_time(flat, "lastUpdatedTime"),
-        window_start=_time(flat, "timeWindowStart"),
-        window_end=_time(flat, "timeWindowEnd"),
-        window_start_local=_text(flat, "timeWindowStartOriginal"),
-        window_end_local=_text(flat, "timeWindowEndOriginal"),
-        time_zone=_text(flat, "timeWindowTimeZoneOriginal") or _text(flat, "timeWindowTimeZone") or "UTC",
+        created_at=time_of(flat, "createTime"),
+        updated_at=time_of(flat, "lastUpdatedTime"),
+        window_start=time_of(flat, "timeWindowStart"),
+        window_end=time_of(flat, "timeWindowEnd"),
+        window_start_local=text_of(flat, "timeWindowStartOriginal"),
+        window_end_local=text_of(flat, "timeWindowEndOriginal"),
+        time_zone=text_of(flat, "timeWindowTimeZoneOriginal") or text_of(flat, "timeWindowTimeZone") or "UTC",
         parameter_values=flat.get("parameterValues") or {},
-        execution_seconds=_number(flat, "executionTime"),
+        execution_seconds=number_of(flat, "executionTime"),
         output_columns=tuple(flat.get("outputColumns") or ()),
         raw=flat,
     )
@@ -69,11 +69,11 @@ def _status(word: str) -> ExecutionStatus:
     try:
         return ExecutionStatus(word)
     except ValueError:
-        raise _unreadable(f"an unknown status of an execution, '{word}'") from None
+        raise unreadable(f"an unknown status of an execution, '{word}'") from None
 
 
 def execution_body(request: ExecutionRequest) -> dict[str, Any]:
-    """The body of POST /workflowExecutions; raises UsageError where a date is not resolved yet.
+    """The body of POST /workflowExecutions; raises UsageError if a date is not resolved yet.
 
     `workflow` where SQL is sent along, else `workflowId`; of the rest only what is set.
     """
@@ -156,7 +156,7 @@ def advertiser(document: Document) -> Advertiser:
         advertiser_id=required(document, "id"),
         name=str(document.get("name") or ""),
         type=str(document.get("type") or ""),
-        marketplace_id=_text(document, "marketplaceId"),
+        marketplace_id=text_of(document, "marketplaceId"),
     )
 
 
@@ -176,7 +176,7 @@ def advertiser_update(document: Document) -> dict[str, Any]:
 
 
 def downloads(document: Document) -> Downloads | None:
-    """Links to the files of a result; None where the answer has none to offer, not even an empty list."""
+    """Links to the files of a result; None if the answer has none to offer, not even an empty list."""
     if "downloadUrls" not in document:
         return None
     kinds = ("downloadUrls", "metadataDownloadUrls")
@@ -184,35 +184,39 @@ def downloads(document: Document) -> Downloads | None:
 
 
 def required(document: Document, name: str) -> str:
-    """A field that has to be there; raises Refused where it is not."""
+    """A field that has to be there; raises Refused if it is not."""
     value = document.get(name)
     if value in (None, ""):
-        raise _unreadable(f"an object without {name}")
+        raise unreadable(f"an object without {name}")
     return str(value)
 
 
-def _text(document: Document, name: str) -> str | None:
+def text_of(document: Document, name: str) -> str | None:
+    """A field as text; None if it is missing or empty."""
     value = document.get(name)
     return str(value) if value else None
 
 
-def _time(document: Document, name: str) -> datetime | None:
-    text = _text(document, name)
+def time_of(document: Document, name: str) -> datetime | None:
+    """A field as a moment in UTC; None if it is missing or empty. Raises Refused for what is not a time."""
+    text = text_of(document, name)
     try:
         return moment(text).astimezone(UTC) if text else None
     except (ValueError, OverflowError):
-        raise _unreadable(f"{name} '{text}', which is no time") from None
+        raise unreadable(f"{name} '{text}', which is not a time") from None
 
 
-def _number(document: Document, name: str) -> float | None:
+def number_of(document: Document, name: str) -> float | None:
+    """A field as a number; None if it is missing or empty. Raises Refused for what is not a number."""
     value = document.get(name)
     try:
         return None if value in (None, "") else float(value)
     except (TypeError, ValueError):
-        raise _unreadable(f"{name} '{value}', which is no number") from None
+        raise unreadable(f"{name} '{value}', which is not a number") from None
 
 
-def _unreadable(what: str) -> Refused:
+def unreadable(what: str) -> Refused:
+    """The error for an answer that amci cannot read."""
     return Refused(
         200, f"AMC answered with {what}", code="unreadable", hint="a newer amci may know it; please report it"
     )

@@ -72,7 +72,7 @@ def _given(pair: str) -> tuple[str, tuple[ParameterType, Any]]:
     if match["type"] is None:
         return match["name"], (guessed, value)
     if match["type"].upper() not in DataType.__members__:
-        raise UsageError(f"'{match['type']}' is no data type", hint=f"one of {', '.join(DataType)}")
+        raise UsageError(f"'{match['type']}' is not a data type", hint=f"one of {', '.join(DataType)}")
     wanted = ParameterType(of=DataType[match["type"].upper()], is_array=guessed.is_array)
     try:
         return match["name"], (wanted, data_types.converted(match["value"], wanted))
@@ -105,7 +105,7 @@ def reach_from(text: str) -> Reach:
     """How far a lookalike audience reaches, in any case of letters; raises UsageError."""
     word = text.strip().upper().replace("-", "_")
     if word not in Reach.__members__:
-        raise UsageError(f"'{text}' is no reach", hint=f"one of {', '.join(Reach)}")
+        raise UsageError(f"'{text}' is not a reach", hint=f"one of {', '.join(Reach)}")
     return Reach(word)
 
 

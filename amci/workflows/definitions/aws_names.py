@@ -12,7 +12,7 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def ours(document: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
-    """The mapping with AMC's names of `fields` as ours; ValueError where one field stands in two spellings."""
+    """The mapping with AMC's names of `fields` as ours; ValueError if one field stands in two spellings."""
     renamed: dict[str, Any] = {}
     for key, value in document.items():
         name = key if key in fields else _OTHER_NAMES.get(key, _HUMP.sub("_", str(key)).lower())

@@ -71,7 +71,7 @@ ParameterTypeField = Annotated[ParameterType, BeforeValidator(_parameter_type)]
 def converted(value: Any, wanted: ParameterType) -> Any:
     """The value as JSON, without loss; a dynamic date stays as it is. Raises ValueError with one sentence.
 
-    Texts are read where the type is no text, since a command line has nothing else: `7`, `true`, `["a", "b"]`.
+    Texts are converted if the type is not text, since a command line has nothing else: `7`, `true`, `["a", "b"]`.
     """
     if not wanted.is_array:
         return _one(value, wanted.of)

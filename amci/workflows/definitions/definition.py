@@ -169,7 +169,7 @@ class Workflow(_AsAmc):
         """Values of the parameters of this tenant, typed, dates still dynamic; those without one are left out.
 
         The tenant's own go before those the workflow has for it, and these before the declared defaults. Raises
-        UsageError where the tenant's do not fit.
+        UsageError if the tenant's do not fit.
         """
         found: dict[str, Any] = {}
         for parameter in self.input_parameters:
@@ -186,7 +186,7 @@ class Workflow(_AsAmc):
 def amc_definition(workflow: Workflow, tenant: Tenant) -> dict[str, Any]:
     """The workflow as AMC spells it, with this tenant's defaults; raises UsageError.
 
-    A dynamic date is no default that AMC could take, so it is left out: amci sends values with each execution.
+    AMC takes no dynamic date as a default, so it is left out: amci sends values with each execution.
     """
     fields = {
         "workflowId": workflow.workflow_id,

@@ -35,7 +35,7 @@ def _faults(workflow: Workflow) -> Iterator[tuple[str, str]]:
 
 
 def warnings(workflow: Workflow) -> list[str]:
-    """What is no mistake, and probably not meant either."""
+    """What is allowed, and probably not meant."""
     if sql.fault(workflow.sql):
         return []
     used = placeholders(workflow.sql)
@@ -47,7 +47,7 @@ def warnings(workflow: Workflow) -> list[str]:
 
 
 def tenant_problems(workflows: Mapping[str, Workflow], tenants: Mapping[str, Tenant]) -> list[Problem]:
-    """Tenants that workflows name and nobody knows, and values of tenants that do not fit the parameters."""
+    """Unknown tenants that workflows name, and values of tenants that do not fit the parameters."""
     return [
         problem
         for workflow in workflows.values()

@@ -14,10 +14,10 @@ from amci.workflows.definitions.library import for_tenant
 from amci.workflows.definitions.run_factory import Action, definition_hash
 
 #: The newest successful run by tenant and workflow.
-Standing = Mapping[tuple[str, str], Run]
+DeployedRuns = Mapping[tuple[str, str], Run]
 
 
-def current_runs(newest_first: Iterable[Run]) -> Standing:
+def current_runs(newest_first: Iterable[Run]) -> DeployedRuns:
     """Where workflows stand after these runs of the kind `workflow`; deleted ones are left out."""
     newest: dict[tuple[str, str], Run] = {}
     for run in newest_first:
@@ -27,7 +27,7 @@ def current_runs(newest_first: Iterable[Run]) -> Standing:
 
 
 def overview(
-    workflows: Mapping[str, Workflow], tenants: Mapping[str, Tenant], stands: Standing
+    workflows: Mapping[str, Workflow], tenants: Mapping[str, Tenant], stands: DeployedRuns
 ) -> list[dict[str, Any]]:
     """A row for each workflow in config or in AMC: whom it is for, who has it, and who has another definition."""
     meant = {

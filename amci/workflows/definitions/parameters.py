@@ -49,7 +49,7 @@ def resolved(workflow: Workflow, values: Mapping[str, Any], at: datetime, zone: 
 def placeholders(text: str) -> set[str]:
     """The names inside CUSTOM_PARAMETER('…'); strings and comments that only look so do not count.
 
-    Raises UsageError where a string or comment does not end.
+    Raises UsageError if a string or comment does not end.
     """
     return set(_names(text))
 

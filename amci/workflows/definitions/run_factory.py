@@ -36,7 +36,7 @@ def workflow_run(
 ) -> NewRun:
     """The run that brings a workflow to one tenant's AMC, or takes it away; by id where config has it no more.
 
-    One definition is brought once; `again`, such as a moment, makes it another run. Raises UsageError where the
+    One definition is brought once; `again`, such as a moment, makes it another run. Raises UsageError if the
     tenant's values do not fit the parameters. `is_pruning`: only while config has no such workflow for the tenant.
     """
     workflow_id = workflow if isinstance(workflow, str) else workflow.workflow_id

@@ -19,7 +19,7 @@ _COMMENT = re.compile(r"(/\*.*?\*/)|--[^\n]*|;", re.DOTALL)
 
 
 def tokens(sql: str) -> list[Token]:
-    """The tokens of a text in order; raises UsageError where a string or comment does not end."""
+    """The tokens of a text in order; raises UsageError if a string or comment does not end."""
     from sqlglot.errors import TokenError
 
     try:
@@ -64,7 +64,7 @@ def statements(sql: str) -> list[list[Token]]:
 
 
 def fault(sql: str) -> str:
-    """What is wrong with a text that should be one SELECT, as far as tokens tell; empty where nothing is."""
+    """What is wrong with a text that should be one SELECT, as far as tokens tell; empty if nothing is."""
     try:
         found = statements(sql)
     except UsageError as error:

@@ -42,7 +42,7 @@ def pull(
     `remote` is the definition as AMC spells it; with `is_dry` nothing is written.
 
     What is there already is kept unless forced; then amci's own fields of the `known` workflow stay. Raises
-    StorageError where the disk refuses.
+    StorageError if the disk refuses.
     """
     workflow_id = str(remote.get("workflowId", ""))
     try:
@@ -91,6 +91,6 @@ def _document(
 def _parameter(parameter: Mapping[str, Any]) -> dict[str, Any]:
     found = aws_names.ours(parameter, InputParameter.model_fields)
     if isinstance(found.get("data_type"), Mapping):
-        # AMC's echo has elementNullable, which nobody sends.
+        # AMC's echo has elementNullable, which is never sent.
         found["data_type"] = {n: v for n, v in found["data_type"].items() if n != "elementNullable"}
     return {name: value for name, value in found.items() if value is not None}

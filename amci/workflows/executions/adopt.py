@@ -13,7 +13,7 @@ SKEW = timedelta(minutes=2)
 
 
 def adopted(client: AmcClient, executions: ExecutionStore, row: ExecutionRecord) -> ExecutionRecord | None:
-    """The row with the execution its last request made, as far as AMC shows it by now; None where it does not.
+    """The row with the execution its last request made, as far as AMC shows it by now; None if it does not.
 
     Of several that could be it, the oldest that no other run has. Raises RemoteError.
     """

@@ -22,7 +22,7 @@ CANCEL = "cancel"
 def cancel(runs: RunStore, executions: ExecutionStore, run_id: int) -> list[NewRun]:
     """Cancel an execute run, and make the run that cancels what AMC has, or may have, of it.
 
-    Both or neither. Raises NotFound, and IllegalMove where the run has ended and AMC has nothing left to cancel.
+    Both or neither. Raises NotFound, and IllegalMove if the run has ended and AMC has nothing left to cancel.
     """
     with executions.transaction():
         run = runs.get(run_id)

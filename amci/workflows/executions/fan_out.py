@@ -45,7 +45,7 @@ def backfill(
     """One run for each tenant and window.
 
     The same tenant, request and window make the same run, so that repeating this asks for nothing twice; `again`
-    makes them others. Raises UsageError where they are more than `cap`.
+    makes them others. Raises UsageError if they are more than `cap`.
     """
     requests = [replace(request, window=window) for window in windows]
     return Planned(_runs(list(tenants), requests, at, schedule, cap, again))
@@ -98,7 +98,7 @@ def lagged(window: TimeWindow, lag: timedelta, at: datetime) -> TimeWindow:
         start, end = (nearest_hour(datetime.fromisoformat(text)) for text in (window.start, window.end))
     except ValueError:
         raise UsageError(
-            f"'{window.start}' to '{window.end}' is no window a lag can be added to",
+            f"'{window.start}' to '{window.end}' is not a window that a lag can be added to",
             hint="use dates, or columns with dates",
         ) from None
     latest = (at - FRESHNESS).replace(minute=0, second=0, microsecond=0)

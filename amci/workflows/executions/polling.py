@@ -17,7 +17,7 @@ _GROWTH = 1.5
 _PAGE = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-#: What a look brought: the execution, None where AMC has none, or why nobody knows.
+#: What a look brought: the execution, None if AMC has none, or why it is unknown.
 Seen = Execution | None | RemoteError
 
 

@@ -32,7 +32,7 @@ def fingerprint(request: ExecutionRequest) -> str:
 
 
 def window_text(request: ExecutionRequest) -> str:
-    """`start/end` as asked; empty where AMC resolves it, for AMC shows such a window only later."""
+    """`start/end` as asked; empty if AMC resolves it, for AMC shows such a window only later."""
     window = request.window
     return f"{window.start}/{window.end}" if window.type is WindowType.EXPLICIT else ""
 

@@ -13,7 +13,7 @@ from amci.workflows.amc.model import TimeWindow, WindowType
 
 
 def window_from(text: str | None, zone: str | None, default: TimeWindow) -> TimeWindow:
-    """`MOST_RECENT_WEEK` or `START..END` as a window; `default` where there is no text. Raises UsageError."""
+    """`MOST_RECENT_WEEK` or `START..END` as a window; `default` if there is no text. Raises UsageError."""
     window = default
     if text and ".." in text:
         start, _, end = text.partition("..")
@@ -31,7 +31,9 @@ def window_type(text: str) -> WindowType:
         return WindowType(text.strip().upper())
     except ValueError:
         known = ", ".join(kind for kind in WindowType if kind is not WindowType.EXPLICIT)
-        raise UsageError(f"'{text}' is no time window", hint=f"write START..END or one of {known}") from None
+        raise UsageError(
+            f"'{text}' is not a time window", hint=f"write START..END or one of {known}"
+        ) from None
 
 
 def assignments(pairs: Iterable[str], *, is_typed: bool) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def _guessed(text: str) -> Any:
 def chosen(tenants: Mapping[str, Tenant], names: Sequence[str], *, is_all: bool = False) -> list[Tenant]:
     """The tenants of these names, each once; without a name the only one with an AMC instance.
 
-    Raises NotFound with a near match, and UsageError where a name is needed.
+    Raises NotFound with a near match, and UsageError if a name is needed.
     """
     with_instance = [tenant for tenant in tenants.values() if tenant.instance_id]
     if is_all or (not names and len(with_instance) == 1):

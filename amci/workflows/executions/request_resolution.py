@@ -23,9 +23,9 @@ _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 def resolved(
     request: ExecutionRequest, workflow: Workflow | None, tenant: Tenant, at: datetime
 ) -> ExecutionRequest:
-    """The request as it is to be sent, as of `at`; raises UsageError where it makes no sense.
+    """The request as it is to be sent, as of `at`; raises UsageError if it makes no sense.
 
-    `workflow` is its definition in config; None where the workflow is only in AMC. Parameters of ad-hoc SQL, and
+    `workflow` is its definition in config; None if the workflow is only in AMC. Parameters of ad-hoc SQL, and
     of workflows that are not in config, are sent as they are given, with their dynamic dates resolved.
     """
     if not _ID.fullmatch(request.workflow_id):

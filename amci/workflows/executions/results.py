@@ -63,7 +63,7 @@ def deliver(
     """Fetch the result of an execution, all its files as one, into the tenant's folder, unless it is there.
 
     `was_killed`: an earlier try may have left a part of it. The note `.<name>.meta.json` is written first, so that
-    whoever meets the CSV finds it. Raises RemoteError, StorageError, and DataError where the files of one result
+    whoever meets the CSV finds it. Raises RemoteError, StorageError, and DataError if the files of one result
     have different headers.
     """
     # Also in a root of the tenant's own, keys begin with the tenant.

@@ -1,4 +1,4 @@
-"""One execution, one step on: find or submit, look, fetch. Each step ends in an outcome; nobody waits in here.
+"""One execution, one step on: find or submit, look, fetch. Each step ends in an outcome; none waits.
 
 Whatever is killed when, a run makes one execution in AMC: that a request is about to be sent is written before
 it is, and a request without an answer looks for what it may have made before it is sent again.
@@ -130,11 +130,11 @@ class Steps:
 
     def _submitted(self, work: ExecutionWork) -> ExecutionRecord | Outcome:
         """The row once AMC has its execution, or how to go on."""
-        row, now, patience = work.row, self._clock.now(), self._settings.adopt_within
+        row, now, settle = work.row, self._clock.now(), self._settings.adopt_within
         if row.submitting_at is not None:
             if found := adopted(work.client, self._executions, row):
                 return found
-            settled_at = row.submitting_at + patience
+            settled_at = row.submitting_at + settle
             if now < settled_at:
                 pause = polling.pause(self._settings, row.looks)
                 self._executions.looked(row)
@@ -142,7 +142,7 @@ class Steps:
         if now >= self._deadline(row):
             late = self._executions.end(row, ExecutionStatus.REJECTED, "AMC did not take it in time")
             return self._ended(late)
-        go, row = self._executions.submitting(row, work.run, unsettled=patience)
+        go, row = self._executions.submitting(row, work.run, unsettled=settle)
         if go is SendDecision.SEND:
             return self._sent(work.client, row)
         reason = (
@@ -203,7 +203,7 @@ class Steps:
             if row.changed_at >= self._deadline(row):
                 return Failed(self._too_long(row, "and was cancelled"), _result(row))
             return Skipped("cancelled in AMC")
-        hint = f"mend the workflow or its parameters, then `amci redrive {row.run_id}`"
+        hint = f"fix the workflow or its parameters, then `amci redrive {row.run_id}`"
         return Failed(ExecutionFailed(str(row.status), row.status_reason, hint=hint), _result(row))
 
     def _too_long(self, row: ExecutionRecord, then: str) -> ExecutionFailed:

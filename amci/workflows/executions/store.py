@@ -180,7 +180,7 @@ class ExecutionStore:
         return self._change(row, "looked")
 
     def take(self, row: ExecutionRecord, execution: Execution) -> ExecutionRecord | None:
-        """Note that this execution is that of the row; None where another run has it already.
+        """Note that this execution is that of the row; None if another run has it already.
 
         Reconciliation may have met it before, as somebody else's.
         """

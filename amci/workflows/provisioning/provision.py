@@ -19,7 +19,7 @@ from amci.workflows.amc.client import AmcClient
 from amci.workflows.provisioning.steps import Inspection, Step, inspected
 
 KIND = "provision"
-Standing = Literal["NEW", "PENDING", "PROVISIONING", "READY", "FAILED"]
+TenantStatus = Literal["NEW", "PENDING", "PROVISIONING", "READY", "FAILED"]
 
 #: AMC makes an instance within hours; one that takes a day needs somebody to ask.
 _LONGEST_WAIT = timedelta(days=1)
@@ -41,10 +41,10 @@ def provision_run(tenant: Tenant, *, again: str = "") -> NewRun:
     )
 
 
-def put_in_line(runs: RunStore, tenant: Tenant, *, anew: bool) -> str:
-    """See to it that there is a run for a tenant; `anew`: one that has not been done yet. Returns its key."""
+def queue_provisioning(runs: RunStore, tenant: Tenant, *, again: bool) -> str:
+    """Queue a run for a tenant, with `again` even if one has looked at this definition; returns its key."""
     run = provision_run(tenant)
-    if not runs.create([run]) and anew:
+    if not runs.create([run]) and again:
         run = provision_run(tenant, again=new_id())
         runs.create([run])
     return run.idempotency_key
@@ -57,7 +57,7 @@ def newest_run(runs: RunStore, tenant_id: str) -> Run | None:
     return next((run for run in found if run.status not in passed_over), None)
 
 
-def status_of(runs: RunStore, tenant_id: str) -> Standing:
+def status_of(runs: RunStore, tenant_id: str) -> TenantStatus:
     """Where a tenant stands, by its newest provision run."""
     run = newest_run(runs, tenant_id)
     if run is None:

@@ -16,7 +16,7 @@ from amci.workflows.amc.model import Account
 _BEING_MADE = ("REQUESTED", "SUBMITTED", "IN_PROGRESS")
 _MADE = ("COMPLETED", "SUCCEEDED")
 _NOT_FOUND, _FORBIDDEN = 404, 403
-#: Amazon's words for an account nobody has accepted the terms for; it comes as a 401 (amc-api 1.5).
+#: Amazon's words for an account whose terms were not accepted; it comes as a 401 (amc-api 1.5).
 _TERMS = "terms and conditions"
 #: So many instances or accounts are named in a message; a login may see thousands.
 _NAMED = 5
@@ -39,7 +39,7 @@ class Inspection:
         self._tenant = tenant
         self.steps: list[Step] = []
         self.errors: list[AmciError] = []  #: of the steps that need somebody to do something
-        self.waits_for = ""  #: what may come by itself; empty where nothing is waited for
+        self.waits_for = ""  #: what may come by itself; empty if nothing is waited for
         self.at_least = timedelta(0)  #: pause Amazon asked for
 
     def take(self, step: str, look: Callable[[], str]) -> bool:
@@ -143,7 +143,7 @@ class _Amc:
             )
         raise RemoteError(
             f"AMC could not make instance {instance_id}: its status is {found.creation_status}",
-            hint="ask whoever requested it, or Amazon's support, to make it again; then mend instance_id",
+            hint="ask whoever requested it, or Amazon's support, to make it again; then correct instance_id",
         )
 
     def advertisers(self) -> str:
@@ -156,7 +156,7 @@ class _Amc:
         return f"{found} advertiser{'s' if found > 1 else ''}"
 
     def _seen(self) -> str:
-        """The instances this login sees, for a message; empty where Amazon does not say."""
+        """The instances this login sees, for a message; empty if Amazon does not say."""
         try:
             return _named([f"{i.instance_id} {i.name}".strip() for i in self._access.instances()])
         except RemoteError:
@@ -177,7 +177,7 @@ def _explained(error: RemoteError, tenant: Tenant) -> RemoteError:
     """The same refusal with what to do about it."""
     if _is_about_terms(error):
         return RemoteError(
-            f"nobody has accepted AMC's terms for account {tenant.advertiser_id}",
+            f"AMC's terms have not been accepted for account {tenant.advertiser_id}",
             request_id=error.request_id,
             hint="someone has to accept AMC's terms in the AMC console; "
             f"then run `amci tenant check {tenant.tenant}`",
@@ -185,7 +185,7 @@ def _explained(error: RemoteError, tenant: Tenant) -> RemoteError:
     if isinstance(error, AuthError):
         return AuthError(
             f"the login '{tenant.auth_id}' does not work: {error}",
-            hint=error.hint or f"run `amci auth login {tenant.auth_id}`, or mend auth_id",
+            hint=error.hint or f"run `amci auth login {tenant.auth_id}`, or correct auth_id",
         )
     if isinstance(error, Refused) and error.status == _FORBIDDEN:
         return Refused(

@@ -160,7 +160,7 @@ class TestWorkflows:
     def test_an_id_that_would_lead_elsewhere_is_not_sent(
         self, amc: Any, client: AmcClient, workflow_id: str
     ) -> None:
-        with pytest.raises(UsageError, match="is no id"):
+        with pytest.raises(UsageError, match="is not an id"):
             client.delete_workflow(workflow_id)
         assert amc.asked == []
 

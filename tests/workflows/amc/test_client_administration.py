@@ -119,7 +119,7 @@ class TestInstances:
             lambda: client.update_instance(instance_id, {}),
             lambda: client.update_customer_aws_account(instance_id, "1", "own"),
         ):
-            with pytest.raises(UsageError, match="is no id"):
+            with pytest.raises(UsageError, match="is not an id"):
                 ask()
         assert amc.asked == []
 

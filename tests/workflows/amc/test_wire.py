@@ -98,10 +98,10 @@ class TestReading:
             ({"status": "VALIDATING"}, "an unknown status of an execution, 'VALIDATING'"),
             ({"status": None}, "an object without status"),
             ({"workflowExecutionId": ""}, "an object without workflowExecutionId"),
-            ({"createTime": "yesterday"}, "createTime 'yesterday', which is no time"),
-            ({"createTime": "0001-01-01T00:00:00+14:00"}, "which is no time"),
-            ({"executionTime": "long"}, "executionTime 'long', which is no number"),
-            ({"executionTime": [1]}, "which is no number"),
+            ({"createTime": "yesterday"}, "createTime 'yesterday', which is not a time"),
+            ({"createTime": "0001-01-01T00:00:00+14:00"}, "which is not a time"),
+            ({"executionTime": "long"}, "executionTime 'long', which is not a number"),
+            ({"executionTime": [1]}, "which is not a number"),
         ],
     )
     def test_what_cannot_be_read_is_said(self, change: dict[str, Any], text: str) -> None:

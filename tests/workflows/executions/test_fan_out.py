@@ -270,7 +270,7 @@ def test_windows_are_written_as_a_type_or_from_start_to_end() -> None:
     assert window_from("TODAY(-8) .. TODAY(-1)", None, default) == TimeWindow(
         type=WindowType.EXPLICIT, start="TODAY(-8)", end="TODAY(-1)", time_zone="Europe/Berlin"
     )
-    with pytest.raises(UsageError, match="'yesterday' is no time window"):
+    with pytest.raises(UsageError, match="'yesterday' is not a time window"):
         window_from("yesterday", None, default)
 
 

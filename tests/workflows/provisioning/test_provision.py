@@ -20,7 +20,12 @@ from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.model import Tenant
 from amci.tenants.raw_folder import folder_of, prepare
 from amci.tenants.registry import Registry
-from amci.workflows.provisioning.provision import ProvisionHandler, provision_run, put_in_line, status_of
+from amci.workflows.provisioning.provision import (
+    ProvisionHandler,
+    provision_run,
+    queue_provisioning,
+    status_of,
+)
 
 TERMS = "Terms and conditions must be accepted to continue"
 SAMPLE = "acme/workflow=sample/schedule=adhoc/2026-01-01-sample.csv"
@@ -175,7 +180,7 @@ def test_a_tenant_without_an_instance_needs_no_amc(site: Site) -> None:
             "'default' does not work",
             "amci auth login default",
         ),
-        ("accounts", AuthError(TERMS), "account", "nobody has accepted AMC's terms", "AMC console"),
+        ("accounts", AuthError(TERMS), "account", "AMC's terms have not been accepted", "AMC console"),
         ("accounts", Refused(401, TERMS), "account", "for account ENTITY1", "amci tenant check acme"),
         ("accounts", [], "account", "does not see account ENTITY1; it sees none", "advertiser_id"),
         (
@@ -330,10 +335,10 @@ def test_a_definition_is_provisioned_once_and_again_when_it_changes(site: Site) 
 
 def test_a_run_is_put_in_line_once_or_anew(site: Site) -> None:
     tenant = site.add()
-    key = put_in_line(site.runs, tenant, anew=True)
-    assert put_in_line(site.runs, tenant, anew=False) == key
+    key = queue_provisioning(site.runs, tenant, again=True)
+    assert queue_provisioning(site.runs, tenant, again=False) == key
     assert len(site.runs.list()) == 1
-    assert put_in_line(site.runs, tenant, anew=True) != key
+    assert queue_provisioning(site.runs, tenant, again=True) != key
     assert len(site.runs.list()) == 2
 
 
@@ -347,7 +352,7 @@ def test_the_status_is_that_of_the_newest_run(site: Site) -> None:
     site.amc.said["instance"] = "FAILED"
     site.check(tenant, again="1")
     assert status_of(site.runs, "acme") == "FAILED"
-    key = put_in_line(site.runs, tenant, anew=True)
+    key = queue_provisioning(site.runs, tenant, again=True)
     (run,) = [run for run in site.runs.list() if run.idempotency_key == key]
     site.runs.cancel([run.run_id])
     assert status_of(site.runs, "acme") == "FAILED"
