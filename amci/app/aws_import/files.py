@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -48,18 +48,21 @@ class Imported:
     not_carried_over: Sequence[str] = ()  #: keys of the document that mean nothing to amci
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class AwsDocuments:
     """Documents that were read, in amci's form."""
 
-    tenants: Sequence[Tenant]
-    unused: Mapping[str, Sequence[str]]  #: keys without a place here, by tenant
-    workflows: Mapping[
-        str, tuple[Mapping[str, Any], Sequence[str]]
-    ]  #: id → definition as AMC spells it, tenants
-    schedules: Mapping[str, Mapping[str, Any]]  #: name → document for config/schedules/
-    credentials: Mapping[str, Credential]  #: by auth_id
-    notes: Sequence[str]  #: what is odd, in sentences
+    tenants: list[Tenant] = field(default_factory=list)
+    #: keys without a place here, by tenant
+    unused: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: id → definition as AMC spells it, ids of tenants
+    workflows: dict[str, tuple[Mapping[str, Any], Sequence[str]]] = field(default_factory=dict)
+    #: name → document for config/schedules/
+    schedules: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: by auth_id
+    credentials: dict[str, Credential] = field(default_factory=dict)
+    #: what is odd, in sentences
+    notes: list[str] = field(default_factory=list)
 
 
 def kind_of(document: Mapping[str, Any]) -> DocumentKind | None:
@@ -80,73 +83,54 @@ def read_documents(texts: Iterable[tuple[str, str]]) -> AwsDocuments:
 
     Raises ConfigError with every mistake in all of them.
     """
-    reader = _Reading()
+    documents, problems = AwsDocuments(), list[Problem]()
     for shown, text in texts:
         try:
             for document in _each(read_text(text, shown)):
-                reader.take(document, shown)
+                _take(documents, document, shown)
         except ConfigError as error:
-            reader.problems += error.problems
+            problems += error.problems
         except ValueError as error:
-            reader.problems.append(Problem(shown, "", str(error)))
-    if reader.problems:
-        raise ConfigError(reader.problems, hint="nothing was imported")
-    return AwsDocuments(
-        tenants=reader.tenants,
-        unused=reader.unused,
-        workflows=reader.workflows,
-        schedules=reader.schedules,
-        credentials=reader.credentials,
-        notes=reader.notes,
-    )
+            problems.append(Problem(shown, "", str(error)))
+    if problems:
+        raise ConfigError(problems, hint="nothing was imported")
+    return documents
 
 
-class _Reading:
-    """Collects what documents hold, and what is wrong with them."""
+def _take(into: AwsDocuments, document: object, shown: str) -> None:
+    """Add what one document holds; raises ConfigError and ValueError."""
+    if not isinstance(document, Mapping):
+        raise ValueError("should be a mapping of keys to values, or a list of them")  # noqa: TRY004 - as pydantic's
+    match kind_of(document):
+        case DocumentKind.TENANT:
+            given = tenants_from(document, shown)
+            into.tenants.extend(given.tenants)
+            into.unused.update(given.unused)
+            into.notes.extend(given.notes)
+        case DocumentKind.WORKFLOW:
+            _take_workflow(into, document, shown)
+        case DocumentKind.SCHEDULE:
+            ours = aws_documents.schedule(document)
+            name = parsed(ScheduleFile, ours, shown).schedule
+            if into.schedules.setdefault(name, ours) != ours:
+                raise ConfigError([Problem(shown, "schedule", f"'{name}' stands twice, and differs")])
+        case DocumentKind.CREDENTIALS:
+            into.credentials.update(credentials_from(json.dumps(document), shown, None))
+        case None:
+            raise ValueError(_unknown(document))
 
-    def __init__(self) -> None:
-        self.tenants: list[Tenant] = []
-        self.unused: dict[str, Sequence[str]] = {}
-        self.workflows: dict[str, tuple[Mapping[str, Any], Sequence[str]]] = {}
-        self.schedules: dict[str, Mapping[str, Any]] = {}
-        self.credentials: dict[str, Credential] = {}
-        self.notes: list[str] = []
-        self.problems: list[Problem] = []
 
-    def take(self, document: object, shown: str) -> None:
-        """Add one document; raises ConfigError and ValueError."""
-        if not isinstance(document, Mapping):
-            raise ValueError("should be a mapping of keys to values, or a list of them")  # noqa: TRY004 - as pydantic's
-        match kind_of(document):
-            case DocumentKind.TENANT:
-                given = tenants_from(document, shown)
-                self.tenants += given.tenants
-                self.unused |= given.unused
-                self.notes += given.notes
-            case DocumentKind.WORKFLOW:
-                self._workflow(document, shown)
-            case DocumentKind.SCHEDULE:
-                ours = aws_documents.schedule(document)
-                name = parsed(ScheduleFile, ours, shown).schedule
-                if self.schedules.get(name, ours) != ours:
-                    raise ConfigError([Problem(shown, "schedule", f"'{name}' stands twice, and differs")])
-                self.schedules[name] = ours
-            case DocumentKind.CREDENTIALS:
-                self.credentials |= credentials_from(json.dumps(document), shown, None)
-            case None:
-                raise ValueError(_unknown(document))
-
-    def _workflow(self, document: Mapping[str, Any], shown: str) -> None:
-        """The same workflow of several customers is one workflow for all of them."""
-        definition = aws_documents.workflow(document)
-        tenants = definition.pop("tenants", [])
-        workflow_id = str(definition.get("workflowId") or "")
-        if not workflow_id:
-            raise ConfigError([Problem(shown, "workflowId", "field required")])
-        before, others = self.workflows.get(workflow_id, (definition, []))
-        if before != definition:
-            raise ConfigError([Problem(shown, "workflowId", f"'{workflow_id}' stands twice, and differs")])
-        self.workflows[workflow_id] = definition, list(dict.fromkeys([*others, *tenants]))
+def _take_workflow(into: AwsDocuments, document: Mapping[str, Any], shown: str) -> None:
+    """The same workflow of several customers is one workflow for all of them."""
+    definition = aws_documents.workflow(document)
+    tenants = definition.pop("tenants", [])
+    workflow_id = str(definition.get("workflowId") or "")
+    if not workflow_id:
+        raise ConfigError([Problem(shown, "workflowId", "field required")])
+    before, others = into.workflows.get(workflow_id, (definition, []))
+    if before != definition:
+        raise ConfigError([Problem(shown, "workflowId", f"'{workflow_id}' stands twice, and differs")])
+    into.workflows[workflow_id] = definition, list(dict.fromkeys([*others, *tenants]))
 
 
 def import_documents(
@@ -199,7 +183,7 @@ def _write_schedule(
     if there and not force:
         return "kept", f"{there[0].name} is there already; --force replaces it"
     if not dry_run:
-        keys = [field.alias or key for key, field in ScheduleFile.model_fields.items()]
+        keys = [info.alias or key for key, info in ScheduleFile.model_fields.items()]
         ordered = {key: document[key] for key in keys if key in document}
         text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=100)
         write_bytes(folder / f"{name}.yaml", text.encode())

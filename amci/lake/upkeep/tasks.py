@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from amci.kernel.clock import duration
-from amci.kernel.errors import AmciError, UsageError
-from amci.kernel.run import Done, Failed, Outcome, Run
+from amci.kernel.errors import UsageError
+from amci.kernel.run import Done, Outcome, Run
+from amci.kernel.worker import SingleHandler
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.upkeep.maintenance import Maintenance
 
@@ -39,12 +40,10 @@ def check(deed: str, told: Mapping[str, Any]) -> None:
         duration(str(told["older_than"]))
 
 
-class UpkeepHandler:
+class UpkeepHandler(SingleHandler):
     """Does one deed at a time, and never while rows are being loaded."""
 
     kind = UPKEEP
-    batch = 1
-    threads = 1
 
     def __init__(
         self,
@@ -57,18 +56,12 @@ class UpkeepHandler:
         self._maintenance = maintenance
         self._reprocess = reprocess
 
-    def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
-        """Do what each payload says; a deed that was cut short is done again from its beginning."""
-        return {run.run_id: self._one(run) for run in runs}
-
-    def _one(self, run: Run) -> Outcome:
+    def outcome(self, run: Run) -> Outcome:
+        """Do what the payload says; a deed that was cut short is done again from its beginning."""
         deed, told = run.payload["do"], run.payload.get("with", {})
-        try:
-            check(deed, told)
-            with self._catalog.exclusive:
-                return Done(self._do(deed, told))
-        except AmciError as error:
-            return Failed(error)
+        check(deed, told)
+        with self._catalog.exclusive:
+            return Done(self._do(deed, told))
 
     def _do(self, deed: str, told: Mapping[str, Any]) -> Mapping[str, Any]:
         match deed:

@@ -223,9 +223,8 @@ def test_a_secret_that_is_not_stored_is_said(hook: Hook, tmp_path: Path, clock: 
         store = RunStore(state, clock)
         store.create(notifier.runs_for(notice()))
         runs = store.claim([NOTIFY], "w", timedelta(minutes=1))
-        outcome = NotifyHandler(notifier, secrets, clock).handle(runs)[1]
-    assert isinstance(outcome, Failed)
-    assert str(outcome.error) == "no secret 'hook'"
+        with pytest.raises(AuthError, match="no secret 'hook'"):
+            NotifyHandler(notifier, secrets, clock).handle(runs)
     assert hook.heard == []
 
 

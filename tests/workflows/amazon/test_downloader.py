@@ -132,7 +132,7 @@ def test_a_redirect_of_the_store_is_followed(amc: Any, client: AmcClient) -> Non
     "url", ["", "result.csv", "file:///etc/passwd", "s3://bucket/key", "http://[::1", "https://a\x00b"]
 )
 def test_a_link_that_is_no_web_address_is_refused(client: AmcClient, url: str) -> None:
-    with pytest.raises(Refused, match="no web address"):
+    with pytest.raises(Refused, match="not a web address"):
         client.fetch(url, io.BytesIO())
 
 
