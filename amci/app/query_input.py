@@ -11,6 +11,7 @@ from amci.amcsql.query import Query
 from amci.amcsql.sources import Kind, tables_for
 from amci.amcsql.tools.linting import reads_audience_tables
 from amci.kernel.errors import AmciError, ConfigError, NotFound, NoWorkspace, Problem, UsageError
+from amci.kernel.names import suggestion
 
 if TYPE_CHECKING:
     from amci.amcsql.grammar.parsing import Mode
@@ -173,10 +174,8 @@ def _of_name(name: str, config: Callable[[], Path], stdin: Callable[[], str]) ->
 
 
 def _unknown(name: str, folder: Path) -> AmciError:
-    import difflib
-
-    near = difflib.get_close_matches(name, {path.stem for path in folder.glob("*")}, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else "`amci workflow list` shows the workflows"
+    near = suggestion(name, {path.stem for path in folder.glob("*")})
+    hint = f"did you mean '{near}'?" if near else "`amci workflow list` shows the workflows"
     return NotFound(f"there is neither a file nor a workflow '{name}'", hint=hint)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from amci.kernel.clock import duration
 from amci.kernel.errors import ConfigError, Problem, UsageError
+from amci.kernel.names import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -251,8 +251,7 @@ def _problem(model: type[BaseModel], shown: str, error: dict[str, Any]) -> Probl
     field = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         known = _fields_at(model, error["loc"][:-1])
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        says = "unknown key" + (f" (did you mean '{near[0]}'?)" if near else "")
+        says = f"unknown key{did_you_mean(str(error['loc'][-1]), known)}"
     elif error["type"] == "missing":
         says = "field required"
     else:

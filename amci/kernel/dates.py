@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from calendar import monthrange
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from amci.kernel.errors import UsageError
+from amci.kernel.names import suggestion
 
 Form = Literal["datetime", "date"]
 
@@ -99,6 +99,6 @@ def time_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        near = difflib.get_close_matches(name, available_timezones(), n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "write an IANA name such as 'UTC' or 'Europe/Berlin'"
+        near = suggestion(name, available_timezones())
+        hint = f"did you mean '{near}'?" if near else "write an IANA name such as 'UTC' or 'Europe/Berlin'"
         raise UsageError(f"there is no time zone '{name}'", hint=hint) from None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from amci.kernel.errors import Unroutable
+from amci.kernel.names import did_you_mean
 from amci.lake.datasets.dataset import PLACEHOLDER, Dataset
 from amci.tenants.model import Tenant
 
@@ -55,9 +55,8 @@ class Router:
             return None
         if tenant_id in self._tenants:
             return self._tenants[tenant_id]
-        near = difflib.get_close_matches(tenant_id, self._tenants, n=1)
         raise Unroutable(
-            f"no tenant '{tenant_id}'" + (f" (did you mean '{near[0]}'?)" if near else ""),
+            f"no tenant '{tenant_id}'{did_you_mean(tenant_id, self._tenants)}",
             hint=f"describe it in config/tenants/{tenant_id}.yaml, then run `amci lake reprocess`",
         )
 

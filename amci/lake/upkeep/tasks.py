@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from amci.kernel.clock import duration
 from amci.kernel.errors import UsageError
+from amci.kernel.names import suggestion
 from amci.kernel.run import Done, Outcome, Run
 from amci.kernel.worker import SingleHandler
 from amci.lake.catalog.catalog import Catalog
@@ -30,8 +30,8 @@ _KEEP_SNAPSHOTS = "30d"
 def check(deed: str, told: Mapping[str, Any]) -> None:
     """Raise UsageError where there is no such deed, or it cannot be told that."""
     if deed not in DEEDS:
-        near = difflib.get_close_matches(deed, DEEDS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(DEEDS)}"
+        near = suggestion(deed, DEEDS)
+        hint = f"did you mean '{near}'?" if near else f"there are {', '.join(DEEDS)}"
         raise UsageError(f"nothing is called '{deed}'", hint=hint)
     if unknown := sorted(set(told) - DEEDS[deed]):
         known = ", ".join(sorted(DEEDS[deed])) or "nothing"
