@@ -127,7 +127,7 @@ def _packages() -> Diagnoses:
                 f"package {name} is {versions[name]}, duckdb is {duckdb}: the two have to be equal",
                 f"install {name}=={duckdb}",
             )
-    # Raises where an extension does not load, which is then the finding.
+    # Raises if an extension does not load, which is then the finding.
     duck.connect(memory_limit=_LITTLE, threads=1).close()
 
 

@@ -25,7 +25,7 @@ class Change(StrEnum):
     PROVISION = "provision"
     CREATE = "create"
     UPDATE = "update"
-    DELETE = "delete"  #: only where it is asked for
+    DELETE = "delete"  #: only if it is asked for
     ACTIVATE = "activate"
     RETIRE = "retire"
     UNKNOWN = "unknown"  #: AMC could not be asked

@@ -55,7 +55,7 @@ def _schedules(
 
 
 def _chosen(file: ScheduleFile, tenants: Mapping[str, Tenant]) -> list[Tenant]:
-    """The tenants a schedule is for, those without an AMC instance left out where they are not named."""
+    """The tenants a schedule is for, those without an AMC instance left out if they are not named."""
     for name in file.tenants:
         if name not in tenants:
             raise NotFound(f"no tenant '{name}'{did_you_mean(name, tenants)}")
@@ -98,7 +98,7 @@ def _execution(file: ScheduleFile, tenant: Tenant, workflows: Mapping[str, Workf
 
 
 def _window(file: ScheduleFile, workflow: Workflow | None) -> TimeWindow:
-    """The schedule's window where it names one, else the workflow's."""
+    """The schedule's window if it names one, else the workflow's."""
     if workflow and "window" not in file.model_fields_set:
         return workflow.time_window
     return TimeWindow(

@@ -93,7 +93,7 @@ class Session:
 
     @property
     def pii_key(self) -> bytes | None:
-        """The key that personal data are hashed with, where there is one."""
+        """The key that personal data are hashed with, if there is one."""
         key = self.environ.get("AMCI_PII_KEY")
         return key.encode() if key else None
 
@@ -109,7 +109,7 @@ class Session:
         return home / self.project.settings.roots[0].path / tenant.tenant
 
     def root_of(self, tenant: Tenant) -> str:
-        """The root of a tenant's results: its own where amci may write there, else the common one."""
+        """The root of a tenant's results: its own if amci may write there, else the common one."""
         home = self.workspace.home
         is_ours = bool(tenant.raw) and (home / tenant.raw).resolve().is_relative_to(home.resolve())
         return tenant_root(tenant) if is_ours else self.project.settings.roots[0].name

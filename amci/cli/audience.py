@@ -58,7 +58,7 @@ AdvertiserId = Annotated[
 ]
 Description = Annotated[str, typer.Option("--description", help="For those who look at it later.")]
 Country = Annotated[str, typer.Option("--country", help="Country code, such as US.")]
-Again = Annotated[bool, typer.Option("--again", help="Also where AMC has the very same already.")]
+Again = Annotated[bool, typer.Option("--again", help="Even if AMC has the very same already.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Until AMC has made it, or given up.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -172,7 +172,7 @@ def update(
     file: File = None,
     *,
     tenant: OneTenant = None,
-    window: Annotated[str, typer.Option("--window", help="Another window; as before where left out.")] = "",
+    window: Annotated[str, typer.Option("--window", help="Another window; as before if left out.")] = "",
     zone: Zone = "UTC",
     relative: Relative = False,
     value: Values = None,

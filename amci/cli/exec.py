@@ -115,7 +115,7 @@ def list_executions(
     workflow: Annotated[str | None, typer.Option(help="Only this workflow's.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
 ) -> None:
-    """Executions, newest first, those of others included where they were reconciled."""
+    """Executions, newest first, those of others included if they were reconciled."""
     with ctx.session() as session:
         found = session.executions.list(
             tenants=tenant or [], status=doing.status_named(status), workflow=workflow, limit=limit

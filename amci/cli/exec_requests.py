@@ -58,7 +58,7 @@ def asked_for(
 
 
 def doubt(ctx: Context, session: Session, asked: ExecutionRequest) -> None:
-    """Say where a workflow is not in config: AMC may have it all the same, or it was mistyped."""
+    """Say so if a workflow is not in config: AMC may have it all the same, or it was mistyped."""
     known, workflow_id = session.project.workflows, asked.workflow_id
     if asked.sql_query is None and workflow_id not in known:
         meant = did_you_mean(workflow_id, known)
@@ -116,7 +116,7 @@ def do(ctx: Context, session: Session, runs: Sequence[NewRun], *, wait: bool, dr
 
 
 def finish(ctx: Context, session: Session, keys: Sequence[str], *, wait: bool) -> None:
-    """Do these runs, or say who does; show them; exit code 3 where some failed."""
+    """Do these runs, or say who does; show them; exit code 3 if some failed."""
     runs = finish_runs(ctx, session, keys, wait=wait)
     rows = session.executions.newest(run.run_id for run in runs)
     ctx.out.rows([run_row(run, rows.get(run.run_id)) for run in runs], COLUMNS, empty="nothing to do")
@@ -126,7 +126,7 @@ def finish(ctx: Context, session: Session, keys: Sequence[str], *, wait: bool) -
 
 
 def show_counts(ctx: Context, session: Session, keys: Sequence[str], *, wait: bool) -> None:
-    """Do these reconciliations, or say who does; show what they found; exit code 3 where some failed."""
+    """Do these reconciliations, or say who does; show what they found; exit code 3 if some failed."""
     runs = finish_runs(ctx, session, keys, wait=wait)
     rows = [
         {"tenant": run.tenant_id, "status": run.status.value, **(run.result or {}), "reason": run.reason}
@@ -166,7 +166,7 @@ def status_named(name: str | None) -> ExecutionStatus | None:
 
 
 def summary_of(session: Session, tenant_id: str, since: datetime, include_details: bool) -> dict[str, Any]:
-    """The summary of one tenant, with its executions where they are asked for."""
+    """The summary of one tenant, with its executions if they are asked for."""
     summary = {"tenant": tenant_id, **session.executions.summary(tenant_id, since)}
     if include_details:
         summary["executions"] = [execution_row(r) for r in executions_since(session, tenant_id, since)]

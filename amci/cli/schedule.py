@@ -110,7 +110,7 @@ def fire(
     at: Annotated[
         str | None,
         typer.Option(
-            help="The fire of this moment (ISO 8601, UTC where it names no zone); else one of now.",
+            help="The fire of this moment (ISO 8601, UTC if it names no zone); else one of now.",
             show_default=False,
         ),
     ] = None,
@@ -263,7 +263,7 @@ def _state(schedule: Schedule, state: ScheduleState | None) -> str:
 
 
 def _coming(timetable: Timetable, state: ScheduleState | None, now: datetime) -> Iterator[datetime]:
-    """Fires to come; what lies before the cursor is decided already, even where the clock was set back."""
+    """Fires to come; what lies before the cursor is decided already, even if the clock was set back."""
     if state and state.paused_at:
         return iter(())
     since = max(now, state.cursor_at) if state else now

@@ -91,7 +91,7 @@ def create(
     no_check: NoCheck = False,
     wait: Wait = False,
 ) -> None:
-    """Create a workflow in AMC, or update it where AMC has it."""
+    """Create a workflow in AMC, or update it if AMC has it."""
     _bring(ctx, "create", workflow_id, tenant or [], every=every, is_checked=not no_check, wait=wait)
 
 

@@ -43,7 +43,7 @@ class WindowFile(Strict):
     end: str = ""
     """For `EXPLICIT`: the same; this moment is not part of the window."""
     time_zone: str = ""
-    """IANA time zone of the window; the schedule's where empty."""
+    """IANA time zone of the window; the schedule's if empty."""
 
     @field_validator("time_zone")
     @classmethod

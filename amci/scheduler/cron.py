@@ -32,7 +32,7 @@ class Cron:
 
     minutes: tuple[int, ...]  #: ascending, as all of these
     hours: tuple[int, ...]
-    days: tuple[DayRule, ...]  #: a day counts where one of them means it
+    days: tuple[DayRule, ...]  #: a day counts if one of them means it
     months: tuple[int, ...] = tuple(range(1, 13))
     years: tuple[int, ...] = tuple(range(FIRST_YEAR, LAST_YEAR + 1))
 

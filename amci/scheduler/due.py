@@ -64,7 +64,7 @@ def due(timetable: Timetable, cursor: datetime, now: datetime) -> Due:
 
     A fire more than MISSED_AFTER old was missed; every other is on time and gets its run. Of the missed ones,
     `none` runs none, `last` the newest unless one is on time, `all` each, oldest first.
-    Where the clock was set back, so that the cursor lies ahead, nothing is due until it is reached again.
+    If the clock was set back, so that the cursor lies ahead, nothing is due until it is reached again.
     """
     if timetable.schedule.catch_up is CatchUp.ALL:
         found = list(islice(timetable.fires(cursor, now), MOST + 1))

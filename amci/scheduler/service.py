@@ -68,14 +68,14 @@ class Scheduler:
         return fires
 
     def next_due(self) -> datetime | None:
-        """When `tick` next has something to do; in the past where it has now; None if nothing will come."""
+        """When `tick` next has something to do; in the past if it has now; None if nothing will come."""
         self._begin()
         return min(self._next.values(), default=None)
 
     def fire(self, schedule_id: str, at: datetime | None = None) -> str:
         """Create the run of one fire by hand, and return its key: of `at`, which happens once, or of now.
 
-        Also where the schedule is paused or disabled. Raises NotFound; UsageError if `at` is yet to come.
+        Even if the schedule is paused or disabled. Raises NotFound; UsageError if `at` is yet to come.
         """
         if schedule_id not in self._timetables:
             raise NotFound(f"there is no schedule '{schedule_id}'", hint="`amci schedule list` shows them")

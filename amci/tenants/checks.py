@@ -33,7 +33,7 @@ def faults(tenant: Tenant) -> list[TenantFault]:
     for field in ("advertiser_id", "marketplace_id"):
         value = getattr(tenant, field)
         if tenant.instance_id and not value:
-            found.append(TenantFault(field, "field required where there is an instance_id"))
+            found.append(TenantFault(field, "field required if there is an instance_id"))
         elif value and not (value.isascii() and value.isprintable() and " " not in value):
             found.append(TenantFault(field, "should have no blanks and no special characters"))
     marketplace = MARKETPLACES.get(tenant.marketplace_id)
@@ -61,7 +61,7 @@ def doubts(tenant: Tenant) -> list[str]:
 
 
 def clashes(tenants: Mapping[str, Tenant], changed: Collection[str], home: Path) -> list[Problem]:
-    """What no two tenants may share, where one of them is among `changed`; `home` is the workspace."""
+    """What no two tenants may share, if one of them is among `changed`; `home` is the workspace."""
     found = []
     for tenant, other in _pairs(tenants, changed):
         shown_file = f"config/tenants/{tenant.tenant}.yaml"

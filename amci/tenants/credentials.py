@@ -165,8 +165,8 @@ class CredentialStore:
     def rotate(self, new_key: str = "") -> KeySource:
         """Lock the file with another key, in one step, and give up the old one; returns where the new one lies.
 
-        `new_key` is written as AMCI_KEY is; where it is empty a fresh key is made and kept. Raises UsageError
-        where the key is AMCI_KEY and no new one is given.
+        `new_key` is written as AMCI_KEY is; if it is empty a fresh key is made and kept. Raises UsageError
+        if the key is AMCI_KEY and no new one is given.
         """
         with self._locked():
             content = self._read()
@@ -239,7 +239,7 @@ class CredentialStore:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """The file, opened; without a key where there is no file yet."""
+    """The file, opened; without a key if there is no file yet."""
 
     document: dict[str, Any] = field(repr=False)
     key: Key | None

@@ -1,7 +1,7 @@
 """The key that locks the credentials file: where it is found, made, changed and given up.
 
 Looked for in this order: AMCI_KEY (32 bytes as base64 or hex; anything else is a passphrase), the OS keyring
-(service `amci`, user = the workspace's path), the key file. AMCI_KEY, where it is set, is the key: nothing else
+(service `amci`, user = the workspace's path), the key file. AMCI_KEY, if it is set, is the key: nothing else
 is tried. Keyring and key file may hold several keys between blanks, newest first: so it is
 while a key is being changed, and a process that is killed in between leaves a file that still opens.
 """
@@ -69,7 +69,7 @@ class Keys:
                 return key
             raise AuthError(
                 f"{ENVIRONMENT_KEY} is not the key that {self._shown} was locked with",
-                hint=f"set {ENVIRONMENT_KEY} to the right key, or unset it where the key lies elsewhere",
+                hint=f"set {ENVIRONMENT_KEY} to the right key, or unset it if the key lies elsewhere",
             )
         has_any = False
         for source in (KeySource.KEYRING, KeySource.FILE):
@@ -80,7 +80,7 @@ class Keys:
         raise AuthError(
             f"the key to {self._shown} is {'another one' if has_any else 'missing'}: it is not in"
             f" {ENVIRONMENT_KEY}, the OS keyring or {self._workspace.relative(self._workspace.key_file)}",
-            hint="unlock the keyring, bring the key file back, or set AMCI_KEY; where the key is lost, move"
+            hint="unlock the keyring, bring the key file back, or set AMCI_KEY; if the key is lost, move"
             " the credentials file away and run `amci auth set` (a keyring knows a workspace by its path)",
         )
 
@@ -204,7 +204,7 @@ def _stretched(passphrase: str, salt: bytes) -> bytes:
 
 
 def _backend() -> KeyringBackend | None:
-    """The OS keyring, where there is one that keeps secrets."""
+    """The OS keyring, if there is one that keeps secrets."""
     import keyring
     from keyring.errors import KeyringError
 

@@ -48,6 +48,6 @@ def nearest(text: str) -> Marketplace | None:
 
 
 def shown(marketplace_id: str) -> str:
-    """The id with its country where that is known."""
+    """The id with its country if that is known."""
     found = MARKETPLACES.get(marketplace_id)
     return f"{marketplace_id} ({found.country})" if found else marketplace_id

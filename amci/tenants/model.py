@@ -26,15 +26,15 @@ class Tenant(Strict):
     name: str = ""
     """Display name."""
     prefix: str = ""
-    """First part of its tables' names; the id where empty."""
+    """First part of its tables' names; the id if empty."""
     customer_hash: str = ""
-    """Value of the `customer_hash` partition; the id where empty."""
+    """Value of the `customer_hash` partition; the id if empty."""
     shared_workflows: tuple[str, ...] = ()
     """Workflows whose results go to tables shared by all tenants (prefix `amc`)."""
     tags: tuple[str, ...] = ()
     """Free labels; workflows and schedules can be declared for all tenants with a tag."""
     region: Region = "NA"
-    """Which of Amazon's hosts: `NA`, `EU` or `FE`; that of the marketplace where it is not given."""
+    """Which of Amazon's hosts: `NA`, `EU` or `FE`; that of the marketplace if it is not given."""
     instance_id: str = ""
     """AMC instance; empty for a tenant whose files only arrive."""
     advertiser_id: str = ""

@@ -59,7 +59,9 @@ def share_instructions(folder: Path) -> str:
     )
 
 
-def own_folder(tenant: Tenant, tenants: Iterable[Tenant], workspace: WorkspacePaths, raw_root: str) -> Path | None:
+def own_folder(
+    tenant: Tenant, tenants: Iterable[Tenant], workspace: WorkspacePaths, raw_root: str
+) -> Path | None:
     """The folder that goes when a tenant's data is deleted; None if it lies outside the workspace.
 
     Raises UsageError if something else would go with it.
@@ -80,7 +82,7 @@ def own_folder(tenant: Tenant, tenants: Iterable[Tenant], workspace: WorkspacePa
 
 
 def contents(folder: Path | None) -> Contents:
-    """How much lies in a folder; nothing where there is none."""
+    """How much lies in a folder; nothing if there is none."""
     found = folder.rglob("*") if folder else ()
     files = [path for path in found if path.is_file() and not path.is_symlink()]
     return Contents(len(files), sum(path.stat().st_size for path in files))

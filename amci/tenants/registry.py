@@ -107,7 +107,7 @@ class Registry:
     def add(self, tenants: Iterable[Tenant]) -> Changes:
         """Create or change these tenants, all of them or, with ConfigError or StorageError, none.
 
-        What a document does not speak of stays as it was, such as `shared_workflows` and `tags` where a tenant
+        What a document does not speak of stays as it was, such as `shared_workflows` and `tags` if a tenant
         comes again in the AWS solution's form.
         """
         return self._carried_out(self.plan(tenants))

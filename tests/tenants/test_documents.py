@@ -138,8 +138,8 @@ def test_a_wrong_aws_field_is_named_as_the_solution_names_it(path: str, value: A
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"advertiser_id": ""}, "advertiser_id: field required where there is an instance_id"),
-        ({"marketplace_id": ""}, "marketplace_id: field required where there is an instance_id"),
+        ({"advertiser_id": ""}, "advertiser_id: field required if there is an instance_id"),
+        ({"marketplace_id": ""}, "marketplace_id: field required if there is an instance_id"),
         ({"advertiser_id": "ENTITY 1"}, "advertiser_id: should have no blanks and no special characters"),
         ({"region": "EU"}, "region: EU contradicts the marketplace: US is in NA"),
         ({"instance": "x"}, "instance: unknown key (did you mean 'instance_id'?)"),

@@ -20,7 +20,7 @@ _FIELDS = (*_NEEDED, "refresh_token", "authorization_code", "access_token")
 def credentials_from(text: str, shown: str, auth_id: str | None) -> dict[str, Credential]:
     """The credentials in a JSON document, by auth_id.
 
-    A flat one is `auth_id`'s (`default` if None); of several only `auth_id`'s is taken where one is named.
+    A flat one is `auth_id`'s (`default` if None); of several only `auth_id`'s is taken if one is named.
     Raises ConfigError with every mistake; `shown` is what it calls the document. It repeats no value.
     """
     document = _document(text, shown)

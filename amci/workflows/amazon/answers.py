@@ -128,7 +128,7 @@ def refusal(answer: Answer) -> RemoteError | None:
 
 
 def _login_hint(status: int, said: str) -> str:
-    """What to do where the login is at fault: a 401, or a 403 that speaks of a token (amc-api 1.5)."""
+    """What to do if the login is at fault: a 401, or a 403 that speaks of a token (amc-api 1.5)."""
     text = said.lower()
     if status == HTTPStatus.UNAUTHORIZED:
         return _TERMS_HINT if _TERMS in text else _LOGIN_HINT

@@ -172,7 +172,7 @@ class CircuitBreaker:
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
-        """Let one request pass; raises CircuitOpen where none may."""
+        """Let one request pass; raises CircuitOpen if none may."""
         is_trial = self._enter()
         turn = Turn()
         try:

@@ -33,7 +33,7 @@ class Downloader:
         self._clock = clock
 
     def fetch(self, url: str, out: BinaryIO) -> int:
-        """Write the file into `out`, unpacked where it is gzip; returns the bytes written.
+        """Write the file into `out`, unpacked if it is gzip; returns the bytes written.
 
         Repeated within bounds until the file begins. Raises Refused(403) if the link has expired,
         Unavailable if the file broke off: `out` then holds a part of it.

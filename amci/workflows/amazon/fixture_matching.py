@@ -99,7 +99,7 @@ class Answers:
         elif asked.exact in self._exact:
             message += f" for the {_ordinal(len(self._exact[asked.exact]) + 1)} time"
         return NotRecorded(
-            message, hint=f"{self._nearest(asked)}; record the scenario again where AMC is to be asked this"
+            message, hint=f"{self._nearest(asked)}; record the scenario again if AMC is to be asked this"
         )
 
     def _expected(self, asked: RequestPattern) -> str:
@@ -116,7 +116,7 @@ class Answers:
 
 
 def _difference(asked: RequestPattern, other: RequestPattern) -> str:
-    """Which fields of the body differ, where the rest is the same."""
+    """Which fields of the body differ, if the rest is the same."""
     if asked.line != other.line:
         return ""
     names = sorted(

@@ -32,9 +32,9 @@ class Message(Strict):
     """What both halves of an exchange may have: a body in one of three forms, or none."""
 
     document: dict[str, Any] | list[Any] | None = Field(None, alias="json")
-    """The body where it is JSON."""
+    """The body if it is JSON."""
     text: str | None = None
-    """The body where it is any other text."""
+    """The body if it is any other text."""
     base64: Base64Bytes | None = None
     """The body if it is not text."""
     gzip: bool = False

@@ -58,8 +58,8 @@ class LwaAuth(httpx.Auth):
     """Signs requests with an access token and renews it: a minute before it ends, and when AMC refuses it.
 
     Threads may share it, for `httpx.Client` only. Many that meet an ended token cause one refresh: whoever comes
-    second finds another token in the source. Token requests go through `client` where one is given.
-    Raises AuthError if Login with Amazon refuses, Unavailable and Throttled where it cannot be asked.
+    second finds another token in the source. Token requests go through `client` if one is given.
+    Raises AuthError if Login with Amazon refuses, Unavailable and Throttled if it cannot be asked.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LwaAuth(httpx.Auth):
         self._lock = threading.Lock()
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send `request` signed, and a second time with another token where the first was refused."""
+        """Send `request` signed, and a second time with another token if the first was refused."""
         credential = self._source.get(self._auth_id)
         if self._is_due(credential):
             credential = self._renewed(credential)
@@ -128,7 +128,7 @@ def refresh(
     client: httpx.Client | None = None,
     auth_id: str = "default",
 ) -> Credential:
-    """`credential` with a fresh access token, and with the new refresh token where Amazon gave one."""
+    """`credential` with a fresh access token, and with the new refresh token if Amazon gave one."""
     if not credential.refresh_token:
         raise AuthError(
             f"credentials '{auth_id}' have no refresh token",
@@ -172,7 +172,7 @@ def consent_url(region: Region, client_id: str, redirect_uri: str, state: str) -
 def code_from(answer: str, state: str | None) -> str:
     """The authorization code in what a person pasted: the code, or the whole address they were sent to.
 
-    Raises UsageError if there is none or the address answers another `state` (None: any), AuthError where
+    Raises UsageError if there is none or the address answers another `state` (None: any), AuthError if
     consent was refused.
     """
     answer = answer.strip()

@@ -36,7 +36,7 @@ class RateLimiter:
         return wait
 
     def _reserved(self) -> timedelta:
-        """Take a token, on credit where there is none, and say when it will have been there."""
+        """Take a token, on credit if there is none, and say when it will have been there."""
         if self._rate <= 0:
             return timedelta()
         with self._lock:

@@ -27,7 +27,7 @@ class RequestRetry:
     """How often a request is repeated, and for how long in all: a worker holds a run meanwhile."""
 
     attempts: int  #: the first one included
-    pauses: timedelta  #: all pauses together; where Amazon asks for more, the caller gets the error at once
+    pauses: timedelta  #: all pauses together; if Amazon asks for more, the caller gets the error at once
     pause: Pause
     chance: Callable[[], float] = random.random  #: the jitter, from 0 to 1
 

@@ -57,7 +57,7 @@ class Scrubber:
         return len(self._learned)
 
     def path(self, path: str) -> str:
-        """A path; the instance in it is one even where nothing else says so."""
+        """A path; the instance in it is one even if nothing else says so."""
         return self.text(
             _INSTANCE_IN_PATH.sub(lambda m: f"{m[1]}/{self._pseudonym('instance_id', m[2])}", path)
         )
@@ -141,7 +141,7 @@ class Scrubber:
 
 
 def _alternation(words: Iterable[str], *, is_bounded: bool = False) -> re.Pattern[str]:
-    """Any of these words, the longest first; short ones, or all, only where no letter or digit adjoins."""
+    """Any of these words, the longest first; short ones, or all, only if no letter or digit adjoins."""
     parts = []
     for word in sorted(filter(None, words), key=lambda w: (-len(w), w)):
         is_alone = is_bounded or len(word) < _LEAST

@@ -55,7 +55,7 @@ class RequestSender:
         """AMC's answer to a request it carried out.
 
         A request that is not repeatable is sent once: OutcomeUnknown if AMC may have carried it out.
-        Raises the errors of `refusal`, and CircuitOpen where the instance is given a rest.
+        Raises the errors of `refusal`, and CircuitOpen if the instance is given a rest.
         """
         request = self._built(method, path, headers, params, body)
         if not is_repeatable:

@@ -33,7 +33,7 @@ class InProcess(Transport):
         self._respond = respond
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer; raises what httpx raises where there is none."""
+        """The answer; raises what httpx raises if there is none."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         status, answered, body = self._respond(request.method, str(request.url), headers, request.read())
         if status == NO_ANSWER:

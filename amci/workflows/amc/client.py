@@ -103,7 +103,7 @@ class AmcClient(Administration, Audiences, Schedules):
                 raise
             refused = error
         found = wire.execution(self._call("GET", path).document)
-        # A repeated request is refused where the first one, which got no answer, was carried out.
+        # A repeated request is refused if the first one, which got no answer, was carried out.
         if refused and found.status is not ExecutionStatus.CANCELLED:
             raise refused
         return found

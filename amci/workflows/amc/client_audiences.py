@@ -45,7 +45,7 @@ class Audiences(AmcClientBase):
     def create_audience(self, request: AudienceRequest) -> str:
         """Ask for a new audience, which AMC then makes; returns its id. Sent once.
 
-        AMC makes two audiences of two equal requests. So where no answer comes, the audience it may have made is
+        AMC makes two audiences of two equal requests. So if no answer comes, the audience it may have made is
         looked for and taken; OutcomeUnknown if AMC does not show it.
         """
         said = wire.body(request)
@@ -63,9 +63,9 @@ class Audiences(AmcClientBase):
             return found
 
     def update_audience(self, audience_id: str, request: AudienceRequest) -> None:
-        """Have a failed audience made again; Refused if it has not failed, 404 where there is none. Sent once.
+        """Have a failed audience made again; Refused if it has not failed, 404 if there is none. Sent once.
 
-        Where no answer comes, it is done where the audience has not failed any more, else OutcomeUnknown.
+        If no answer comes, it is done if the audience has not failed any more, else OutcomeUnknown.
         """
         try:
             path = self._audience(audience_id)

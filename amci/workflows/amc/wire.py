@@ -39,7 +39,7 @@ def listed(document: object, name: str) -> list[Document] | None:
 
 
 def next_token(document: Document) -> str:
-    """Of the next page; empty on the last one, where AMC leaves it out or says null."""
+    """Of the next page; empty on the last one, if AMC leaves it out or says null."""
     return str(document.get("nextToken") or "")
 
 
@@ -75,7 +75,7 @@ def _status(word: str) -> ExecutionStatus:
 def execution_body(request: ExecutionRequest) -> dict[str, Any]:
     """The body of POST /workflowExecutions; raises UsageError if a date is not resolved yet.
 
-    `workflow` where SQL is sent along, else `workflowId`; of the rest only what is set.
+    `workflow` if SQL is sent along, else `workflowId`; of the rest only what is set.
     """
     switches = {
         "dryRun": request.dry_run,

@@ -46,7 +46,7 @@ def window(text: str, zone: str, at: datetime) -> tuple[datetime, datetime]:
 def parameters(query: str | None, pairs: Iterable[str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """AMC's `inputParameters` and `parameterValues` from `name=value` or `name:TYPE=value`; raises UsageError.
 
-    Where no type is written, it is that of the value read as JSON, else STRING. Without a query, as with a workflow,
+    If no type is written, it is that of the value read as JSON, else STRING. Without a query, as with a workflow,
     nothing is declared: the workflow does that.
     """
     given = dict(_given(pair) for pair in pairs)
@@ -131,7 +131,7 @@ def _listed(able: Iterable[Advertiser]) -> str:
 
 
 def meant(identifier: str, there: Iterable[Audience]) -> Audience:
-    """The audience of this id, or of this name where only one has it; raises NotFound, UsageError."""
+    """The audience of this id, or of this name if only one has it; raises NotFound, UsageError."""
     known = list(there)
     by_id = [found for found in known if found.audience_id == identifier]
     found = by_id or [found for found in known if is_named(found, identifier)]

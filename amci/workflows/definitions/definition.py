@@ -40,7 +40,7 @@ class InputParameter(_AsAmc):
     column_type: Literal["DIMENSION", "METRIC"] = "DIMENSION"
     """AMC's `columnType`."""
     default_value: Any = None
-    """Value where nothing else gives one; dates may be dynamic. Written as `null`, the parameter may stay empty."""
+    """Value if nothing else gives one; dates may be dynamic. Written as `null`, the parameter may stay empty."""
     description: str = ""
     """What it is for."""
     display_name: str = ""
@@ -71,7 +71,7 @@ class WindowSpec(_AsAmc):
     """IANA name; also sets the day and month boundaries of relative windows."""
 
     def value(self) -> TimeWindow:
-        """As a value; where the type is left out, start or end mean EXPLICIT."""
+        """As a value; if the type is left out, start or end mean EXPLICIT."""
         kind = self.type or (WindowType.EXPLICIT if self.start or self.end else WindowType.MOST_RECENT_DAY)
         return TimeWindow(type=kind, start=self.start, end=self.end, time_zone=self.time_zone)
 
@@ -80,11 +80,11 @@ class Workflow(_AsAmc):
     """One file in config/workflows/; AMC's own JSON and the AWS solution's requests are taken, too."""
 
     workflow_id: str
-    """Its id in AMC; the file's name where left out."""
+    """Its id in AMC; the file's name if left out."""
     version: int = Field(default=1, ge=1)
     """Counted up by people; amci shows which version is in AMC."""
     sql: str
-    """AMC SQL; where left out, it is the file `<name>.sql` beside this one."""
+    """AMC SQL; if left out, it is the file `<name>.sql` beside this one."""
     description: str = ""
     """What it is for."""
     tags: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class Workflow(_AsAmc):
     tenant_tags: tuple[str, ...] = ()
     """Whom it is for, by the tenants' tags."""
     all_tenants: bool = True
-    """Whether it is for every tenant; only where `tenants` and `tenant_tags` name none."""
+    """Whether it is for every tenant; only if `tenants` and `tenant_tags` name none."""
     input_parameters: tuple[InputParameter, ...] = ()
     """Its parameters."""
     window: WindowSpec | None = None
@@ -106,7 +106,7 @@ class Workflow(_AsAmc):
     filtered_metrics_discriminator_column: str = ""
     """Output column that says which rows AMC's privacy rules have emptied."""
     privacy_filtering_behavior: Literal["REMOVE_ROWS", "REMOVE_VALUES"] | None = None
-    """What AMC removes where too few users are behind a row."""
+    """What AMC removes if too few users are behind a row."""
     distinct_user_count_column: str = ""
     """Output column with the number of users behind a row."""
     filtered_reason_column: str = ""
@@ -114,7 +114,7 @@ class Workflow(_AsAmc):
     input_schema: str = ""
     """Schema in which AMC looks for sources without one."""
     output_columns: tuple[dict[str, Any], ...] = ()
-    """AMC's `outputColumns`, as AMC spells them; AMC refuses the SQL where it gives others."""
+    """AMC's `outputColumns`, as AMC spells them; AMC refuses the SQL if it gives others."""
     more: dict[str, Any] = Field(default_factory=dict)
     """Further fields of AMC's, as AMC spells them."""
 

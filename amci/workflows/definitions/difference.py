@@ -27,9 +27,9 @@ _DEFAULTS = {"privacyFilteringBehavior": "REMOVE_ROWS", "columnType": "DIMENSION
 
 
 def diff(ours: Mapping[str, Any], remote: Mapping[str, Any]) -> list[str]:
-    """Lines that say how `ours`, as `amc_definition` gives it, differs from what AMC has; none where it does not.
+    """Lines that say how `ours`, as `amc_definition` gives it, differs from what AMC has; none if it does not.
 
-    Fields that amci does not know are compared only where they stand in `ours`.
+    Fields that amci does not know are compared only if they stand in `ours`.
     """
     lines: list[str] = []
     for field in (*FIELDS, *sorted(set(ours) - {*FIELDS, "workflowId"})):

@@ -20,7 +20,7 @@ WORKFLOW = "workflow"
 class Action(StrEnum):
     """What is done to a workflow in AMC."""
 
-    CREATE = "create"  #: or update, where AMC has it already
+    CREATE = "create"  #: or update, if AMC has it already
     UPDATE = "update"
     DELETE = "delete"
 
@@ -34,7 +34,7 @@ def workflow_run(
     correlation_id: str | None = None,
     is_pruning: bool = False,
 ) -> NewRun:
-    """The run that brings a workflow to one tenant's AMC, or takes it away; by id where config has it no more.
+    """The run that brings a workflow to one tenant's AMC, or takes it away; by id if config has it no more.
 
     One definition is brought once; `again`, such as a moment, makes it another run. Raises UsageError if the
     tenant's values do not fit the parameters. `is_pruning`: only while config has no such workflow for the tenant.

@@ -69,7 +69,7 @@ def tumbling(
 ) -> Iterator[TimeWindow]:
     """Windows of `step` one after another from `start` to `end`: `1d`, `2w`, `1mo`.
 
-    `is_partial_kept`: also the last one where less than a step is left, cut at `end`. Raises UsageError.
+    `is_partial_kept`: also the last one if less than a step is left, cut at `end`. Raises UsageError.
     """
     return sliding(start, end, step, step, zone, is_partial_kept=is_partial_kept)
 

@@ -111,7 +111,7 @@ class ExecuteHandler:
     def _redriven(
         self, tenant: Tenant, client: AmcClient, run: Run, row: ExecutionRecord, redrives: int
     ) -> ExecutionRecord:
-        """The old execution where AMC still works on it or it succeeded, else a new one."""
+        """The old execution if AMC still works on it or it succeeded, else a new one."""
         if row.workflow_execution_id and not _is_final(row):
             execution = client.execution(row.workflow_execution_id)
             row = (

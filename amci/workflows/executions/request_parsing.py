@@ -39,7 +39,7 @@ def window_type(text: str) -> WindowType:
 def assignments(pairs: Iterable[str], *, is_typed: bool) -> dict[str, Any]:
     """`name=value` pairs as a mapping; raises UsageError.
 
-    Where no declaration gives the types (`is_typed`), numbers, true, false and lists are read as JSON.
+    If no declaration gives the types (`is_typed`), numbers, true, false and lists are read as JSON.
     """
     found: dict[str, Any] = {}
     for pair in pairs:

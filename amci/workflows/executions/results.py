@@ -157,7 +157,7 @@ def _file(client: AmcClient, url: str, folder: Path) -> Iterator[IO[bytes]]:
 
 
 def _append(file: IO[bytes], out: BinaryIO, header: bytes, number: int) -> tuple[bytes, int]:
-    """Copy the rows of one file, and its header where it is the first; (header, rows)."""
+    """Copy the rows of one file, and its header if it is the first; (header, rows)."""
     first = file.readline().removeprefix(_BOM).rstrip(b"\r\n")
     if first and header and first != header:
         raise DataError(

@@ -40,7 +40,7 @@ _NO_RESULT = "AMC does not hand out its result"
 _LOOKING = "AMC did not answer; looking whether it has the execution"
 #: HTTP statuses of a result that is not there yet or whose links expired (amc-api 1.5, 2.2).
 _NOT_TO_BE_HAD = (403, 404)
-#: So many of the longest pauses a run outlasts its deadline where AMC cannot be asked to cancel.
+#: So many of the longest pauses a run outlasts its deadline if AMC cannot be asked to cancel.
 _GRACE = 12
 
 
@@ -73,7 +73,7 @@ class Steps:
         self._clock = shared.clock
 
     def advance(self, work: ExecutionWork, seen: Seen) -> Outcome:
-        """The next step; `seen` is how the execution stands in AMC, where AMC was asked."""
+        """The next step; `seen` is how the execution stands in AMC, if AMC was asked."""
         try:
             return self._advance(work, seen)
         except StorageError as error:

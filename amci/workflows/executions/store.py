@@ -115,7 +115,7 @@ class ExecutionStore:
         return {row.run_id: row for row in found if row.run_id is not None}
 
     def redrives(self, run_ids: Iterable[int]) -> dict[int, int]:
-        """How often each of these runs was redriven; none is left out where it was not."""
+        """How often each of these runs was redriven; none is left out if it was not."""
         rows = self._state.read(_SQL["redrives"], {"run_ids": json.dumps(list(run_ids))})
         return {row["run_id"]: row["redrives"] for row in rows}
 
@@ -157,7 +157,7 @@ class ExecutionStore:
     def submitting(
         self, row: ExecutionRecord, run: Run, *, unsettled: timedelta
     ) -> tuple[SendDecision, ExecutionRecord]:
-        """Note that the request is about to be sent, where it may be.
+        """Note that the request is about to be sent, if it may be.
 
         It waits while another one that AMC would show alike was sent less than `unsettled` ago and has no id
         yet; so what is found in AMC after an unknown outcome can only be one's own.
@@ -210,7 +210,7 @@ class ExecutionStore:
         )
 
     def end(self, row: ExecutionRecord, status: ExecutionStatus, reason: str) -> ExecutionRecord:
-        """Note how it ended where AMC shows no execution that could say it."""
+        """Note how it ended if AMC shows no execution that could say it."""
         return self._change(row, "end", status=status.value, status_reason=reason)
 
     def deliver(self, row: ExecutionRecord, *, key: str, rows: int, size: int) -> ExecutionRecord:

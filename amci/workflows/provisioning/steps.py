@@ -55,7 +55,7 @@ class Inspection:
         self.steps.append(Step(step, ok=False, says=str(error), do=error.hint))
         if isinstance(error, RemoteError) and error.retryable:
             self.waits_for = self.waits_for or str(error)
-            # As Amazon asked, where the error carries it.
+            # As Amazon asked, if the error carries it.
             self.at_least = max(self.at_least, getattr(error, "retry_after", None) or timedelta(0))
         else:
             self.errors.append(error)
