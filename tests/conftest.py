@@ -25,8 +25,34 @@ from amci.lake.landing.object_store import ObjectStore
 
 SETTINGS = "name: test\nthreads: 1\nsettle: 50ms\nretry_interval: 5ms\nretry_max_delay: 10ms\nnotify: []\n"
 
-#: What takes minutes together; `--quick` leaves it out.
-NOT_QUICK = ("tests/acceptance/", "tests/crash/", "tests/properties/", "tests/test_package.py")
+#: Left out by `--quick`: whole programs, and worlds or engines that take seconds to build.
+NOT_QUICK = (
+    "tests/acceptance/",
+    "tests/amcsql/privacy/test_oracle.py",
+    "tests/amcsql/privacy/test_privacy_properties.py",
+    "tests/app/test_doctor.py",
+    "tests/app/test_engine.py",
+    "tests/app/test_whole_circle.py",
+    "tests/app/test_workspace.py",
+    "tests/cli/test_audience.py",
+    "tests/cli/test_exec.py",
+    "tests/cli/test_query_shell.py",
+    "tests/cli/test_sql.py",
+    "tests/crash/",
+    "tests/lake/loading/test_own_datasets.py",
+    "tests/lake/upkeep/",
+    "tests/properties/",
+    "tests/sandbox/data/",
+    "tests/sandbox/test_battery.py",
+    "tests/sandbox/test_controls.py",
+    "tests/sandbox/test_delivery.py",
+    "tests/sandbox/test_executions.py",
+    "tests/sandbox/test_rest.py",
+    "tests/sandbox/test_slow_queries.py",
+    "tests/sandbox/uploads/",
+    "tests/test_package.py",
+    "tests/workflows/executions/test_fairness.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
