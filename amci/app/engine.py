@@ -52,18 +52,18 @@ class Drained:
 
 
 class Engine:
-    """A workspace, opened by the one process that writes to it."""
+    """A workspace, session by the one process that writes to it."""
 
-    def __init__(self, opened: Session, catalog: Catalog) -> None:
-        workspace, project, state, clock = opened.workspace, opened.project, opened.state, opened.clock
+    def __init__(self, session: Session, catalog: Catalog) -> None:
+        workspace, project, state, clock = session.workspace, session.project, session.state, session.clock
         settings = project.settings
-        self.opened = opened
+        self.session = session
         self.workspace = workspace
         self.project = project
         self.state = state
         self.catalog = catalog
         self.clock = clock
-        self.runs = opened.runs
+        self.runs = session.runs
         self.objects = ObjectStore(state, clock)
         self.roots = roots(workspace, project)
         self.router = Router(project.datasets.values(), project.tenants)
@@ -71,7 +71,7 @@ class Engine:
             datasets=project.datasets,
             transforms=project.transforms,
             router=self.router,
-            pii_key=opened.pii_key,
+            pii_key=session.pii_key,
             memory_limit=settings.memory_limit,
             threads=settings.threads,
         )
@@ -97,14 +97,14 @@ class Engine:
         self._failure: BaseException | None = None
         self.is_outdated = False  #: `up` ended because the configuration has changed; open the engine anew
         handlers = lake_handlers(
-            opened,
+            session,
             rules=self.rules,
             objects=self.objects,
             catalog=catalog,
             roots=self.roots,
             reprocess=lambda changed, dataset: self.load_again(changed_only=changed, dataset=dataset),
         )
-        handlers += amc_handlers(opened, self.router, self.ingest)
+        handlers += amc_handlers(session, self.router, self.ingest)
         self._worker = Worker(
             self.runs,
             handlers,
@@ -115,7 +115,7 @@ class Engine:
             uncounted={NOTIFY},
         )
         self._lookout = RawWatcher(self.roots, self.ingest, settings, clock, self._worker.wake)
-        opened.set_pools()
+        session.set_pools()
         for run in self.runs.recover(all_workers=True):
             if run.status is RunStatus.FAILED:
                 self._note_failure(run)
@@ -141,14 +141,14 @@ class Engine:
                 found.removed + again.removed,
                 again.settling,
             )
-            tally = summed(tally, self._worker.drain(stop, _PATIENCE))
+            tally += self._worker.drain(stop, _PATIENCE)
         return Drained(found, tally, fires)
 
     def _fires(self) -> int:
         """Decide on every fire that has come; those of a long pause come in several ticks."""
-        fires = len(self.opened.scheduler.tick())
-        while (due := self.opened.scheduler.next_due()) is not None and due <= self.clock.now():
-            fires += len(self.opened.scheduler.tick())
+        fires = len(self.session.scheduler.tick())
+        while (due := self.session.scheduler.next_due()) is not None and due <= self.clock.now():
+            fires += len(self.session.scheduler.tick())
         return fires
 
     def redrive(self, run_ids: Sequence[int], *, all_failed: bool = False) -> list[Run]:
@@ -246,10 +246,10 @@ class Engine:
 
     def _schedule(self, stop: threading.Event) -> None:
         """Create the runs of fires as they come due, and notice when the configuration is another one."""
-        seen = self.opened.read_at
+        seen = self.session.read_at
         while not stop.is_set():
             try:
-                if fires := self.opened.scheduler.tick():
+                if fires := self.session.scheduler.tick():
                     _log.info("fired", fires=len(fires))
                     self._worker.wake()
                 now = fingerprint(self.workspace)
@@ -265,7 +265,7 @@ class Engine:
     def _is_usable(self) -> bool:
         """Whether the configuration, which has just changed, can be gone on with."""
         try:
-            load(self.workspace, self.opened.environ)
+            load(self.workspace, self.session.environ)
         except ConfigError as error:
             _log.error("configuration not usable, going on with what was read before", exc_info=error)
             return False
@@ -276,7 +276,7 @@ class Engine:
         if run.status is RunStatus.FAILED:
             self._note_failure(run, error.hint if isinstance(error, AmciError) else "")
         if run.status.is_final:
-            self.opened.tell(run)
+            self.session.tell(run)
         self._progress(run)
 
     def _note_failure(self, run: Run, hint: str = "") -> None:
@@ -306,12 +306,12 @@ def open_engine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, s
     """
     if plan := environ.get("AMCI_FAULT"):
         arm(plan)
-    with workspace.writing(), open_session(workspace, clock, environ) as opened:
-        settings = opened.project.settings
+    with workspace.writing(), open_session(workspace, clock, environ) as session:
+        settings = session.project.settings
         log.configure(workspace.log, settings.log_level, False, clock=clock)
         catalog = Catalog(workspace, memory_limit=settings.memory_limit, threads=settings.threads)
         try:
-            yield Engine(opened, catalog)
+            yield Engine(session, catalog)
         finally:
             catalog.close()
 
@@ -327,15 +327,3 @@ def roots(workspace: WorkspacePaths, project: Project) -> list[Root]:
             path.mkdir(parents=True, exist_ok=True)
         found.append(as_root(name, path, watch, prefix))
     return found
-
-
-def summed(first: Tally, second: Tally) -> Tally:
-    """What two stretches of work did, one after the other."""
-    return Tally(
-        succeeded=first.succeeded + second.succeeded,
-        skipped=first.skipped + second.skipped,
-        failed=first.failed + second.failed,
-        returned=first.returned + second.returned,
-        lost=first.lost + second.lost,
-        left=second.left,
-    )

@@ -312,7 +312,7 @@ def run_executions(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Dem
 
 
 def _apply(engine: Engine) -> list[Run]:
-    session = engine.opened
+    session = engine.session
     runs = apply(session, differences(session), prune=False, check=False)
     keys = [run.idempotency_key for run in runs]
     engine.finish(keys, threading.Event())
@@ -322,7 +322,7 @@ def _apply(engine: Engine) -> list[Run]:
 def _fires(engine: Engine) -> list[dict[str, Any]]:
     return [
         {"schedule": name, "fire_time": past.fire.fire_time, "decision": past.fire.decision.value}
-        for name, past in sorted(engine.opened.schedules.newest().items())
+        for name, past in sorted(engine.session.schedules.newest().items())
     ]
 
 

@@ -71,15 +71,13 @@ def report_work(ctx: Context, engine: Engine, **also: int) -> None:
 
 def watch_until_stopped(ctx: Context) -> Tally:
     """Run until interrupted; with what config/ says by then whenever that changes."""
-    from amci.app.engine import summed
-
     tally = None
     while True:
         with ctx.engine() as engine, stopping() as stop:
             watched = ", ".join(str(root.path) for root in engine.roots)
             ctx.out.note(f"watching {watched}; stop with Ctrl-C")
             done = engine.up(stop, print_ended_runs(ctx))
-            tally = summed(tally, done) if tally else done
+            tally = tally + done if tally else done
             if not engine.is_outdated:
                 return tally
         ctx.out.note("config/ has changed and is read again")

@@ -85,6 +85,17 @@ class Tally:
     lost: int  #: taken over by another worker or a person before they were finished
     left: int  #: still PENDING at the end: waiting for longer than the patience, for a lock or for a slot
 
+    def __add__(self, later: Tally) -> Tally:
+        """The tally of both; what is left is what `later` left."""
+        return Tally(
+            succeeded=self.succeeded + later.succeeded,
+            skipped=self.skipped + later.skipped,
+            failed=self.failed + later.failed,
+            returned=self.returned + later.returned,
+            lost=self.lost + later.lost,
+            left=later.left,
+        )
+
 
 class Worker:
     """Works on the runs of its handlers: `drain` until nothing is left, `run` for ever; one at a time."""

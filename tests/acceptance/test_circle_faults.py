@@ -69,7 +69,7 @@ class Circle:
 
     @property
     def sandbox(self) -> Sandbox:
-        found: Sandbox = self.engine.opened.connections._transport._respond.__self__  # type: ignore[union-attr]
+        found: Sandbox = self.engine.session.connections._transport._respond.__self__  # type: ignore[union-attr]
         return found
 
     def fault(self, kind: Any, method: str = "*", path: str = EXECUTIONS, **more: Any) -> None:

@@ -54,7 +54,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning"
 
 def apply(engine: Engine) -> None:
     """What `amci apply` does."""
-    runs = plan.apply(engine.opened, plan.differences(engine.opened), prune=False, check=False)
+    runs = plan.apply(engine.session, plan.differences(engine.session), prune=False, check=False)
     engine.finish([run.idempotency_key for run in runs], threading.Event())
 
 

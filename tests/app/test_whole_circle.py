@@ -44,7 +44,7 @@ def amc(site: Any) -> Any:
 
 def apply(engine: Engine, *, prune: bool = False) -> list[tuple[str, RunStatus]]:
     """What `amci apply` does."""
-    opened = engine.opened
+    opened = engine.session
     runs = plan.apply(opened, differences(opened), prune=prune, check=False)
     engine.finish([run.idempotency_key for run in runs], threading.Event())
     return [(run.kind, run.status) for run in engine.runs.by_keys(run.idempotency_key for run in runs)]
@@ -115,21 +115,21 @@ def test_an_execution_brings_its_rows_and_where_they_come_from(amc: Any) -> None
 def test_config_and_amc_are_compared_and_made_equal(amc: Any) -> None:
     with amc.engine() as engine:
         apply(engine)
-        assert differences(engine.opened) == []
+        assert differences(engine.session) == []
     amc.configure(
         "workflows/reach.sql", REACH.replace("campaign,", "campaign, campaign_id,").replace(" 1", " 1, 2")
     )
     amc.configure("workflows/clicks.sql", "SELECT SUM(clicks) AS clicks FROM dsp_clicks")
     with amc.engine() as engine:
-        found = {(d.change, d.name) for d in differences(engine.opened)}
+        found = {(d.change, d.name) for d in differences(engine.session)}
         assert found == {(Change.UPDATE, "reach"), (Change.CREATE, "clicks")}
         apply(engine)
     (amc.workspace.config / "workflows/reach.sql").unlink()
     with amc.engine() as engine:
-        assert [(d.change, d.name) for d in differences(engine.opened)] == [(Change.DELETE, "reach")]
+        assert [(d.change, d.name) for d in differences(engine.session)] == [(Change.DELETE, "reach")]
         assert apply(engine) == []
         assert apply(engine, prune=True) == [("workflow", RunStatus.SUCCEEDED)]
-        assert differences(engine.opened) == []
+        assert differences(engine.session) == []
 
 
 def test_what_is_declared_again_is_not_pruned_late(amc: Any) -> None:
@@ -138,19 +138,19 @@ def test_what_is_declared_again_is_not_pruned_late(amc: Any) -> None:
     (amc.workspace.config / "workflows/reach.sql").unlink()
     with amc.engine() as engine:
         # As where `apply --prune` is killed before its run is done.
-        engine.runs.create(runs_for(engine.opened, differences(engine.opened), prune=True))
+        engine.runs.create(runs_for(engine.session, differences(engine.session), prune=True))
     amc.configure("workflows/reach.sql", REACH)
     with amc.engine() as engine:
         engine.work(threading.Event())
         (run,) = [r for r in engine.runs.list(kind="workflow") if r.payload["action"] == "delete"]
         assert (run.status, run.reason) == (RunStatus.SKIPPED, "config/ has it again")
-        assert differences(engine.opened) == []
+        assert differences(engine.session) == []
 
 
 def test_a_plan_says_whom_it_could_not_ask_and_goes_on_with_the_others(amc: Any) -> None:
     amc.configure("tenants/zoo.yaml", TENANT.replace("acme", "zoo").replace("amczoo001", "amczoo0001"))
     with amc.engine() as engine:
-        engine.opened.connections.client(engine.project.tenants["acme"])
+        engine.session.connections.client(engine.project.tenants["acme"])
         sandbox = amc.workspace.sandbox
         assert apply(engine)
         assert sandbox.is_dir()
@@ -213,7 +213,7 @@ def test_a_schedule_fires_while_up_is_running_and_its_rows_can_be_queried(amc: A
         with up(engine) as succeeded:
             amc.clock.turn(timedelta(hours=1))
             succeeded("heavy")
-        (fire,) = engine.opened.schedules.history("often")
+        (fire,) = engine.session.schedules.history("often")
     assert fire.status is RunStatus.SUCCEEDED
     assert amc.query("SELECT count(*) > 0 FROM adtech_amc.acme_reach_often") == [(True,)]
 

@@ -81,7 +81,7 @@ class TableName:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LedgerEntry:
     """A row of the ledger, as far as loading asks for it."""
 
     object_id: int
@@ -147,7 +147,7 @@ class Catalog:
             # A failed COMMIT has ended the transaction already.
             return
 
-    def loaded(self, object_ids: Collection[int]) -> list[Loaded]:
+    def loaded(self, object_ids: Collection[int]) -> list[LedgerEntry]:
         """The ledger's rows for these objects."""
         with self.showing("wanted", pa.table({"id": pa.array(object_ids, pa.int64())})):
             rows = self.con.execute(
@@ -155,15 +155,15 @@ class Catalog:
                 " WHERE object_id BETWEEN ? AND ? AND object_id IN (SELECT id FROM wanted)",
                 [min(object_ids), max(object_ids)],
             ).fetchall()
-        return [Loaded(o, v, r, TableName(s, t), n) for o, v, r, s, t, n in rows]
+        return [LedgerEntry(o, v, r, TableName(s, t), n) for o, v, r, s, t, n in rows]
 
-    def loaded_into(self, name: TableName) -> list[Loaded]:
+    def loaded_into(self, name: TableName) -> list[LedgerEntry]:
         """The ledger's rows for one table."""
         rows = self.con.execute(
             f"SELECT object_id, version, run_id, rows FROM {LEDGER} WHERE schema_name = ? AND table_name = ?",
             [name.schema, name.table],
         ).fetchall()
-        return [Loaded(o, v, r, name, n) for o, v, r, n in rows]
+        return [LedgerEntry(o, v, r, name, n) for o, v, r, n in rows]
 
     def columns(self, name: TableName) -> dict[str, str]:
         """Column names and SQL types of a table in their order; empty where there is no such table.
@@ -278,19 +278,19 @@ class Catalog:
     def delete(self, name: TableName, versions: Collection[tuple[int, int]]) -> None:
         """Take the rows of these (object id, version) pairs out of a table."""
         self._delete(
-            f"DELETE FROM {name.sql} AS rows USING doomed"
-            f" WHERE rows.{quoted(OBJECT_ID)} = doomed.o AND rows.{quoted(VERSION)} = doomed.v",
+            f"DELETE FROM {name.sql} AS rows USING to_delete"
+            f" WHERE rows.{quoted(OBJECT_ID)} = to_delete.o AND rows.{quoted(VERSION)} = to_delete.v",
             versions,
         )
 
     def forget(self, versions: Collection[tuple[int, int]]) -> None:
         """Take these (object id, version) pairs out of the ledger."""
-        self._delete(f"DELETE FROM {LEDGER} USING doomed WHERE object_id = o AND version = v", versions)
+        self._delete(f"DELETE FROM {LEDGER} USING to_delete WHERE object_id = o AND version = v", versions)
 
     def _delete(self, statement: str, versions: Collection[tuple[int, int]]) -> None:
         ids = pa.array([o for o, _ in versions], pa.int64())
         numbers = pa.array([v for _, v in versions], pa.int32())
-        with self.showing("doomed", pa.table({"o": ids, "v": numbers})):
+        with self.showing("to_delete", pa.table({"o": ids, "v": numbers})):
             self.con.execute(statement)
 
     def enter(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -56,9 +56,9 @@ def _outermost(folders: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, root: Root, hints: PendingFolders) -> None:
+    def __init__(self, root: Root, pending: PendingFolders) -> None:
         self._root = root
-        self._hints = hints
+        self._pending = pending
         self._base = str(root.path)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
@@ -71,14 +71,14 @@ class _Handler(FileSystemEventHandler):
                 continue
             key = self._root.key(relative)
             if event.is_directory:
-                self._hints.add(self._root.name, key)
+                self._pending.add(self._root.name, key)
                 continue
             folder = key.rpartition("/")[0]
             arrived = key if moved and path == str(event.dest_path) else ""
-            self._hints.add(self._root.name, folder, arrived)
+            self._pending.add(self._root.name, folder, arrived)
 
 
-def watching(roots: Iterable[Root], hints: PendingFolders) -> Callable[[], None]:
+def watching(roots: Iterable[Root], pending: PendingFolders) -> Callable[[], None]:
     """Start watching; returns what stops it.
 
     Where the kernel refuses (too many watches), that root is left to the scans, and the log says so.
@@ -88,7 +88,7 @@ def watching(roots: Iterable[Root], hints: PendingFolders) -> Callable[[], None]
         if root.watch == "off":
             continue
         observer = PollingObserver(timeout=2) if root.watch == "polling" else Observer()
-        observer.schedule(_Handler(root, hints), str(root.path), recursive=True)
+        observer.schedule(_Handler(root, pending), str(root.path), recursive=True)
         try:
             observer.start()
         except OSError as error:

@@ -15,7 +15,7 @@ from amci.lake.datasets.router import Route, Router
 from amci.lake.landing.object_store import Known, Landed, ObjectStore, Quarantined
 from amci.lake.landing.roots import Root, Settling, nameable, scan
 from amci.lake.landing.run_factory import light_run, tenant_id
-from amci.lake.landing.sidecar import story
+from amci.lake.landing.sidecar import correlation_id
 
 #: Objects noted in one transaction: large enough to be quick, small enough to leave room for others.
 _CHUNK = 1000
@@ -165,8 +165,10 @@ class Ingest:
                     )
                     continue
                 object_id, version = self._objects.record(file, route.dataset.dataset, tenant_id(route))
-                came_with = story(self._roots[file.root].path_of(file.key))
-                runs.append(light_run(file.root, file.key, object_id, version, route, story=came_with))
+                came_with = correlation_id(self._roots[file.root].path_of(file.key))
+                runs.append(
+                    light_run(file.root, file.key, object_id, version, route, correlation_id=came_with)
+                )
             self._objects.quarantine(unroutable)
             self._runs.create(runs)
         return IngestCounts(new=len(unroutable) + len(runs), unroutable=len(unroutable))

@@ -169,7 +169,7 @@ class ObjectStore:
                 [(o, v, h) for o, v, h in hashes],
             )
 
-    def unsee(self, object_id: int, version: int) -> None:
+    def mark_unseen(self, object_id: int, version: int) -> None:
         """Forget the fingerprint of this version, which was not read: the file is new when it is seen again."""
         with self._state.transaction() as db:
             db.execute(

@@ -8,11 +8,18 @@ from amci.lake.datasets.router import Route
 
 
 def light_run(
-    root: str, key: str, object_id: int, version: int, route: Route, *, again: str = "", story: str = ""
+    root: str,
+    key: str,
+    object_id: int,
+    version: int,
+    route: Route,
+    *,
+    again: str = "",
+    correlation_id: str = "",
 ) -> NewRun:
     """The run that reads one version of an object; `again` sets a repeated one apart from the first.
 
-    `story` is the correlation id of what brought the object here; where nothing is known, a story begins.
+    `correlation_id` is that of what brought the object here; where nothing is known, a story begins.
     """
     return NewRun(
         idempotency_key=f"light:{root}/{key}@{version}{again}",
@@ -20,7 +27,7 @@ def light_run(
         tenant_id=tenant_id(route),
         lock_key=f"object:{object_id}",
         batch_key=route.dataset.dataset,
-        correlation_id=story or new_id(),
+        correlation_id=correlation_id or new_id(),
         payload={"object_id": object_id, "version": version, "again": again},
     )
 

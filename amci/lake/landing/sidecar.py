@@ -29,7 +29,7 @@ def origin(path: Path) -> dict[str, str]:
     return _said(path, (*TEXTS, *MOMENTS))
 
 
-def story(path: Path) -> str:
+def correlation_id(path: Path) -> str:
     """The correlation id of the run that brought a raw file here; empty where nothing says so."""
     return _said(path, ("correlation_id",)).get("correlation_id", "")
 

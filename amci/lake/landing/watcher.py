@@ -37,15 +37,15 @@ class RawWatcher:
         self._settings = settings
         self._clock = clock
         self._on_news = on_news
-        self._hints = PendingFolders()
+        self._pending = PendingFolders()
 
     def wake(self) -> None:
         """Have `watch` notice that it was told to stop."""
-        self._hints.arrived.set()
+        self._pending.arrived.set()
 
     def watch(self, stop: threading.Event) -> None:
         """Look until `stop` is set and `wake` was called; a disk that refuses for a while is waited for."""
-        stop_watching = watching(self._roots, self._hints)
+        stop_watching = watching(self._roots, self._pending)
         try:
             self._look_until(stop)
         finally:
@@ -64,8 +64,8 @@ class RawWatcher:
             pause = next_scan - self._clock.now()
             if unsettled:
                 pause = min(pause, self._settings.settle)
-            self._clock.wait(self._hints.arrived, max(pause, _SHORTEST))
-            folders, renamed = self._hints.take()
+            self._clock.wait(self._pending.arrived, max(pause, _SHORTEST))
+            folders, renamed = self._pending.take()
             if self._clock.now() >= next_scan:
                 folders, unsettled = self._everywhere(), set()
                 next_scan = self._clock.now() + self._settings.scan_every

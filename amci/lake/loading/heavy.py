@@ -14,7 +14,7 @@ from amci.kernel.clock import Clock
 from amci.kernel.errors import AmciError, DataError
 from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
 from amci.kernel.runs import RunStore
-from amci.lake.catalog.catalog import Catalog, Loaded, TableName
+from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
 from amci.lake.catalog.columns import UNFIT
 from amci.lake.datasets.objects import Skip
 from amci.lake.landing import sidecar
@@ -50,7 +50,7 @@ class HeavyHandler:
         self._runs = runs
         self._catalog = catalog
         self._pre_stage = pre_stage
-        self._typist = ColumnTyper(catalog, quarantine)
+        self._column_typer = ColumnTyper(catalog, quarantine)
         self._clock = clock
         self.batch = batch
 
@@ -91,7 +91,7 @@ class HeavyHandler:
             outcomes[runs[0].run_id] = self._refused(runs[0], next(iter(known.values())), error)
         return outcomes
 
-    def _already(self, item: LoadItem, ledger: Sequence[Loaded], newest: int | None) -> Outcome | None:
+    def _already(self, item: LoadItem, ledger: Sequence[LedgerEntry], newest: int | None) -> Outcome | None:
         """What is known already: this run has committed before, or a newer version's content is in the lake."""
         mine = [entry for entry in ledger if entry.run_id == item.run.run_id]
         if mine:
@@ -110,7 +110,9 @@ class HeavyHandler:
             self._objects.quarantine([entry])
         return Failed(error)
 
-    def _load(self, items: Sequence[LoadItem], ledger: Mapping[int, Sequence[Loaded]]) -> dict[int, Outcome]:
+    def _load(
+        self, items: Sequence[LoadItem], ledger: Mapping[int, Sequence[LedgerEntry]]
+    ) -> dict[int, Outcome]:
         """Type everything, then commit once."""
         outcomes: dict[int, Outcome] = {}
         loads = TableLoads()
@@ -118,7 +120,7 @@ class HeavyHandler:
         try:
             for item in items:
                 try:
-                    own = self._typist.alone(item) if item.stands_alone else []
+                    own = self._column_typer.alone(item) if item.stands_alone else []
                 except DataError as error:
                     row = {"object_id": item.object_id, "version": item.version}
                     outcomes[item.run.run_id] = self._refused(item.run, row, error)
@@ -136,24 +138,28 @@ class HeavyHandler:
             self._objects.quarantine([entry for item in ready for entry in item.findings])
             loads = self._commit_guessing(ready, loads, ledger)
         finally:
-            self._typist.clean_up()
+            self._column_typer.clean_up()
         self._settle(ready)
         return outcomes | {item.run.run_id: _outcome(item, loads) for item in ready}
 
     def _commit_guessing(
-        self, items: Sequence[LoadItem], own: TableLoads, ledger: Mapping[int, Sequence[Loaded]]
+        self, items: Sequence[LoadItem], own: TableLoads, ledger: Mapping[int, Sequence[LedgerEntry]]
     ) -> TableLoads:
         """Commit with types guessed from the first rows; where a later row does not fit, with exact ones."""
         plain = [item for item in items if not item.stands_alone]
         try:
-            return self._commit(items, own.and_also(self._typist.together(plain, may_guess=True)), ledger)
+            return self._commit(
+                items, own.and_also(self._column_typer.together(plain, may_guess=True)), ledger
+            )
         except duckdb.InvalidInputException as error:
             if UNFIT not in str(error):
                 raise
-            return self._commit(items, own.and_also(self._typist.together(plain, may_guess=False)), ledger)
+            return self._commit(
+                items, own.and_also(self._column_typer.together(plain, may_guess=False)), ledger
+            )
 
     def _commit(
-        self, items: Sequence[LoadItem], loads: TableLoads, ledger: Mapping[int, Sequence[Loaded]]
+        self, items: Sequence[LoadItem], loads: TableLoads, ledger: Mapping[int, Sequence[LedgerEntry]]
     ) -> TableLoads:
         """One transaction: older rows out, new rows in, the ledger beside them."""
         doomed = {item: _outdated(item, ledger.get(item.object_id, [])) for item in items}
@@ -197,7 +203,7 @@ class HeavyHandler:
             new.append(heavy_run(row["root"], row["key"], earlier, staged))
         self._runs.create(new)
 
-    def _take_out(self, gone: Sequence[Loaded]) -> None:
+    def _take_out(self, gone: Sequence[LedgerEntry]) -> None:
         tables: dict[TableName, set[tuple[int, int]]] = {}
         for entry in gone:
             tables.setdefault(entry.name, set()).add((entry.object_id, entry.version))
@@ -241,14 +247,14 @@ class HeavyHandler:
         self._objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
 
 
-def _by_object(entries: Sequence[Loaded]) -> dict[int, list[Loaded]]:
-    found: dict[int, list[Loaded]] = {}
+def _by_object(entries: Sequence[LedgerEntry]) -> dict[int, list[LedgerEntry]]:
+    found: dict[int, list[LedgerEntry]] = {}
     for entry in entries:
         found.setdefault(entry.object_id, []).append(entry)
     return found
 
 
-def _outdated(item: LoadItem, ledger: Sequence[Loaded]) -> list[Loaded]:
+def _outdated(item: LoadItem, ledger: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     """What of this object has to leave the lake as this run's rows come in."""
     if item.dataset.on_new_version == "append":
         return [entry for entry in ledger if entry.version == item.version]

@@ -151,28 +151,28 @@ class LightHandler:
         if (before.st_size, before.st_mtime_ns) != (routed.size, routed.mtime_ns):
             return self._overtaken(routed, "the file changed before it was read; its next version follows")
         with self._opened(obj, path, place) as reading:
-            gathered = self._gathered(routed, place, reading)
+            buffered = self._buffered(routed, place, reading)
         with storage_errors(f"read {obj.key}"):
             after = path.stat()
         if _identity(before) != _identity(after):
-            gathered.drop()
+            buffered.drop()
             return self._overtaken(routed, "the file changed while it was read; its next version follows")
         if routed.is_repeat(reading.sha256):
-            gathered.drop()
+            buffered.drop()
             self._objects.set_hashes([(routed.object_id, obj.version, reading.sha256)])
             self._objects.set_loaded([(routed.object_id, obj.version)])
             return Skipped("the lake has this content already, from an earlier version")
-        if light and not gathered.is_empty:
-            gathered = self._transformed(routed, place, light, gathered)
-        if gathered.is_empty:
-            return self._nothing(routed, gathered.skip or "no data rows")
+        if light and not buffered.is_empty:
+            buffered = self._transformed(routed, place, light, buffered)
+        if buffered.is_empty:
+            return self._nothing(routed, buffered.skip or "no data rows")
         return _Read(
-            routed=routed, place=place, reading=reading, rows=gathered, origin=origin(path), types=types(path)
+            routed=routed, place=place, reading=reading, rows=buffered, origin=origin(path), types=types(path)
         )
 
     def _overtaken(self, routed: RoutedObject, reason: str) -> Skipped:
         """The file is not what was seen any more: let the next look see it as new."""
-        self._objects.unsee(routed.object_id, routed.obj.version)
+        self._objects.mark_unseen(routed.object_id, routed.obj.version)
         return Skipped(reason)
 
     def _nothing(self, routed: RoutedObject, reason: str) -> Outcome:
@@ -197,20 +197,20 @@ class LightHandler:
             reserved=frozenset(reserved),
         )
 
-    def _gathered(self, routed: RoutedObject, place: Placement, reading: Reading) -> BufferedRows:
+    def _buffered(self, routed: RoutedObject, place: Placement, reading: Reading) -> BufferedRows:
         """All rows: few in memory, many in files."""
         dataset = routed.obj.dataset
         watch = AllTrue(dataset.skip_if_all)
-        with RowBuffer(self._pre_stage, routed, place) as sink:
+        with RowBuffer(self._pre_stage, routed, place) as buffer:
             for batch in reading.batches():
                 data = protect(batch.data, dataset.pii, self._rules.pii_key) if dataset.pii else batch.data
                 watch.see(data)
-                sink.take(batch.part, data)
-            gathered = sink.gathered()
+                buffer.take(batch.part, data)
+            buffered = buffer.buffered()
         if watch.holds:
-            gathered.drop()
+            buffered.drop()
             return BufferedRows([], [], skip=f"every row is {watch.column}")
-        return gathered
+        return buffered
 
     def _transformed(
         self, routed: RoutedObject, place: Placement, light: Transform, landed: BufferedRows
@@ -219,7 +219,7 @@ class LightHandler:
         taken = RESERVED | {name for name, _ in place.partition}
         with (
             self._rules.connection(self._spill) as con,
-            RowBuffer(self._pre_stage, routed, place, suffix=".light") as sink,
+            RowBuffer(self._pre_stage, routed, place, suffix=".light") as buffer,
         ):
             for part in landed.parts:
                 _show(con, landed, part)
@@ -231,10 +231,10 @@ class LightHandler:
                 names = zip(columns, column_names(columns, taken), strict=True)
                 cast = ", ".join(f"CAST({quoted(old)} AS VARCHAR) AS {quoted(new)}" for old, new in names)
                 for batch in con.sql(f"SELECT {cast} FROM changed").to_arrow_reader(100_000):
-                    sink.take(part, batch)
-            gathered = sink.gathered()
+                    buffer.take(part, batch)
+            buffered = buffer.buffered()
         landed.drop()
-        return gathered
+        return buffered
 
     def _finish(self, reads: Sequence[_Read]) -> dict[int, Outcome]:
         """Write the small ones together, then say what each object's heavy run has to load."""

@@ -17,7 +17,7 @@ from amci.lake.landing.object_store import Quarantined
 from amci.lake.loading.loads import LoadItem
 
 
-def judge(
+def check_quality(
     con: duckdb.DuckDBPyConnection, item: LoadItem, name: TableName, table: str, quarantine: Path
 ) -> None:
     """Leave in temp table `table` only rows that no rule keeps out; those go to files below `quarantine`.

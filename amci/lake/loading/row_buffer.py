@@ -114,7 +114,7 @@ class RowBuffer:
             self._writers[part] = self._streams.enter_context(writer)
         return self._writers[part]
 
-    def gathered(self) -> BufferedRows:
+    def buffered(self) -> BufferedRows:
         """All that was taken; closes the files."""
         self._streams.close()
         tables = [

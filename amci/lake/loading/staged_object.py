@@ -52,15 +52,15 @@ class StagedTable:
 class StagedObject:
     """One object version in pre-stage, ready for its heavy run."""
 
-    object_id: int
+    object_id: int  #: in the state file
     version: int  #: counts from 1
     again: str = ""  #: sets a repeated run apart from the first; empty for the first
     tables: tuple[StagedTable, ...] = ()  #: none if there are no rows: only the older version's have to go
     reason: str = ""  #: why there are no rows
     partition: Mapping[str, str] = field(default_factory=dict)  #: Hive partitions that the key decides
     constants: Mapping[str, str] = field(default_factory=dict)  #: columns with one text value for all rows
-    workflow_id: str | None = None
-    schedule: str | None = None
+    workflow_id: str | None = None  #: of the workflow that made the result; None for other files
+    schedule: str | None = None  #: that started it, as the key names it
     export_time: datetime | None = None  #: when AMC made the result; aware, UTC
     sha256: str = ""  #: of the raw file, hexadecimal
     origin: Mapping[str, str] = field(default_factory=dict)  #: what the sidecar says of the execution

@@ -15,7 +15,7 @@ from amci.lake.catalog.columns import Kind, cast_sql, infer
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
 from amci.lake.loading import transform_call
 from amci.lake.loading.loads import Load, LoadItem, StagedSource
-from amci.lake.loading.quality_check import judge
+from amci.lake.loading.quality_check import check_quality
 from amci.lake.loading.staged_object import StagedTable
 
 #: Beyond so many rows the types are guessed from the first of them and checked while they are loaded.
@@ -134,7 +134,7 @@ class ColumnTyper:
                 return answer
         else:
             self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(out)} AS SELECT * FROM {quoted(work)}")
-        judge(self._con, item, item.name_of(staged), out, self._quarantine)
+        check_quality(self._con, item, item.name_of(staged), out, self._quarantine)
         return self._load_of(item, staged, out, constants)
 
     def _load_of(self, item: LoadItem, staged: StagedTable, table: str, constants: dict[str, str]) -> Load:

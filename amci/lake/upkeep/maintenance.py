@@ -142,17 +142,17 @@ class Maintenance:
             if path not in needed and not _PART.fullmatch(path.name)
         ]
         parts = [path for path in _older(self._unfinished(), cutoff) if not path.is_relative_to(post_stage)]
-        doomed = [*due, *orphans, *staged, *parts]
+        to_delete = [*due, *orphans, *staged, *parts]
         report = {
             "post_stage_files": len(due) + len(orphans),
             "pre_stage_files": len(staged),
             "unfinished_files": len(parts),
-            "bytes": sum(path.stat().st_size for path in doomed if path.exists()),
+            "bytes": sum(path.stat().st_size for path in to_delete if path.exists()),
             "dry_run": dry_run,
         }
-        if doomed and not dry_run:
+        if to_delete and not dry_run:
             self._publish_again()
-            self._delete(doomed)
+            self._delete(to_delete)
             self._forget_schedule(due)
         return report
 

@@ -31,8 +31,8 @@ def purge(catalog: Catalog, tenant_id: str, *, dry_run: bool) -> Purged:
             versions.setdefault(TableName(schema, table), set()).add((object_id, version))
         if entries and not dry_run:
             with catalog.transaction():
-                for name, doomed in versions.items():
-                    catalog.delete(name, doomed)
+                for name, to_delete in versions.items():
+                    catalog.delete(name, to_delete)
                 catalog.forget(set().union(*versions.values()))
     return Purged(
         objects=len({object_id for object_id, *_ in entries}),

@@ -16,8 +16,8 @@ from amci.lake.upkeep.maintenance import Maintenance
 #: Kind of these runs.
 UPKEEP = "upkeep"
 
-#: What can be done, and what each may be told.
-DEEDS: Mapping[str, frozenset[str]] = {
+#: The tasks, and the options each takes.
+TASKS: Mapping[str, frozenset[str]] = {
     "compact": frozenset({"table"}),
     "expire": frozenset({"older_than"}),
     "vacuum": frozenset(),
@@ -27,21 +27,21 @@ DEEDS: Mapping[str, frozenset[str]] = {
 _KEEP_SNAPSHOTS = "30d"
 
 
-def check(deed: str, told: Mapping[str, Any]) -> None:
-    """Raise UsageError where there is no such deed, or it cannot be told that."""
-    if deed not in DEEDS:
-        near = suggestion(deed, DEEDS)
-        hint = f"did you mean '{near}'?" if near else f"there are {', '.join(DEEDS)}"
-        raise UsageError(f"nothing is called '{deed}'", hint=hint)
-    if unknown := sorted(set(told) - DEEDS[deed]):
-        known = ", ".join(sorted(DEEDS[deed])) or "nothing"
-        raise UsageError(f"{deed} cannot be told '{unknown[0]}'", hint=f"it can be told {known}")
-    if "older_than" in told:
-        duration(str(told["older_than"]))
+def check(task: str, options: Mapping[str, Any]) -> None:
+    """Raise UsageError if there is no such task, or it takes no such option."""
+    if task not in TASKS:
+        near = suggestion(task, TASKS)
+        hint = f"did you mean '{near}'?" if near else f"there are {', '.join(TASKS)}"
+        raise UsageError(f"no upkeep task is called '{task}'", hint=hint)
+    if unknown := sorted(set(options) - TASKS[task]):
+        known = ", ".join(sorted(TASKS[task])) or "none"
+        raise UsageError(f"{task} has no option '{unknown[0]}'", hint=f"its options: {known}")
+    if "older_than" in options:
+        duration(str(options["older_than"]))
 
 
 class UpkeepHandler(SingleHandler):
-    """Does one deed at a time, and never while rows are being loaded."""
+    """Does one task at a time, and none while rows are being loaded."""
 
     kind = UPKEEP
 
@@ -51,28 +51,28 @@ class UpkeepHandler(SingleHandler):
         maintenance: Maintenance,
         reprocess: Callable[[bool, str | None], Mapping[str, Any]],
     ) -> None:
-        """`reprocess` puts objects in line again: (only changed ones, of which dataset) → report."""
+        """`reprocess` queues objects again: (only changed ones, of which dataset) → report."""
         self._catalog = catalog
         self._maintenance = maintenance
         self._reprocess = reprocess
 
     def outcome(self, run: Run) -> Outcome:
-        """Do what the payload says; a deed that was cut short is done again from its beginning."""
-        deed, told = run.payload["do"], run.payload.get("with", {})
-        check(deed, told)
+        """Do what the payload says; a task that was interrupted starts again from its beginning."""
+        task, options = run.payload["do"], run.payload.get("with", {})
+        check(task, options)
         with self._catalog.exclusive:
-            return Done(self._do(deed, told))
+            return Done(self._do(task, options))
 
-    def _do(self, deed: str, told: Mapping[str, Any]) -> Mapping[str, Any]:
-        match deed:
+    def _do(self, task: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        match task:
             case "compact":
-                return self._maintenance.compact(told.get("table"))
+                return self._maintenance.compact(options.get("table"))
             case "expire":
-                age = duration(str(told.get("older_than", _KEEP_SNAPSHOTS)))
+                age = duration(str(options.get("older_than", _KEEP_SNAPSHOTS)))
                 return self._maintenance.expire(age, dry_run=False)
             case "vacuum":
                 return self._maintenance.vacuum(dry_run=False)
             case "export":
                 return self._maintenance.publish()
             case _:
-                return self._reprocess(bool(told.get("changed", True)), told.get("dataset"))
+                return self._reprocess(bool(options.get("changed", True)), options.get("dataset"))
