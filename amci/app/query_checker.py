@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amci.amcsql.findings import CompileError
@@ -31,14 +29,14 @@ class Checker:
     def __init__(
         self, closing: ExitStack, *, tenant: Tenant | None, is_strict: bool, uploaded: Mapping[str, Source]
     ) -> None:
-        from amci.sandbox.engine import QueryEngine
+        # Here, because it loads DuckDB: checks of `amci apply` and of `workflow create` do without.
         from amci.sandbox.options import SandboxOptions
+        from amci.sandbox.type_check import TypeChecker
 
         self._tenant, self._uploaded = tenant, uploaded
         self._mode: Mode = "strict" if is_strict else "lenient"
-        nowhere = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="amci-check-")))
-        self._engine = QueryEngine(nowhere, SandboxOptions())
-        closing.callback(self._engine.close)
+        self._types = TypeChecker(SandboxOptions())
+        closing.callback(self._types.close)
 
     def look(self, asked: QueryInput) -> Lint:
         """Everything that is found in a query."""
@@ -47,7 +45,7 @@ class Checker:
         if found.errors or any(table.access == "uploaded" for table in found.tables):
             return found
         try:
-            self._engine.check(query.compile(_ANY_WINDOW, _ANY_WINDOW[1]), asked.sql)
+            self._types.check(query.compile(_ANY_WINDOW, _ANY_WINDOW[1]), asked.sql)
         except CompileError as error:
             return replace(found, findings=[*error.findings, *found.findings])
         return found

@@ -31,7 +31,8 @@ class QueryInput:
 
     shown: str  #: the file as messages call it
     sql: str
-    workflow: Workflow  #: for SQL alone, one without parameters
+    name: str  #: of its workflow; for SQL alone, of its file
+    document: Workflow | None = None  #: what it declares; None for SQL alone
     is_for_audiences: bool = False
     first_line: int = 0  #: lines of the file before the query
     indent: int = 0  #: how far it is indented there
@@ -44,8 +45,17 @@ class QueryInput:
     @property
     def removes_values(self) -> bool:
         """Whether rows of too few users are emptied, not dropped."""
-        is_asked = self.workflow.privacy_filtering_behavior == "REMOVE_VALUES"
-        return is_asked or bool(self.workflow.filtered_metrics_discriminator_column)
+        if self.document is None:
+            return False
+        is_asked = self.document.privacy_filtering_behavior == "REMOVE_VALUES"
+        return is_asked or bool(self.document.filtered_metrics_discriminator_column)
+
+    @property
+    def workflow(self) -> Workflow:
+        """Its workflow; for SQL alone, one without parameters. The file may have any name."""
+        from amci.workflows.definitions.definition import Workflow
+
+        return self.document or Workflow.model_construct(workflow_id=self.name, sql=self.sql)
 
     def read(
         self,
@@ -60,12 +70,16 @@ class QueryInput:
         A tenant may have defaults of its own for parameters, and data sets that it `uploaded`, by name; `values`
         of parameters go before defaults.
         """
-        from amci.workflows.definitions.definition import amc_parameters
+        declared: Sequence[Mapping[str, Any]] = ()
+        if self.document is not None:
+            # Building its models takes a while, and SQL alone does without.
+            from amci.workflows.definitions.definition import amc_parameters
 
+            declared = amc_parameters(self.document, tenant)
         return Query.of(
             self.sql,
             tables_for(self.kind, uploaded),
-            declared=amc_parameters(self.workflow, tenant),
+            declared=declared,
             values=values,
             mode=mode,
             controls="comparisons" if self.is_for_audiences else "all",
@@ -104,7 +118,7 @@ def read_query(argument: str, config: Callable[[], Path], stdin: Callable[[], st
 
 def query_of_text(sql: str) -> QueryInput:
     """SQL that stands in no file."""
-    return _asked("<sql>", _alone("query", sql))
+    return _of_text("<sql>", "query", sql)
 
 
 def sql_files(argument: str) -> Iterator[Path]:
@@ -162,7 +176,7 @@ def _in(folder: Path) -> Iterator[Path]:
 def _of_name(name: str, config: Callable[[], Path], stdin: Callable[[], str]) -> QueryInput:
     """A workflow of the workspace, or standard input."""
     if name == STDIN:
-        return _asked("<stdin>", _alone("stdin", stdin()))
+        return _of_text("<stdin>", "stdin", stdin())
     try:
         folder = config() / "workflows"
     except NoWorkspace:
@@ -181,34 +195,40 @@ def _unknown(name: str, folder: Path) -> AmciError:
 
 def _of_file(path: Path) -> QueryInput:
     """A file of SQL with the parameters of the document beside it, or a document with its SQL."""
+    is_for_audiences = path.suffix == ".sql" and path.parent.name == "audiences"
+    beside = [file for suffix in DOCUMENTS if (file := path.with_suffix(suffix)).is_file()]
+    if path.suffix not in DOCUMENTS and not (path.suffix == ".sql" and beside):
+        return _of_text(_short(path), path.stem, sql_text(path), is_for_audiences=is_for_audiences)
+    # Building its models takes a while, and SQL alone does without.
     from amci.workflows.definitions import library
 
     if path.suffix == ".sql":
-        beside = [file for suffix in DOCUMENTS if (file := path.with_suffix(suffix)).is_file()]
-        workflow = library.one(beside[0], str) if beside else _alone(path.stem, sql_text(path))
-        return _asked(_short(path), workflow, is_for_audiences=path.parent.name == "audiences")
-    if path.suffix not in DOCUMENTS:
-        return _asked(_short(path), _alone(path.stem, sql_text(path)))
+        return _of_document(_short(path), library.one(beside[0], str), is_for_audiences=is_for_audiences)
     workflow = library.one(path, str)
     beside_it = path.with_suffix(".sql")
     if beside_it.is_file():
-        return _asked(_short(beside_it), workflow)
+        return _of_document(_short(beside_it), workflow)
     first_line, indent = _position(path)
-    return _asked(_short(path), workflow, first_line=first_line, indent=indent)
+    return _of_document(_short(path), workflow, first_line=first_line, indent=indent)
 
 
-def _asked(shown: str, workflow: Workflow, *, is_for_audiences: bool = False, **position: int) -> QueryInput:
-    is_for_audiences = is_for_audiences or reads_audience_tables(workflow.sql)
+def _of_text(shown: str, name: str, sql: str, *, is_for_audiences: bool = False) -> QueryInput:
+    """SQL that no document declares anything for."""
+    is_for_audiences = is_for_audiences or reads_audience_tables(sql)
+    return QueryInput(shown=shown, sql=sql, name=name, is_for_audiences=is_for_audiences)
+
+
+def _of_document(
+    shown: str, workflow: Workflow, *, is_for_audiences: bool = False, **position: int
+) -> QueryInput:
     return QueryInput(
-        shown=shown, sql=workflow.sql, workflow=workflow, is_for_audiences=is_for_audiences, **position
+        shown=shown,
+        sql=workflow.sql,
+        name=workflow.workflow_id,
+        document=workflow,
+        is_for_audiences=is_for_audiences or reads_audience_tables(workflow.sql),
+        **position,
     )
-
-
-def _alone(name: str, sql: str) -> Workflow:
-    """A workflow that is nothing but SQL; the file may have any name."""
-    from amci.workflows.definitions.definition import Workflow
-
-    return Workflow.model_construct(workflow_id=name, sql=sql)
 
 
 def _short(path: Path) -> str:

@@ -34,7 +34,12 @@ def refuse_bad(
     uploaded = {} if is_elsewhere else _uploaded(session.workspace, tenants)
     refused: list[str] = []
     for workflow in workflows:
-        asked = QueryInput(shown=f"workflow {workflow.workflow_id}", sql=workflow.sql, workflow=workflow)
+        asked = QueryInput(
+            shown=f"workflow {workflow.workflow_id}",
+            sql=workflow.sql,
+            name=workflow.workflow_id,
+            document=workflow,
+        )
         found = lint(asked.read(uploaded=uploaded))
         if is_elsewhere:
             found = _doubted(found)

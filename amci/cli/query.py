@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from amci.cli.context import Context, command
-from amci.cli.query_output import render
 from amci.kernel.signals import stopping
 
 query_app = typer.Typer(rich_markup_mode=None)
@@ -34,6 +33,9 @@ def query(
     as_of: AsOfOption = None,
 ) -> None:
     """Ask the lake in DuckDB SQL."""
+    # Here, because it loads Arrow and DuckDB, and `amci sql` has the options above.
+    from amci.cli.query_output import render
+
     text = typer.get_text_stream("stdin").read() if sql == "-" else sql
     with ctx.query_session(tenant=tenant, as_of=as_of) as session, stopping() as session.stop:
         render(session, text, "json" if ctx.out.as_json else format_, output, ctx.out)

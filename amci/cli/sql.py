@@ -6,23 +6,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from amci.amcsql.sources import Source
 from amci.amcsql.tools import catalog, findings_text as words
 from amci.amcsql.tools.linting import Lint
-from amci.amcsql.tools.result_diff import difference
 from amci.app.query_checker import Checker, finding_lines, uploaded_by
 from amci.app.query_input import QueryInput, read_queries, read_query
-from amci.app.query_runner import Request, Runner, query_runner
-from amci.cli import sql_format as doing, sql_output
+from amci.cli import sql_format as doing
 from amci.cli.context import Context, command, without_command
 from amci.cli.output import Output
 from amci.cli.query import AsOfOption, TenantOption
 from amci.kernel.errors import NoWorkspace
-from amci.tenants.model import Tenant, tenant_named
+
+if TYPE_CHECKING:
+    from amci.app.query_runner import Request, Runner
+    from amci.tenants.model import Tenant
 
 sql_app = typer.Typer(
     help="Ask the lake in an interactive shell; or write, check and run AMC SQL on this machine.",
@@ -118,6 +119,9 @@ def run(
     last: Last = None,
 ) -> None:
     """Run a query on made-up events, with AMC's privacy rules."""
+    # Here and below: `check`, `fmt` and `tables` run nothing, and start sooner without the sandbox.
+    from amci.cli import sql_output
+
     sql_output.check_format(form)
     request = _request(window, time_zone, tenant, value, not no_privacy, scale, seed, last)
     with _runner(ctx, request) as runner:
@@ -141,6 +145,9 @@ def diff(
     last: Last = None,
 ) -> None:
     """How the results of two versions of a query differ on the same events; exit code 1 where they do."""
+    from amci.amcsql.tools.result_diff import difference
+    from amci.cli import sql_output
+
     request = _request(window, time_zone, tenant, value, not no_privacy, scale, seed, last)
     with _runner(ctx, request) as runner:
         ours, theirs = (runner.run(read_query(name, *_readers(ctx))) for name in (a, b))
@@ -215,6 +222,8 @@ def _request(
     seed: int | None,
     last: str | None,
 ) -> Request:
+    from amci.app.query_runner import Request
+
     return Request(
         window=window, zone=zone, tenant=tenant, values=values or [],
         has_privacy=has_privacy, scale=scale, seed=seed, last=last,
@@ -230,12 +239,15 @@ def _tenant(ctx: Context, name: str | None) -> tuple[Tenant | None, Mapping[str,
     """The tenant that is meant, if any, and the data sets it uploaded to the sandbox."""
     if name is None:
         return None, {}
+    from amci.tenants.model import tenant_named
+
     tenant = tenant_named(ctx.project().tenants, name)
     return tenant, uploaded_by(ctx.workspace, tenant)
 
 
 @contextmanager
 def _runner(ctx: Context, request: Request) -> Iterator[Runner]:
+    from amci.app.query_runner import query_runner
 
     try:
         workspace = ctx.workspace
@@ -261,7 +273,7 @@ def lint_document(asked: QueryInput, found: Lint) -> dict[str, Any]:
     places = [words.in_file(finding.place, asked.first_line, asked.indent) for finding in found.findings]
     for finding, place in zip(made["findings"], places, strict=True):
         finding.update(asdict(place))
-    return {"file": asked.shown, "workflow_id": asked.workflow.workflow_id, **made}
+    return {"file": asked.shown, "workflow_id": asked.name, **made}
 
 
 def show_lints(out: Output, found: Sequence[tuple[QueryInput, Lint]]) -> None:

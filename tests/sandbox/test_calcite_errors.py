@@ -10,7 +10,8 @@ from amci.amcsql.findings import CompileError, Finding
 from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.query import Query
 from amci.amcsql.sources import sources
-from amci.sandbox.engine import QueryEngine, in_calcites_words
+from amci.sandbox.engine import QueryEngine
+from amci.sandbox.type_check import in_calcites_words
 
 WINDOW = (datetime(2026, 10, 20, tzinfo=UTC), datetime(2026, 10, 27, tzinfo=UTC))
 
