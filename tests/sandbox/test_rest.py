@@ -37,7 +37,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with Server(sandbox) as server, httpx.Client(base_url=server.url) as client:
+    with Server(sandbox) as server, httpx.Client(base_url=server.url, timeout=60) as client:
         token = client.post("/auth/o2/token", data=FORM).json()["access_token"]
         client.headers.update(
             {
