@@ -65,9 +65,10 @@ class Context:
         self, *, tenant: str | None = None, as_of: str | None = None
     ) -> AbstractContextManager[QuerySession]:
         """The workspace's lake, to read only: all of it, or the rows of `tenant`, now or `as_of` a snapshot."""
+        from amci.kernel.config import read_settings
         from amci.lake.query.session import session
 
-        settings = self.project().settings
+        settings = read_settings(self.workspace.settings_file, environment())
         return session(
             self.workspace,
             memory_limit=settings.query_memory_limit,

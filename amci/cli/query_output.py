@@ -11,7 +11,7 @@ from typing import IO
 from amci.cli.output import Output
 from amci.kernel.errors import UsageError
 from amci.kernel.files import replacing
-from amci.lake.query.result_files import refuse_unwritable, write_csv, write_json, write_parquet, write_table
+from amci.lake.query.result_table import write_table
 from amci.lake.query.session import QuerySession
 
 FORMATS = ("table", "csv", "json", "parquet")
@@ -38,18 +38,20 @@ def render(session: QuerySession, sql: str, format: str, output: Path | None, ou
     if format == "parquet" and output is None and out.stdout.isatty():
         raise UsageError("Parquet is not for a terminal", hint="name a file with --output")
     result = session.run(sql)
-    refuse_unwritable(result, format)
+    result.refuse_unwritable(format)
+    if format == "table":
+        with _open_target(output, out) as target:
+            write_table(result, target, None if output else out.width)
+        return
+    # Here, because it imports Arrow, which takes longer than most answers that are shown.
+    from amci.lake.query.result_files import write_csv, write_json, write_parquet
+
     if format == "parquet":
         with _binary(output, out) as sink:
             write_parquet(result, sink)
         return
     with _open_target(output, out) as target:
-        if format == "csv":
-            write_csv(result, target)
-        elif format == "json":
-            write_json(result, target)
-        else:
-            write_table(result, target, None if output else out.width)
+        (write_csv if format == "csv" else write_json)(result, target)
 
 
 @contextmanager

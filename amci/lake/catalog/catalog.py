@@ -19,13 +19,9 @@ from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.columns import Kind, widen_sql, widening_check_sql
+from amci.lake.catalog.duck import LAKE, LEDGER
 from amci.lake.catalog.schema import SchemaPlan, plan
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
-
-LAKE = "lake"
-#: Where DuckLake keeps its own tables; their columns are those of its specification, version 1.0.
-METADATA = f"__ducklake_metadata_{LAKE}"
-LEDGER = quoted(LAKE, "amci", "objects")
 
 #: Comment of a column that has had no value yet.
 _NO_VALUE = "no value yet"

@@ -11,8 +11,14 @@ from pathlib import Path
 import duckdb
 
 from amci.kernel.errors import AmciError, MemoryLimit, StorageError
-from amci.kernel.names import literal
+from amci.kernel.names import literal, quoted
 
+#: The name under which the lake is attached.
+LAKE = "lake"
+#: Where DuckLake keeps its own tables; their columns are those of its specification, version 1.0.
+METADATA = f"__ducklake_metadata_{LAKE}"
+#: The comprehensive catalogue: one row for each table an object version has rows in.
+LEDGER = quoted(LAKE, "amci", "objects")
 #: Extension name and the package whose wheel carries its binary; versions equal DuckDB's own.
 _EXTENSIONS = {"ducklake": "duckdb_extension_ducklake", "sqlite_scanner": "duckdb_extension_sqlite_scanner"}
 
@@ -80,7 +86,7 @@ def attach(
     options += ["READ_ONLY"] if read_only else ["DATA_INLINING_ROW_LIMIT 0", "META_JOURNAL_MODE 'WAL'"]
     options += [as_of] if as_of else []
     with duck_errors("open the catalog"):
-        con.execute(f"ATTACH {literal(f'ducklake:sqlite:{metadata}')} AS lake ({', '.join(options)})")
+        con.execute(f"ATTACH {literal(f'ducklake:sqlite:{metadata}')} AS {LAKE} ({', '.join(options)})")
 
 
 @contextmanager

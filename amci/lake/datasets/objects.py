@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from amci.lake.datasets.dataset import Dataset
-from amci.tenants.model import Tenant
+if TYPE_CHECKING:
+    from amci.lake.datasets.dataset import Dataset
+    from amci.tenants.model import Tenant
 
 #: Columns amci adds to pre-stage: which object and version a row came from, and its place in the file.
 OBJECT_ID, VERSION, ROW = "_object_id", "_version", "_row"

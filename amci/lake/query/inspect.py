@@ -11,7 +11,8 @@ import duckdb
 from amci.kernel.errors import NotFound
 from amci.kernel.names import quoted
 from amci.kernel.state import State
-from amci.lake.catalog.catalog import LAKE, LEDGER, METADATA, TableName
+from amci.lake.catalog.catalog import TableName
+from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
 from amci.lake.datasets.objects import OBJECT_ID
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.query.session import QuerySession

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
-import pyarrow as pa
 
 from amci.kernel.clock import stopwatch
 from amci.kernel.errors import QueryError, StorageError
 from amci.lake.query.statement import said
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Value = TypeVar("Value")
 
@@ -66,7 +69,7 @@ class TimeBudget:
             self._left -= stopwatch() - began
         try:
             return done.result()
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
+        except (duckdb.Error, OSError) as error:
             raise self._translated(error) from None
 
     def _translated(self, error: Exception) -> QueryError | StorageError:
@@ -122,17 +125,42 @@ class QueryResult:
         """All rows."""
         return self._budget.spend(self._con.fetchall)
 
+    def pieces(self, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows in lists of at most `size`."""
+        while rows := self._budget.spend(lambda: self._con.fetchmany(size)):
+            yield rows
+
+    def refuse_unwritable(self, format: str) -> None:  # noqa: A002
+        """Raise QueryError for a type that Arrow has no place for: what it makes of it is another value."""
+        unwritable = ("BIT", "TIME WITH TIME ZONE", *(("UNION",) if format == "parquet" else ()))
+        for name, kind in zip(self.columns, self.types, strict=True):
+            if any(re.search(rf"\b{word}\b", kind) for word in unwritable):
+                raise QueryError(
+                    f"column {name} has a type that cannot be written", hint="CAST it to VARCHAR"
+                )
+
     def table(self) -> pa.Table:
         """All rows as one Arrow table."""
+        import pyarrow as pa
+
         schema, batches = self.arrow()
         return pa.Table.from_batches(batches, schema)
 
     def arrow(self, size: int = 10_000) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The schema, and the rows in record batches of about `size`."""
+        import pyarrow as pa
+
         reader = self._budget.spend(lambda: self._con.to_arrow_reader(size))
 
+        def following() -> pa.RecordBatch | None:
+            try:
+                return next(reader, None)
+            except pa.ArrowException as error:
+                # What DuckDB says of a row that fails comes through Arrow.
+                raise duckdb.Error(str(error)) from error
+
         def read() -> Iterator[pa.RecordBatch]:
-            while (batch := self._budget.spend(lambda: next(reader, None))) is not None:
+            while (batch := self._budget.spend(following)) is not None:
                 yield batch
 
         return reader.schema, read()

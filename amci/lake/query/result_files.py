@@ -1,4 +1,4 @@
-"""Writes a query's answer as its rows come: a table for people; CSV, JSON or Parquet for programs."""
+"""Writes a query's answer as its rows come, for programs: CSV, JSON or Parquet."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import csv
 import io
 import json
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import IO, Any
@@ -16,73 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from amci.kernel.errors import QueryError
-from amci.kernel.text import aligned, cell_width, shown
 from amci.lake.query.result import QueryResult
 
-#: Rows of a table for people, and how far the others are counted.
-SHOWN_ROWS, COUNTED_ROWS = 100, 100_000
-_WIDEST = 60
 _DATE_BITS = 32
-_PLAN = ("explain_key", "explain_value")
-
-
-def refuse_unwritable(result: QueryResult, format: str) -> None:  # noqa: A002
-    """Raise QueryError for a type that Arrow has no place for: what it makes of it is another value."""
-    unwritable = ("BIT", "TIME WITH TIME ZONE", *(("UNION",) if format == "parquet" else ()))
-    for name, kind in zip(result.columns, result.types, strict=True):
-        if any(re.search(rf"\b{word}\b", kind) for word in unwritable):
-            raise QueryError(f"column {name} has a type that cannot be written", hint="CAST it to VARCHAR")
-
-
-def write_table(result: QueryResult, target: IO[str], width: int | None) -> None:
-    """The first rows, aligned; `width` is the terminal's, None for no terminal."""
-    rows: list[tuple[Any, ...]] = []
-    total = 0
-    for batch in result.arrow()[1]:
-        wanted = batch.slice(0, SHOWN_ROWS - len(rows))
-        rows += zip(*(texts(column).to_pylist() for column in wanted.columns), strict=True)
-        total += batch.num_rows
-        if total > COUNTED_ROWS:
-            break
-    if result.columns == _PLAN:
-        target.writelines(f"{plan}\n" for _, plan in rows)
-        return
-    fitting = len(result.columns) if width is None else _fitting(result.columns, rows, width)
-    lines = aligned(
-        result.columns[:fitting],
-        [row[:fitting] for row in rows],
-        widest=None if width is None else _WIDEST,
-        show=_shown,
-    )
-    target.writelines(f"{line}\n" for line in (*lines, *_remarks(total, len(result.columns) - fitting)))
-
-
-def _fitting(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> int:
-    """How many of the columns fit side by side; one at least."""
-    used = 0
-    for position, name in enumerate(columns):
-        cells = (name, *(_shown(row[position]) for row in rows))
-        used += min(_WIDEST, max(map(cell_width, cells))) + 2
-        if used - 2 > width:
-            return max(position, 1)
-    return len(columns)
-
-
-def _remarks(total: int, hidden: int) -> Iterator[str]:
-    if total > SHOWN_ROWS:
-        many = f"more than {COUNTED_ROWS:,}" if total > COUNTED_ROWS else f"{total:,}"
-        yield f"({SHOWN_ROWS} of {many} rows; --format csv, json or parquet gives all, in the shell .mode)"
-    else:
-        yield f"({total} row{'' if total == 1 else 's'})"
-    if hidden:
-        yield f"({hidden} more column{'' if hidden == 1 else 's'}; csv, json and parquet have all)"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, str):
-        return f"'{value}'" if value == "NULL" else value
-    return "NULL" if value is None else shown(value)
 
 
 def write_csv(result: QueryResult, target: IO[str]) -> None:

@@ -17,7 +17,7 @@ from amci.kernel.errors import NotFound, StorageError, UsageError
 from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
-from amci.lake.catalog.catalog import LAKE
+from amci.lake.catalog.duck import LAKE
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.result import QueryResult, TimeBudget, is_busy
 from amci.lake.query.statement import CatalogScope, UnknownTable, checked
@@ -95,8 +95,7 @@ class QuerySession:
         found: dict[tuple[str, str], list[tuple[str, str]]] = {}
         rows = self.con.execute(
             "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns()"
-            " WHERE database_name = ? ORDER BY schema_name, table_name, column_index",
-            [self._catalog],
+            f" WHERE database_name = {literal(self._catalog)} ORDER BY schema_name, table_name, column_index"
         ).fetchall()
         for schema, table, column, kind in rows:
             found.setdefault((schema, table), []).append((column, kind))
@@ -116,7 +115,7 @@ class QuerySession:
 
     def rows(self, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
         """The rows of amci's own query, as mappings."""
-        result = self.con.execute(sql, parameters or [])
+        result = self.con.execute(sql, parameters)
         names = [column[0] for column in result.description or []]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
@@ -235,9 +234,8 @@ def _narrow(con: duckdb.DuckDBPyConnection, tenant: str) -> None:
 def _search_everywhere(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
     """SHOW TABLES lists all tables; a table is found without its schema, in the first schema by name."""
     schemas = con.execute(
-        "SELECT schema_name FROM duckdb_schemas() WHERE database_name = ?"
-        " ORDER BY schema_name <> 'main', schema_name",
-        [catalog],
+        f"SELECT schema_name FROM duckdb_schemas() WHERE database_name = {literal(catalog)}"
+        " ORDER BY schema_name <> 'main', schema_name"
     ).fetchall()
     # The setting is read as SQL identifiers, so each is quoted inside the literal.
     path = ",".join(quoted(catalog, schema) for (schema,) in schemas)

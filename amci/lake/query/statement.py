@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from amci.kernel.errors import QueryError
+from amci.kernel.names import literal
 
 #: Table functions that read no file, change nothing and take no table's name as text. All others are refused.
 _HARMLESS = frozenset(
@@ -125,7 +126,8 @@ def _is_pivot(kinds: list[duckdb.StatementType]) -> bool:
 def _tree(con: duckdb.DuckDBPyConnection, text: str) -> Any:
     """The parsed SELECT as plain values; None where it is no SELECT."""
     try:
-        row = con.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchall()[0]
+        # A literal: for parameters, DuckDB imports NumPy and pandas, which takes longer than most queries.
+        row = con.execute(f"SELECT json_serialize_sql({literal(text)})").fetchall()[0]
         document = json.loads(row[0])
     except (RecursionError, duckdb.Error):
         raise QueryError("the statement is nested too deeply", hint="write it in smaller steps") from None

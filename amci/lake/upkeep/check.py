@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from amci.kernel.clock import moment
 from amci.kernel.errors import AmciError
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.catalog.catalog import LAKE, LEDGER, METADATA, TableName
+from amci.lake.catalog.catalog import TableName
+from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.session import QuerySession, session
 from amci.lake.query.statement import said

@@ -14,8 +14,8 @@ from amci.kernel.clock import Clock
 from amci.kernel.files import storage_errors
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.catalog.catalog import LAKE, METADATA, Catalog, TableName
-from amci.lake.catalog.duck import duck_errors
+from amci.lake.catalog.catalog import Catalog, TableName
+from amci.lake.catalog.duck import LAKE, METADATA, duck_errors
 from amci.lake.query.inspect import table_named
 from amci.lake.upkeep import publish
 from amci.lake.upkeep.check import files_below, known_files, scheduled_files

@@ -13,8 +13,8 @@ import duckdb
 from amci.kernel.errors import UsageError
 from amci.kernel.files import fsync, replacing, storage_errors
 from amci.kernel.names import literal, quoted
-from amci.lake.catalog.catalog import LAKE, LEDGER, METADATA, Catalog, TableName
-from amci.lake.catalog.duck import duck_errors
+from amci.lake.catalog.catalog import Catalog, TableName
+from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, duck_errors
 from amci.lake.query.inspect import partition_by
 from amci.lake.upkeep.check import files_below
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amci.lake.catalog.catalog import LEDGER, Catalog, TableName
+from amci.lake.catalog.catalog import Catalog, TableName
+from amci.lake.catalog.duck import LEDGER
 
 
 @dataclass(frozen=True, slots=True)

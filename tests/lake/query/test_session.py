@@ -14,7 +14,8 @@ import pytest
 
 from amci.kernel.errors import NotFound, QueryError, UsageError
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.catalog.catalog import LAKE, Catalog, TableName
+from amci.lake.catalog.catalog import Catalog, TableName
+from amci.lake.catalog.duck import LAKE
 from amci.lake.query.session import QuerySession, session
 
 Open = Callable[..., AbstractContextManager[QuerySession]]
