@@ -83,7 +83,7 @@ def test_every_command_has_help_with_an_example_of_itself(words: tuple[str, ...]
 def test_every_command_in_a_document_exists(path: Path) -> None:
     text = path.read_text()
     groups = {words[0] for words in COMMANDS if len(words) > 1}
-    shown = re.findall(rf"(?:`|^\$ |^)amci ((?:(?:{'|'.join(groups)}) )?[a-z-]+)", text, re.MULTILINE)
+    shown = re.findall(rf"(?:`|^\$ |^)amci ((?:(?:{'|'.join(groups)}) )?[a-z][a-z-]*)", text, re.MULTILINE)
     assert {tuple(words.split()) for words in shown} <= {*COMMANDS, *((group,) for group in groups)}
 
 

@@ -32,7 +32,10 @@ COMMANDS = {
     "redrive": ("amci.cli.work:work_app", "Queue failed or skipped runs again and process them."),
     "plan": ("amci.cli.plan:plan_app", "What differs between config/, the workspace and AMC."),
     "apply": ("amci.cli.plan:plan_app", "Make the workspace and AMC what config/ says."),
-    "query": ("amci.cli.query:query_app", "Ask the lake in DuckDB SQL."),
+    "query": (
+        "amci.cli.query:query_app",
+        "Ask the lake in DuckDB SQL; without a statement, in an interactive shell.",
+    ),
     "lake": ("amci.cli.lake:lake_app", "The lake: files in, tables out."),
     "runs": ("amci.cli.runs:runs_app", "Runs: what is queued, what ran, what failed."),
     "import": (
@@ -58,7 +61,7 @@ COMMANDS = {
     "sandbox": ("amci.cli.sandbox:sandbox_app", "AMC on this machine."),
     "sql": (
         "amci.cli.sql:sql_app",
-        "Ask the lake in an interactive shell; or write, check and run AMC SQL on this machine.",
+        "Write, check and run AMC SQL on this machine.",
     ),
 }
 

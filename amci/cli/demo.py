@@ -210,7 +210,7 @@ def commands(home: Path) -> list[str]:
         f"{amci} schedule next 5 {at}",
         f"{amci} exec run campaign_reach --tenant blue-kettle --window PREVIOUS_MONTH --wait {at}",
         f"{amci} exec list {at}",
-        f"{amci} sql {at}",
+        f"{amci} query {at}",
         f"{amci} up {at}",
     ]
 

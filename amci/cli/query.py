@@ -1,4 +1,4 @@
-"""`amci query`: ask the lake in DuckDB SQL."""
+"""`amci query`: one question to the lake in DuckDB SQL, or a conversation with it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from amci.cli.context import Context, command
+from amci.kernel.errors import UsageError
 from amci.kernel.signals import stopping
 
 query_app = typer.Typer(rich_markup_mode=None)
@@ -20,22 +21,51 @@ AsOfOption = Annotated[
 ]
 
 
-@command(query_app, "query", epilog='Example: amci query "SELECT * FROM amci.objects" --format csv')
+@command(
+    query_app,
+    "query",
+    epilog='Example: amci query "SELECT * FROM amci.objects" --format csv, or amci query for the shell',
+)
 def query(
     ctx: Context,
-    sql: Annotated[str, typer.Argument(help="One SELECT; `-` reads it from standard input.")],
+    sql: Annotated[
+        str | None,
+        typer.Argument(
+            help="One SELECT; `-` reads it from standard input. Without it: the shell.", show_default=False
+        ),
+    ] = None,
     *,
-    format_: Annotated[str, typer.Option("--format", help="table, csv, json or parquet.")] = "table",
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="table (the default), csv, json or parquet.", show_default=False),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)
     ] = None,
     tenant: TenantOption = None,
     as_of: AsOfOption = None,
 ) -> None:
-    """Ask the lake in DuckDB SQL."""
+    """Ask the lake in DuckDB SQL; without a statement, in an interactive shell."""
+    if sql is None:
+        if format_ or output:
+            raise UsageError(
+                "--format and --output need a statement",
+                hint='amci query "SELECT …"; in the shell, use .mode',
+            )
+        talk(ctx, tenant, as_of)
+        return
     # Here, because it loads Arrow and DuckDB, and `amci sql` has the options above.
     from amci.cli.query_output import render
 
     text = typer.get_text_stream("stdin").read() if sql == "-" else sql
     with ctx.query_session(tenant=tenant, as_of=as_of) as session, stopping() as session.stop:
-        render(session, text, "json" if ctx.out.as_json else format_, output, ctx.out)
+        render(session, text, "json" if ctx.out.as_json else format_ or "table", output, ctx.out)
+
+
+def talk(ctx: Context, tenant: str | None, as_of: str | None) -> None:
+    """The shell of the lake: a conversation on a terminal, else the statements of standard input."""
+    # Here, because a single query needs no shell.
+    from amci.cli.query_shell import converse
+
+    with ctx.query_session(tenant=tenant, as_of=as_of) as session:
+        converse(session, ctx.out, ctx.workspace.home / "state" / "sql_history")

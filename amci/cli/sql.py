@@ -1,4 +1,4 @@
-"""`amci sql …`: write, check and run AMC SQL on this machine; alone, it is the shell of the lake."""
+"""`amci sql …`: write, check and run AMC SQL on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from amci.app.query_input import QueryInput, read_queries, read_query
 from amci.cli import sql_format as doing
 from amci.cli.context import Context, command, without_command
 from amci.cli.output import Output
-from amci.cli.query import AsOfOption, TenantOption
+from amci.cli.query import AsOfOption, TenantOption, talk
 from amci.kernel.errors import NoWorkspace
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from amci.tenants.model import Tenant
 
 sql_app = typer.Typer(
-    help="Ask the lake in an interactive shell; or write, check and run AMC SQL on this machine.",
+    help="Write, check and run AMC SQL on this machine.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -69,14 +69,11 @@ Last = Annotated[
 ]
 
 
-@without_command(sql_app, epilog="Example: amci sql --tenant northwind-outdoor")
-def shell(ctx: Context, tenant: TenantOption = None, as_of: AsOfOption = None) -> None:
-    """Ask the lake in an interactive shell."""
-    # Here, because it loads DuckDB's reader of the lake, which the commands about AMC SQL do without.
-    from amci.cli.query_shell import converse
-
-    with ctx.query_session(tenant=tenant, as_of=as_of) as session:
-        converse(session, ctx.out, ctx.workspace.home / "state" / "sql_history")
+@without_command(sql_app, epilog="Example: amci sql check config/workflows")
+def deprecated_shell(ctx: Context, tenant: TenantOption = None, as_of: AsOfOption = None) -> None:
+    """Write, check and run AMC SQL on this machine. Without a command: the shell of the lake (deprecated)."""
+    ctx.out.note("deprecated: the shell of the lake is `amci query` now")
+    talk(ctx, tenant, as_of)
 
 
 @command(sql_app, "check", epilog="Example: amci sql check config/workflows")

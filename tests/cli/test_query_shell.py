@@ -31,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def script(home: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "amci", "sql", "--home", str(home), *options],
+        [sys.executable, "-m", "amci", "query", "--home", str(home), *options],
         input=text,
         capture_output=True,
         text=True,
@@ -41,7 +41,7 @@ def script(home: Path, text: str, *options: str) -> subprocess.CompletedProcess[
 
 
 class Terminal:
-    """`amci sql` on a pseudo-terminal: what is typed goes in, what appears is waited for."""
+    """`amci query` on a pseudo-terminal: what is typed goes in, what appears is waited for."""
 
     def __init__(self, home: Path) -> None:
         self._leader, follower = pty.openpty()
@@ -51,7 +51,7 @@ class Terminal:
             [
                 "/bin/sh",
                 "-c",
-                'exec "$0" -m amci sql --home "$1" <"$2" >"$2" 2>&1',
+                'exec "$0" -m amci query --home "$1" <"$2" >"$2" 2>&1',
                 sys.executable,
                 str(home),
                 path,
@@ -184,3 +184,23 @@ def test_a_wrong_dot_command_is_refused_with_a_hint(home: Path, command: str) ->
 
 def test_a_script_answers_in_json_on_demand(home: Path) -> None:
     assert script(home, "SELECT 1 AS a", "--json").stdout == '[\n{"a": 1}\n]\n'
+
+
+def test_the_shell_is_still_found_where_it_was_with_a_note(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "amci", "sql", "--home", str(home)],
+        input="SELECT 1 AS one;",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "deprecated: the shell of the lake is `amci query` now\n")
+    assert done.stdout == script(home, "SELECT 1 AS one;").stdout
+
+
+@pytest.mark.parametrize("options", [("--format", "csv"), ("--output", "rows.csv")])
+def test_the_shell_refuses_options_of_a_single_query(home: Path, options: tuple[str, str]) -> None:
+    done = script(home, "SELECT 1;", *options)
+    assert done.returncode == 2
+    assert "--format and --output need a statement" in done.stderr
+    assert done.stdout == ""
