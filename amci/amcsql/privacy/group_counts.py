@@ -1,7 +1,11 @@
 """What is counted over the users of groups whose rows have many users each: groups of groups.
 
 A row of a result mostly has one group of a crowd behind it, such as its campaign's. The numbers of that are counted
-once, for all rows that have it. Only where several come together are their users looked at again.
+once, for all rows that have it. Only if several come together are their users looked at again.
+
+In `SELECT region, SUM(n) AS n FROM f JOIN regions … GROUP BY 1` over a query `f` of campaigns, a region with one
+campaign has just the users of that campaign. A region with two may have users of both, who count once, with what they
+add to either (amc-api 3.3).
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ def is_plain(source: GroupedSource, crowd: UserGroup, metrics: Sequence[Metric])
 def crowd_detail(
     texts: DuckDBWriter, source: GroupedSource, crowd: UserGroup, metrics: Sequence[Metric]
 ) -> str:
-    """A row for each user of each group: his paths `p<path>`, and what he adds to the metrics, `v<place>`."""
+    """A row for each user of each group: paths, `p<path>`, and what the user adds to the metrics, `v<place>`."""
     if is_plain(source, crowd, metrics):
         rows = f"({_added_up(texts, source, crowd, metrics)}) AS r"
         sums = [f"sum(r.a{place}) AS v{place}" for place in range(len(metrics))]

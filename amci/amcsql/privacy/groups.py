@@ -1,4 +1,9 @@
-"""Groups of rows with their people: the crowd beside a group, or the numbers of a row of the result."""
+"""Groups of rows with their users: a list of users beside each group, or the numbers of a row of the result.
+
+`SELECT campaign, SUM(clicks) AS n FROM dsp_clicks GROUP BY 1` as a query of WITH goes on with its users, because what
+reads it may group again (`relation`). As the result it needs only numbers of them (`result`). `rows` is for a result
+that only selects from groups, such as `SELECT campaign, n FROM f`: its rows have the numbers of these groups.
+"""
 
 from __future__ import annotations
 
@@ -180,7 +185,7 @@ class Groups:
     def _detail(
         self, source: GroupedSource, people: UserColumn | UserGroup, metrics: Sequence[Metric]
     ) -> str:
-        """A row for each user of each group: his paths, and what he adds to the metrics."""
+        """A row for each user of each group: the paths of the user, and what the user adds to the metrics."""
         if isinstance(people, UserGroup):
             return crowd_detail(self._texts, source, people, metrics)
         person = people.person
@@ -238,7 +243,7 @@ def _added(call: exp.Expr) -> exp.Expr:
 
 
 def _share(output: OutputColumn, metrics: Sequence[Metric]) -> exp.Expr | None:
-    """What one user contributes to an output: the same expression of his own sums; None where that says nothing."""
+    """What one user contributes to an output: the same expression of their own sums; None if that says nothing."""
     if output.value is None or not is_linear(output.value, exp.AggFunc):
         return None
     places = {metric.call: place for place, metric in enumerate(metrics)}

@@ -1,7 +1,10 @@
 """Metrics to which several classes of people contribute: a user who is in more than one of them counts once a row.
 
-`COUNT(*)` over rows that join the views of one user with the clicks of another counts for both. Whoever is both of
-them in some rows, or one of many behind a row that was grouped before, has all these rows together.
+`COUNT(*)` over rows that join the views of one user with the clicks of another counts for both. A user who
+is both of them in some rows, or one of many behind a row that was grouped before, has all these rows together.
+
+In `SELECT COUNT(*) AS n FROM views v JOIN clicks c ON v.site = c.site`, a row of the views of user 1 and the clicks of
+user 2 adds one to both, and a row of the views and the clicks of user 1 adds one, not two, to that user (amc-api 3.3).
 """
 
 from __future__ import annotations
@@ -64,6 +67,6 @@ def _is_not_in(other: UserColumn | UserGroup, place: int, person: str) -> str:
 
 
 def _classes(source: GroupedSource, metric: Metric) -> list[UserColumn | UserGroup]:
-    """Crowds first: what they have is added up before anybody is looked at."""
+    """Groups first: what they have is added up before single users are looked at."""
     people: list[UserColumn | UserGroup] = [*source.crowds, *source.trails]
     return [each for each in people if metric.is_of(frozenset(each.columns))]

@@ -1,9 +1,21 @@
 """Writes a query so that each row of its result says how many users are behind it (amc-api 3.3).
 
-Rows carry their people with them. A read of a table brings the number of the user (`amci u<path>`). Joins and unions
-keep these columns. Where rows are grouped by something that tells the user, the group has that one; where it does
-not, the group gets a number (`amci g<n>`), and a *crowd* beside it lists the group's users, each with the paths he
-comes through and his share of every metric. The rows of the result get the columns of `stats`: what the rules count.
+Rows carry their users with them. A read of a table brings the number of the user (`amci u<path>`); joins and unions
+keep these columns. If rows are grouped by something that tells the user, the group keeps that column. If not, the
+group gets a number (`amci g<n>`), and a table of WITH beside it (a `UserGroup`) lists its users, each with the paths
+they come through and what they add to every metric. The rows of the result get the columns of `stats`.
+
+    WITH f AS (SELECT campaign, creative, SUM(clicks) AS n FROM dsp_clicks GROUP BY 1, 2)
+    SELECT campaign, SUM(n) AS n FROM f GROUP BY 1
+
+becomes, in short,
+
+    WITH "amci x1" AS (SELECT campaign, creative, sum(clicks) AS n, row_number() OVER () AS "amci g2" … GROUP BY 1, 2),
+         "amci crowd3" AS (SELECT "amci g2" AS "group", person, sum(clicks) AS v0 … GROUP BY 1, 2), f AS (…)
+    SELECT campaign, sum(n) AS n, … AS "amci users", … AS "amci effective", … AS "amci equivalent" FROM f … GROUP BY 1
+
+so that a user with clicks on two creatives counts once for the campaign, with the sum of both: AMC counts users of
+the result's rows, however many queries lie between (amc-api 3.3).
 """
 
 from __future__ import annotations
@@ -37,8 +49,8 @@ from amci.amcsql.privacy.user_groups import (
     UserColumn,
     UserGroup,
     is_shared,
-    merged_trails,
-    moved_crowd,
+    merged_user_columns,
+    moved_group,
     share_of,
 )
 from amci.kernel.names import quoted
@@ -189,7 +201,7 @@ class PrivacyRewriter(DuckDBWriter):
             block=block,
             joined=" ".join(["FROM", *joined]) if joined else "",
             where=where,
-            trails=merged_trails(trails, block.same),
+            trails=merged_user_columns(trails, block.same),
             found=crowds,
         )
 
@@ -216,7 +228,7 @@ class PrivacyRewriter(DuckDBWriter):
             )
             for trail in made.trails
         ]
-        crowds = [replace(moved_crowd(crowd, paths), key=quoted(alias, crowd.key)) for crowd in made.crowds]
+        crowds = [replace(moved_group(crowd, paths), key=quoted(alias, crowd.key)) for crowd in made.crowds]
         return text, trails, crowds
 
     # -- the result --------------------------------------------------------------------------------------------

@@ -2,6 +2,16 @@
 
 Most queries have rows of one user each, and aggregates that can be put together from a user's own. Then the numbers
 of the privacy rules cost little more than the query itself.
+
+    SELECT campaign, SUM(clicks) AS n FROM dsp_clicks GROUP BY 1
+
+becomes, in short,
+
+    SELECT k0 AS campaign, sum(s0) AS n, count(*) FILTER (person <> 0) AS "amci users", max(abs(s0)) …
+    FROM (SELECT campaign AS k0, "amci user" AS person, sum(clicks) AS s0 FROM dsp_clicks GROUP BY 1, 2) GROUP BY 1
+
+The first pass has what one user adds to a metric, from which the second has distinct, effective and equivalent users
+(amc-api 3.3). MEDIAN cannot be put together from parts: such a query goes the longer way of `groups`.
 """
 
 from __future__ import annotations

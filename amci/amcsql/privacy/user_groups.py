@@ -1,4 +1,4 @@
-"""The people that rows of a relation carry: one user each, or a crowd beside it."""
+"""The users that rows of a relation carry: one each, or a list of users beside it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ CROWD = "amci crowd"
 
 @dataclass(frozen=True, slots=True)
 class UserColumn:
-    """One user per row: the columns with his number, by path; NULL where the path has no row, 0 where nobody knows."""
+    """One user per row: columns with the user's number, by path; NULL if the path has no row, 0 if unknown."""
 
     columns: Mapping[int, str]
 
     @property
     def paths(self) -> Class:
-        """The paths he comes through."""
+        """The paths the user comes through."""
         return frozenset(self.columns)
 
     @property
     def person(self) -> str:
-        """His number, by whichever path there is."""
+        """The user's number, by whichever path there is."""
         columns = list(self.columns.values())
         return columns[0] if len(columns) == 1 else f"coalesce({', '.join(columns)})"
 
@@ -43,8 +43,8 @@ class UserGroup:
     shares: Mapping[str, exp.Expr] = field(default_factory=dict)
 
 
-def merged_trails(trails: Iterable[UserColumn], same: Iterable[Class]) -> list[UserColumn]:
-    """The trails of rows that are joined; those of one class become one."""
+def merged_user_columns(trails: Iterable[UserColumn], same: Iterable[Class]) -> list[UserColumn]:
+    """The user columns of rows that are joined; those of one class become one."""
     found = list(trails)
     merged = []
     for people in same:
@@ -58,7 +58,7 @@ def merged_trails(trails: Iterable[UserColumn], same: Iterable[Class]) -> list[U
 
 
 def share_of(node: exp.Expr, share: Callable[[exp.Column], exp.Expr | None]) -> exp.Expr:
-    """An expression for one user: his shares in place of the metrics it is computed from.
+    """An expression for one user: the user's shares in place of the metrics it is computed from.
 
     Conditions stay as they are: they choose by what the whole group has.
     """
@@ -124,6 +124,6 @@ def shared_column(name: str) -> exp.Column:
     return column
 
 
-def moved_crowd(crowd: UserGroup, paths: Mapping[int, int]) -> UserGroup:
-    """The crowd of a query of WITH where its paths are called otherwise."""
+def moved_group(crowd: UserGroup, paths: Mapping[int, int]) -> UserGroup:
+    """The group of a query of WITH, with other names of its paths."""
     return replace(crowd, columns={paths.get(path, path): column for path, column in crowd.columns.items()})
