@@ -23,7 +23,7 @@ def tokens(sql: str) -> list[Token]:
     from sqlglot.errors import TokenError
 
     try:
-        return _tokenizer().tokenize(sql)
+        return _tokenizer_class()().tokenize(sql)
     except TokenError:
         raise UsageError("the SQL has a string or a comment that does not end", hint="close it") from None
 
@@ -93,10 +93,11 @@ def _source(sql: str, token: Token) -> str:
 
 
 @cache
-def _tokenizer() -> Tokenizer:
+def _tokenizer_class() -> type[Tokenizer]:
+    """The class, not an object: a tokenizer keeps its place in the text, so threads must not share one."""
     from sqlglot import Tokenizer
 
     class AmcTokenizer(Tokenizer):
         NESTED_COMMENTS = False
 
-    return AmcTokenizer()
+    return AmcTokenizer

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -342,3 +343,10 @@ def test_tenants_nobody_knows_and_values_that_do_not_fit_are_problems() -> None:
         "config/workflows/reach: values: no tenant 'nobody'",
         f"config/tenants/acme: values: workflow reach: tenant acme: parameter days: {says}",
     ]
+
+
+def test_threads_that_read_different_texts_do_not_disturb_each_other() -> None:
+    texts = [f"SELECT {', '.join(f'c{n} AS a' for n in range(size))} FROM t -- {size}" for size in range(200)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(sql.as_sent, texts))
+    assert together == [sql.as_sent(text) for text in texts]
