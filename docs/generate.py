@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -78,8 +79,9 @@ def _table(columns: list[str], rows: list[list[str]]) -> str:
 
 def _fields(model: type[BaseModel]) -> Callable[[], str]:
     def table() -> str:
+        about = _docstrings(model)
         rows = [
-            [f"`{field.alias or name}`", _type(field), _default(field), " ".join(_about(field).split())]
+            [f"`{field.alias or name}`", _type(field), _default(field), " ".join(about[name].split())]
             for name, field in model.model_fields.items()
         ]
         return _table(["key", "type", "default", "meaning"], rows)
@@ -87,10 +89,19 @@ def _fields(model: type[BaseModel]) -> Callable[[], str]:
     return table
 
 
-def _about(field: FieldInfo) -> str:
-    if not field.description:
-        raise ValueError(f"field {field} has no description")
-    return field.description
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """What stands below each field in the source, for the model and those it inherits from.
+
+    Pydantic could find it, too, but whenever a model is imported, and takes most of that time for it.
+    """
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if issubclass(each, BaseModel) and each is not BaseModel:
+            body = ast.parse(inspect.getsource(each)).body[0].body  # type: ignore[attr-defined]
+            for field, below in pairwise(body):
+                if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                    found[field.target.id] = below.value.value  # type: ignore[union-attr,attr-defined]
+    return found
 
 
 def _type(field: FieldInfo) -> str:

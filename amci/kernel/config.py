@@ -47,7 +47,7 @@ Size = Annotated[int, BeforeValidator(_size)]
 class Strict(BaseModel):
     """A piece of configuration: unknown keys are mistakes, values never change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NotifySettings(Strict):

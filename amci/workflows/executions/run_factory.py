@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from amci.kernel.clock import moment, timestamp
 from amci.kernel.run import NewRun
-from amci.tenants.model import Tenant
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
+
+if TYPE_CHECKING:
+    from amci.tenants.model import Tenant
 
 #: The kind of an execution's run.
 EXECUTE = "execute"
