@@ -2,21 +2,26 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+NOTEBOOK := $(VENV)/notebook
 PYTHON ?= python3
 
 .PHONY: install demo test test-quick lint format bench crash lock docs use-cases package clean
 
 install: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml
+# pandas lies beside the environment, not in it: for the examples that need it, not for every process of the tests.
+$(STAMP): requirements.lock requirements-notebook.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  test -x $(PY) || uv venv --quiet --python $(PYTHON) $(VENV); \
 	  uv pip install --quiet --python $(PY) --require-hashes -r requirements.lock; \
 	  uv pip install --quiet --python $(PY) --no-deps --no-build-isolation -e .; \
+	  uv pip install --quiet --python $(PY) --require-hashes --no-deps --target $(NOTEBOOK) -r requirements-notebook.lock; \
 	else \
 	  test -x $(PY) || $(PYTHON) -m venv $(VENV); \
 	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
 	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade \
+	    --target $(NOTEBOOK) -r requirements-notebook.lock; \
 	fi
 	@touch $@
 
@@ -26,13 +31,15 @@ demo: install
 # A disk's fsync is most of what many tests wait for. They kill processes, not machines, so memory will do where there
 # is enough of it.
 ROOMY := df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }'
+# The processes that tests start find amci compiled, whatever the shell says of bytecode.
+QUICKLY := PYTHONDONTWRITEBYTECODE= PYTEST_DEBUG_TEMPROOT=$${TMPDIR:-$$($(ROOMY))}
 
 test: install
-	PYTEST_DEBUG_TEMPROOT=$${TMPDIR:-$$($(ROOMY))} $(PY) -m pytest -n 2 -q
+	$(QUICKLY) $(PY) -m pytest -n 2 -q
 
 # One case of each quick test of every package; tests/conftest.py says which are left out.
 test-quick: install
-	PYTEST_DEBUG_TEMPROOT=$${TMPDIR:-$$($(ROOMY))} $(PY) -m pytest -n 2 -q --quick
+	$(QUICKLY) $(PY) -m pytest -n 2 -q --quick
 
 lint: install
 	$(VENV)/bin/ruff check .
@@ -66,6 +73,7 @@ package: install
 # Needs uv; writes versions and hashes, never an index.
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-deps --group notebook -o requirements-notebook.lock
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -101,9 +101,11 @@ class _Shell:
     def cell(self, source: str) -> str:
         """What a block of Python prints, and the value of its last expression."""
         if not self._python:
+            # `make install` puts pandas into a folder of its own.
+            path = [str(Path(sys.prefix) / "notebook"), *filter(None, [self._environment.get("PYTHONPATH")])]
             self._python = subprocess.Popen(  # noqa: S603 - the code is that of our own documents
                 [sys.executable, "-c", _PYTHON],
-                env=self._environment,
+                env=self._environment | {"PYTHONPATH": os.pathsep.join(path)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
