@@ -13,7 +13,7 @@ import pyarrow as pa
 from amci.kernel.errors import AmciError, DataError, MalformedFile
 from amci.kernel.files import storage_errors
 from amci.kernel.layout import file_stem
-from amci.kernel.names import column_names, quoted, table_name
+from amci.kernel.names import column_names, quoted
 from amci.kernel.plugins import Transform
 from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
@@ -26,31 +26,9 @@ from amci.lake.landing.sidecar import origin, types
 from amci.lake.loading import transform_call
 from amci.lake.loading.pre_stage import StagedFile, StagedRows, write_together
 from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, folder_of, table_of
-from amci.lake.loading.rules import RoutedObject, Rules
+from amci.lake.loading.rules import RoutedObject, Rules, placement
 from amci.lake.loading.run_factory import heavy_run
 from amci.lake.loading.staged_object import StagedObject, StagedTable
-
-
-def placement(obj: RawObject) -> Placement:
-    """The placement that `table` and `partition_by` of the dataset give."""
-    names = _names(obj)
-    return Placement(
-        table=table_name(obj.dataset.table.format(**names)),
-        partition=tuple((name, names[name]) for name in obj.dataset.partition_by if name in names),
-        stem=obj.fields["file"].split(".", 1)[0] or "file",
-    )
-
-
-def _names(obj: RawObject) -> dict[str, str]:
-    tenant = obj.tenant
-    return {
-        "prefix": tenant.table_prefix("") if tenant else "",
-        "customer_hash": tenant.hash_value if tenant else "",
-        **obj.fields,
-        "team": obj.dataset.team,
-        "dataset": obj.dataset.dataset,
-    }
-
 
 #: Small objects are kept until this much text has come together, then written.
 _TOGETHER = 64 * 1024**2

@@ -13,11 +13,12 @@ from typing import Any
 import duckdb
 
 from amci.kernel.errors import NotFound
+from amci.kernel.names import table_name
 from amci.kernel.plugins import Transform
 from amci.kernel.run import Run
 from amci.lake.catalog import duck
 from amci.lake.datasets.dataset import Dataset
-from amci.lake.datasets.objects import RawObject
+from amci.lake.datasets.objects import Placement, RawObject
 from amci.lake.datasets.router import Router
 
 
@@ -119,3 +120,20 @@ class Rules:
             yield con
         finally:
             con.close()
+
+
+def placement(obj: RawObject) -> Placement:
+    """The placement that `table` and `partition_by` of the dataset give."""
+    tenant = obj.tenant
+    names = {
+        "prefix": tenant.table_prefix("") if tenant else "",
+        "customer_hash": tenant.hash_value if tenant else "",
+        **obj.fields,
+        "team": obj.dataset.team,
+        "dataset": obj.dataset.dataset,
+    }
+    return Placement(
+        table=table_name(obj.dataset.table.format(**names)),
+        partition=tuple((name, names[name]) for name in obj.dataset.partition_by if name in names),
+        stem=obj.fields["file"].split(".", 1)[0] or "file",
+    )
