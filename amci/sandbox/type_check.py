@@ -20,7 +20,8 @@ from amci.amcsql.grammar.parsing import parsed
 from amci.amcsql.patterns.regexes import CALLED
 from amci.amcsql.query import Compiled
 from amci.amcsql.sources import Source, audience_sources, sources
-from amci.kernel.names import literal, quoted
+from amci.kernel.duckdb_settings import limits, locked
+from amci.kernel.names import quoted
 from amci.sandbox.options import SandboxOptions
 
 #: With one thread the same query gives its rows in the same order.
@@ -66,25 +67,13 @@ def lock(con: duckdb.DuckDBPyConnection, memory_limit: int, directory: Path | No
 
     `memory_limit` is in bytes. Without a directory it reads no file, and spills nothing to disk.
     """
-    scratch = directory / "scratch" if directory else ""
     # the events may be elsewhere, behind a link
     paths = (directory, directory / "events") if directory else ()
-    readable = sorted({str(path.resolve()) for path in paths})
-    for setting in (
-        "TimeZone = 'UTC'",
-        # a share of nothing is NULL, as in Spark
-        "ieee_floating_point_ops = false",
-        f"threads = {_THREADS}",
-        f"memory_limit = '{memory_limit // 1024}KiB'",
-        f"temp_directory = {literal(str(scratch))}",
-        f"allowed_directories = [{', '.join(map(literal, readable))}]",
-        "autoinstall_known_extensions = false",
-        "autoload_known_extensions = false",
-        "allow_community_extensions = false",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        con.execute(f"SET {setting}")
+    readable = sorted({path.resolve() for path in paths})
+    con.execute(limits(memory_limit, threads=_THREADS, temp=directory / "scratch" if directory else ""))
+    # a share of nothing is NULL, as in Spark
+    con.execute("SET ieee_floating_point_ops = false")
+    con.execute(locked(folders=readable))
 
 
 def add_functions(compiled: Compiled, con: duckdb.DuckDBPyConnection) -> None:

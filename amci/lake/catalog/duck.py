@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from amci.kernel.duckdb_settings import limits, no_extensions
 from amci.kernel.errors import AmciError, MemoryLimit, StorageError
 from amci.kernel.names import literal, quoted
 
@@ -32,14 +33,7 @@ def connect(*, memory_limit: int, threads: int | None, temp: Path | None = None)
     con = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     # Rows carry their place in the file (_row), so DuckDB need not hold them back to keep an order.
     con.execute("SET preserve_insertion_order = false")
-    con.execute("SET autoinstall_known_extensions = false")
-    # Times in a lake are UTC, whatever the machine's zone.
-    con.execute("SET TimeZone = 'UTC'")
-    con.execute(f"SET memory_limit = '{memory_limit // 1024}KiB'")
-    if threads:
-        con.execute(f"SET threads = {threads}")
-    if temp:
-        con.execute(f"SET temp_directory = {literal(str(temp))}")
+    con.execute(no_extensions() + limits(memory_limit, threads=threads, temp=temp))
     for extension in extensions:
         con.execute(f"LOAD {extension}")
     # It cannot be switched on again.

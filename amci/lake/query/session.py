@@ -7,12 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 
 from amci.kernel.clock import moment, new_id, pause
+from amci.kernel.duckdb_settings import locked
 from amci.kernel.errors import NotFound, StorageError, UsageError
 from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
@@ -148,7 +148,9 @@ def session(
         if tenant:
             _narrow(con, tenant)
         _search_everywhere(con, _ONE_TENANT if tenant else LAKE)
-        _lock(con, workspace)
+        # SQLite keeps its journal beside the metadata.
+        catalog = [f"{workspace.catalog}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
+        con.execute(locked(folders=[f"{workspace.post_stage}/"], files=catalog))
         yield QuerySession(con, tenant, timeout, is_pinned=as_of is not None)
     finally:
         con.close()
@@ -240,16 +242,3 @@ def _search_everywhere(con: duckdb.DuckDBPyConnection, catalog: str) -> None:
     # The setting is read as SQL identifiers, so each is quoted inside the literal.
     path = ",".join(quoted(catalog, schema) for (schema,) in schemas)
     con.execute(f"SET search_path = {literal(path)}")
-
-
-def _lock(con: duckdb.DuckDBPyConnection, workspace: WorkspacePaths) -> None:
-    """No files but the lake's, no settings, no extensions, no variables of this program."""
-    # SQLite keeps its journal beside the metadata.
-    catalog: list[Path | str] = [
-        f"{workspace.catalog}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")
-    ]
-    con.execute(f"SET allowed_directories = [{literal(f'{workspace.post_stage}/')}]")
-    con.execute(f"SET allowed_paths = [{', '.join(literal(str(path)) for path in catalog)}]")
-    con.execute("SET python_enable_replacements = false")
-    con.execute("SET enable_external_access = false")
-    con.execute("SET lock_configuration = true")

@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from amci.amcsql.sources import sources
+from amci.kernel.duckdb_settings import limits
 from amci.kernel.errors import StorageError
 from amci.kernel.files import replacing, storage_errors
 from amci.kernel.names import literal, quoted
@@ -22,7 +23,7 @@ from amci.sandbox.data.families import Family, GeneratedTable, script
 _PEOPLE = 100_000  #: at scale 1
 _PEOPLE_AT_ONCE = 100_000
 _PERSON_DAYS_AT_ONCE = 600_000
-_MEMORY = "1200MiB"
+_MEMORY = 1200 * 1024**2
 _DOING = "make the sandbox's events"
 _ROWS = 102_400  #: in a row group
 _DAY = timedelta(days=1)
@@ -112,9 +113,7 @@ class EventGenerator:
             scratch = tempfile.mkdtemp(prefix=".making-", dir=self.folder)
         try:
             with duckdb.connect() as con:
-                con.execute("SET TimeZone = 'UTC'")
-                con.execute(f"SET memory_limit = '{_MEMORY}'")
-                con.execute(f"SET temp_directory = {literal(scratch)}")
+                con.execute(limits(_MEMORY, temp=scratch))
                 yield con
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             raise StorageError(

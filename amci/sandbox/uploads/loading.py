@@ -17,6 +17,7 @@ from typing import Any
 
 import duckdb
 
+from amci.kernel.duckdb_settings import limits, no_extensions
 from amci.kernel.errors import StorageError
 from amci.kernel.files import storage_errors
 from amci.kernel.names import literal, quoted
@@ -265,13 +266,6 @@ def _users(con: duckdb.DuckDBPyConnection, keys: Sequence[str], people: str) -> 
 def session(memory_limit: int, work: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A session with no more than `memory_limit` bytes of memory, which spills into the folder `work`."""
     with duckdb.connect() as con:
-        for setting in (
-            "TimeZone = 'UTC'",
-            "threads = 1",  # records keep their order, so that they can be counted
-            f"memory_limit = '{memory_limit // 1024}KiB'",
-            f"temp_directory = {literal(str(work / 'spill'))}",
-            "autoinstall_known_extensions = false",
-            "autoload_known_extensions = false",
-        ):
-            con.execute(f"SET {setting}")
+        # With one thread the records keep their order, so that they can be counted.
+        con.execute(no_extensions() + limits(memory_limit, threads=1, temp=work / "spill"))
         yield con
