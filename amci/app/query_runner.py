@@ -37,7 +37,7 @@ _IS_EMPTIED = "amci emptied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class QueryRequest:
     """What a query is run with."""
 
     window: str | None = None  #: MOST_RECENT_WEEK, START..END; the workflow's own by default
@@ -88,7 +88,7 @@ class Runner:
         self,
         engine: QueryEngine,
         options: SandboxOptions,
-        request: Request,
+        request: QueryRequest,
         now: datetime,
         *,
         tenant: Tenant | None,
@@ -176,7 +176,7 @@ class Runner:
 
 @contextmanager
 def query_runner(
-    request: Request,
+    request: QueryRequest,
     workspace: WorkspacePaths | None,
     *,
     tell: Callable[[str], None] = lambda _: None,

@@ -10,7 +10,7 @@ from amci.amcsql.tools.linting import Lint
 from amci.app.project import load
 from amci.app.query_checker import Checker, uploaded_by
 from amci.app.query_input import QueryInput, query_of_text, read_query
-from amci.app.query_runner import Ran, Request, query_runner
+from amci.app.query_runner import QueryRequest, Ran, query_runner
 from amci.kernel.environment import environment
 from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.model import tenant_named
@@ -53,7 +53,7 @@ class SqlWorkbench:
         `values` are the parameters as `name=value`; `scale`, `seed` and the `last` day are those of the events.
         Raises QueryError with what AMC would say against the query.
         """
-        request = Request(
+        request = QueryRequest(
             window=window,
             zone=zone,
             tenant=tenant,

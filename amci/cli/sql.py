@@ -22,7 +22,7 @@ from amci.cli.query import AsOfOption, TenantOption, talk
 from amci.kernel.errors import NoWorkspace
 
 if TYPE_CHECKING:
-    from amci.app.query_runner import Request, Runner
+    from amci.app.query_runner import QueryRequest, Runner
     from amci.tenants.model import Tenant
 
 sql_app = typer.Typer(
@@ -218,10 +218,10 @@ def _request(
     scale: float | None,
     seed: int | None,
     last: str | None,
-) -> Request:
-    from amci.app.query_runner import Request
+) -> QueryRequest:
+    from amci.app.query_runner import QueryRequest
 
-    return Request(
+    return QueryRequest(
         window=window, zone=zone, tenant=tenant, values=values or [],
         has_privacy=has_privacy, scale=scale, seed=seed, last=last,
     )  # fmt: skip
@@ -243,7 +243,7 @@ def _tenant(ctx: Context, name: str | None) -> tuple[Tenant | None, Mapping[str,
 
 
 @contextmanager
-def _runner(ctx: Context, request: Request) -> Iterator[Runner]:
+def _runner(ctx: Context, request: QueryRequest) -> Iterator[Runner]:
     from amci.app.query_runner import query_runner
 
     try:

@@ -36,8 +36,6 @@ class Level(IntEnum):
 
 
 _USERS = {Level.NONE: 1, Level.LOW: 2, Level.MEDIUM: 100, Level.HIGH: 100}
-#: The most that any column needs; nobody counts further.
-MOST_USERS = 100
 
 NOBODY: frozenset[int] = frozenset()
 

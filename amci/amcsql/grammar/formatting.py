@@ -22,9 +22,6 @@ _QUERIES = {_T.SELECT, _T.WITH, _T.VALUES}
 _SETS = {_T.UNION, _T.INTERSECT, _T.EXCEPT}
 _CONNECTORS = {_T.AND, _T.OR}
 _NAMES = {_T.VAR, _T.IDENTIFIER}
-_OPERATORS = {
-    _T.PLUS, _T.DASH, _T.STAR, _T.SLASH, _T.MOD, _T.EQ, _T.NEQ, _T.LT, _T.LTE, _T.GT, _T.GTE, _T.DPIPE,
-}  # fmt: skip
 #: Called with no space before the parenthesis.
 _CALLED = {
     *_NAMES, _T.LEFT, _T.RIGHT, _T.TABLE, _T.DECIMAL, _T.CHAR, _T.VARCHAR, _T.BINARY, _T.VARBINARY, _T.ARRAY,
@@ -140,8 +137,6 @@ class _Writer:
     ) -> int | None:
         if is_first or self._begins_clause(place):
             self._clause(level, place)
-            return level.indent
-        if before is _T.COMMA and level.clause is _T.WITH:
             return level.indent
         is_of_all = before in (_T.ALL, _T.DISTINCT) and place > 1 and self.all.kind(place - 2) in _SETS
         is_arm = is_of_all or (before in _SETS and kind not in (_T.ALL, _T.DISTINCT))

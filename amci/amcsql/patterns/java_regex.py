@@ -117,7 +117,7 @@ class JavaPattern:
 @lru_cache(maxsize=1024)
 def java_pattern(pattern: str) -> JavaPattern:
     """A pattern of Java's; raises InvalidPattern."""
-    reader = _Reader(pattern)
+    reader = _PatternReader(pattern)
     reader.read()
     python = "".join(reader.python)
     found = compiled(python, pattern)
@@ -143,7 +143,7 @@ def compiled(python: str, pattern: str = "") -> regex.Pattern[str]:
 
 
 @dataclass(slots=True)
-class _Reader:
+class _PatternReader:
     """Reads a pattern once and says it in both ways."""
 
     pattern: str

@@ -18,29 +18,29 @@ from amci.kernel.names import quoted
 
 @dataclass(slots=True, kw_only=True)
 class GroupedSource:
-    """FROM and WHERE of a SELECT, and the people of its rows."""
+    """FROM and WHERE of a SELECT, and the users of its rows."""
 
     block: Select
     joined: str
     where: str
-    trails: Sequence[UserColumn]
-    found: Sequence[tuple[str, UserGroup]]  #: crowds, and the aliases they come with
+    user_columns: Sequence[UserColumn]
+    aliased_groups: Sequence[tuple[str, UserGroup]]  #: and the aliases they come with
 
     @property
-    def crowds(self) -> list[UserGroup]:
-        """The crowds."""
-        return [crowd for _, crowd in self.found]
+    def user_groups(self) -> list[UserGroup]:
+        """The user_groups."""
+        return [group for _, group in self.aliased_groups]
 
     def text(self, more: str = "") -> str:
         """FROM and WHERE, with one more join."""
         return "\n".join(part for part in (f"{self.joined} {more}".rstrip(), self.where) if part)
 
-    def shares(self, crowd: UserGroup) -> Callable[[exp.Column], exp.Expr | None]:
-        """What a user of a crowd contributes to a column."""
-        alias = next(alias for alias, each in self.found if each is crowd)
+    def shares(self, group: UserGroup) -> Callable[[exp.Column], exp.Expr | None]:
+        """What a user of a user group contributes to a column."""
+        alias = next(alias for alias, each in self.aliased_groups if each is group)
 
         def share(column: exp.Column) -> exp.Expr | None:
-            found = crowd.shares.get(column.name.lower()) if column.table == alias else None
+            found = group.shares.get(column.name.lower()) if column.table == alias else None
             return copied(found) if found is not None else None
 
         return share
@@ -62,16 +62,16 @@ class Metric:
 
     call: exp.Expr
     added: exp.Expr
-    paths: Class  #: empty where every row counts
+    paths: Class  #: empty if every row counts
 
-    def is_of(self, people: Class) -> bool:
-        """Whether these people contribute to it."""
-        return not self.paths or bool(self.paths & people)
+    def is_of(self, users: Class) -> bool:
+        """Whether these users contribute to it."""
+        return not self.paths or bool(self.paths & users)
 
 
-def count_columns(person: str, paths: Mapping[int, str], metrics: Mapping[int, str]) -> list[str]:
+def count_columns(user_no: str, paths: Mapping[int, str], metrics: Mapping[int, str]) -> list[str]:
     """What is counted over a group's users, a row each."""
-    known = f"{person} <> 0"
+    known = f"{user_no} <> 0"
     found = []
     for path, column in paths.items():
         found += [
@@ -95,7 +95,7 @@ def add_numbers(
     counted_paths: Class,
     left_out: Collection[int] = (),
 ) -> None:
-    """The numbers of one class of people, from the columns of `count_columns`.
+    """The numbers of one class of users, from the columns of `count_columns`.
 
     Users of `counted_paths` only count; some metrics may be left out.
     """
@@ -112,7 +112,7 @@ def add_numbers(
         mine = sorted((metric.paths or paths) & paths & counted_paths)
         if not mine:
             continue
-        # a path that has no row here has no say
+        # a path without a row here does not count
         there = " OR ".join(quoted(alias, f"amci b{path}") for path in mine)
         add_metric(counted, alias, place, total(place), mine[0], there)
 
@@ -120,7 +120,7 @@ def add_numbers(
 def add_metric(
     counted: UserCounts, alias: str, place: int, total: str, path: int, there: str = "true"
 ) -> None:
-    """The numbers of one metric, from the columns of `count_columns`; none where its total is zero."""
+    """The numbers of one metric, from the columns of `count_columns`; none if its total is zero."""
     effective, largest = quoted(alias, f"amci e{place}"), quoted(alias, f"amci l{place}")
     matters = f"{total} <> 0 AND ({there})"
     equivalent = f"CAST(floor(abs({total}) / {largest}) AS BIGINT)"

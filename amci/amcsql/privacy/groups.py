@@ -16,7 +16,7 @@ from amci.amcsql.binder.bound import OutputColumn, Select
 from amci.amcsql.binder.expressions import aggregates, is_distinct
 from amci.amcsql.binder.user_identity import Class, tells
 from amci.amcsql.duckdb_writer import DuckDBWriter, values
-from amci.amcsql.privacy.group_counts import crowd_counts, crowd_detail, names
+from amci.amcsql.privacy.group_counts import names, user_group_counts, user_group_detail
 from amci.amcsql.privacy.grouped_source import GroupedSource, Metric, add_metric, add_numbers, count_columns
 from amci.amcsql.privacy.multi_class_metrics import is_joint, joint_counts
 from amci.amcsql.privacy.stats import UserCounts
@@ -30,55 +30,57 @@ _JOINED = "amci c"
 class Groups:
     """Writes grouped SELECTs; what they need besides goes to WITH."""
 
-    def __init__(self, texts: DuckDBWriter, counted_paths: Class, parts: list[str]) -> None:
-        self._texts, self._counted_paths, self._parts = texts, counted_paths, parts
+    def __init__(self, writer: DuckDBWriter, counted_paths: Class, parts: list[str]) -> None:
+        self._writer, self._counted_paths, self._parts = writer, counted_paths, parts
         self._number = 0
 
     def fresh(self, stem: str) -> str:
-        """A name that nothing else has."""
+        """A new name, unique in the query."""
         self._number += 1
         return f"{stem}{self._number}"
 
     def relation(self, source: GroupedSource) -> tuple[str, list[UserColumn], list[UserGroup]]:
-        """Groups that go on with their people: those the keys tell, and crowds of the others."""
+        """Groups that go on with their users: those that the keys tell, and user groups for the others."""
         block = source.block
-        kept = [trail for trail in source.trails if _is_told(trail, block)]
-        lost = [trail for trail in source.trails if trail not in kept]
+        kept = [user_column for user_column in source.user_columns if _is_told(user_column, block)]
+        lost = [user_column for user_column in source.user_columns if user_column not in kept]
         more = [
             f"max({sql}) AS {quoted(f'amci u{path}')}"
-            for trail in kept
-            for path, sql in trail.columns.items()
+            for user_column in kept
+            for path, sql in user_column.columns.items()
         ]
-        trails = [UserColumn({path: f"amci u{path}" for path in trail.columns}) for trail in kept]
-        if not lost and not source.found:
-            return self._texts.block(block, more, source.text()), trails, []
-        name, group = self.fresh("amci x"), self.fresh("amci g")
-        more += [*self._keys(block), f"row_number() OVER () AS {quoted(group)}"]
+        user_columns = [
+            UserColumn({path: f"amci u{path}" for path in user_column.columns}) for user_column in kept
+        ]
+        if not lost and not source.aliased_groups:
+            return self._writer.block(block, more, source.text()), user_columns, []
+        name, key = self.fresh("amci x"), self.fresh("amci g")
+        more += [*self._keys(block), f"row_number() OVER () AS {quoted(key)}"]
         self._parts.append(
-            f"{quoted(name)} AS MATERIALIZED (\n{self._texts.block(block, more, source.text())}\n)"
+            f"{quoted(name)} AS MATERIALIZED (\n{self._writer.block(block, more, source.text())}\n)"
         )
         metrics = _metrics(source)
-        people: list[UserColumn | UserGroup] = [*lost, *source.crowds]
-        crowds = [self._crowd(source, each, metrics, name, group) for each in people]
-        return f"SELECT * FROM {quoted(name)}", trails, crowds
+        users: list[UserColumn | UserGroup] = [*lost, *source.user_groups]
+        user_groups = [self._user_group(source, each, metrics, name, key) for each in users]
+        return f"SELECT * FROM {quoted(name)}", user_columns, user_groups
 
     def result(self, source: GroupedSource) -> str:
         """Groups of the result, with the numbers of each."""
         block = source.block
         metrics = _metrics(source)
-        found = partial_result(self._texts, source, metrics, self._counted_paths, self._added)
+        found = partial_result(self._writer, source, metrics, self._counted_paths, self._added)
         if found is not None:
             return found
-        people: Sequence[UserColumn | UserGroup] = [*source.trails, *source.crowds]
+        users: Sequence[UserColumn | UserGroup] = [*source.user_columns, *source.user_groups]
         name = self.fresh("amci x")
         totals = [
-            f"{self._texts.expression(m.call)} AS {quoted(f'amci m{i}')}" for i, m in enumerate(metrics)
+            f"{self._writer.expression(m.call)} AS {quoted(f'amci m{i}')}" for i, m in enumerate(metrics)
         ]
-        text = self._texts.block(block, [*self._keys(block), *totals], source.text())
+        text = self._writer.block(block, [*self._keys(block), *totals], source.text())
         self._parts.append(f"{quoted(name)} AS MATERIALIZED (\n{text}\n)")
         counted, joins = UserCounts(), []
         joint = [place for place, metric in enumerate(metrics) if is_joint(source, metric)]
-        for place, each in enumerate(people):
+        for place, each in enumerate(users):
             alias = f"amci n{place}"
             joins.append(
                 f"LEFT JOIN ({self._counts(source, each, metrics)}) AS {quoted(alias)}"
@@ -88,40 +90,40 @@ class Groups:
             add_numbers(counted, alias, _paths(each), metrics, total, self._counted_paths, left_out=joint)
         for place in joint:
             alias, metric = f"amci j{place}", metrics[place]
-            text = joint_counts(self._texts, source, metric, self._keys(block))
+            text = joint_counts(self._writer, source, metric, self._keys(block))
             joins.append(f"LEFT JOIN ({text}) AS {quoted(alias)} ON {self._same_keys(block, name, alias)}")
-            path = min(metric.paths or frozenset().union(*map(_paths, people)))
+            path = min(metric.paths or frozenset().union(*map(_paths, users)))
             add_metric(counted, alias, 0, quoted(name, f"amci m{place}"), path)
         columns = [quoted(name, output.name) for output in block.outputs]
         return f"SELECT {', '.join(columns)}, {counted.columns()} FROM {quoted(name)} {' '.join(joins)}"
 
     def rows(self, source: GroupedSource) -> str:
-        """Rows of the result that are groups already: each has the numbers of its crowds."""
+        """Rows of the result that are groups already: each has the numbers of its user_groups."""
         block, counted, joins, more = source.block, UserCounts(), [], []
         name = self.fresh("amci x")
-        for place, (crowd_alias, crowd) in enumerate(source.found):
+        for place, (alias_of_group, group) in enumerate(source.aliased_groups):
             alias, key = f"amci n{place}", f"amci g{place}"
-            columns = _used_metrics(block, crowd_alias, crowd)
-            more.append(f"{crowd.key} AS {quoted(key)}")
+            columns = _used_metrics(block, alias_of_group, group)
+            more.append(f"{group.key} AS {quoted(key)}")
             more += [
-                f"{self._texts.expression(column)} AS {quoted(f'amci m{place}_{i}')}"
+                f"{self._writer.expression(column)} AS {quoted(f'amci m{place}_{i}')}"
                 for i, column in enumerate(columns)
             ]
             joins.append(
-                f"LEFT JOIN ({self._crowd_counts(crowd, columns)}) AS {quoted(alias)}"
+                f"LEFT JOIN ({self._group_counts(group, columns)}) AS {quoted(alias)}"
                 f" ON {quoted(name, key)} = {quoted(alias, 'group')}"
             )
-            metrics = [Metric(column, column, frozenset(crowd.columns)) for column in columns]
+            metrics = [Metric(column, column, frozenset(group.columns)) for column in columns]
             add_numbers(
                 counted,
                 alias,
-                frozenset(crowd.columns),
+                frozenset(group.columns),
                 metrics,
                 _total_of(name, f"{place}_"),
                 self._counted_paths,
             )
-        for trail in source.trails:
-            for path, sql in trail.columns.items():
+        for user_column in source.user_columns:
+            for path, sql in user_column.columns.items():
                 more.append(f"{sql} AS {quoted(f'amci u{path}')}")
                 column = quoted(name, f"amci u{path}")
                 counted.users.append(
@@ -130,7 +132,7 @@ class Groups:
                         path,
                     )
                 )
-        text = self._texts.block(block, more, source.text())
+        text = self._writer.block(block, more, source.text())
         columns_text = ", ".join(quoted(name, output.name) for output in block.outputs)
         return f"SELECT {columns_text}, {counted.columns()} FROM ({text}) AS {quoted(name)} {' '.join(joins)}"
 
@@ -141,7 +143,9 @@ class Groups:
         return name
 
     def _keys(self, block: Select) -> list[str]:
-        return [f"{text} AS {quoted(f'amci k{place}')}" for place, text in enumerate(self._texts.keys(block))]
+        return [
+            f"{text} AS {quoted(f'amci k{place}')}" for place, text in enumerate(self._writer.keys(block))
+        ]
 
     def _same_keys(self, block: Select, left: str, right: str) -> str:
         pairs = (
@@ -150,28 +154,28 @@ class Groups:
         )
         return " AND ".join(pairs) or "true"
 
-    def _crowd(
+    def _user_group(
         self,
         source: GroupedSource,
-        people: UserColumn | UserGroup,
+        users: UserColumn | UserGroup,
         metrics: Sequence[Metric],
         groups: str,
-        group: str,
+        key: str,
     ) -> UserGroup:
-        """The crowd of groups that were written as a part of WITH."""
-        mine = [metric for metric in metrics if metric.is_of(_paths(people))]
-        table = self.fresh("amci crowd")
-        detail = self._detail(source, people, mine)
+        """The users of groups that were written as a part of WITH."""
+        mine = [metric for metric in metrics if metric.is_of(_paths(users))]
+        table = self.fresh("amci group")
+        detail = self._detail(source, users, mine)
         columns = [
-            "person",
-            *(f"p{path}" for path in _paths(people)),
+            "user_no",
+            *(f"p{path}" for path in _paths(users)),
             *(f"v{place}" for place in range(len(mine))),
         ]
         shown = ", ".join(quoted("t", column) for column in columns)
         self._parts.append(
             f"{quoted(table)} AS MATERIALIZED (\n"
-            f'SELECT {quoted(groups, group)} AS "group", {shown} FROM {quoted(groups)}'
-            f" JOIN ({detail}) AS t ON {self._same_keys(source.block, groups, 't')} WHERE t.person IS NOT NULL\n)"
+            f'SELECT {quoted(groups, key)} AS "group", {shown} FROM {quoted(groups)}'
+            f" JOIN ({detail}) AS t ON {self._same_keys(source.block, groups, 't')} WHERE t.user_no IS NOT NULL\n)"
         )
         shares = {}
         for output in source.block.outputs:
@@ -179,44 +183,40 @@ class Groups:
             if share is not None:
                 shares[output.name.lower()] = share
         return UserGroup(
-            table=table, key=group, columns={path: f"p{path}" for path in _paths(people)}, shares=shares
+            table=table, key=key, columns={path: f"p{path}" for path in _paths(users)}, shares=shares
         )
 
-    def _detail(
-        self, source: GroupedSource, people: UserColumn | UserGroup, metrics: Sequence[Metric]
-    ) -> str:
+    def _detail(self, source: GroupedSource, users: UserColumn | UserGroup, metrics: Sequence[Metric]) -> str:
         """A row for each user of each group: the paths of the user, and what the user adds to the metrics."""
-        if isinstance(people, UserGroup):
-            return crowd_detail(self._texts, source, people, metrics)
-        person = people.person
-        through = [f"bool_or({sql} IS NOT NULL) AS p{path}" for path, sql in people.columns.items()]
-        sums = [f"sum({self._texts.expression(m.added)}) AS v{place}" for place, m in enumerate(metrics)]
-        columns = ", ".join([*self._keys(source.block), f"{person} AS person", *through, *sums])
-        grouped = ", ".join([*self._texts.keys(source.block), person])
+        if isinstance(users, UserGroup):
+            return user_group_detail(self._writer, source, users, metrics)
+        user_no = users.user_no
+        through = [f"bool_or({sql} IS NOT NULL) AS p{path}" for path, sql in users.columns.items()]
+        sums = [f"sum({self._writer.expression(m.added)}) AS v{place}" for place, m in enumerate(metrics)]
+        columns = ", ".join([*self._keys(source.block), f"{user_no} AS user_no", *through, *sums])
+        grouped = ", ".join([*self._writer.keys(source.block), user_no])
         return f"SELECT {columns}\n{source.text()}\nGROUP BY {grouped}"
 
-    def _counts(
-        self, source: GroupedSource, people: UserColumn | UserGroup, metrics: Sequence[Metric]
-    ) -> str:
+    def _counts(self, source: GroupedSource, users: UserColumn | UserGroup, metrics: Sequence[Metric]) -> str:
         """The numbers of each group."""
-        mine = {place: metric for place, metric in enumerate(metrics) if metric.is_of(_paths(people))}
-        if isinstance(people, UserGroup):
-            return crowd_counts(self._texts, source, people, mine)
-        detail, keys = self._detail(source, people, list(mine.values())), names(source)
-        paths = {path: f"p{path}" for path in people.columns}
-        counts = count_columns("person", paths, {place: f"v{number}" for number, place in enumerate(mine)})
+        mine = {place: metric for place, metric in enumerate(metrics) if metric.is_of(_paths(users))}
+        if isinstance(users, UserGroup):
+            return user_group_counts(self._writer, source, users, mine)
+        detail, keys = self._detail(source, users, list(mine.values())), names(source)
+        paths = {path: f"p{path}" for path in users.columns}
+        counts = count_columns("user_no", paths, {place: f"v{number}" for number, place in enumerate(mine)})
         grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
         return f"SELECT {', '.join([*keys, *counts])} FROM ({detail}){grouped}"
 
-    def _crowd_counts(self, crowd: UserGroup, columns: Sequence[exp.Column]) -> str:
+    def _group_counts(self, group: UserGroup, columns: Sequence[exp.Column]) -> str:
         shares = {
-            place: self._texts.expression(placed(crowd.shares[column.name.lower()], _JOINED))
+            place: self._writer.expression(placed(group.shares[column.name.lower()], _JOINED))
             for place, column in enumerate(columns)
         }
-        paths = {path: quoted(_JOINED, name) for path, name in crowd.columns.items()}
-        counts = count_columns(quoted(_JOINED, "person"), paths, shares)
+        paths = {path: quoted(_JOINED, name) for path, name in group.columns.items()}
+        counts = count_columns(quoted(_JOINED, "user_no"), paths, shares)
         shown = ", ".join([quoted(_JOINED, "group"), *counts])
-        return f"SELECT {shown} FROM {quoted(crowd.table)} AS {quoted(_JOINED)} GROUP BY ALL"
+        return f"SELECT {shown} FROM {quoted(group.table)} AS {quoted(_JOINED)} GROUP BY ALL"
 
 
 def _metrics(source: GroupedSource) -> list[Metric]:
@@ -256,12 +256,12 @@ def _share(output: OutputColumn, metrics: Sequence[Metric]) -> exp.Expr | None:
     return inside(holder) if not holder.find(exp.Window) else None
 
 
-def _used_metrics(block: Select, alias: str, crowd: UserGroup) -> list[exp.Column]:
-    """The metrics of a crowd that the columns of a SELECT show."""
+def _used_metrics(block: Select, alias: str, group: UserGroup) -> list[exp.Column]:
+    """The metrics of a user group that a SELECT shows."""
     found: dict[exp.Expr, exp.Column] = {}
     for _, value in values(block):
         for column in value.find_all(exp.Column):
-            if column.table == alias and column.name.lower() in crowd.shares:
+            if column.table == alias and column.name.lower() in group.shares:
                 found.setdefault(column, column)
     return list(found.values())
 
@@ -270,9 +270,9 @@ def _total_of(name: str, prefix: str = "") -> Callable[[int], str]:
     return lambda number: quoted(name, f"amci m{prefix}{number}")
 
 
-def _is_told(trail: UserColumn, block: Select) -> bool:
-    return any(tells(key, trail.paths) for key in block.key_facts)
+def _is_told(user_column: UserColumn, block: Select) -> bool:
+    return any(tells(key, user_column.paths) for key in block.key_facts)
 
 
-def _paths(people: UserColumn | UserGroup) -> Class:
-    return frozenset(people.columns)
+def _paths(users: UserColumn | UserGroup) -> Class:
+    return frozenset(users.columns)

@@ -1,4 +1,4 @@
-"""Metrics to which several classes of people contribute: a user who is in more than one of them counts once a row.
+"""Metrics to which several classes of users contribute: a user who is in more than one of them counts once a row.
 
 `COUNT(*)` over rows that join the views of one user with the clicks of another counts for both. A user who
 is both of them in some rows, or one of many behind a row that was grouped before, has all these rows together.
@@ -29,17 +29,17 @@ def is_joint(source: GroupedSource, metric: Metric) -> bool:
     return len(classes) > 1 and not has_shares
 
 
-def joint_counts(texts: DuckDBWriter, source: GroupedSource, metric: Metric, keys: Sequence[str]) -> str:
+def joint_counts(writer: DuckDBWriter, source: GroupedSource, metric: Metric, keys: Sequence[str]) -> str:
     """The numbers of one metric for each group; `keys` are the group's, each `… AS "amci k<n>"`."""
     classes = _classes(source, metric)
-    people = [each.key if isinstance(each, UserGroup) else each.person for each in classes]
-    columns = [*keys, *(f"{sql} AS q{place}" for place, sql in enumerate(people))]
-    added = texts.expression(metric.added)
+    users = [each.key if isinstance(each, UserGroup) else each.user_no for each in classes]
+    columns = [*keys, *(f"{sql} AS q{place}" for place, sql in enumerate(users))]
+    added = writer.expression(metric.added)
     base = f"SELECT {', '.join(columns)}, sum({added}) AS a\n{source.text()}\nGROUP BY ALL"
     names = [quoted(f"amci k{place}") for place in range(len(keys))]
     arms = "\nUNION ALL\n".join(_arm(classes, place, names) for place in range(len(classes)))
-    detail = f"SELECT {', '.join([*names, 'person'])}, sum(a) AS v FROM ({arms}) GROUP BY ALL"
-    counts = ", ".join([*names, *count_columns("person", {}, {0: "v"})])
+    detail = f"SELECT {', '.join([*names, 'user_no'])}, sum(a) AS v FROM ({arms}) GROUP BY ALL"
+    counts = ", ".join([*names, *count_columns("user_no", {}, {0: "v"})])
     grouped = f" GROUP BY {', '.join(names)}" if names else ""
     return f"WITH {quoted(_BASE)} AS MATERIALIZED (\n{base}\n)\nSELECT {counts} FROM ({detail}){grouped}"
 
@@ -50,23 +50,29 @@ def _arm(classes: Sequence[UserColumn | UserGroup], place: int, keys: Sequence[s
     rows = f"(SELECT {', '.join([*keys, *known])}, sum(a) AS a FROM {quoted(_BASE)} GROUP BY ALL) AS b"
     each = classes[place]
     if isinstance(each, UserGroup):
-        person, source = "c.person", f'{rows} JOIN {quoted(each.table)} AS c ON c."group" = b.q{place}'
+        user_no, source = (
+            "c.user_no",
+            f'{rows} JOIN {quoted(each.table)} AS c ON c."group" = b.q{place}',
+        )
     else:
-        person, source = f"b.q{place}", rows
-    conditions = [f"{person} IS NOT NULL", *(_is_not_in(classes[n], n, person) for n in range(place))]
-    return f"SELECT {', '.join([*keys, f'{person} AS person'])}, b.a FROM {source} WHERE {' AND '.join(conditions)}"
+        user_no, source = f"b.q{place}", rows
+    conditions = [
+        f"{user_no} IS NOT NULL",
+        *(_is_not_in(classes[n], n, user_no) for n in range(place)),
+    ]
+    return f"SELECT {', '.join([*keys, f'{user_no} AS user_no'])}, b.a FROM {source} WHERE {' AND '.join(conditions)}"
 
 
-def _is_not_in(other: UserColumn | UserGroup, place: int, person: str) -> str:
+def _is_not_in(other: UserColumn | UserGroup, place: int, user_no: str) -> str:
     if isinstance(other, UserColumn):
-        return f"{person} IS DISTINCT FROM b.q{place}"
+        return f"{user_no} IS DISTINCT FROM b.q{place}"
     return (
         f"NOT EXISTS (SELECT 1 FROM {quoted(other.table)} AS o"
-        f' WHERE o."group" = b.q{place} AND o.person = {person})'
+        f' WHERE o."group" = b.q{place} AND o.user_no = {user_no})'
     )
 
 
 def _classes(source: GroupedSource, metric: Metric) -> list[UserColumn | UserGroup]:
     """Groups first: what they have is added up before single users are looked at."""
-    people: list[UserColumn | UserGroup] = [*source.crowds, *source.trails]
-    return [each for each in people if metric.is_of(frozenset(each.columns))]
+    users: list[UserColumn | UserGroup] = [*source.user_groups, *source.user_columns]
+    return [each for each in users if metric.is_of(frozenset(each.columns))]

@@ -11,7 +11,7 @@ they come through and what they add to every metric. The rows of the result get 
 becomes, in short,
 
     WITH "amci x1" AS (SELECT campaign, creative, sum(clicks) AS n, row_number() OVER () AS "amci g2" … GROUP BY 1, 2),
-         "amci crowd3" AS (SELECT "amci g2" AS "group", person, sum(clicks) AS v0 … GROUP BY 1, 2), f AS (…)
+         "amci group3" AS (SELECT "amci g2" AS "group", user_no, sum(clicks) AS v0 … GROUP BY 1, 2), f AS (…)
     SELECT campaign, sum(n) AS n, … AS "amci users", … AS "amci effective", … AS "amci equivalent" FROM f … GROUP BY 1
 
 so that a user with clicks on two creatives counts once for the campaign, with the sum of both: AMC counts users of
@@ -55,20 +55,20 @@ from amci.amcsql.privacy.user_groups import (
 )
 from amci.kernel.names import quoted
 
-_NOBODY = "CAST(NULL AS BIGINT)"
+_NO_USER = "CAST(NULL AS BIGINT)"
 
 
 @dataclass(frozen=True, slots=True)
 class RewrittenQuery:
-    """The text of a relation, and the people its rows carry."""
+    """The text of a relation, and the users its rows carry."""
 
     text: str
-    trails: Sequence[UserColumn] = ()
-    crowds: Sequence[UserGroup] = ()
+    user_columns: Sequence[UserColumn] = ()
+    user_groups: Sequence[UserGroup] = ()
 
 
 class PrivacyRewriter(DuckDBWriter):
-    """Writes one query with its people."""
+    """Writes one query with its users."""
 
     def __init__(self, query: Bound, scope: QueryScope, written: Written | None = None) -> None:
         super().__init__(scope, written)
@@ -94,7 +94,7 @@ class PrivacyRewriter(DuckDBWriter):
     # -- relations within the query ---------------------------------------------------------------------------
 
     def _relation(self, query: QueryExpression) -> RewrittenQuery:
-        """A query whose rows go on with their people."""
+        """A query whose rows go on with their users."""
         if isinstance(query, ValuesRows):
             return RewrittenQuery(self.query(query))
         if isinstance(query, Union):
@@ -108,34 +108,34 @@ class PrivacyRewriter(DuckDBWriter):
         return self._grouped_rows(query) if query.is_grouped else self._rows(query)
 
     def _rows(self, block: Select) -> RewrittenQuery:
-        """A SELECT that does not group: its rows keep their people."""
+        """A SELECT that does not group: its rows keep their users."""
         source = self._source(block)
-        more, trails, crowds = self._handed_on(block, source)
-        return RewrittenQuery(self.block(block, more, source.text()), trails, crowds)
+        more, user_columns, user_groups = self._handed_on(block, source)
+        return RewrittenQuery(self.block(block, more, source.text()), user_columns, user_groups)
 
     def _handed_on(
         self, block: Select, source: GroupedSource
     ) -> tuple[list[str], list[UserColumn], list[UserGroup]]:
-        """The columns by which the rows of a SELECT keep their people."""
-        more, trails, crowds = [], [], []
-        for trail in source.trails:
-            columns = {path: f"amci u{path}" for path in trail.columns}
-            more += [f"{sql} AS {quoted(columns[path])}" for path, sql in trail.columns.items()]
-            trails.append(UserColumn(columns))
-        for crowd in source.crowds:
+        """The columns by which the rows of a SELECT keep their users."""
+        more, user_columns, user_groups = [], [], []
+        for user_column in source.user_columns:
+            columns = {path: f"amci u{path}" for path in user_column.columns}
+            more += [f"{sql} AS {quoted(columns[path])}" for path, sql in user_column.columns.items()]
+            user_columns.append(UserColumn(columns))
+        for group in source.user_groups:
             key = self._groups.fresh("amci g")
-            more.append(f"{crowd.key} AS {quoted(key)}")
+            more.append(f"{group.key} AS {quoted(key)}")
             shares = {
-                output.name.lower(): share_of(output.value, source.shares(crowd))
+                output.name.lower(): share_of(output.value, source.shares(group))
                 for output in block.outputs
-                if output.value is not None and is_shared(output.value, source.shares(crowd))
+                if output.value is not None and is_shared(output.value, source.shares(group))
             }
-            crowds.append(replace(crowd, key=key, shares=shares))
-        return more, trails, crowds
+            user_groups.append(replace(group, key=key, shares=shares))
+        return more, user_columns, user_groups
 
     def _grouped_rows(self, block: Select) -> RewrittenQuery:
-        text, trails, crowds = self._groups.relation(self._source(block))
-        return RewrittenQuery(text, trails, crowds)
+        text, user_columns, user_groups = self._groups.relation(self._source(block))
+        return RewrittenQuery(text, user_columns, user_groups)
 
     def _distinct(self, query: QueryExpression, outputs: Sequence[OutputColumn]) -> RewrittenQuery:
         """DISTINCT is to group by every column."""
@@ -144,19 +144,19 @@ class PrivacyRewriter(DuckDBWriter):
     def _both(self, union: Union) -> RewrittenQuery:
         """The rows of both sides of UNION ALL."""
         left, right = self._relation(union.left), self._relation(union.right)
-        people = joined_union(union)
-        columns = sorted(path for each in people for path in each)
-        trails = [UserColumn({path: f"amci u{path}" for path in sorted(each)}) for each in people]
+        users = joined_union(union)
+        columns = sorted(path for each in users for path in each)
+        user_columns = [UserColumn({path: f"amci u{path}" for path in sorted(each)}) for each in users]
         arms = [
-            self._arm(made, arm, columns, left.crowds, right.crowds)
+            self._arm(made, arm, columns, left.user_groups, right.user_groups)
             for made, arm in ((left, union.left), (right, union.right))
         ]
-        crowds = [*left.crowds, *right.crowds]
+        user_groups = [*left.user_groups, *right.user_groups]
         text = f"({arms[0]})\nUNION ALL\n({arms[1]})"
         return RewrittenQuery(
-            _renamed(text, union, [f"amci u{path}" for path in columns], [c.key for c in crowds]),
-            trails,
-            self._by_name(crowds, left, union),
+            _renamed(text, union, [f"amci u{path}" for path in columns], [c.key for c in user_groups]),
+            user_columns,
+            self._by_name(user_groups, left, union),
         )
 
     def _arm(
@@ -167,42 +167,46 @@ class PrivacyRewriter(DuckDBWriter):
         left: Sequence[UserGroup],
         right: Sequence[UserGroup],
     ) -> str:
-        own = {path: column for trail in made.trails for path, column in trail.columns.items()}
-        people = [quoted(own[path]) if path in own else _NOBODY for path in paths]
-        groups = [quoted(crowd.key) if crowd in made.crowds else _NOBODY for crowd in (*left, *right)]
+        own = {
+            path: column for user_column in made.user_columns for path, column in user_column.columns.items()
+        }
+        users = [quoted(own[path]) if path in own else _NO_USER for path in paths]
+        groups = [quoted(group.key) if group in made.user_groups else _NO_USER for group in (*left, *right)]
         columns = [quoted(output.name) for output in arm.outputs]
-        return f"SELECT {', '.join([*columns, *people, *groups])} FROM ({made.text})"
+        return f"SELECT {', '.join([*columns, *users, *groups])} FROM ({made.text})"
 
-    def _by_name(self, crowds: Sequence[UserGroup], left: RewrittenQuery, union: Union) -> list[UserGroup]:
-        """The crowds of both sides, their shares by the names that the union gives."""
+    def _by_name(
+        self, user_groups: Sequence[UserGroup], left: RewrittenQuery, union: Union
+    ) -> list[UserGroup]:
+        """The user groups of both sides, their shares by the names that the union gives."""
         found = []
-        for crowd in crowds:
-            arm = union.left if crowd in left.crowds else union.right
+        for group in user_groups:
+            arm = union.left if group in left.user_groups else union.right
             names = {
                 one.name.lower(): other.name.lower()
                 for one, other in zip(arm.outputs, union.outputs, strict=False)
             }
-            shares = {names[name]: share for name, share in crowd.shares.items() if name in names}
-            found.append(replace(crowd, shares=shares))
+            shares = {names[name]: share for name, share in group.shares.items() if name in names}
+            found.append(replace(group, shares=shares))
         return found
 
     # -- FROM --------------------------------------------------------------------------------------------------
 
     def _source(self, block: Select) -> GroupedSource:
-        """FROM and WHERE of a SELECT with the people of its rows."""
-        joined, trails, crowds = [], [], []
+        """FROM and WHERE of a SELECT with the users of its rows."""
+        joined, user_columns, user_groups = [], [], []
         for item in block.items:
             text, own, others = self._item(item.relation, item.alias)
             joined.append(self._joined(item, text))
-            trails += own
-            crowds += [(item.alias, crowd) for crowd in others]
+            user_columns += own
+            user_groups += [(item.alias, group) for group in others]
         where = f"WHERE {self.expression(block.where)}" if block.where is not None else ""
         return GroupedSource(
             block=block,
             joined=" ".join(["FROM", *joined]) if joined else "",
             where=where,
-            trails=merged_user_columns(trails, block.same),
-            found=crowds,
+            user_columns=merged_user_columns(user_columns, block.same),
+            aliased_groups=user_groups,
         )
 
     def _item(self, relation: Relation, alias: str) -> tuple[str, list[UserColumn], list[UserGroup]]:
@@ -222,14 +226,16 @@ class PrivacyRewriter(DuckDBWriter):
                 if not isinstance(relation, ValuesRows)
                 else self.relation(relation, alias)
             )
-        trails = [
+        user_columns = [
             UserColumn(
-                {paths.get(path, path): quoted(alias, column) for path, column in trail.columns.items()}
+                {paths.get(path, path): quoted(alias, column) for path, column in user_column.columns.items()}
             )
-            for trail in made.trails
+            for user_column in made.user_columns
         ]
-        crowds = [replace(moved_group(crowd, paths), key=quoted(alias, crowd.key)) for crowd in made.crowds]
-        return text, trails, crowds
+        user_groups = [
+            replace(moved_group(group, paths), key=quoted(alias, group.key)) for group in made.user_groups
+        ]
+        return text, user_columns, user_groups
 
     # -- the result --------------------------------------------------------------------------------------------
 
@@ -270,6 +276,6 @@ def _all_grouped(query: QueryExpression, outputs: Sequence[OutputColumn]) -> Sel
     )
 
 
-def _renamed(text: str, union: Union, people: Sequence[str], groups: Sequence[str]) -> str:
-    names = ", ".join(map(quoted, [*(output.name for output in union.outputs), *people, *groups]))
+def _renamed(text: str, union: Union, users: Sequence[str], groups: Sequence[str]) -> str:
+    names = ", ".join(map(quoted, [*(output.name for output in union.outputs), *users, *groups]))
     return f"SELECT * FROM ({text}) AS u({names})"

@@ -132,7 +132,7 @@ class GuardedStatements:
 
 
 def guarded(query: Bound, traced: str, privacy: Privacy) -> GuardedStatements:
-    """The statements for a query that was written with its people."""
+    """The statements for a query that was written with its users."""
     outputs, reads = query.query.outputs, _table_reads(query)
     made = f"CREATE OR REPLACE TEMP TABLE {quoted(TABLE)} AS\n{_judged(outputs, traced, privacy)}"
     show = (

@@ -10,8 +10,8 @@ from sqlglot import exp
 from amci.amcsql.ast_copy import copied, inside
 from amci.amcsql.binder.user_identity import Class
 
-#: Stands for the crowd in the share of a metric, until it is known how the crowd is joined.
-CROWD = "amci crowd"
+#: Stands for the user group in the share of a metric, until it is known how the user group is joined.
+GROUP = "amci group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class UserColumn:
         return frozenset(self.columns)
 
     @property
-    def person(self) -> str:
+    def user_no(self) -> str:
         """The user's number, by whichever path there is."""
         columns = list(self.columns.values())
         return columns[0] if len(columns) == 1 else f"coalesce({', '.join(columns)})"
@@ -36,22 +36,22 @@ class UserColumn:
 class UserGroup:
     """Many users per row: they are listed in a table with a row for each."""
 
-    table: str  #: with the columns `group`, `person`, `p<path>`, and shares
+    table: str  #: with the columns `group`, `user_no`, `p<path>`, and shares
     key: str  #: column of the relation that says which group is meant
     columns: Mapping[int, str]  #: by path, the column that tells whether a user comes through it
     #: by output column in lower case, what one user contributes to it
     shares: Mapping[str, exp.Expr] = field(default_factory=dict)
 
 
-def merged_user_columns(trails: Iterable[UserColumn], same: Iterable[Class]) -> list[UserColumn]:
+def merged_user_columns(user_columns: Iterable[UserColumn], same: Iterable[Class]) -> list[UserColumn]:
     """The user columns of rows that are joined; those of one class become one."""
-    found = list(trails)
+    found = list(user_columns)
     merged = []
-    for people in same:
+    for users in same:
         columns: dict[int, str] = {}
-        for trail in found:
-            if trail.paths <= people:
-                columns.update(trail.columns)
+        for user_column in found:
+            if user_column.paths <= users:
+                columns.update(user_column.columns)
         if columns:
             merged.append(UserColumn(columns))
     return merged
@@ -108,22 +108,22 @@ def _values(node: exp.Expr) -> Sequence[exp.Expr]:
 
 
 def placed(share: exp.Expr, alias: str) -> exp.Expr:
-    """A share where its crowd is joined under an alias."""
+    """A share where its user group is joined under an alias."""
     found = copied(share)
     holder = exp.Paren(this=found)
     for column in holder.find_all(exp.Column):
-        if column.table == CROWD:
+        if column.table == GROUP:
             column.set("table", exp.to_identifier(alias, quoted=True))
     return inside(holder)
 
 
 def shared_column(name: str) -> exp.Column:
-    """A column of a crowd."""
-    column = exp.column(exp.to_identifier(name, quoted=True), exp.to_identifier(CROWD, quoted=True))
+    """A column of a group."""
+    column = exp.column(exp.to_identifier(name, quoted=True), exp.to_identifier(GROUP, quoted=True))
     column.meta["family"] = "DOUBLE"
     return column
 
 
-def moved_group(crowd: UserGroup, paths: Mapping[int, int]) -> UserGroup:
+def moved_group(group: UserGroup, paths: Mapping[int, int]) -> UserGroup:
     """The group of a query of WITH, with other names of its paths."""
-    return replace(crowd, columns={paths.get(path, path): column for path, column in crowd.columns.items()})
+    return replace(group, columns={paths.get(path, path): column for path, column in group.columns.items()})
