@@ -11,11 +11,13 @@ from amci.kernel.names import literal
 def limits(memory_limit: int, *, threads: int | None = None, temp: Path | str | None = None) -> str:
     """Statements for times in UTC, whatever the machine's zone, and for at most `memory_limit` bytes.
 
+    No progress bar: DuckDB writes it to standard output, among the results of notebooks and of `python -c`.
     `temp` is the folder to spill to, or empty to spill nothing. With None for `threads` or `temp`, DuckDB's own
     setting stays.
     """
     return _statements(
         "TimeZone = 'UTC'",
+        "enable_progress_bar = false",
         f"memory_limit = '{memory_limit // 1024}KiB'",
         f"threads = {threads}" if threads else "",
         "" if temp is None else f"temp_directory = {literal(str(temp))}",

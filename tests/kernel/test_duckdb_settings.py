@@ -43,4 +43,10 @@ def test_what_is_not_given_stays_as_duckdb_has_it(
     settings = [
         statement.removeprefix("SET ") for statement in limits(2048, threads=threads, temp=temp).split(";")
     ]
-    assert settings == ["TimeZone = 'UTC'", "memory_limit = '2KiB'", *expected, ""]
+    assert settings == [
+        "TimeZone = 'UTC'",
+        "enable_progress_bar = false",
+        "memory_limit = '2KiB'",
+        *expected,
+        "",
+    ]
