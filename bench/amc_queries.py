@@ -21,7 +21,7 @@ import duckdb
 from amci.amcsql.duckdb_writer import SCHEMA
 from amci.sandbox import udfs
 from amci.sandbox.data.world import World
-from amci.sandbox.running import run
+from amci.sandbox.engine import run
 from bench.amc_library import LAST, Query, Window, use_cases, window
 
 _BY_HAND = Path(__file__).parent / "by_hand"

@@ -25,7 +25,7 @@ from amci.amcsql.binder.bound import (
 from amci.amcsql.binder.expressions import NUMBERS, family_of
 from amci.amcsql.binder.parameters import WindowEdge
 from amci.amcsql.binder.shapes import cells_of
-from amci.amcsql.binder.users import simply_counted
+from amci.amcsql.binder.user_identity import simply_counted
 from amci.amcsql.functions.calls import type_of
 from amci.amcsql.functions.to_duckdb import to_duckdb
 from amci.kernel.names import literal, quoted

@@ -15,11 +15,11 @@ from sqlglot import exp
 
 from amci.amcsql.ast_copy import copied
 from amci.amcsql.binder.binding import bound
-from amci.amcsql.binder.bound import Bound, OutputColumn, paths_of
-from amci.amcsql.binder.checks import check
-from amci.amcsql.binder.expressions import COMPARISON
+from amci.amcsql.binder.bound import Bound, OutputColumn, QueryExpression, Select, blocks, paths_of
+from amci.amcsql.binder.expressions import COMPARISON, check_output
 from amci.amcsql.binder.parameters import Declared, with_parameters
 from amci.amcsql.binder.scopes import FindingReport, SourceCatalog
+from amci.amcsql.binder.user_identity import classes_of
 from amci.amcsql.duckdb_writer import DuckDBWriter, QueryScope, Written
 from amci.amcsql.findings import CompileError, Finding
 from amci.amcsql.grammar.parsing import Mode, notices, parsed, read, too_deep
@@ -167,3 +167,30 @@ def _plain(query: Bound, texts: DuckDBWriter) -> str:
 def _asks_the_time(tree: exp.Query) -> bool:
     words = {literal.name.lower() for literal in tree.find_all(exp.Literal)}
     return bool(words & {"now", "today"}) or tree.find(exp.CurrentDate, exp.CurrentTimestamp) is not None
+
+
+_NO_AGGREGATE = "aggregation queries must contain at least one aggregation method on a column"
+
+
+def check(query: Bound, report: FindingReport) -> None:
+    """Report secret columns in the output, and rows that still belong to single users."""
+    for output in query.query.outputs:
+        check_output(report, _node(query.query, output.name), output.facts, output.name)
+    for block in blocks(query.query):
+        if not block.has_aggregate and _has_single_users(block):
+            report.error(
+                block.node, "no-aggregate", _NO_AGGREGATE, "SUM or COUNT a column, and GROUP BY the others"
+            )
+
+
+def _has_single_users(block: Select) -> bool:
+    """Whether a row that the SELECT reads may be that of one user."""
+    return any(classes_of(item.relation) for item in block.items)
+
+
+def _node(query: QueryExpression, name: str) -> exp.Expr | None:
+    for block in blocks(query):
+        for output in block.outputs:
+            if output.name == name and output.value is not None:
+                return output.value
+    return None

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from amci.amcsql.query import Compiled
     from amci.amcsql.sources import Source
     from amci.kernel.workspace import WorkspacePaths
-    from amci.sandbox.engine import QueryEngine
+    from amci.sandbox.engine import Outcome, QueryEngine
     from amci.sandbox.options import SandboxOptions
-    from amci.sandbox.running import Outcome
     from amci.sandbox.windows import Window
 
 #: Attribution looks back so far, so events begin so long before a window.

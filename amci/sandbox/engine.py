@@ -3,21 +3,58 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from amci.amcsql.duckdb_writer import SCHEMA
+from amci.amcsql.privacy.thresholds import RedactedRow, unguarded
 from amci.amcsql.query import Compiled
 from amci.kernel.errors import StorageError
 from amci.sandbox.data.world import World
 from amci.sandbox.errors import QueryFailed
 from amci.sandbox.options import SandboxOptions
-from amci.sandbox.running import Outcome, run
 from amci.sandbox.type_check import TypeChecker, add_functions, lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The result of a query."""
+
+    names: Sequence[str]
+    types: Sequence[str]  #: DuckDB's
+    rows: list[tuple[Any, ...]]
+    redacted: Sequence[RedactedRow] | None = None  #: what the rules took; None if that was not asked for
+
+
+def run(con: duckdb.DuckDBPyConnection, compiled: Compiled, *, explains: bool = False) -> Outcome:
+    """Run a query in a session that has its tables. Raises duckdb.Error."""
+    if compiled.guarded is None:
+        text = unguarded(compiled.plain, compiled.privacy) if compiled.privacy else compiled.plain
+        return _fetched(con, text)
+    con.execute(compiled.guarded.make)
+    try:
+        outcome = _fetched(con, compiled.guarded.show)
+        if not explains:
+            return outcome
+        fetched = _fetched(con, compiled.guarded.redacted).rows
+        return replace(outcome, redacted=compiled.guarded.redacted_rows(fetched))
+    finally:
+        con.execute(compiled.guarded.drop)
+
+
+def _fetched(con: duckdb.DuckDBPyConnection, sql: str) -> Outcome:
+    cursor = con.execute(sql)
+    described = cursor.description or []
+    return Outcome(
+        names=[d[0] for d in described], types=[str(d[1]) for d in described], rows=cursor.fetchall()
+    )
+
 
 _INTERRUPT_EVERY = 0.05  #: seconds
 

@@ -16,7 +16,7 @@ from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.query import Compiled, Query
 from amci.amcsql.sources import Column, Source
 from amci.sandbox import udfs
-from amci.sandbox.running import Outcome, run
+from amci.sandbox.engine import Outcome, run
 
 #: Ten days.
 WINDOW = (datetime(2026, 1, 10, tzinfo=UTC), datetime(2026, 1, 20, tzinfo=UTC))

@@ -24,7 +24,7 @@ from amci.amcsql.binder.bound import (
     paths_of,
 )
 from amci.amcsql.binder.expressions import Reader
-from amci.amcsql.binder.grouping import check_grouping, group_keys, with_aliases
+from amci.amcsql.binder.grouping import check_grouping, group_keys, with_aliases, with_windows_beneath
 from amci.amcsql.binder.joins import Joined
 from amci.amcsql.binder.levels import moved, united
 from amci.amcsql.binder.scopes import FindingReport, NameScope, SourceCatalog, unknown_object
@@ -38,7 +38,6 @@ from amci.amcsql.binder.shapes import (
     star_of,
     unlike,
 )
-from amci.amcsql.binder.window_functions import with_windows_beneath
 from amci.amcsql.sources import Source
 
 _DURATION = re.compile(

@@ -3,17 +3,173 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from sqlglot import exp
 
 from amci.amcsql.duckdb_templates import call, filled, is_of_duckdb
 from amci.amcsql.functions import casts
 from amci.amcsql.functions.calls import arguments, family_of, function_of
+from amci.amcsql.functions.casts import FamilyOf
 from amci.amcsql.functions.duckdb_calls import CALLS
-from amci.amcsql.functions.duckdb_nodes import NODES
 from amci.amcsql.functions.model import Family, Function
+from amci.amcsql.patterns import regexes
+
+Change = Callable[[Any, FamilyOf, datetime], exp.Expr]
+
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.NullSafeNEQ)
+_TRIMS = {"BOTH": "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}
+
+
+def _compared(node: exp.Binary, of: FamilyOf, _: datetime) -> exp.Expr:
+    casts.aligned([node.this, node.expression], of)
+    return node
+
+
+def _between(node: exp.Between, of: FamilyOf, _: datetime) -> exp.Expr:
+    casts.aligned([node.this, node.args["low"], node.args["high"]], of)
+    return node
+
+
+def _in(node: exp.In, of: FamilyOf, _: datetime) -> exp.Expr:
+    query = node.args.get("query")
+    if query is None:
+        casts.aligned([node.this, *node.expressions], of)
+        return node
+    left, right = of(node.this), of(query)
+    if left == "STRING" and right in (*casts.NUMBERS, "DATE", "TIMESTAMP"):
+        casts.wrap(node.this, lambda each: casts.tried(each, right))
+    elif right == "STRING" and left in (*casts.NUMBERS, "DATE", "TIMESTAMP"):
+        node.set("query", _tried_rows(query, left))
+    return node
+
+
+def _tried_rows(query: exp.Expr, family: str) -> exp.Subquery:
+    """The rows of a sub-query of one column, which is text, as another family."""
+    inner = query.this if isinstance(query, exp.Subquery) and not query.alias else query
+    name = exp.TableAlias(this=exp.to_identifier("rows"), columns=[exp.to_identifier("value")])
+    rows = exp.Subquery(this=inner, alias=name)
+    value = casts.tried(exp.column("value", table="rows"), family)
+    return exp.Subquery(this=exp.Select(expressions=[value], from_=exp.From(this=rows)))
+
+
+def _computed(node: exp.Binary, of: FamilyOf, _: datetime) -> exp.Expr:
+    """Text counts as a number."""
+    sides = (node.this, node.expression)
+    if all(of(side) in (*casts.NUMBERS, "STRING", "NULL") for side in sides):
+        for side in sides:
+            if of(side) == "STRING":
+                casts.wrap(side, lambda each: casts.tried(each, "DOUBLE"))
+    return node
+
+
+def _divided(node: exp.Div, of: FamilyOf, now: datetime) -> exp.Expr:
+    """A fraction always, and NULL where it is by zero."""
+    _computed(node, of, now)
+    divisor = node.expression
+    if not (isinstance(divisor, exp.Literal) and divisor.is_number and float(divisor.name)):
+        node.set("expression", exp.Nullif(this=_bare(divisor), expression=exp.Literal.number(0)))
+    # sqlglot would otherwise see to the division itself
+    node.set("typed", False)
+    node.set("safe", False)
+    return node
+
+
+def _bare(node: exp.Expr) -> exp.Expr:
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return node
+
+
+def _case(node: exp.Case, of: FamilyOf, _: datetime) -> exp.Expr:
+    branches, default = node.args["ifs"], node.args.get("default")
+    casts.as_texts([branch.args["true"] for branch in branches] + ([default] if default else []), of)
+    if node.this is not None:
+        casts.aligned([node.this, *(branch.this for branch in branches)], of)
+    return node
+
+
+def _if(node: exp.If, of: FamilyOf, _: datetime) -> exp.Expr:
+    if not isinstance(node.parent, exp.Case):
+        false = node.args.get("false")
+        casts.as_texts([node.args["true"], *([false] if false else [])], of)
+    return node
+
+
+def _coalesce(node: exp.Coalesce, of: FamilyOf, _: datetime) -> exp.Expr:
+    casts.as_texts([node.this, *node.expressions], of)
+    return node
+
+
+def _nullif(node: exp.Nullif, of: FamilyOf, _: datetime) -> exp.Expr:
+    first, second = of(node.this), of(node.expression)
+    if second == "STRING" and first in (*casts.NUMBERS, "DATE", "TIMESTAMP"):
+        casts.wrap(node.expression, lambda each: casts.tried(each, first))
+    elif first == "STRING":
+        casts.as_texts([node.this, node.expression], of)
+    return node
+
+
+def _extract(node: exp.Extract, of: FamilyOf, _: datetime) -> exp.Expr:
+    if of(node.expression) == "STRING":
+        casts.wrap(node.expression, lambda each: casts.tried(each, "TIMESTAMP"))
+    if node.this.name.upper() == "DOW":
+        return filled("dayofweek($1) + 1", [node.expression])
+    return node
+
+
+def _similar(node: exp.SimilarTo, of: FamilyOf, _: datetime) -> exp.Expr:
+    return regexes.found(_text(node.this, of), node.expression)
+
+
+def _like(node: exp.Like, of: FamilyOf, _: datetime) -> exp.Expr:
+    node.set("this", _text(node.this, of))
+    return node
+
+
+def _joined(node: exp.DPipe, of: FamilyOf, _: datetime) -> exp.Expr:
+    node.set("this", _text(node.this, of))
+    node.set("expression", _text(node.expression, of))
+    return node
+
+
+def _trim(node: exp.Trim, of: FamilyOf, _: datetime) -> exp.Expr:
+    name = _TRIMS[node.args.get("position") or "BOTH"]
+    given = node.args.get("expression")
+    return call(name, _text(node.this, of), *([given] if given else []))
+
+
+def _substring(node: exp.Substring, of: FamilyOf, _: datetime) -> exp.Expr:
+    node.set("this", _text(node.this, of))
+    return node
+
+
+def _text(node: exp.Expr, of: FamilyOf) -> exp.Expr:
+    return node if of(node) in ("STRING", "NULL", "UNKNOWN") else casts.text(node)
+
+
+NODES: dict[type[exp.Expr], Change] = {
+    **dict.fromkeys(_COMPARISONS, _compared),
+    **dict.fromkeys((exp.Add, exp.Sub, exp.Mul, exp.Mod), _computed),
+    exp.Between: _between,
+    exp.Case: _case,
+    exp.Cast: casts.explicit,
+    exp.Coalesce: _coalesce,
+    exp.CurrentDate: lambda _, __, now: casts.day(now.astimezone(UTC).date()),
+    exp.CurrentTimestamp: lambda _, __, now: casts.moment(now),
+    exp.Div: _divided,
+    exp.DPipe: _joined,
+    exp.Extract: _extract,
+    exp.If: _if,
+    exp.In: _in,
+    exp.Like: _like,
+    exp.Nullif: _nullif,
+    exp.SimilarTo: _similar,
+    exp.Substring: _substring,
+    exp.Trim: _trim,
+}
 
 
 class Families:

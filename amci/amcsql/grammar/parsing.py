@@ -10,10 +10,15 @@ from sqlglot import Token, TokenType, exp
 from sqlglot.errors import ParseError, TokenError
 
 from amci.amcsql.findings import CompileError, Finding, between
-from amci.amcsql.grammar.cautions import interval_findings, token_notices, tree_notices
 from amci.amcsql.grammar.dialect import Amc, AmcParser, Encountered, tokenized
 from amci.amcsql.grammar.refusals import refused_tokens
-from amci.amcsql.grammar.refused_trees import TYPE_NAMES, refused_trees
+from amci.amcsql.grammar.refused_trees import (
+    TYPE_NAMES,
+    interval_findings,
+    refused_trees,
+    token_notices,
+    tree_notices,
+)
 
 Mode = Literal["strict", "lenient"]
 

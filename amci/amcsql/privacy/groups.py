@@ -17,9 +17,16 @@ from amci.amcsql.binder.expressions import aggregates, is_distinct
 from amci.amcsql.binder.user_identity import Class, tells
 from amci.amcsql.duckdb_writer import DuckDBWriter, values
 from amci.amcsql.privacy.group_counts import names, user_group_counts, user_group_detail
-from amci.amcsql.privacy.grouped_source import GroupedSource, Metric, add_metric, add_numbers, count_columns
-from amci.amcsql.privacy.multi_class_metrics import is_joint, joint_counts
-from amci.amcsql.privacy.stats import UserCounts
+from amci.amcsql.privacy.grouped_source import (
+    GroupedSource,
+    Metric,
+    UserCounts,
+    add_metric,
+    add_numbers,
+    count_columns,
+    is_joint,
+    joint_counts,
+)
 from amci.amcsql.privacy.two_phase import partial_result
 from amci.amcsql.privacy.user_groups import UserColumn, UserGroup, is_linear, placed, shared_column
 from amci.kernel.names import quoted

@@ -42,9 +42,8 @@ from amci.amcsql.binder.bound import (
 )
 from amci.amcsql.binder.user_identity import classes_of, joined_union
 from amci.amcsql.duckdb_writer import USER, DuckDBWriter, QueryScope, Written
-from amci.amcsql.privacy.grouped_source import GroupedSource
+from amci.amcsql.privacy.grouped_source import GroupedSource, UserCounts
 from amci.amcsql.privacy.groups import Groups
-from amci.amcsql.privacy.stats import UserCounts
 from amci.amcsql.privacy.user_groups import (
     UserColumn,
     UserGroup,

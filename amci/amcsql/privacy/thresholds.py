@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from amci.amcsql.binder.bound import Bound, OutputColumn, QueryExpression, Select, Union, paths_of
-from amci.amcsql.privacy.stats import STATS
+from amci.amcsql.privacy.grouped_source import STATS
 from amci.kernel.names import literal, quoted
 
 Behavior = Literal["REMOVE_ROWS", "REMOVE_VALUES"]

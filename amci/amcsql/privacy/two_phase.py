@@ -24,14 +24,18 @@ from sqlglot import exp
 from amci.amcsql.ast_copy import copied, inside
 from amci.amcsql.binder.bound import Select
 from amci.amcsql.binder.expressions import aggregates, family_of, is_distinct
-from amci.amcsql.binder.user_identity import Class
-from amci.amcsql.binder.users import tells_user
+from amci.amcsql.binder.user_identity import Class, tells_user
 from amci.amcsql.duckdb_writer import DuckDBWriter, values
 from amci.amcsql.functions.calls import type_of
 from amci.amcsql.privacy.group_counts import counts_of_groups, is_plain, names
-from amci.amcsql.privacy.grouped_source import GroupedSource, Metric, add_numbers, count_columns
-from amci.amcsql.privacy.multi_class_metrics import is_joint
-from amci.amcsql.privacy.stats import UserCounts
+from amci.amcsql.privacy.grouped_source import (
+    GroupedSource,
+    Metric,
+    UserCounts,
+    add_numbers,
+    count_columns,
+    is_joint,
+)
 from amci.amcsql.privacy.user_groups import UserColumn, UserGroup
 from amci.kernel.names import quoted
 

@@ -26,8 +26,7 @@ from amci.sandbox.uploads.checks import ColumnValues
 from amci.sandbox.uploads.columns import Column, flagged, identifier
 from amci.sandbox.uploads.datasets import columns_of
 from amci.sandbox.uploads.formats import FileRelation, mistake, relation_of
-from amci.sandbox.uploads.identities import resolving
-from amci.sandbox.uploads.resolving import Resolver
+from amci.sandbox.uploads.identities import Resolver, resolving
 from amci.sandbox.uploads.unpacking import unpacked
 from amci.sandbox.uploads.versions import link_files
 

@@ -13,7 +13,7 @@ import duckdb
 from amci.amcsql.privacy.thresholds import Privacy
 from amci.amcsql.query import Compiled, Query
 from amci.amcsql.sources import Source
-from amci.sandbox.running import run
+from amci.sandbox.engine import run
 
 from .data import SOURCES, Tables, load
 from .removing import Checks, Values, plain

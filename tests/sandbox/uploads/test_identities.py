@@ -10,6 +10,7 @@ import pytest
 
 from amci.sandbox.uploads.columns import EXTERNAL, HASHED
 from amci.sandbox.uploads.identities import (
+    Resolver,
     clear,
     hashed_sql,
     identity,
@@ -18,7 +19,6 @@ from amci.sandbox.uploads.identities import (
     resolving,
     standard_sql,
 )
-from amci.sandbox.uploads.resolving import Resolver
 
 PEOPLE = 1000
 
