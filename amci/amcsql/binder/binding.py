@@ -93,12 +93,8 @@ class _Binder:
         name = cte.alias
         before = cte.parent.expressions[: cte.index or 0] if cte.parent is not None else ()
         if name.lower() in {each.alias.lower() for each in before}:
-            self._report.error(
-                cte.args["alias"],
-                "duplicate-name",
-                f"'{name}' stands twice in WITH",
-                "give one of them another name",
-            )
+            text = f"'{name}' stands twice in WITH"
+            self._report.error(cte.args["alias"], "duplicate-name", text, "give one of them another name")
         query = renamed(self.query(cte.this, scope), cte, self._report)
         made = Cte(name=f"{len(self.named)} {name}", query=query)
         self.named.append(made)
@@ -150,12 +146,8 @@ class _Binder:
             reader.read(where.this)
             joined.filtered(where.this)
             if reader.has_aggregate:
-                self._report.error(
-                    where,
-                    "aggregate-in-where",
-                    "Aggregate expression is illegal in WHERE clause",
-                    "use HAVING",
-                )
+                text = "Aggregate expression is illegal in WHERE clause"
+                self._report.error(where, "aggregate-in-where", text, "use HAVING")
             reader.has_aggregate = False
         outputs = self._outputs(node, scope, reader)
         key_nodes, keys = group_keys(node, outputs, reader, self._report)
@@ -256,22 +248,15 @@ class _Binder:
         """TABLE(EXTEND_TIME_WINDOW('table', 'P14D', 'P1D')): the table over a longer window."""
         call, arguments = table.this, table.this.expressions
         if call.name.upper() != "EXTEND_TIME_WINDOW":
-            self._report.error(
-                call,
-                "table-function",
-                f"No match found for function signature {call.name}",
-                "TABLE(…) takes EXTEND_TIME_WINDOW",
-            )
+            text = f"No match found for function signature {call.name}"
+            self._report.error(call, "table-function", text, "TABLE(…) takes EXTEND_TIME_WINDOW")
             return ValuesRows(tuples=(), outputs=(), is_unknown=True)
         if len(arguments) != _EXTEND_ARGUMENTS or not all(
             isinstance(a, exp.Literal) and a.is_string for a in arguments
         ):
-            self._report.error(
-                call,
-                "arguments",
-                "EXTEND_TIME_WINDOW takes a table and two durations in quotes",
-                "such as TABLE(EXTEND_TIME_WINDOW('dsp_impressions', 'P14D', 'P1D'))",
-            )
+            text = "EXTEND_TIME_WINDOW takes a table and two durations in quotes"
+            hint = "such as TABLE(EXTEND_TIME_WINDOW('dsp_impressions', 'P14D', 'P1D'))"
+            self._report.error(call, "arguments", text, hint)
             return ValuesRows(tuples=(), outputs=(), is_unknown=True)
         name, before, after = arguments
         source = self._catalog.find(exp.table_(name.name))
@@ -285,12 +270,8 @@ class _Binder:
         for field, given in (("before", before), ("after", after)):
             length = duration(given.name)
             if length is None:
-                self._report.error(
-                    given,
-                    "duration",
-                    f"'{given.name}' is not an ISO 8601 duration",
-                    "such as 'P14D' or 'PT12H'",
-                )
+                text = f"'{given.name}' is not an ISO 8601 duration"
+                self._report.error(given, "duration", text, "such as 'P14D' or 'PT12H'")
             else:
                 setattr(scan, field, length)
         return scan

@@ -154,12 +154,8 @@ class Reader:
         return mixed(output.facts for output in bound.outputs)
 
     def _subquery(self, node: exp.Expr) -> ValueFacts:
-        self.report.error(
-            node,
-            "scalar-query",
-            "Sub-queries are supported in FROM, IN and EXISTS only",
-            "join the sub-query instead",
-        )
+        text = "Sub-queries are supported in FROM, IN and EXISTS only"
+        self.report.error(node, "scalar-query", text, "join the sub-query instead")
         return NOTHING
 
     def _case(self, node: exp.Expr) -> ValueFacts:

@@ -24,12 +24,8 @@ def group_keys(
         return [], []
     for name in ("rollup", "cube", "grouping_sets", "totals"):
         if group.args.get(name):
-            report.error(
-                group,
-                "grouping-sets",
-                f"{name.upper().replace('_', ' ')} is not supported",
-                "UNION ALL several queries",
-            )
+            text = f"{name.upper().replace('_', ' ')} is not supported"
+            report.error(group, "grouping-sets", text, "UNION ALL several queries")
     keys: list[exp.Expr] = []
     facts: list[ValueFacts] = []
     for place in range(len(group.expressions)):
@@ -104,12 +100,8 @@ def _check(node: exp.Expr, keys: set[exp.Expr], report: FindingReport) -> None:
     if node in keys:
         return
     if isinstance(node, exp.Column):
-        report.error(
-            node,
-            "not-grouped",
-            f"Expression '{node.name}' is not being grouped",
-            "add it to GROUP BY, or aggregate it",
-        )
+        text = f"Expression '{node.name}' is not being grouped"
+        report.error(node, "not-grouped", text, "add it to GROUP BY, or aggregate it")
         return
     if node in aggregates(node):
         return

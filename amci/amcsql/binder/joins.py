@@ -25,12 +25,8 @@ class Joined:
     def add(self, item: FromItem, join: exp.Expr | None, reader: Reader) -> None:
         """Join one more item."""
         if any(seen.alias == item.alias.lower() for seen in self._scope.items):
-            self._report.error(
-                join,
-                "duplicate-name",
-                f"Duplicate relation name '{item.alias}' in FROM clause",
-                "give one of them another name",
-            )
+            text = f"Duplicate relation name '{item.alias}' in FROM clause"
+            self._report.error(join, "duplicate-name", text, "give one of them another name")
         seen = self._scope.add(item)
         self.items.append(item)
         self.same += classes_of(item.relation)
@@ -60,12 +56,8 @@ class Joined:
         key = name.name.lower()
         left = next((seen for seen in self._scope.items if seen is not right and key in seen.columns), None)
         if left is None or key not in right.columns:
-            self._report.error(
-                name,
-                "unknown-column",
-                f"Column '{name.name}' not found in any table",
-                "USING takes columns that both sides have",
-            )
+            text = f"Column '{name.name}' not found in any table"
+            self._report.error(name, "unknown-column", text, "USING takes columns that both sides have")
             return exp.true()
         places = self._scope.shared.setdefault(key, [(left, key)])
         # of an outer join the side that is always there comes first

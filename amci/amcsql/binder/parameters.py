@@ -80,12 +80,8 @@ def _argument(call: exp.Anonymous, report: FindingReport) -> str | None:
 
 def _edge(call: exp.Expr, name: str, report: FindingReport) -> exp.Expr:
     if name.upper() not in _EDGES:
-        report.error(
-            call,
-            "built-in-parameter",
-            f"there is no built-in parameter {name}",
-            f"there are {' and '.join(_EDGES)}",
-        )
+        text = f"there is no built-in parameter {name}"
+        report.error(call, "built-in-parameter", text, f"there are {' and '.join(_EDGES)}")
         return exp.Null()
     return exp.cast(WindowEdge(this=name.upper()), "TIMESTAMP", dialect="duckdb")
 
@@ -102,12 +98,8 @@ def _value(
         return exp.Null()
     found = _type(known[name].get("dataType", "STRING"))
     if found is None:
-        report.error(
-            call,
-            "parameter-type",
-            f"Parameter {name} has an unknown data type {known[name]['dataType']}.",
-            f"AMC has {', '.join(TYPES)}, and arrays of them",
-        )
+        text = f"Parameter {name} has an unknown data type {known[name]['dataType']}."
+        report.error(call, "parameter-type", text, f"AMC has {', '.join(TYPES)}, and arrays of them")
         return exp.Null()
     sql_type, is_array = found
     value = values.get(name, known[name].get("defaultValue"))

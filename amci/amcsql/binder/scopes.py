@@ -117,12 +117,8 @@ class NameScope:
         having = [seen for seen in self.items if name in seen.columns]
         if len(having) > 1 and name not in self.shared:
             names = " and ".join(f"{seen.item.alias}.{column.name}" for seen in having[:2])
-            report.error(
-                column,
-                "ambiguous-column",
-                f"Column '{column.name}' is ambiguous",
-                f"say {names}, whichever is meant",
-            )
+            text = f"Column '{column.name}' is ambiguous"
+            report.error(column, "ambiguous-column", text, f"say {names}, whichever is meant")
         if having:
             return having[0], having[0].columns[name]
         around = self.around
