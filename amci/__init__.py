@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         WorkspaceError,
     )
     from amci.lake.datasets.objects import Placement, RawObject, Skip
-    from amci.lake.query.query_answer import QueryAnswer
+    from amci.lake.query.result import QueryAnswer
 
 __all__ = [
     "AmciError",
@@ -53,7 +53,7 @@ __all__ = [
 #: Where the names are; each is imported when it is first used, so that `import amci` costs nothing.
 _HOMES = {
     "amci.app.workspace": ("ExecutionRun", "Workspace", "create", "open"),
-    "amci.lake.query.query_answer": ("QueryAnswer",),
+    "amci.lake.query.result": ("QueryAnswer",),
     "amci.lake.datasets.objects": ("Placement", "RawObject", "Skip"),
 }
 

@@ -16,7 +16,7 @@ from amci.app.session import Session, open_session
 from amci.kernel import log
 from amci.kernel.clock import Clock, moment
 from amci.kernel.errors import AmciError, ConfigError, NotFound, StorageError
-from amci.kernel.notify.handler import NOTIFY
+from amci.kernel.notify.notice import NOTIFY
 from amci.kernel.run import Failed, Outcome, Run, RunStatus
 from amci.kernel.testing import arm
 from amci.kernel.worker import Tally, Worker

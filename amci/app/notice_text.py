@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from amci.kernel.notify.notifier import LONGEST_SUBJECT, NOTIFY, Notice
+from amci.kernel.notify.notice import LONGEST_SUBJECT, NOTIFY, Notice
 from amci.kernel.run import Run, RunStatus
 
 #: Of a run's reason where AMC said no; see `errors.ExecutionFailed`.

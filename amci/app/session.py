@@ -51,7 +51,9 @@ class Session:
         self.clock = clock
         self.environ = environ
         self.amc = amc_settings(project)
-        self.notifier = Notifier.of(workspace, settings.notify, project.tenants.values())
+        self.notifier = Notifier.of(
+            workspace, settings.notify, {name: tenant.notify for name, tenant in project.tenants.items()}
+        )
         self.runs = RunStore(
             state,
             clock,

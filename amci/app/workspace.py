@@ -32,7 +32,7 @@ from amci.workflows.definitions.definition import Workflow
 from amci.workflows.executions.store import ExecutionRecord
 
 if TYPE_CHECKING:
-    from amci.lake.query.query_answer import QueryAnswer
+    from amci.lake.query.result import QueryAnswer
     from amci.lake.query.session import QuerySession
     from amci.workflows.amc.client import AmcClient
 
@@ -117,7 +117,7 @@ class Workspace:
         held in memory. Raises QueryError if the statement is wrong, writes or takes too long, NotFound if
         nothing was loaded yet.
         """
-        from amci.lake.query.query_answer import QueryAnswer
+        from amci.lake.query.result import QueryAnswer
 
         with self._query_session(tenant=tenant, as_of=as_of) as session:
             return QueryAnswer.of(session.run(sql))

@@ -12,7 +12,7 @@ from functools import cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from amci.kernel.clock import Clock, SystemClock, timestamp
 from amci.kernel.errors import AmciError
@@ -20,6 +20,8 @@ from amci.kernel.files import storage_errors
 
 if TYPE_CHECKING:
     import structlog
+
+    from amci.kernel.run import Run
 
 _ROOT = "amci"
 _MOST_BYTES = 10_000_000
@@ -36,25 +38,6 @@ class _Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return record.getMessage()
-
-
-class Traceable(Protocol):
-    """What a log line says of a run."""
-
-    @property
-    def run_id(self) -> int:
-        """Which run."""
-        ...
-
-    @property
-    def tenant_id(self) -> str | None:
-        """Whose run."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """Which handler."""
-        ...
 
 
 def configure(path: Path | None, level: str, to_stderr: bool, *, clock: Clock | None = None) -> None:
@@ -129,7 +112,7 @@ def _structured(name: str) -> structlog.stdlib.BoundLogger:
 
 
 @contextmanager
-def bound(*runs: Traceable) -> Iterator[None]:
+def bound(*runs: Run) -> Iterator[None]:
     """Every log line of this thread inside the block says which run, or runs, it belongs to."""
     tenants = {run.tenant_id for run in runs}
     values = {

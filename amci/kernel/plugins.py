@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -118,8 +118,3 @@ def _said(error: Exception) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def named(transforms: Mapping[str, Transform], name: str | None) -> Transform | None:
-    """The transform of that name; None where no name is given."""
-    return transforms[name] if name else None

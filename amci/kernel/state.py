@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -154,6 +154,11 @@ class State:
         """Run one statement, whole or not at all: the number of rows it changed. Raises StorageError."""
         with self._lock, self._translated:
             return self._db.execute(sql, params).rowcount
+
+    def write_many(self, sql: str, rows: Iterable[Params]) -> None:
+        """Run one statement for each of `rows`, all or none of them. Raises StorageError."""
+        with self.transaction() as db:
+            db.executemany(sql, rows)
 
     def has_foreign_changes(self) -> bool:
         """Whether another process has written since this was asked last."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
 
@@ -87,14 +87,8 @@ class Tally:
 
     def __add__(self, later: Tally) -> Tally:
         """The tally of both; what is left is what `later` left."""
-        return Tally(
-            succeeded=self.succeeded + later.succeeded,
-            skipped=self.skipped + later.skipped,
-            failed=self.failed + later.failed,
-            returned=self.returned + later.returned,
-            lost=self.lost + later.lost,
-            left=later.left,
-        )
+        ours, theirs = asdict(self), asdict(later)
+        return Tally(**{name: ours[name] + theirs[name] for name in ours} | {"left": later.left})
 
 
 class Worker:

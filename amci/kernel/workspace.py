@@ -17,91 +17,39 @@ from amci.kernel.files import storage_errors
 MARKER = "amci.yaml"
 
 
+class _Below:
+    """A place inside a workspace, by its path below the home."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __get__(self, workspace: WorkspacePaths, _: type) -> Path:
+        return workspace.home / self._path
+
+
 @dataclass(frozen=True, slots=True)
 class WorkspacePaths:
     """A directory with everything amci knows: configuration, raw files, stages, state."""
 
     home: Path
 
-    @property
-    def settings_file(self) -> Path:
-        """Settings of this workspace."""
-        return self.home / MARKER
-
-    @property
-    def config(self) -> Path:
-        """Tenants, datasets, workflows, schedules and transforms, as people write them."""
-        return self.home / "config"
-
-    @property
-    def raw(self) -> Path:
-        """Where files land."""
-        return self.home / "raw"
-
-    @property
-    def pre_stage(self) -> Path:
-        """Parquet in which every column is text, as landed."""
-        return self.home / "stage" / "pre-stage"
-
-    @property
-    def post_stage(self) -> Path:
-        """Typed Parquet; its files belong to the catalog."""
-        return self.home / "stage" / "post-stage"
-
-    @property
-    def quarantine(self) -> Path:
-        """Rows that a quality rule kept out of the lake."""
-        return self.home / "quarantine"
-
-    @property
-    def state(self) -> Path:
-        """The run store."""
-        return self.home / "state" / "amci.db"
-
-    @property
-    def catalog(self) -> Path:
-        """The DuckLake metadata."""
-        return self.home / "state" / "catalog.db"
-
-    @property
-    def log(self) -> Path:
-        """The structured log, JSON lines."""
-        return self.home / "logs" / "amci.jsonl"
-
-    @property
-    def spill(self) -> Path:
-        """Where DuckDB may put what does not fit into memory; empty between runs."""
-        return self.home / "state" / "spill"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the one process that writes."""
-        return self.home / "state" / "lock"
-
-    @property
-    def credentials(self) -> Path:
-        """Credentials for Amazon, encrypted."""
-        return self.home / "state" / "credentials.enc"
-
-    @property
-    def key_file(self) -> Path:
-        """The key to the credentials where neither AMCI_KEY nor the OS keyring holds it; mode 0600."""
-        return self.home / "state" / "credentials.key"
-
-    @property
-    def sandbox(self) -> Path:
-        """What the sandbox of this workspace remembers, and the bucket it delivers into."""
-        return self.home / "sandbox"
-
-    @property
-    def fixtures(self) -> Path:
-        """Recorded answers of AMC, a file per scenario."""
-        return self.home / "fixtures"
-
-    @property
-    def published(self) -> Path:
-        """Plain DuckDB views over post-stage, for tools that know no DuckLake."""
-        return self.home / "catalog.duckdb"
+    settings_file = _Below(MARKER)
+    config = _Below("config")  #: tenants, datasets, workflows, schedules and transforms, as people write them
+    raw = _Below("raw")  #: where files land
+    pre_stage = _Below("stage/pre-stage")  #: Parquet in which every column is text, as landed
+    post_stage = _Below("stage/post-stage")  #: typed Parquet; its files belong to the catalog
+    quarantine = _Below("quarantine")  #: rows that a quality rule kept out of the lake
+    state = _Below("state/amci.db")  #: the run store
+    catalog = _Below("state/catalog.db")  #: the DuckLake metadata
+    spill = _Below("state/spill")  #: for what DuckDB cannot hold in memory; empty between runs
+    lock = _Below("state/lock")  #: held by the one process that writes
+    credentials = _Below("state/credentials.enc")  #: for Amazon, encrypted
+    #: The key to the credentials if neither AMCI_KEY nor the OS keyring holds it; mode 0600.
+    key_file = _Below("state/credentials.key")
+    log = _Below("logs/amci.jsonl")  #: JSON lines
+    sandbox = _Below("sandbox")  #: the state of this workspace's sandbox, and the bucket it delivers into
+    fixtures = _Below("fixtures")  #: recorded answers of AMC, a file per scenario
+    published = _Below("catalog.duckdb")  #: views over post-stage, for tools that do not know DuckLake
 
     def relative(self, path: Path) -> str:
         """`path` as said in messages and state: relative to the workspace where it lies inside."""

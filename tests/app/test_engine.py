@@ -19,7 +19,7 @@ from amci.kernel.errors import IllegalMove, NotFound, WorkspaceBusy
 from amci.kernel.run import RunStatus
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
-from amci.lake.formats import open_reading
+from amci.lake.formats import Reading
 from amci.lake.loading import light
 
 KEY = "adtech/d/t/a.csv"
@@ -238,12 +238,12 @@ def test_a_file_changed_while_it_is_read_ends_as_what_it_became(
     changes = [change]
 
     def open_then_change(*given: Any, **more: Any) -> Any:
-        reading = open_reading(*given, **more)
+        reading = Reading(*given, **more)
         if changes:
             changes.pop()(path)
         return reading
 
-    monkeypatch.setattr(light, "open_reading", open_then_change)
+    monkeypatch.setattr(light, "Reading", open_then_change)
     with d.engine() as engine:
         engine.drain(threading.Event())
         engine.clock.turn(timedelta(hours=1))

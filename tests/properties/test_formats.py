@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given, settings, strategies as st
 
 from amci.kernel.errors import MalformedFile
-from amci.lake.formats import CsvOptions, FileFormat, JsonOptions, open_reading
+from amci.lake.formats import CsvOptions, FileFormat, JsonOptions, Reading
 
 Rows = list[list[str | None]]
 Table = tuple[int, Rows]
@@ -87,7 +87,7 @@ def read(content: bytes, fmt: FileFormat, **options: Any) -> list[tuple[str, dic
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "raw"
         path.write_bytes(content)
-        with open_reading(path, fmt, **options) as reading:
+        with Reading(path, fmt, **options) as reading:
             return [(batch.part, row) for batch in reading.batches() for row in batch.data.to_pylist()]
 
 

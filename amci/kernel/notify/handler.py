@@ -10,11 +10,10 @@ from typing import ClassVar
 
 from amci.kernel.clock import Clock
 from amci.kernel.notify import mail, webhook
-from amci.kernel.notify.notifier import NOTIFY, Notice, Notifier, TargetKind
+from amci.kernel.notify.notice import NOTIFY, Notice, TargetKind
+from amci.kernel.notify.notifier import Notifier
 from amci.kernel.run import Done, Outcome, Run
 from amci.kernel.worker import SingleHandler
-
-__all__ = ["NOTIFY", "NotifyHandler"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from amci.kernel.errors import AuthError, Refused, RemoteError, Unavailable
-from amci.kernel.notify.notifier import Notice, NotifyTarget
+from amci.kernel.notify.notice import Notice, NotifyTarget
 
 _PORTS = {"smtp": 587, "smtps": 465}
 _PERMANENT = 500  #: replies from here on are final (RFC 5321 4.2.1)

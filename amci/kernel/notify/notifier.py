@@ -7,64 +7,20 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TextIO
+from typing import Self, TextIO
 
 from amci.kernel import log
-from amci.kernel.clock import moment, timestamp
+from amci.kernel.clock import timestamp
 from amci.kernel.config import NotifySettings
 from amci.kernel.errors import AmciError, NotFound, StorageError
 from amci.kernel.files import storage_errors
-from amci.kernel.notify.targets import NotifyTarget, TargetKind
+from amci.kernel.notify.notice import NOTIFY, Notice, NotifyTarget
 from amci.kernel.run import NewRun
 from amci.kernel.workspace import WorkspacePaths
 
-__all__ = ["LONGEST_SUBJECT", "NOTIFY", "Failure", "Notice", "Notifier", "NotifyTarget", "TargetKind"]
-
-#: The kind of run that tells somebody outside; nobody is told of such runs.
-NOTIFY = "notify"
-#: Amazon SNS takes no longer subject, and the AWS solution cut its own there.
-LONGEST_SUBJECT = 100
-
 _log = log.get("notify")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """Something a person may want to know."""
-
-    event: str
-    subject: str  #: one line; whatever is longer than an SNS subject is cut
-    body: str = ""
-    run_id: int | None = None
-    tenant_id: str | None = None
-    at: datetime
-    fields: Mapping[str, Any] = field(default_factory=dict)  #: to filter by, as SNS message attributes were
-    occasion: str = ""  #: tells two like events of one run apart: one that failed, was redriven and failed
-
-    def __post_init__(self) -> None:
-        one_line = " ".join("".join(c if c.isprintable() else " " for c in self.subject).split())
-        object.__setattr__(self, "subject", one_line[:LONGEST_SUBJECT])
-
-    def document(self) -> dict[str, Any]:
-        """As JSON values: a line of a file, the body of a webhook, the payload of a run."""
-        values = {
-            "event": self.event,
-            "subject": self.subject,
-            "body": self.body,
-            "run_id": self.run_id,
-            "tenant_id": self.tenant_id,
-            "at": timestamp(self.at),
-            "fields": self.fields,
-        }
-        return dict(json.loads(json.dumps(values, default=str)))
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
-        """Inverse of `document`."""
-        return cls(**{**document, "at": moment(document["at"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +30,6 @@ class Failure:
     target: str
     event: str
     error: AmciError
-
-
-class Teller(Protocol):
-    """A tenant, as far as it wants to be told."""
-
-    @property
-    def tenant(self) -> str:
-        """Its id."""
-        ...
-
-    @property
-    def notify(self) -> Sequence[NotifySettings]:
-        """Whom to tell of its runs."""
-        ...
 
 
 class Notifier:
@@ -102,12 +44,14 @@ class Notifier:
 
     @classmethod
     def of(
-        cls, workspace: WorkspacePaths, settings: Iterable[NotifySettings], tenants: Iterable[Teller]
+        cls,
+        workspace: WorkspacePaths,
+        settings: Iterable[NotifySettings],
+        of_tenants: Mapping[str, Iterable[NotifySettings]],
     ) -> Self:
         """The targets of a workspace, and those of each tenant for its own runs; raises ConfigError."""
-        home = workspace.home
-        own = [NotifyTarget.of(home, one, tenant.tenant) for tenant in tenants for one in tenant.notify]
-        return cls([*(NotifyTarget.of(home, one) for one in settings), *own])
+        every: list[tuple[str | None, Iterable[NotifySettings]]] = [(None, settings), *of_tenants.items()]
+        return cls([NotifyTarget.of(workspace.home, one, tenant) for tenant, given in every for one in given])
 
     @property
     def remote(self) -> Sequence[NotifyTarget]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from amci.kernel.errors import Refused, Unavailable
-from amci.kernel.notify.notifier import Notice, NotifyTarget
+from amci.kernel.notify.notice import Notice, NotifyTarget
 from amci.kernel.version import __version__
 
 #: Statuses that may pass: the other side is busy or broken.

@@ -19,7 +19,7 @@ from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.columns import Kind, widen_sql, widening_check_sql
-from amci.lake.catalog.duck import LAKE, LEDGER
+from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
 from amci.lake.catalog.schema import SchemaPlan, plan
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 
@@ -264,8 +264,8 @@ class Catalog:
     def _folder(self, name: TableName) -> str:
         """The folder of a table inside its schema's: its name, or, once rewritten, the one it was rewritten in."""
         rows = self.con.execute(
-            f"SELECT t.path FROM __ducklake_metadata_{LAKE}.ducklake_table t"
-            f" JOIN __ducklake_metadata_{LAKE}.ducklake_schema s USING (schema_id)"
+            f"SELECT t.path FROM {METADATA}.ducklake_table t"
+            f" JOIN {METADATA}.ducklake_schema s USING (schema_id)"
             " WHERE t.table_name = ? AND s.schema_name = ? AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL",
             [name.table, name.schema],
         ).fetchall()

@@ -94,11 +94,10 @@ class QualityRule(Strict):
 
     @model_validator(mode="after")
     def _is_one_rule(self) -> QualityRule:
-        bodies = ("not_null", "unique", "range", "accepted_values", "row_count", "sql")
-        given = [body for body in bodies if getattr(self, body) is not None]
+        given = [body for body in _BODIES if getattr(self, body) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"should be exactly one of {', '.join(bodies)}; it has {', '.join(given) or 'none'}"
+                f"should be exactly one of {', '.join(_BODIES)}; it has {', '.join(given) or 'none'}"
             )
         if self.row_count and self.on_fail == "quarantine_rows":
             raise ValueError("row_count concerns no row in particular: on_fail should be warn or fail")

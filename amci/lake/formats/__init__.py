@@ -1,7 +1,7 @@
 """Readers of raw files: CSV, JSON and Parquet become batches in which every column is text."""
 
 from amci.lake.formats.model import CsvOptions, FileFormat, JsonOptions, Limits, TextBatch, format_of
-from amci.lake.formats.reading import Reading, open_reading
+from amci.lake.formats.reading import Reading
 
 __all__ = [
     "CsvOptions",
@@ -11,5 +11,4 @@ __all__ = [
     "Reading",
     "TextBatch",
     "format_of",
-    "open_reading",
 ]

@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
+from amci.kernel.errors import MalformedFile
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -91,6 +93,19 @@ class Limits:
     max_ratio: int = 1000  #: expanded to compressed, looked at once `ratio_after_bytes` are expanded
     ratio_after_bytes: int = 64 * MIB
     max_columns: int = 10_000
+
+    def check_expanded(self, expanded: int, compressed: int) -> None:
+        """Raise MalformedFile if so many bytes are too many, at all or for so many compressed ones."""
+        if expanded > self.max_expanded_bytes:
+            raise MalformedFile(
+                f"it expands to more than {self.max_expanded_bytes} bytes",
+                hint="If the file is sound, raise max_expanded_bytes.",
+            )
+        if expanded > self.ratio_after_bytes and expanded > compressed * self.max_ratio:
+            raise MalformedFile(
+                f"it expands to more than {self.max_ratio} times its size",
+                hint="If the file is sound, raise max_ratio.",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,16 +65,7 @@ def _check(file: pq.ParquetFile, raw_bytes: int, limits: Limits) -> None:
         raise MalformedFile(
             f"it has more than {limits.max_columns} columns", hint="If the file is sound, raise max_columns."
         )
-    if expanded > limits.max_expanded_bytes:
-        raise MalformedFile(
-            f"it expands to more than {limits.max_expanded_bytes} bytes",
-            hint="If the file is sound, raise max_expanded_bytes.",
-        )
-    if expanded > limits.ratio_after_bytes and expanded > raw_bytes * limits.max_ratio:
-        raise MalformedFile(
-            f"it expands to more than {limits.max_ratio} times its size",
-            hint="If the file is sound, raise max_ratio.",
-        )
+    limits.check_expanded(expanded, raw_bytes)
 
 
 def _is_string(kind: pa.DataType) -> bool:

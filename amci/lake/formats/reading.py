@@ -20,23 +20,31 @@ CHUNK_BYTES = 4 << 20
 
 
 class Reading:
-    """A raw file being read; a context manager that closes it."""
+    """A raw file, open for one reading; gzip and zstd are known by their first bytes.
+
+    A context manager that closes the file.
+    """
 
     def __init__(
         self,
-        *,
-        source: ByteSource,
+        path: Path,
         fmt: FileFormat,
-        csv: CsvOptions,
-        json: JsonOptions,
-        limits: Limits,
-        reserved: frozenset[str],
+        *,
+        csv: CsvOptions | None = None,
+        json: JsonOptions | None = None,
+        limits: Limits | None = None,
+        reserved: frozenset[str] = frozenset(),
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
-        self._source = source
+        """`reserved` are column names that are taken already. What is read does not depend on `chunk_bytes`.
+
+        Raises FileNotFoundError as it is, StorageError if the file cannot be opened.
+        """
+        self._source = ByteSource(path, chunk_bytes=chunk_bytes)
         self._format = fmt
-        self._csv = csv
-        self._json = json
-        self._limits = limits
+        self._csv = csv or CsvOptions()
+        self._json = json or JsonOptions()
+        self._limits = limits or Limits()
         self._reserved = reserved
         self.sha256 = ""  #: of the raw bytes that were read, in hex; empty until `batches` is exhausted
         self.bytes = 0  #: raw bytes that were read; right once `batches` is exhausted
@@ -69,29 +77,3 @@ class Reading:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._source.close()
-
-
-def open_reading(
-    path: Path,
-    fmt: FileFormat,
-    *,
-    csv: CsvOptions | None = None,
-    json: JsonOptions | None = None,
-    limits: Limits | None = None,
-    reserved: frozenset[str] = frozenset(),
-    chunk_bytes: int = CHUNK_BYTES,
-) -> Reading:
-    """Open a raw file for one reading; gzip and zstd are known by their first bytes.
-
-    `reserved` are column names that are taken already. What is read does not depend on `chunk_bytes`.
-    Raises FileNotFoundError as it is, StorageError when the file cannot be opened.
-    """
-    source = ByteSource(path, chunk_bytes=chunk_bytes)
-    return Reading(
-        source=source,
-        fmt=fmt,
-        csv=csv or CsvOptions(),
-        json=json or JsonOptions(),
-        limits=limits or Limits(),
-        reserved=reserved,
-    )

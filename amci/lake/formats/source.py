@@ -96,16 +96,7 @@ class ByteSource:
             if not block:
                 return
             total += len(block)
-            if total > limits.max_expanded_bytes:
-                raise MalformedFile(
-                    f"it expands to more than {limits.max_expanded_bytes} bytes",
-                    hint="If the file is sound, raise max_expanded_bytes.",
-                )
-            if total > limits.ratio_after_bytes and total > self._count * limits.max_ratio:
-                raise MalformedFile(
-                    f"it expands to more than {limits.max_ratio} times its size",
-                    hint="If the file is sound, raise max_ratio.",
-                )
+            limits.check_expanded(total, self._count)
             yield block
 
     def drain(self) -> None:

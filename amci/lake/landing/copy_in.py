@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 from collections import Counter
@@ -12,10 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.files import replacing, storage_errors
-from amci.lake.landing.roots import is_taken
+from amci.lake.landing.roots import ODD, is_taken
 
-# Control characters, and the surrogates by which Python shows bytes that are no UTF-8.
-_ODD = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 #: Names listed in a message; the rest is counted.
 _SHOWN = 10
 
@@ -40,7 +37,7 @@ def copy_in(paths: Iterable[Path], raw: Path, under: str = "", *, link: bool = F
 
 def _folder(under: str) -> PurePosixPath:
     path = PurePosixPath(under)
-    if _ODD.search(under) or path.is_absolute() or ".." in path.parts:
+    if ODD.search(under) or path.is_absolute() or ".." in path.parts:
         raise UsageError(
             "the folder of raw/ has to be a plain relative path",
             hint="leave out a leading `/`, `..` and control characters",
@@ -80,7 +77,7 @@ def _walk(
 
 
 def _check_names(found: list[tuple[str, Path]]) -> None:
-    refused = [key for key, _ in found if _ODD.search(key) or not all(map(is_taken, key.split("/")))]
+    refused = [key for key, _ in found if ODD.search(key) or not all(map(is_taken, key.split("/")))]
     if refused:
         raise UsageError(
             f"{len(refused)} names are never taken: {_listed(refused)}",
@@ -132,5 +129,5 @@ def _bring(source: Path, part: Path, *, link: bool) -> None:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(_ODD.sub("?", name) for name in names[:_SHOWN])
+    shown = ", ".join(ODD.sub("?", name) for name in names[:_SHOWN])
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

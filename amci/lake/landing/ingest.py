@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from amci.kernel.clock import Clock
 from amci.kernel.errors import Unroutable
@@ -31,12 +31,7 @@ class IngestCounts:
     settling: int = 0  #: files that are still changing
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
-        return IngestCounts(
-            self.new + other.new,
-            self.unroutable + other.unroutable,
-            self.removed + other.removed,
-            self.settling + other.settling,
-        )
+        return IngestCounts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 class Ingest:

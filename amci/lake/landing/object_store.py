@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from amci.kernel.clock import Clock, timestamp
-from amci.kernel.errors import DataError, MalformedFile, NotFound
+from amci.kernel.errors import AmciError, DataError, MalformedFile, NotFound
+from amci.kernel.run import Failed, Run
 from amci.kernel.state import State
 
 
@@ -109,15 +110,7 @@ class ObjectStore:
                 "  version = version + 1, size = excluded.size, mtime_ns = excluded.mtime_ns,"
                 "  seen_at = excluded.seen_at, removed_at = NULL"
                 " RETURNING object_id, version",
-                {
-                    "root": landed.root,
-                    "key": landed.key,
-                    "dataset": dataset,
-                    "tenant_id": tenant_id,
-                    "size": landed.size,
-                    "mtime_ns": landed.mtime_ns,
-                    "now": now,
-                },
+                asdict(landed) | {"dataset": dataset, "tenant_id": tenant_id, "now": now},
             ).fetchone()
             db.execute(
                 "INSERT INTO versions (object_id, version, size, mtime_ns, seen_at) VALUES (?, ?, ?, ?, ?)",
@@ -163,11 +156,9 @@ class ObjectStore:
 
     def set_hashes(self, hashes: Iterable[tuple[int, int, str]]) -> None:
         """Content hashes of versions that were read: (object id, version, hex SHA-256)."""
-        with self._state.transaction() as db:
-            db.executemany(
-                "UPDATE versions SET sha256 = ?3 WHERE object_id = ?1 AND version = ?2",
-                [(o, v, h) for o, v, h in hashes],
-            )
+        self._state.write_many(
+            "UPDATE versions SET sha256 = ?3 WHERE object_id = ?1 AND version = ?2", list(hashes)
+        )
 
     def mark_unseen(self, object_id: int, version: int) -> None:
         """Forget the fingerprint of this version, which was not read: the file is new when it is seen again."""
@@ -200,19 +191,17 @@ class ObjectStore:
 
     def set_rules(self, applied: Iterable[tuple[int, int, str | None]]) -> None:
         """By which rules versions were read: (object id, version, rules hash)."""
-        with self._state.transaction() as db:
-            db.executemany(
-                "UPDATE versions SET rules_hash = ?3 WHERE object_id = ?1 AND version = ?2", list(applied)
-            )
+        self._state.write_many(
+            "UPDATE versions SET rules_hash = ?3 WHERE object_id = ?1 AND version = ?2", list(applied)
+        )
 
     def set_loaded(self, versions: Iterable[tuple[int, int]]) -> None:
         """The content of these (object id, version) pairs is in the lake."""
         now = timestamp(self._clock.now())
-        with self._state.transaction() as db:
-            db.executemany(
-                "UPDATE versions SET loaded_at = ?1 WHERE object_id = ?2 AND version = ?3",
-                [(now, o, v) for o, v in versions],
-            )
+        self._state.write_many(
+            "UPDATE versions SET loaded_at = ?1 WHERE object_id = ?2 AND version = ?3",
+            [(now, object_id, version) for object_id, version in versions],
+        )
 
     def versions(self, object_id: int) -> list[sqlite3.Row]:
         """All versions of an object, oldest first."""
@@ -249,30 +238,21 @@ class ObjectStore:
     def quarantine(self, entries: Sequence[Quarantined]) -> None:
         """Note what could not be used; the same entry again replaces the earlier one."""
         now = timestamp(self._clock.now())
-        with self._state.transaction() as db:
-            db.executemany(
-                "INSERT INTO quarantine (object_id, version, stage, part, reason, hint, line, rows, path, run_id, at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (object_id, version, stage, part) DO UPDATE SET reason = excluded.reason,"
-                "  hint = excluded.hint, line = excluded.line, rows = excluded.rows, path = excluded.path,"
-                "  run_id = excluded.run_id, at = excluded.at, resolved_at = NULL",
-                [
-                    (
-                        e.object_id,
-                        e.version,
-                        e.stage,
-                        e.part,
-                        e.reason,
-                        e.hint,
-                        e.line,
-                        e.rows,
-                        e.path,
-                        e.run_id,
-                        now,
-                    )
-                    for e in entries
-                ],
-            )
+        self._state.write_many(
+            "INSERT INTO quarantine (object_id, version, stage, part, reason, hint, line, rows, path, run_id, at)"
+            " VALUES (:object_id, :version, :stage, :part, :reason, :hint, :line, :rows, :path, :run_id, :now)"
+            " ON CONFLICT (object_id, version, stage, part) DO UPDATE SET reason = excluded.reason,"
+            "  hint = excluded.hint, line = excluded.line, rows = excluded.rows, path = excluded.path,"
+            "  run_id = excluded.run_id, at = excluded.at, resolved_at = NULL",
+            [asdict(entry) | {"now": now} for entry in entries],
+        )
+
+    def refused(self, run: Run, error: AmciError) -> Failed:
+        """The outcome of a run whose object cannot be used; quarantines the object if its data is at fault."""
+        if isinstance(error, DataError):
+            of = {"object_id": run.payload["object_id"], "version": run.payload["version"]}
+            self.quarantine([Quarantined.of(error, **of, stage=run.kind, run_id=run.run_id)])
+        return Failed(error)
 
     def is_quarantined(self, object_id: int, version: int) -> bool:
         """Whether an open entry says why this version is not in the lake."""
@@ -297,12 +277,11 @@ class ObjectStore:
         `loaded` are pairs of object id and run id.
         """
         now = timestamp(self._clock.now())
-        with self._state.transaction() as db:
-            db.executemany(
-                "UPDATE quarantine SET resolved_at = ?1 WHERE object_id = ?2 AND resolved_at IS NULL"
-                " AND NOT (stage = 'quality' AND run_id = ?3)",
-                [(now, object_id, run_id) for object_id, run_id in loaded],
-            )
+        self._state.write_many(
+            "UPDATE quarantine SET resolved_at = ?1 WHERE object_id = ?2 AND resolved_at IS NULL"
+            " AND NOT (stage = 'quality' AND run_id = ?3)",
+            [(now, object_id, run_id) for object_id, run_id in loaded],
+        )
 
     def quarantined(self, *, is_open: bool = True) -> list[sqlite3.Row]:
         """Quarantine entries with the key of their object, newest first; only open ones unless told otherwise."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from amci.lake.landing.object_store import Landed
 
-# Control characters, and the surrogates by which Python shows bytes that are no UTF-8.
-_ODD = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+#: Control characters, and the surrogates by which Python shows bytes that are not UTF-8.
+ODD = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
 
 
@@ -47,7 +47,7 @@ def is_taken(name: str) -> bool:
 
 def nameable(folder: str) -> str:
     """`folder`, or the innermost folder above it whose name can be stored, so that known keys begin with it."""
-    odd = _ODD.search(folder)
+    odd = ODD.search(folder)
     return folder[: odd.start()].rpartition("/")[0] if odd else folder
 
 
@@ -88,10 +88,10 @@ def scan(root: Root, under: str = "") -> Iterator[Landed]:
 
 def _landed(root: str, key: str, found: os.stat_result) -> Landed:
     r"""The file with its key; in a key that cannot be stored, odd bytes show as `\xNN`."""
-    if not _ODD.search(key):
+    if not ODD.search(key):
         return Landed(root, key, found.st_size, found.st_mtime_ns)
     text = os.fsencode(key).decode("utf-8", errors="backslashreplace")
-    shown = _ODD.sub(lambda m: m[0].encode("unicode_escape").decode(), text)
+    shown = ODD.sub(lambda m: m[0].encode("unicode_escape").decode(), text)
     return Landed(root, shown, found.st_size, found.st_mtime_ns, has_odd_name=True)
 
 

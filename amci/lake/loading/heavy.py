@@ -12,18 +12,17 @@ import duckdb
 
 from amci.kernel.clock import Clock
 from amci.kernel.errors import AmciError, DataError
-from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
+from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.kernel.runs import RunStore
 from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
 from amci.lake.catalog.columns import UNFIT
 from amci.lake.datasets.objects import Skip
 from amci.lake.landing import sidecar
-from amci.lake.landing.object_store import ObjectStore, Quarantined
+from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.run_factory import object_version
 from amci.lake.loading.loads import LoadItem, TableLoads, want
 from amci.lake.loading.rules import Rules
-from amci.lake.loading.run_factory import heavy_run
-from amci.lake.loading.staged_object import StagedObject
+from amci.lake.loading.staged_object import StagedObject, heavy_run
 from amci.lake.loading.type_inference import ColumnTyper
 
 
@@ -82,13 +81,13 @@ class HeavyHandler:
                 else:
                     outcomes[run.run_id] = answer
             except AmciError as error:
-                outcomes[run.run_id] = self._refused(run, row, error)
+                outcomes[run.run_id] = self._objects.refused(run, error)
         try:
             outcomes |= self._load(items, ledger)
         except DataError as error:
             if len(runs) > 1:
                 raise
-            outcomes[runs[0].run_id] = self._refused(runs[0], next(iter(known.values())), error)
+            outcomes[runs[0].run_id] = self._objects.refused(runs[0], error)
         return outcomes
 
     def _already(self, item: LoadItem, ledger: Sequence[LedgerEntry], newest: int | None) -> Outcome | None:
@@ -102,14 +101,6 @@ class HeavyHandler:
             return Skipped(f"version {newest} of this object is in the lake already")
         return None
 
-    def _refused(self, run: Run, row: Mapping[str, Any], error: AmciError) -> Failed:
-        if isinstance(error, DataError):
-            entry = Quarantined.of(
-                error, object_id=row["object_id"], version=row["version"], stage="heavy", run_id=run.run_id
-            )
-            self._objects.quarantine([entry])
-        return Failed(error)
-
     def _load(
         self, items: Sequence[LoadItem], ledger: Mapping[int, Sequence[LedgerEntry]]
     ) -> dict[int, Outcome]:
@@ -121,12 +112,8 @@ class HeavyHandler:
             for item in items:
                 try:
                     own = self._column_typer.alone(item) if item.stands_alone else []
-                except DataError as error:
-                    row = {"object_id": item.object_id, "version": item.version}
-                    outcomes[item.run.run_id] = self._refused(item.run, row, error)
-                    continue
                 except AmciError as error:
-                    outcomes[item.run.run_id] = Failed(error)
+                    outcomes[item.run.run_id] = self._objects.refused(item.run, error)
                     continue
                 if isinstance(own, Skip):
                     # Its older version's rows have to go all the same.

@@ -10,16 +10,16 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from amci.kernel.errors import AmciError, DataError, MalformedFile
+from amci.kernel.errors import AmciError, MalformedFile
 from amci.kernel.files import storage_errors
 from amci.kernel.layout import file_stem
 from amci.kernel.names import column_names, quoted
 from amci.kernel.plugins import Transform
-from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
+from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import protect
-from amci.lake.formats import FileFormat, Reading, format_of, open_reading
-from amci.lake.landing.object_store import ObjectStore, Quarantined
+from amci.lake.formats import FileFormat, Reading, format_of
+from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
 from amci.lake.landing.run_factory import object_version
 from amci.lake.landing.sidecar import origin, types
@@ -27,8 +27,7 @@ from amci.lake.loading import transform_call
 from amci.lake.loading.pre_stage import StagedFile, StagedRows, write_together
 from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, folder_of, table_of
 from amci.lake.loading.rules import RoutedObject, Rules, placement
-from amci.lake.loading.run_factory import heavy_run
-from amci.lake.loading.staged_object import StagedObject, StagedTable
+from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
 
 #: Small objects are kept until this much text has come together, then written.
 _TOGETHER = 64 * 1024**2
@@ -83,7 +82,7 @@ class LightHandler:
                 routed = self._rules.routed(run, rows[version])
             except AmciError as error:
                 applied.append((*version, None))
-                outcomes[run.run_id] = self._refused(run, error)
+                outcomes[run.run_id] = self._objects.refused(run, error)
                 continue
             applied.append((*version, routed.rules_hash))
             answer = self._one(routed)
@@ -105,16 +104,7 @@ class LightHandler:
         except FileNotFoundError:
             return self._overtaken(routed, "the file was gone before it was read")
         except AmciError as error:
-            return self._refused(routed.run, error)
-
-    def _refused(self, run: Run, error: AmciError) -> Failed:
-        if isinstance(error, DataError):
-            object_id, version = object_version(run)
-            entry = Quarantined.of(
-                error, object_id=object_id, version=version, stage="light", run_id=run.run_id
-            )
-            self._objects.quarantine([entry])
-        return Failed(error)
+            return self._objects.refused(routed.run, error)
 
     def _read(self, routed: RoutedObject) -> _Read | Outcome:
         obj, light = routed.obj, routed.light
@@ -166,7 +156,7 @@ class LightHandler:
         reserved = RESERVED | {name for name, _ in place.partition} | set(place.constants)
         if obj.dataset.timestamp_column:
             reserved |= {obj.dataset.timestamp_column}
-        return open_reading(
+        return Reading(
             path,
             _format(obj),
             csv=obj.dataset.csv_options,

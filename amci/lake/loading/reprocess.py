@@ -18,8 +18,7 @@ from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
 from amci.lake.landing.run_factory import light_run
 from amci.lake.loading.rules import Rules
-from amci.lake.loading.run_factory import heavy_run
-from amci.lake.loading.staged_object import StagedObject
+from amci.lake.loading.staged_object import StagedObject, heavy_run
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from amci.kernel.clock import moment, timestamp
+from amci.kernel.run import NewRun, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,3 +103,19 @@ class StagedObject:
             origin=payload.get("origin", {}),
             types=payload.get("types", {}),
         )
+
+
+def heavy_run(root: str, key: str, earlier: Run, staged: StagedObject) -> NewRun:
+    """The run that loads what is in pre-stage of an object version.
+
+    `earlier` is a run of that object, light or heavy, whose tenant, lock and correlation id go on.
+    """
+    return NewRun(
+        idempotency_key=f"heavy:{root}/{key}@{staged.version}{staged.again}",
+        kind="heavy",
+        tenant_id=earlier.tenant_id,
+        lock_key=earlier.lock_key,
+        batch_key=earlier.batch_key,
+        correlation_id=earlier.correlation_id,
+        payload=staged.to_payload(),
+    )

@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from amci.kernel.errors import AmciError, AuthError, Refused, Unavailable
 from amci.kernel.notify import mail
-from amci.kernel.notify.notifier import Notice, NotifyTarget, TargetKind
+from amci.kernel.notify.notice import Notice, NotifyTarget, TargetKind
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOTICE = Notice(

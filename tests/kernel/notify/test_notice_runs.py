@@ -17,7 +17,8 @@ from amci.kernel import log
 from amci.kernel.config import NotifySettings
 from amci.kernel.errors import AmciError, AuthError, ConfigError, NotFound
 from amci.kernel.notify.handler import NotifyHandler
-from amci.kernel.notify.notifier import NOTIFY, Notice, Notifier, NotifyTarget, TargetKind
+from amci.kernel.notify.notice import NOTIFY, Notice, NotifyTarget, TargetKind
+from amci.kernel.notify.notifier import Notifier
 from amci.kernel.run import Done, Failed, NewRun, Outcome, RetryPolicy, Run, RunStatus
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
@@ -287,18 +288,10 @@ def test_a_target_hears_only_what_it_asked_for(
     assert (shown, subjects) == ((heard, []) if kind == "console" else ([], heard))
 
 
-class Shop:
-    """A tenant."""
-
-    def __init__(self, tenant: str, *notify: NotifySettings) -> None:
-        self.tenant = tenant
-        self.notify = notify
-
-
 def test_a_tenants_own_targets_hear_of_its_runs_only(tmp_path: Path) -> None:
     own = [NotifySettings(kind="webhook", url=f"https://h.example/{name}", tenants=("zoo",)) for name in "ab"]
     everybody = NotifySettings(kind="webhook", url="https://h.example/all")
-    notifier = Notifier.of(WorkspacePaths(tmp_path), [everybody], [Shop("acme", own[0]), Shop("zoo", own[1])])
+    notifier = Notifier.of(WorkspacePaths(tmp_path), [everybody], {"acme": own[:1], "zoo": own[1:]})
     for tenant, expected in (("acme", [0, 1]), ("zoo", [0, 2]), (None, [0])):
         told = [run.payload["target"] for run in notifier.runs_for(notice(tenant=tenant))]
         assert told == [notifier.remote[number].target_id for number in expected]

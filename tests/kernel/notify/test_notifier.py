@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from amci.kernel.errors import ConfigError, StorageError
-from amci.kernel.notify.notifier import LONGEST_SUBJECT, Notice, Notifier, NotifyTarget, TargetKind
+from amci.kernel.notify.notice import LONGEST_SUBJECT, Notice, NotifyTarget, TargetKind
+from amci.kernel.notify.notifier import Notifier
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from amci.kernel.errors import MalformedFile, StorageError
-from amci.lake.formats import CsvOptions, FileFormat, Limits, open_reading
+from amci.lake.formats import CsvOptions, FileFormat, Limits, Reading
 from amci.lake.formats.csv_reader import csv_batches
 from amci.lake.formats.source import ByteSource
 
@@ -24,7 +24,7 @@ def read(
     path: Path, content: bytes, chunk_bytes: int = 1 << 20, **options: Any
 ) -> tuple[list[str] | None, list[Row]]:
     path.write_bytes(content)
-    with open_reading(path, FileFormat.CSV, chunk_bytes=chunk_bytes, **options) as reading:
+    with Reading(path, FileFormat.CSV, chunk_bytes=chunk_bytes, **options) as reading:
         batches = [batch.data for batch in reading.batches()]
     assert reading.sha256 == hashlib.sha256(content).hexdigest()
     assert reading.bytes == len(content)
@@ -264,17 +264,17 @@ def test_escapes_that_begin_deep_in_a_file_are_found(csv_file: Path) -> None:
 
 def test_a_file_that_vanished_says_so_itself(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        open_reading(tmp_path / "gone.csv", FileFormat.CSV)
+        Reading(tmp_path / "gone.csv", FileFormat.CSV)
 
 
 def test_what_cannot_be_read_is_the_disks_fault(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
-        open_reading(tmp_path, FileFormat.CSV)
+        Reading(tmp_path, FileFormat.CSV)
 
 
 def test_a_file_replaced_or_removed_while_read_stays_the_one_opened(csv_file: Path) -> None:
     csv_file.write_bytes(b"a,b\n1,2\n")
-    with open_reading(csv_file, FileFormat.CSV) as reading:
+    with Reading(csv_file, FileFormat.CSV) as reading:
         other = csv_file.with_suffix(".new")
         other.write_bytes(b"a,b\n9,9\n")
         other.replace(csv_file)
@@ -286,7 +286,7 @@ def test_a_file_replaced_or_removed_while_read_stays_the_one_opened(csv_file: Pa
 
 def test_a_file_that_grows_while_read_is_hashed_as_it_was_read(csv_file: Path) -> None:
     csv_file.write_bytes(b"a,b\n" + b"1,2\n" * 1000)
-    with open_reading(csv_file, FileFormat.CSV, chunk_bytes=100) as reading:
+    with Reading(csv_file, FileFormat.CSV, chunk_bytes=100) as reading:
         with csv_file.open("ab") as more:
             more.write(b"3,4\n")
         rows = sum(batch.data.num_rows for batch in reading.batches())
@@ -296,7 +296,7 @@ def test_a_file_that_grows_while_read_is_hashed_as_it_was_read(csv_file: Path) -
 
 def test_a_reading_can_be_left_in_the_middle(csv_file: Path) -> None:
     csv_file.write_bytes(b"a,b\n" + b"1,2\n" * 4_000_000)
-    with open_reading(csv_file, FileFormat.CSV) as reading:
+    with Reading(csv_file, FileFormat.CSV) as reading:
         first = next(reading.batches())
     assert 0 < first.data.num_rows < 4_000_000
     assert reading.sha256 == ""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from amci.kernel.errors import MalformedFile
-from amci.lake.formats import FileFormat, JsonOptions, Limits, open_reading
+from amci.lake.formats import FileFormat, JsonOptions, Limits, Reading
 
 CHUNKS = [1, 3, 1 << 20]
 Row = dict[str, str | None]
@@ -20,7 +20,7 @@ def read(
 ) -> tuple[list[tuple[str, list[Row]]], frozenset[tuple[str, str]]]:
     path = tmp_path / "raw.json"
     path.write_bytes(content)
-    with open_reading(path, FileFormat.JSON, chunk_bytes=chunk_bytes, **options) as reading:
+    with Reading(path, FileFormat.JSON, chunk_bytes=chunk_bytes, **options) as reading:
         batches = [(batch.part, batch.data.to_pylist()) for batch in reading.batches()]
     assert reading.bytes == len(content)
     return batches, reading.quoted
@@ -162,7 +162,7 @@ def test_columns_only_grow_from_batch_to_batch(tmp_path: Path) -> None:
     content = b"".join(b'{"a":%d}\n' % i for i in range(25_000)) + b'{"b":"x"}'
     path = tmp_path / "raw.jsonl"
     path.write_bytes(content)
-    with open_reading(path, FileFormat.JSON, chunk_bytes=5000) as reading:
+    with Reading(path, FileFormat.JSON, chunk_bytes=5000) as reading:
         batches = [batch.data for batch in reading.batches()]
     assert [batch.schema.names for batch in batches] == [["a"], ["a", "b"]]
     assert [value.as_py() for batch in batches for value in batch["a"]] == [*map(str, range(25_000)), None]

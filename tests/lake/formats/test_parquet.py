@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from amci.kernel.errors import MalformedFile
-from amci.lake.formats import FileFormat, Limits, open_reading
+from amci.lake.formats import FileFormat, Limits, Reading
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=dt.UTC)
 
 
 def read(path: Path, **options: Any) -> tuple[list[pa.RecordBatch], frozenset[tuple[str, str]]]:
-    with open_reading(path, FileFormat.PARQUET, **options) as reading:
+    with Reading(path, FileFormat.PARQUET, **options) as reading:
         batches = [batch.data for batch in reading.batches()]
     assert reading.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert reading.bytes == path.stat().st_size

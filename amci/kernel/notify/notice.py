@@ -1,17 +1,61 @@
-"""Who wants to be told of what: one target each, with its filters, checked when it is made."""
+"""A notice, and the targets that want it: each with its filters, checked when it is made."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from amci.kernel.clock import moment, timestamp
 from amci.kernel.config import NotifySettings
 from amci.kernel.errors import ConfigError, Problem
+
+#: The kind of run that tells somebody outside; nobody is told of such runs.
+NOTIFY = "notify"
+#: Amazon SNS takes no longer subject, and the AWS solution cut its own there.
+LONGEST_SUBJECT = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something a person may want to know."""
+
+    event: str
+    subject: str  #: one line; whatever is longer than an SNS subject is cut
+    body: str = ""
+    run_id: int | None = None
+    tenant_id: str | None = None
+    at: datetime
+    fields: Mapping[str, Any] = field(default_factory=dict)  #: to filter by, as SNS message attributes were
+    occasion: str = ""  #: tells two like events of one run apart: one that failed, was redriven and failed
+
+    def __post_init__(self) -> None:
+        one_line = " ".join("".join(c if c.isprintable() else " " for c in self.subject).split())
+        object.__setattr__(self, "subject", one_line[:LONGEST_SUBJECT])
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values: a line of a file, the body of a webhook, the payload of a run."""
+        values = {
+            "event": self.event,
+            "subject": self.subject,
+            "body": self.body,
+            "run_id": self.run_id,
+            "tenant_id": self.tenant_id,
+            "at": timestamp(self.at),
+            "fields": self.fields,
+        }
+        return dict(json.loads(json.dumps(values, default=str)))
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Inverse of `document`."""
+        return cls(**{**document, "at": moment(document["at"])})
 
 
 class TargetKind(StrEnum):
@@ -24,25 +68,6 @@ class TargetKind(StrEnum):
 
 
 _SCHEMES = {TargetKind.WEBHOOK: ("https", "http"), TargetKind.SMTP: ("smtp", "smtps")}
-
-
-class Filterable(Protocol):
-    """What filters look at in a notice."""
-
-    @property
-    def event(self) -> str:
-        """What happened."""
-        ...
-
-    @property
-    def tenant_id(self) -> str | None:
-        """Whose run."""
-        ...
-
-    @property
-    def fields(self) -> Mapping[str, Any]:
-        """`kind`, and `responseStatus` where AMC was asked."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +149,7 @@ class NotifyTarget:
         """Who logs in at the mail server; empty where nobody does."""
         return unquote(self.address.username or "")
 
-    def wants(self, notice: Filterable) -> bool:
+    def wants(self, notice: Notice) -> bool:
         """Whether this notice is for this target."""
         return (
             (not self.events or notice.event in self.events)
