@@ -48,7 +48,7 @@ def call(name: str, *arguments: exp.Expr) -> exp.Anonymous:
 
 
 def is_of_duckdb(node: exp.Expr) -> bool:
-    """Whether a call has been made here: AMC may have a function of the same name that means something else."""
+    """Whether a call was made here: AMC may have another function of the same name."""
     return _OF_DUCKDB in node.meta
 
 

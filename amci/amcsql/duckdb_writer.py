@@ -1,4 +1,4 @@
-"""A bound query as DuckDB's SQL, as somebody would write it by hand: no privacy rules in it."""
+"""Writes a bound query as plain DuckDB SQL, without privacy rules."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from amci.amcsql.functions.calls import type_of
 from amci.amcsql.functions.to_duckdb import to_duckdb
 from amci.kernel.names import literal, quoted
 
-#: Where AMC's tables lie in DuckDB; a query of WITH may be called like one of them.
+#: DuckDB schema of AMC's tables; a query of WITH may have the name of one of them.
 SCHEMA = "amc"
-#: Columns beside AMC's: the number of the known user, 0 where it is not known; and a number by which
+#: Columns beside AMC's: the number of the known user, 0 if unknown; and a number by which
 #: instances see parts of the people.
 USER, PART = "amci user", "amci part"
 #: An instance sees two people of three. The first is a prime.

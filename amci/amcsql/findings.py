@@ -30,17 +30,17 @@ class Finding:
 
     severity: Severity
     code: str  #: stable, for editors: `unknown-column`
-    text: str  #: one sentence, in AMC's words where they are known
+    text: str  #: one sentence, in AMC's words if they are known
     place: Place
     hint: str = ""
     is_verbatim: bool = False  #: AMC says just this, and not where
 
     def as_amc(self) -> str:
-        """As AMC says it of a workflow that it cannot compile; the words are Calcite's."""
+        """AMC's message for a workflow that it cannot compile, in Calcite's words."""
         if self.is_verbatim:
             return self.text
         if self.code == "syntax":
-            # what was met in the text says itself where
+            # the text has its place already
             return f"SQL query was invalid: {self.text}"
         where = self.place
         return (
@@ -59,7 +59,7 @@ class CompileError(AmciError):
 
 
 def place_of(sql: str, node: exp.Expr | None) -> Place:
-    """Where a node stands in the text it was parsed from; all of the text where nothing in it knows."""
+    """The place of a node in the text it was parsed from; the whole text if no part of it has a place."""
     found = (
         []
         if node is None

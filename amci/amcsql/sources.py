@@ -35,7 +35,7 @@ class Column:
     kind: str  #: DIMENSION or METRIC
     threshold: str  #: NONE, LOW, MEDIUM, HIGH, VERY_HIGH, INTERNAL
     unit: str = ""  #: microcents or millicents
-    values: tuple[str, ...] = ()  #: all it may have, where that is known
+    values: tuple[str, ...] = ()  #: all that it may have, if known
     examples: tuple[str, ...] = ()
 
     @property
@@ -59,7 +59,7 @@ class Source:
     audience_table: str | None = None  #: its twin for audiences
     is_for_audiences: bool = False
     is_uploaded: bool = False
-    reads: str = ""  #: DuckDB's SELECT for its rows; empty where the sandbox has it under its name
+    reads: str = ""  #: DuckDB's SELECT for its rows; empty if the sandbox has it under its name
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
@@ -73,7 +73,7 @@ class Source:
 
     @property
     def is_paid(self) -> bool:
-        """Whether an instance has it only where somebody subscribed to it."""
+        """Whether an instance has it only with a subscription."""
         return self.category == "PAID"
 
 
@@ -109,7 +109,7 @@ def aliases() -> Mapping[str, str]:
 
 
 def source(name: str) -> Source | None:
-    """The table of AMC's that a query means by `name`, old names included; None where there is none."""
+    """The table of AMC's that a query means by `name`, old names included; None if there is none."""
     key = name.lower()
     return sources().get(aliases().get(key, key))
 

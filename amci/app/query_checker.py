@@ -24,7 +24,7 @@ _ANY_WINDOW = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC
 
 
 class Checker:
-    """Looks at queries; what it needs for that is made once, and closed with `closing`."""
+    """Checks queries in one session, which is opened on first use and closed with `closing`."""
 
     def __init__(
         self, closing: ExitStack, *, tenant: Tenant | None, is_strict: bool, uploaded: Mapping[str, Source]
@@ -39,7 +39,7 @@ class Checker:
         closing.callback(self._types.close)
 
     def look(self, asked: QueryInput) -> Lint:
-        """Everything that is found in a query."""
+        """All findings of a query."""
         query = asked.read(self._tenant, uploaded=self._uploaded, mode=self._mode)
         found = lint(query, removes_values=asked.removes_values)
         if found.errors or any(table.access == "uploaded" for table in found.tables):

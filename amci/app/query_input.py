@@ -92,7 +92,7 @@ def read_queries(
 ) -> list[QueryInput]:
     """The queries that are meant; raises NotFound, ConfigError with all that cannot be read.
 
-    `config` is asked for the config/ of a workspace where an argument is no file, and may raise NoWorkspace.
+    `config` is asked for the config/ of a workspace if an argument is not a file, and may raise NoWorkspace.
     """
     problems: list[Problem] = []
     found: dict[str, QueryInput] = {}
@@ -110,7 +110,7 @@ def read_queries(
 
 
 def read_query(argument: str, config: Callable[[], Path], stdin: Callable[[], str]) -> QueryInput:
-    """The one query that is meant."""
+    """The query that is meant. Raises UsageError for a directory, and what `read_queries` raises."""
     if argument != STDIN and Path(argument).is_dir():
         raise UsageError(f"{argument} is a directory", hint="name one file in it")
     return read_queries([argument], config, stdin)[0]
@@ -132,7 +132,7 @@ def sql_files(argument: str) -> Iterator[Path]:
         )
     elif path.suffix in DOCUMENTS:
         raise UsageError(
-            f"{argument} is no SQL file",
+            f"{argument} is not an SQL file",
             hint=f"keep the SQL in {path.stem}.sql beside it: amci finds it there",
         )
     else:
@@ -140,7 +140,7 @@ def sql_files(argument: str) -> Iterator[Path]:
 
 
 def sql_text(path: Path) -> str:
-    """A file's text; raises ConfigError where it is no UTF-8 or cannot be read."""
+    """A file's text; raises ConfigError if it is not UTF-8 or cannot be read."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -149,7 +149,7 @@ def sql_text(path: Path) -> str:
 
 
 def _files(argument: str) -> Iterator[Path | None]:
-    """The files of an argument; None where it is a name, or standard input."""
+    """The files of an argument; None for a name or standard input."""
     path = Path(argument)
     if argument != STDIN and path.is_dir():
         files = list(_in(path))

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 _REACH = timedelta(days=28)
 #: AMC's events are complete two days after they happened; on the third day the last one is in every window.
 _LATER = timedelta(days=3)
-#: Says which rows are whole, where nobody asked for such a column.
+#: Marks emptied rows if the workflow has no such column.
 _IS_EMPTIED = "amci emptied"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryRequest:
-    """What a query is run with."""
+    """The options of a run."""
 
     window: str | None = None  #: MOST_RECENT_WEEK, START..END; the workflow's own by default
     zone: str | None = None
@@ -61,11 +61,11 @@ class Ran:
     types: Sequence[str]
     kinds: Sequence[str]  #: METRIC or DIMENSION
     rows: Sequence[Sequence[Any]]
-    report: RedactionReport | None  #: what privacy rules took; None where they do not hold
+    report: RedactionReport | None  #: what privacy rules took; None if they do not apply
 
     @property
     def redacted(self) -> Sequence[RedactedRow]:
-        """The rows that privacy rules removed or emptied, those that miss the fewest users first."""
+        """The rows that privacy rules removed or emptied, the closest to the threshold first."""
         return self.report.hidden_rows if self.report else ()
 
     def document(self) -> dict[str, Any]:
@@ -95,13 +95,13 @@ class Runner:
         tell: Callable[[str], None],
         progress: Callable[[int, int], None],
     ) -> None:
-        """`uploaded`: data sets of the tenant by name; `tell` hears what happens meanwhile, a line each."""
+        """`uploaded`: data sets of the tenant by name; `tell` gets progress, a line at a time."""
         self._engine, self._options, self._request, self._now = engine, options, request, now
         self._tenant, self._uploaded = tenant, uploaded
         self._tell, self._progress = tell, progress
 
     def run(self, asked: QueryInput) -> Ran:
-        """The result of a query; raises QueryError with what AMC would say against it."""
+        """The result of a query; raises QueryError with AMC's reasons to refuse it."""
         window = self._window(asked)
         query = asked.read(self._tenant, uploaded=self._uploaded, values=self._values(asked, window))
         found = lint(query)
@@ -166,7 +166,7 @@ class Runner:
         return resolved(asked.workflow, values, self._now, time_zone(window.time_zone))
 
     def _have_events(self, window: Window, last: date) -> None:
-        """Make the events of the window and of the days that attribution looks back, where they are missing."""
+        """Generate missing events of the window and of the days that attribution looks back."""
         if window.start.date() > last:
             self._tell(f"events end on {last}, before the time window begins")
         first = min(last - timedelta(days=self._options.days - 1), window.start.date() - _REACH)
@@ -181,10 +181,10 @@ def query_runner(
     tell: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda _done, _days: None,
 ) -> Iterator[Runner]:
-    """Runs queries over the sandbox of a workspace, or over one of this user's where there is none.
+    """Runs queries over the sandbox of a workspace, or over one in this user's cache without a workspace.
 
-    `tell` hears what a person should know, `progress` how many days of events are made, of how many.
-    Raises NotFound for a tenant that is not there, UsageError for a day that is none.
+    `tell` hears what a person should know, `progress` how many days of events are generated, of how many.
+    Raises NotFound for an unknown tenant, UsageError for an invalid day.
     """
     from amci.app.amc_connection import sandbox_options
     from amci.app.project import load
@@ -221,9 +221,9 @@ def query_runner(
 
 
 def refusal(asked: QueryInput, found: Lint) -> QueryError:
-    """The errors of a query, each with its line."""
+    """The error for a query that AMC would refuse: its findings, each with its line."""
     lines = finding_lines(asked, replace(found, findings=found.errors))
-    hint = "mend it; `amci sql check` says all that can be said of it"
+    hint = "fix it; `amci sql check` shows all findings"
     return QueryError("\n".join(["AMC would refuse this query", *lines]), hint=hint)
 
 
@@ -235,7 +235,7 @@ def _day(text: str | None) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise UsageError(f"'{text}' is no day", hint="write --last 2026-06-30") from None
+        raise UsageError(f"'{text}' is not a day", hint="write --last 2026-06-30") from None
 
 
 def _privacy(asked: QueryInput) -> Privacy:

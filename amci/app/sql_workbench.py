@@ -1,4 +1,4 @@
-"""AMC SQL for programs: what AMC would say of a query, and its result on the sandbox's events."""
+"""AMC SQL for programs: check a query, and run it on the sandbox's events."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class SqlWorkbench:
         self._paths = paths
 
     def check(self, query: str | Path, *, tenant: str | None = None, strict: bool = False) -> Lint:
-        """What AMC would say of a query, and what its rows need to be shown.
+        """The findings of a query, and how many users its rows need to be shown.
 
         `query` is SQL, a workflow's name, or the path of a file. `strict` also refuses what AMC documents as
-        unsupported. Raises NotFound for a name that nothing has.
+        unsupported. Raises NotFound for an unknown name.
         """
         whose = tenant_named(load(self._paths, environment()).tenants, tenant) if tenant else None
         with ExitStack() as closing:
@@ -48,10 +48,10 @@ class SqlWorkbench:
         seed: int | None = None,
         last: str | None = None,
     ) -> Ran:
-        """The result of a query on synthetic events, with what AMC's privacy rules took.
+        """The result of a query on synthetic events, with what AMC's privacy rules removed.
 
         `values` are the parameters as `name=value`; `scale`, `seed` and the `last` day are those of the events.
-        Raises QueryError with what AMC would say against the query.
+        Raises QueryError with AMC's reasons to refuse the query.
         """
         request = QueryRequest(
             window=window,

@@ -85,7 +85,7 @@ def check(
     ] = False,
     tenant: TenantName = None,
 ) -> None:
-    """What AMC would say against a query, and what its rows need to be shown."""
+    """Check a query as AMC would, and show how many users its rows need."""
     whose, uploaded = _tenant(ctx, tenant)
     with ExitStack() as closing:
         checker = Checker(closing, tenant=whose, is_strict=strict, uploaded=uploaded)
@@ -141,7 +141,7 @@ def diff(
     seed: Seed = None,
     last: Last = None,
 ) -> None:
-    """How the results of two versions of a query differ on the same events; exit code 1 where they do."""
+    """How the results of two versions of a query differ on the same events; exit code 1 if they do."""
     from amci.amcsql.tools.result_diff import difference
     from amci.cli import sql_output
 
@@ -159,11 +159,11 @@ def fmt(
     ctx: Context,
     files: Files,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit code 1 where a file would change.")
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing, and show what would change.")] = False,
 ) -> None:
-    """Lay SQL out anew: a clause a line, keywords in upper case; comments and names stay."""
+    """Format SQL: one clause per line, keywords in upper case; comments and names stay."""
     found = doing.done(files, is_written=not (check or diff))
     doing.show(ctx.out, found, is_diff=diff, is_piped=files == ["-"] and not (check or diff))
     if any(laid.fault or (check and laid.is_changed) for laid in found):
@@ -309,7 +309,7 @@ _TABLES = ("table", "category", "kind", "columns", "event_time", "access")
 _COLUMNS = ("column", "type", "kind", "threshold", "users", "about")
 _ACCESS = {
     "included": "every instance has it",
-    "paid": "an instance has it only where somebody subscribed to it",
+    "paid": "an instance has it only with a subscription",
     "uploaded": "uploaded by the advertiser",
     "audiences": "for audiences only: no workflow reads it",
 }

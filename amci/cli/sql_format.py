@@ -1,4 +1,4 @@
-"""Doing what `amci sql fmt` asks for: texts laid out anew, files replaced in one step or left as they are."""
+"""`amci sql fmt`: formats texts; files are replaced in one step, or left as they are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CRLF, _LF = "\r\n", "\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Laid:
-    """A text as it is and as it would be; `fault` where it cannot be laid out."""
+    """A text as it is and as it would be; `fault` if it cannot be formatted."""
 
     shown: str
     old: str
@@ -60,7 +60,7 @@ def laid_out_file(path: Path) -> Laid:
 
 
 def done(arguments: Sequence[str], *, is_written: bool) -> list[Laid]:
-    """Every file laid out, and written where it changes; raises NotFound before anything is."""
+    """Every file formatted, and written if it changes; raises NotFound before anything is."""
     paths = [None if name == STDIN else path for name in arguments for path in _paths(name)]
     found = []
     for path in paths:

@@ -32,7 +32,7 @@ def show(out: Output, ran: Ran, form: str, *, explains: bool) -> None:
 
 
 def check_format(form: str) -> None:
-    """Raise UsageError for a format that there is not."""
+    """Raise UsageError for an unknown format."""
     if form not in FORMATS:
         raise UsageError(f"there is no format '{form}'", hint=f"one of {', '.join(FORMATS)}")
 

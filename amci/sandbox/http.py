@@ -31,7 +31,7 @@ class Request:
 
     @property
     def instance(self) -> SandboxInstance:
-        """The instance the path names; only routes of an instance have one."""
+        """The instance that the path names. Raises LookupError for a route without an instance."""
         if self.known_instance is None:
             raise LookupError(self.path)
         return self.known_instance

@@ -49,7 +49,7 @@ def bucket_of(instance_id: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetOptions:
-    """How many different queries may read the same data; `most` = 0 is no limit."""
+    """How many different queries may read the same data; `most` = 0 means any number."""
 
     most: int = 0
     within: timedelta = timedelta(days=1)

@@ -26,6 +26,7 @@ from amci.sandbox.uploads import datasets, deletions, uploads
 from amci.sandbox.uploads.answers import answering
 from amci.sandbox.uploads.uploaded import uploaded_sources
 
+#: Answers a request. All of them raise Refusal for a request that AMC refuses.
 Handler = Callable[[Backend, Request], Response]
 
 _REPORTING = "/amc/reporting/{instanceId}"

@@ -1,4 +1,4 @@
-"""Gives the names of a query their meaning: its tables, its columns, and what is known of each (amc-api 3.5)."""
+"""Resolves the names of a query: its tables, its columns, and what is known of each (amc-api 3.5)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _DURATION = re.compile(
 
 
 def duration(text: str) -> timedelta | None:
-    """The duration, or None where the text is none; a month counts 30 days, a year 365."""
+    """The duration of an ISO 8601 text, or None; a month counts 30 days, a year 365."""
     found = _DURATION.fullmatch(text)
     if not found or not any(found.groupdict().values()):
         return None
@@ -263,7 +263,7 @@ class _Binder:
         if source is None:
             named = exp.Table(this=exp.to_identifier(name.name))
             named.this.meta.update(name.meta)
-            # of queries of WITH there is no more to read
+            # queries of WITH cannot be extended
             unknown_object(named, self._catalog, (), self._report)
             return ValuesRows(tuples=(), outputs=(), is_unknown=True)
         scan = self._scan(source, table)

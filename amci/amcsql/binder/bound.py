@@ -46,7 +46,7 @@ class ValuesRows:
 
     tuples: Sequence[exp.Expr]
     outputs: Sequence[OutputColumn]
-    is_unknown: bool = False  #: stands for a table that there is not
+    is_unknown: bool = False  #: in place of an unknown table
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class Select:
     is_grouped: bool = False  #: has GROUP BY or an aggregate
     has_aggregate: bool = False
     is_distinct: bool = False
-    #: paths whose users are the same person in every row, where both are there
+    #: paths that have the same user in every row, if both are present
     same: Sequence[frozenset[int]] = field(default_factory=list)
     node: exp.Expr | None = None
 

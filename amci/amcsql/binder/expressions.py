@@ -28,7 +28,7 @@ _MATCHING = frozenset({
 _WITH_KEYWORDS = frozenset(
     {"DATE_TRUNC", "EXTRACT", "CONVERT_TIME_ZONE_FROM_UTC", "TO_VARBINARY", "FROM_VARBINARY"}
 )
-#: The code of what is found where something may not be compared.
+#: The code of findings about comparisons that AMC forbids.
 COMPARISON = "privacy-comparison"
 #: Set on a value that took the place of a parameter.
 PARAMETER = "parameter"

@@ -80,7 +80,7 @@ class Joined:
         return condition
 
     def _learn(self, left: exp.Column, right: exp.Column, outer: FromItem | None) -> None:
-        """Where an equality holds, both sides tell the same user."""
+        """Record that both sides of an equality tell the same user."""
         one, other = self._facts(left), self._facts(right)
         if not (one.identifies and other.identifies):
             return

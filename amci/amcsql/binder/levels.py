@@ -48,13 +48,11 @@ class ValueFacts:
     is_barred: bool = False  #: may not be compared with literals and what comes from them
     is_literal: bool = False  #: a literal or parameter is in it
     is_metric: bool = False  #: a sum or a count, or made of such
-    is_summed: bool = (
-        False  #: the same, and numbers of distinct values: what is added up where rows become one
-    )
+    is_summed: bool = False  #: the same, and numbers of distinct values: what is added up if rows become one
     family: str = "UNKNOWN"  #: of its type
     paths: frozenset[int] = NOBODY  #: reads of tables it was made from
     identifies: frozenset[int] = NOBODY  #: it is NULL, or tells the user of one of these paths
-    covers: frozenset[int] = NOBODY  #: where it is NULL, no known user of these paths is in the row
+    covers: frozenset[int] = NOBODY  #: if it is NULL, no known user of these paths is in the row
 
 
 #: NULL, as it stands in a query.
@@ -79,7 +77,7 @@ def of_column(source: Source, column: Column, path: int, family: str) -> ValueFa
 
 
 def mixed(parts: Iterable[ValueFacts]) -> ValueFacts:
-    """A value made of others: as sensitive as the most sensitive, and nobody's own."""
+    """A value made of others: as sensitive as the most sensitive, and not of a single user."""
     found = list(parts)
     return ValueFacts(
         level=max((part.level for part in found), default=Level.NONE),
@@ -104,7 +102,7 @@ def chosen(parts: Iterable[ValueFacts], *, is_first: bool = False) -> ValueFacts
 
 
 def moved(facts: ValueFacts, paths: Mapping[int, int]) -> ValueFacts:
-    """The same value where its paths are called otherwise."""
+    """The same value, with its paths renumbered."""
     return replace(
         facts,
         paths=frozenset(paths.get(path, path) for path in facts.paths),

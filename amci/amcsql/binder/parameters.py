@@ -48,8 +48,8 @@ def with_parameters(
 ) -> list[str]:
     """Put values in place of parameters, in the tree itself; the names of those it has.
 
-    `declared` are the workflow's `inputParameters`; the value is the one given, else the default, else NULL. What is
-    wrong goes to the report: a parameter that is not declared, one whose type AMC does not have.
+    `declared` are the workflow's `inputParameters`; the value is the one given, else the default, else NULL. Errors go
+    to the report: a parameter that is not declared, one whose type AMC does not have.
     """
     known = {str(parameter.get("name")): parameter for parameter in declared}
     used: dict[str, None] = {}
@@ -124,7 +124,7 @@ def _undeclared(call: exp.Expr, name: str, known: Mapping[str, Any], report: Fin
 
 
 def _type(declared: object) -> tuple[str, bool] | None:
-    """SQL type of a `dataType`, and whether it is an array of that; None where AMC has no such type."""
+    """SQL type of a `dataType`, and whether it is an array of that; None if AMC has no such type."""
     is_array = isinstance(declared, Mapping)
     plain = declared.get("elementDataType", "STRING") if isinstance(declared, Mapping) else declared
     sql_type = TYPES.get(str(plain).upper())

@@ -16,7 +16,7 @@ from amci.amcsql.sources import Source, aliases
 
 @dataclass(frozen=True, slots=True)
 class SourceCatalog:
-    """The tables there are."""
+    """The tables that queries may read."""
 
     sources: Mapping[str, Source]  #: by name in lower case
     schemas: frozenset[str] = frozenset({"sandbox"})  #: a table may be named with one of these
@@ -85,7 +85,7 @@ class NameScope:
         return found or (self.around.by_alias(alias) if self.around else None)
 
     def resolve(self, column: exp.Column, report: FindingReport) -> ValueFacts:
-        """What a column is; from now on the node says which item's it is. NOTHING where there is none."""
+        """What a column is; from now on the node says which item's it is. NOTHING if there is none."""
         found = self._found(column, report)
         if found is None:
             return NOTHING
@@ -94,7 +94,7 @@ class NameScope:
         return output.facts
 
     def learn(self, seen: Seen, name: str, facts: ValueFacts) -> None:
-        """A join has told more about a column."""
+        """Record what a join tells about a column."""
         seen.columns[name] = replace(seen.columns[name], facts=facts)
 
     def _found(self, column: exp.Column, report: FindingReport) -> tuple[Seen, OutputColumn] | None:
@@ -133,7 +133,7 @@ class NameScope:
         if any(
             isinstance(seen.item.relation, ValuesRows) and seen.item.relation.is_unknown for seen in among
         ):
-            # the table is what is wrong, and that has been said
+            # the unknown table has been reported already
             return
         known = dict.fromkeys(output.name for seen in among for output in seen.columns.values())
         report.error(column.this, "unknown-column", text, near(column.name, known))
@@ -146,7 +146,7 @@ class NameScope:
 
 
 def shared_column(scope: NameScope, column: exp.Column) -> tuple[exp.Expr, ValueFacts] | None:
-    """A column of USING: the first that is not NULL of those that were joined; None where it is no such."""
+    """A column of USING: the first that is not NULL of those that were joined; None for any other column."""
     places = scope.shared.get(column.name.lower())
     if column.table or not places:
         return None
@@ -163,7 +163,7 @@ def shared_column(scope: NameScope, column: exp.Column) -> tuple[exp.Expr, Value
 def unknown_object(
     table: exp.Table, catalog: SourceCatalog, named: Iterable[str], report: FindingReport
 ) -> None:
-    """Say that there is no such table."""
+    """Report an unknown table."""
     known = [*named, *catalog.sources]
     report.error(table.this, "unknown-object", f"Object '{table.name}' not found", near(table.name, known))
 
@@ -177,7 +177,7 @@ def _point(column: exp.Column, seen: Seen, output: OutputColumn) -> None:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """A question back where a name is nearly one that is known; else nothing."""
+    """The hint `did you mean …?` for a name that is close to a known one; else empty."""
     by_lower = {each.lower(): each for each in known}
     near = difflib.get_close_matches(name.lower(), list(by_lower), n=1)
     return f"did you mean {by_lower[near[0]]}?" if near else ""

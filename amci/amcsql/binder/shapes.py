@@ -27,7 +27,7 @@ def cells_of(row: exp.Expr) -> Sequence[exp.Expr]:
 
 
 def column_names(node: exp.Expr) -> Sequence[exp.Expr]:
-    """The names that an alias gives to columns; none where it gives none."""
+    """The names that an alias gives to columns; empty if it gives none."""
     alias = node.args.get("alias")
     return alias.args.get("columns") or () if isinstance(alias, exp.TableAlias) else ()
 
@@ -66,7 +66,7 @@ def with_names(query: QueryExpression, names: Sequence[exp.Expr]) -> QueryExpres
 
 
 def star_of(projection: exp.Expr) -> str | None:
-    """The alias before a star, empty where there is none; None where it is no star."""
+    """The alias before a star, empty if there is none; None if it is not a star."""
     if isinstance(projection, exp.Star):
         return ""
     if isinstance(projection, exp.Column) and isinstance(projection.this, exp.Star):
@@ -83,7 +83,7 @@ def join_kind(join: exp.Expr) -> JoinKind:
 
 
 def dimensions(outputs: Iterable[OutputColumn], keys: Sequence[exp.Expr]) -> list[OutputColumn]:
-    """What rows are grouped by is no metric, whatever it was before."""
+    """The columns; those that rows are grouped by are dimensions, whatever they were before."""
     known = set(keys)
     return [
         replace(output, facts=replace(output.facts, is_metric=False, is_summed=False))

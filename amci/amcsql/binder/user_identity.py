@@ -1,7 +1,7 @@
 """Which reads of tables are about one and the same user in each row.
 
-A class is a set of paths: in every row, all of them that are there have the same user. Where a relation is grouped by
-something that does not tell the user, a row has many, and the class is no longer among its classes.
+A class is a set of paths: in every row, all of them that are there have the same user. If a relation is grouped by
+something that does not tell the user, a row has many users, and the class is not among its classes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _of_union(union: Union) -> Sequence[Class]:
 
 
 def kept(classes: Iterable[Class], keys: Iterable[ValueFacts]) -> list[Class]:
-    """The classes that are still classes where rows are grouped by these keys."""
+    """The classes that remain if rows are grouped by these keys."""
     keys = list(keys)
     return [each for each in classes if any(tells(key, each) for key in keys)]
 
@@ -81,7 +81,7 @@ def facts_of(block: Select, column: exp.Column) -> ValueFacts:
 
 
 def simply_counted(block: Select, node: exp.Expr) -> exp.Expr:
-    """The same expression; users are counted as they come where there is one row for each: that is quicker."""
+    """The same expression, but COUNT without DISTINCT for users if there is one row for each: that is faster."""
     if node.find(exp.Distinct) is None:
         return node
     people = _once_each(block)

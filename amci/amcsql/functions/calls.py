@@ -14,7 +14,7 @@ from amci.amcsql.functions.table import FUNCTIONS
 
 __all__ = ["Function", "arguments", "arity_fault", "function_of", "type_of", "unknown_function"]
 
-#: Operators that are asked about as functions are, because of their role.
+#: Operators that are handled as functions because of their role.
 _LIKE = Function("LIKE", 2, 3, "compare", "BOOLEAN")
 _SIMILAR = Function("SIMILAR TO", 2, 2, "compare", "BOOLEAN")
 _ARRAY = Function("ARRAY", 0, 10_000, "value", "ARRAY")
@@ -103,7 +103,7 @@ _OTHER_DIALECTS: Mapping[str, str] = {
 
 
 def function_of(node: exp.Expr) -> Function | None:
-    """The function that a node calls; None for a node that is no call, and for a function AMC does not have."""
+    """The function that a node calls; None for other nodes, and for functions that AMC lacks."""
     if isinstance(node, exp.Anonymous):
         return FUNCTIONS.get(node.name.upper())
     if isinstance(node, exp.If) and isinstance(node.parent, exp.Case):
@@ -143,7 +143,7 @@ def unknown_function(sql: str, node: exp.Expr) -> Finding:
 
 
 def arity_fault(function: Function, node: exp.Expr) -> str | None:
-    """What is wrong with the number of arguments, in Calcite's words; None where nothing is."""
+    """What is wrong with the number of arguments, in Calcite's words; None if it is right."""
     count = len(arguments(node))
     if not isinstance(node, exp.Anonymous) or function.takes(count):
         return _named_row_fault(function, count)

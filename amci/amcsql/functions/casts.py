@@ -22,12 +22,12 @@ _TYPES = {"INTEGER": _EXACT, "LONG": _EXACT, "DECIMAL": _EXACT, "STRING": "VARCH
 _WHOLE = {exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT}
 _CHARS = {exp.DType.CHAR, exp.DType.VARCHAR}
 _BYTES = {exp.DType.BINARY, exp.DType.VARBINARY}
-#: Calcite's, where a query names none.
+#: Calcite's default.
 _DECIMAL_WITHOUT_PRECISION = "DECIMAL(19, 0)"
 
 
 def aligned(nodes: Sequence[exp.Expr], of: FamilyOf) -> None:
-    """Let the texts among values that are compared become what the others are; NULL where a text is no such thing."""
+    """Cast the texts among compared values to the type of the others; NULL if a text has another form."""
     families = [of(node) for node in nodes]
     others = [family for family in families if family != "STRING" and family not in _VAGUE]
     if "STRING" not in families or not others:
@@ -40,7 +40,7 @@ def aligned(nodes: Sequence[exp.Expr], of: FamilyOf) -> None:
 
 
 def as_texts(nodes: Sequence[exp.Expr], of: FamilyOf) -> None:
-    """Let all values of which one is chosen become text where one is and another is not."""
+    """Cast alternatives to text if one of them is text and another is not."""
     families = [of(node) for node in nodes]
     if "STRING" in families and set(families) - {"STRING", *_VAGUE}:
         for node, family in zip(nodes, families, strict=True):
@@ -49,7 +49,7 @@ def as_texts(nodes: Sequence[exp.Expr], of: FamilyOf) -> None:
 
 
 def wrap(node: exp.Expr, build: Callable[[exp.Expr], exp.Expr]) -> None:
-    """Put what `build` makes of a node in the node's place."""
+    """Replace a node by what `build` makes of it."""
     parent, key, index = node.parent, node.arg_key, node.index
     made = build(node)
     if made is not node and parent is not None and key:
@@ -57,7 +57,7 @@ def wrap(node: exp.Expr, build: Callable[[exp.Expr], exp.Expr]) -> None:
 
 
 def tried(node: exp.Expr, family: Family) -> exp.Expr:
-    """A text as a value of another family, NULL where it is none."""
+    """A text as a value of another family, NULL if it has another form."""
     if node.is_string and family in NUMBERS:
         return _number(node.name)
     return exp.TryCast(this=node, to=data_type(_TYPES.get(family, family)))

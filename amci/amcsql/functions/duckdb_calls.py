@@ -115,7 +115,7 @@ def _binary(forms: dict[str, str]) -> Build:
 
 
 def _null_if_any_is(name: str) -> Build:
-    """AMC's GREATEST and LEAST are NULL where an argument is; DuckDB's pass it over."""
+    """AMC's GREATEST and LEAST are NULL if an argument is; DuckDB's ignore it."""
 
     def build(arguments: Arguments, of: FamilyOf) -> exp.Expr:
         chosen = call(name, *arguments)

@@ -28,7 +28,7 @@ class Function:
     #: over rows · compare: says how arguments compare · rows: makes several of one
     role: Role
     result: Family | Callable[[Sequence[Family]], Family]
-    #: DuckDB's name, or its expression with $1, $2 … for the arguments; empty where the name is the same
+    #: DuckDB's name, or its expression with $1, $2 … for the arguments; empty if the name is the same
     duckdb: str = ""
     #: what each argument is cast to if it is something else: S string, T timestamp, D double, _ anything
     wants: str = ""

@@ -66,7 +66,7 @@ def _computed(node: exp.Binary, of: FamilyOf, _: datetime) -> exp.Expr:
 
 
 def _divided(node: exp.Div, of: FamilyOf, now: datetime) -> exp.Expr:
-    """A fraction always, and NULL where it is by zero."""
+    """Always a fraction, and NULL for division by zero."""
     _computed(node, of, now)
     divisor = node.expression
     if not (isinstance(divisor, exp.Literal) and divisor.is_number and float(divisor.name)):
@@ -178,7 +178,7 @@ class Families:
     def __init__(self, column_type: Callable[[exp.Column], Family]) -> None:
         self._column_type = column_type
         self._known: dict[int, Family] = {}
-        # ids are of use only as long as what has them lives
+        # an id may be reused once its node is gone
         self._kept: list[exp.Expr] = []
 
     def __call__(self, node: exp.Expr) -> Family:
@@ -190,7 +190,7 @@ class Families:
         return family
 
     def replaced(self, node: exp.Expr, new: exp.Expr) -> None:
-        """What has taken a node's place is of its family."""
+        """Record that the new node has the family of the one it replaced."""
         self._keep(new, self(node))
 
     def _keep(self, node: exp.Expr, family: Family) -> None:
@@ -202,10 +202,10 @@ def to_duckdb(tree: exp.Expr, now: datetime, type_of_column: Callable[[exp.Colum
     """The tree, changed in place, so that `sql(dialect="duckdb")` of it means in DuckDB what AMC means.
 
     `now` is what CURRENT_DATE and the like say. Patterns that DuckDB's own engine does not understand call the
-    functions of `amci.sandbox.udfs`. What is no function of AMC's is left as it is, and so is what was changed before.
+    functions of `amci.sandbox.udfs`. Functions that AMC lacks, and what was changed before, stay as they are.
     """
     of = Families(type_of_column)
-    # what is inside first: a call takes what has become of its arguments
+    # inner nodes first: a call takes its arguments as they are after their change
     for node in reversed(list(tree.walk())):
         if type(node) not in _CHANGING or is_of_duckdb(node):
             continue

@@ -43,7 +43,7 @@ _TYPED: dict[str, type[exp.Func]] = {
 
 
 class Encountered(ParseError):
-    """A token that the grammar has no place for."""
+    """A token that the grammar does not expect."""
 
     def __init__(self, message: str, token: Token | None) -> None:
         super().__init__(message)
@@ -59,7 +59,7 @@ def _call(name: str, arguments: list[exp.Expr]) -> exp.Expr:
 
 
 def _spanning(parse: Callable[[Any], exp.Expr]) -> Callable[[Any], exp.Expr]:
-    """A parser of what stands in a call's parentheses, whose result knows where the call stands."""
+    """A parser of the arguments of a call, whose result has the place of the call."""
 
     def parsed(self: AmcParser) -> exp.Expr:
         name = self._tokens[self._index - 2]
@@ -107,7 +107,7 @@ class AmcParser(Parser):
         TokenType.FALSE: lambda self, token: self.expression(exp.Boolean(this=False), token),
     }
     SUBQUERY_PREDICATES: ClassVar = {TokenType.EXISTS: exp.Exists}
-    # names for what is no table: these words begin something else there
+    # not names of tables: these words begin a clause there
     TABLE_ALIAS_TOKENS = Parser.TABLE_ALIAS_TOKENS - {
         TokenType.PIVOT,
         TokenType.UNPIVOT,
@@ -117,7 +117,7 @@ class AmcParser(Parser):
     STATEMENT_PARSERS: ClassVar[dict[TokenType, Callable[..., Any]]] = {}
 
     def raise_error(self, message: str, token: Token = SENTINEL_NONE) -> None:
-        """Refuse the token that stands where something else has to."""
+        """Raise Encountered for a token that the grammar does not expect."""
         found = token or self._curr
         raise Encountered(message, found or None)
 
@@ -212,7 +212,7 @@ class AmcParser(Parser):
         if join is not None and index < len(self._tokens):
             words = self._tokens[index : index + 4]
             last = next((word for word in words if word.token_type is TokenType.JOIN), words[0])
-            # where the keywords stand, for a comma nothing; what is joined knows its own place
+            # the place of the keywords; a comma has none, and what is joined has its own
             if words[0].token_type is not TokenType.COMMA:
                 join.meta["keywords"] = (words[0].start, last.end)
         return join

@@ -25,7 +25,7 @@ _CLOSING = set(_OPENING.values())
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """The tokens of a text and what is known of each by its place."""
+    """The tokens of a text, with comments and lengths by position."""
 
     tokens: Sequence[Token]
     texts: Sequence[str]  #: as they are to be written
@@ -236,7 +236,7 @@ class _Writer:
         self.is_held = False
 
     def _break(self, place: int) -> int | None:
-        """The indent of the line that a piece begins; None where it goes on."""
+        """The indent of the line that a piece begins; None if it continues the line."""
         level, kind = self.levels[-1], self.all.kind(place)
         if place == level.end:
             return level.indent - 2 if level.is_broken else None

@@ -31,7 +31,7 @@ _PAIRS = {
 _FIRST_OF_PAIRS = {first for first, _ in _PAIRS}
 #: Refusals that leave a query behind.
 _AT_THE_END = {"limit", "order-by"}
-#: So many conditions in a row are put together as a flat tree; others stay as they were parsed.
+#: Chains of more conditions than this are balanced.
 _MANY = 50
 
 
@@ -47,8 +47,7 @@ def parsed(sql: str, mode: Mode = "lenient") -> exp.Query:
 def read(sql: str, mode: Mode = "lenient") -> tuple[exp.Query | None, list[Finding]]:
     """The tree of a query, if it has one, and what AMC refuses in it.
 
-    Raises CompileError where nothing more can be said. There is a tree where what is refused stands at the end of a
-    query that could be one without it.
+    Raises CompileError if the text cannot be parsed. There is a tree if only the end of the query is refused.
     """
     tokens = tokens_of(sql)
     refused = list(refused_tokens(sql, tokens, is_strict=mode == "strict"))
@@ -58,7 +57,7 @@ def read(sql: str, mode: Mode = "lenient") -> tuple[exp.Query | None, list[Findi
         tree = _tree(sql, [token for token in tokens if token.token_type is not TokenType.SEMICOLON])
     except CompileError:
         if refused:
-            # what is refused is what the grammar stumbles over
+            # the parser fails on what is refused
             return None, refused
         raise
     if sum(token.token_type in (TokenType.AND, TokenType.OR) for token in tokens) > _MANY:
@@ -72,12 +71,12 @@ def notices(tree: exp.Query, sql: str, mode: Mode) -> list[Finding]:
 
 
 def refused_for_audiences(sql: str) -> list[Finding]:
-    """What reporting takes and the audience API refuses: intervals, and `;` at the end (amc-api 3.1)."""
+    """What reporting accepts and the audience API refuses: intervals, and `;` at the end (amc-api 3.1)."""
     return list(interval_findings(sql, tokens_of(sql), "error"))
 
 
 def too_deep(sql: str) -> Finding:
-    """What is said of a query for which Python's stack is too small."""
+    """The finding about a query that is too deep for Python's stack."""
     return Finding(
         severity="error",
         code="too-deep",
@@ -105,7 +104,7 @@ def tokens_of(sql: str) -> Sequence[Token]:
 
 
 def _paired(tokens: Sequence[Token]) -> Sequence[Token]:
-    """GROUP BY and the like as one token each, also where a comment stands between the words."""
+    """Join GROUP BY and the like to one token each, even with a comment between the words."""
     if not any(token.text.upper() in _FIRST_OF_PAIRS for token in tokens):
         return tokens
     found: list[Token] = []
@@ -135,7 +134,7 @@ def _tree(sql: str, tokens: list[Token]) -> exp.Query:
 
 
 def _flatten(tree: exp.Query) -> None:
-    """Let long lists of conditions that AND or OR puts together be no deeper than they have to be."""
+    """Balance long chains of AND or OR, so that the tree is no deeper than necessary."""
     for node in list(tree.find_all(exp.And, exp.Or)):
         if type(node.parent) is not type(node):
             parts = list(node.flatten(unnest=False))
@@ -151,7 +150,7 @@ def _halves(kind: type[exp.Expr], parts: Sequence[exp.Expr]) -> exp.Expr:
 
 
 def _encountered(sql: str, token: Token | None, why: str) -> Finding:
-    """A token that has no place there, in Calcite's words."""
+    """The finding about an unexpected token, in Calcite's words."""
     end = len(sql.rstrip()) - 1
     place = between(sql, token.start, token.end) if token else between(sql, end, end)
     word = sql[token.start : token.end + 1] if token else "<EOF>"
@@ -165,7 +164,7 @@ def _encountered(sql: str, token: Token | None, why: str) -> Finding:
 
 
 def _hint(why: str) -> str:
-    """What the parser waited for, where it can be said plainly."""
+    """What the parser expected, if it can be said plainly."""
     if "TYPE" in why:
         return f"the types are {TYPE_NAMES}"
     if why.startswith("Expecting") and "<class" not in why:

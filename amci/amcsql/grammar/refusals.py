@@ -15,7 +15,7 @@ class RefusalRule:
     """One thing that is refused."""
 
     code: str
-    text: str  #: empty where only the word can be named
+    text: str  #: empty if only the word can be named
     hint: str
 
 
@@ -25,7 +25,7 @@ _SAID_ONCE = "name the columns of ON or USING"
 _PLAIN_GROUPS = "write one GROUP BY query for each level and join them with UNION ALL"
 _NOT_A_SELECT = RefusalRule("not-a-select", "Only SELECT queries are supported", "begin with SELECT or WITH")
 
-#: Words that begin something AMC does not have, wherever they are no name.
+#: Words that begin something AMC does not have, unless they are names.
 _WORDS: dict[TokenType, RefusalRule] = {
     TokenType.LIMIT: _LIMIT,
     TokenType.OFFSET: RefusalRule("limit", "OFFSET is not supported", _RANKED),
@@ -103,7 +103,7 @@ _NAMES = {TokenType.DOT, TokenType.ALIAS}
 
 
 def refused_tokens(sql: str, tokens: Sequence[Token], *, is_strict: bool) -> Iterator[Finding]:
-    """All that is refused for a word of it."""
+    """All that is refused because of its words."""
     if not tokens or tokens[0].token_type not in _STATEMENTS:
         yield from _no_select(sql, tokens)
         return
@@ -127,7 +127,7 @@ def finding(sql: str, first: Token, last: Token, rule: RefusalRule, severity: Se
 
 
 def orders(tokens: Sequence[Token]) -> Iterator[tuple[Token, bool]]:
-    """Each ORDER BY of a query, and whether that is the whole query; those of windows are none."""
+    """Each ORDER BY of a query, and whether that is the whole query; those of windows do not count."""
     around: list[bool] = []
     for place, token in enumerate(tokens):
         if token.token_type is TokenType.L_PAREN:
@@ -140,7 +140,7 @@ def orders(tokens: Sequence[Token]) -> Iterator[tuple[Token, bool]]:
 
 
 def order_finding(sql: str, token: Token, severity: Severity, *, is_final: bool) -> Finding:
-    """ORDER BY where AMC has none."""
+    """The finding about an ORDER BY that AMC does not have."""
     where = "at the end of a query" if is_final else "in a sub-query"
     hint = (
         "sort the result after the download"

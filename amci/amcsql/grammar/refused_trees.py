@@ -30,7 +30,7 @@ _EXTEND_SHAPE = "TABLE(EXTEND_TIME_WINDOW('table', 'P14D', 'P1D'))"
 
 
 def refused_trees(sql: str, tree: exp.Query) -> Iterator[Finding]:
-    """All that is refused for what it means."""
+    """All that is refused because of its structure."""
     for node in tree.walk():
         if check := _CHECKS.get(type(node)):
             yield from check(sql, node)
@@ -182,7 +182,7 @@ def interval_findings(sql: str, tokens: Sequence[Token], severity: Severity) -> 
 
 
 def tree_notices(sql: str, tree: exp.Query) -> Iterator[Finding]:
-    """Warnings about what is called and how."""
+    """Warnings about functions and how they are called."""
     for node in tree.walk():
         if check := _NOTICES.get(type(node)):
             yield from check(sql, node)

@@ -9,7 +9,7 @@ from amci.kernel.errors import AmciError
 
 
 class InvalidPattern(AmciError):
-    """A text that is no regular expression of Java's."""
+    """A text that is not a Java regular expression."""
 
 
 #: What ends a line.
@@ -18,7 +18,7 @@ _BLANK = r" \t\xA0\u1680\u180e\u2000-\u200a\u202f\u205f\u3000"
 _VERTICAL = r"\n\x0B\f\r\x85\u2028\u2029"
 _SPACE = r" \t\n\x0B\f\r"
 
-#: After a backslash: for the `regex` package, and for RE2 (None where it has no such class).
+#: After a backslash: for the `regex` package, and for RE2 (None if it has no such class).
 ESCAPED_CLASSES: Mapping[str, tuple[str, str | None]] = {
     "d": ("[0-9]", "[0-9]"),
     "D": ("[^0-9]", r"\D"),

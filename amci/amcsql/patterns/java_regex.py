@@ -108,7 +108,7 @@ class JavaPattern:
     """A pattern for each of the two engines."""
 
     python: str  #: for `regex`, version 1
-    re2: str | None  #: for DuckDB's own functions; None where RE2 cannot say it
+    re2: str | None  #: for DuckDB's own functions; None if RE2 cannot express it
     is_exact: bool  #: whether RE2 also finds the same part of the text, and not only whether there is one
     groups: int
     names: Mapping[str, int]  #: of groups that have one
@@ -144,13 +144,13 @@ def compiled(python: str, pattern: str = "") -> regex.Pattern[str]:
 
 @dataclass(slots=True)
 class _PatternReader:
-    """Reads a pattern once and says it in both ways."""
+    """Reads a pattern once and writes it for both engines."""
 
     pattern: str
     at: int = 0
     python: list[str] = field(default_factory=list)
     re2: list[str] = field(default_factory=list)
-    is_plain: bool = True  #: RE2 can say it
+    is_plain: bool = True  #: RE2 can express it
     is_exact: bool = True
     flags: frozenset[str] = frozenset()
     around: list[frozenset[str]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""SIMILAR TO and REGEXP_*: DuckDB's own functions where its engine agrees with Java's, ours elsewhere (amc-api 3.2)."""
+"""SIMILAR TO and REGEXP_*: DuckDB's own functions if its engine agrees with Java's, ours otherwise (amc-api 3.2)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def found(text: exp.Expr, pattern: exp.Expr) -> exp.Expr:
 
 
 def first_match(text: exp.Expr, pattern: exp.Expr) -> exp.Expr:
-    """The first part of a text that matches, NULL where none does."""
+    """The first part of a text that matches, NULL if none does."""
     java = _literal(pattern)
     if java is None or java.re2 is None or not java.is_exact:
         return call(SUBSTR, text, pattern)
@@ -70,7 +70,7 @@ def replacement_parts(replacement: str, java: JavaPattern) -> list[str | int]:
 
 
 def fault(pattern: str) -> str:
-    """What is wrong with a pattern; empty where nothing is."""
+    """What is wrong with a pattern; empty if it is valid."""
     try:
         java_pattern(pattern)
     except InvalidPattern as error:
@@ -79,7 +79,7 @@ def fault(pattern: str) -> str:
 
 
 def replacement_fault(pattern: str, replacement: str) -> str:
-    """What is wrong with what replaces the matches of a good pattern; empty where nothing is."""
+    """What is wrong with the replacement for matches of a valid pattern; empty if it is valid."""
     try:
         replacement_parts(replacement, java_pattern(pattern))
     except InvalidPattern as error:

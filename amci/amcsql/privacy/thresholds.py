@@ -251,7 +251,7 @@ def _with_rows_removed(outputs: Sequence[OutputColumn], privacy: Privacy) -> str
 def _with_values_removed(
     outputs: Sequence[OutputColumn], reads: Mapping[int, TableRead], privacy: Privacy
 ) -> str:
-    """Rows that have enough users, and sums of the others where nothing else tells them apart any more."""
+    """Rows that have enough users, and the others, added up if only emptied values told them apart."""
     columns = [*(quoted(output.name) for output in outputs), *_kept(outputs, privacy)]
     whole = f"SELECT {', '.join(columns)} FROM {quoted(TABLE)} WHERE {_SHOWN}"
     most = most_required(outputs)

@@ -108,7 +108,7 @@ def _values(node: exp.Expr) -> Sequence[exp.Expr]:
 
 
 def placed(share: exp.Expr, alias: str) -> exp.Expr:
-    """A share where its user group is joined under an alias."""
+    """A share of a user group that is joined under an alias."""
     found = copied(share)
     holder = exp.Paren(this=found)
     for column in holder.find_all(exp.Column):

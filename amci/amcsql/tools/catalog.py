@@ -1,4 +1,4 @@
-"""AMC's tables, columns and functions as rows to look through."""
+"""AMC's tables, columns and functions as rows for lists."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def table_record(source: Source) -> dict[str, Any]:
 
 
 def column_rows(pattern: str, tables: Iterable[Source]) -> list[dict[str, Any]]:
-    """The columns of these tables whose names fit: with `*` and `?`, or that have the text in them."""
+    """The columns of these tables whose names match a pattern with `*` and `?`, or contain the text."""
     return [
         {"table": source.name, **column_row(column)}
         for source in tables
@@ -148,7 +148,7 @@ def _fits(name: str, pattern: str) -> bool:
 
 
 def known(name: str, names: Iterable[str], what: str) -> str:
-    """The name itself where there is one; raises NotFound with a near match."""
+    """The name itself, if it is one of `names`. Raises NotFound with a near match otherwise."""
     those = list(names)
     if name in those:
         return name

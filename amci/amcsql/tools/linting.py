@@ -28,7 +28,7 @@ class LintColumn:
     type: str  #: its family: STRING, LONG, DECIMAL …
     kind: str  #: METRIC or DIMENSION, as AMC says it
     threshold: str  #: NONE … INTERNAL
-    users: int | None  #: how many a row needs that shows it; None where it may never be shown
+    users: int | None  #: how many a row needs that shows it; None if it may never be shown
     is_key: bool  #: whether it tells the rows of the result apart
     because: Sequence[str]  #: columns of tables that make it so sensitive, as `table.column`
 
@@ -40,7 +40,7 @@ class LintTable:
     name: str
     category: str
     kind: str  #: FACT or DIMENSION
-    access: Access  #: paid: an instance has it only where somebody subscribed to it
+    access: Access  #: paid: an instance has it only with a subscription
     reads: int  #: how often
 
 
@@ -49,7 +49,7 @@ class LintParameter:
     """A parameter that the query uses, or that is declared for it."""
 
     name: str
-    data_type: Any  #: AMC's; None where it is not declared
+    data_type: Any  #: AMC's; None if it is not declared
     default: Any
     is_declared: bool
     is_used: bool
@@ -73,7 +73,7 @@ class Lint:
 
     @property
     def users(self) -> int:
-        """How many users a row of the result needs, where all its columns have values."""
+        """How many users a row of the result needs, if all its columns have values."""
         return max((column.users or 1 for column in self.columns), default=1)
 
     def document(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def lint(query: Query, *, removes_values: bool = False) -> Lint:
 
 
 def reads_audience_tables(sql: str) -> bool:
-    """Whether a text names a table for audiences; it need not be a query that AMC would take."""
+    """Whether a text names a table for audiences; it need not be a valid query."""
     try:
         return any(token.text.lower().endswith(_AUDIENCE) for token in tokens_of(sql))
     except CompileError:
@@ -117,7 +117,7 @@ def reads_audience_tables(sql: str) -> bool:
 
 
 def _for_audiences(sql: str, bound: Bound) -> list[Finding]:
-    """What the audience API refuses and reporting takes (amc-api 2.4)."""
+    """What the audience API refuses and reporting accepts (amc-api 2.4)."""
     findings = refused_for_audiences(sql)
     names = [output.name for output in bound.query.outputs]
     if [name.lower() for name in names] != ["user_id"] and names:

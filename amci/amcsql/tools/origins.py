@@ -1,4 +1,4 @@
-"""Which columns of tables a column of the result was made from, and which it only hands on."""
+"""Which columns of tables a column of the result is computed from, and which it passes on unchanged."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class _Tracer:
 
 
 def _plain(value: exp.Expr) -> Sequence[exp.Column]:
-    """The columns whose values it has, where it computes nothing."""
+    """The columns whose values it passes on unchanged; none if it computes something."""
     while isinstance(value, _WRAPPERS):
         value = value.this
     if isinstance(value, exp.Column):

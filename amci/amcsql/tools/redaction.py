@@ -23,7 +23,7 @@ class Cause:
 
     rule: Rule
     table: str
-    path: str  #: which of several reads of the table, such as `1 of 2`; empty where there is one
+    path: str  #: which of several reads of the table, such as `1 of 2`; empty if there is one
     needs: int  #: users
     rows: int
     nearest: int  #: the most users that one of these rows has

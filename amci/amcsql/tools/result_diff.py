@@ -28,7 +28,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A value that is another one now."""
+    """A value that differs."""
 
     key: Row
     column: str
@@ -43,7 +43,7 @@ class Total:
     column: str
     a: Any
     b: Any
-    change: float | None  #: of b against a, 0.1 is a tenth more; None where a is 0
+    change: float | None  #: of b against a, 0.1 is a tenth more; None if a is 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class ResultDiff:
 
     @property
     def is_same(self) -> bool:
-        """Whether both gave the same, in whatever order."""
+        """Whether both have the same rows, in any order."""
         return not (
             self.columns_only_in_a
             or self.columns_only_in_b
@@ -79,7 +79,7 @@ class ResultDiff:
 
 
 def difference(a: Version, b: Version) -> ResultDiff:
-    """What is in one and not in the other."""
+    """The differences between two versions."""
     key = [name for name in a.keys if name in b.keys]
     common = [name for name in a.columns if name in b.columns]
     ours, theirs = _by_key(a, key), _by_key(b, key)
