@@ -10,7 +10,7 @@ import typer
 
 from amci.app.aws_import.secret import credentials_from
 from amci.cli.context import Context, command
-from amci.kernel.clock import SystemClock, new_id
+from amci.kernel.clock import new_id
 from amci.kernel.environment import environment
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.files import storage_errors
@@ -79,7 +79,7 @@ def login(
         client_id=have.client_id,
         client_secret=have.client_secret,
         token_url=TOKEN_URLS[where],
-        clock=SystemClock(),
+        clock=ctx.clock,
     )
     store.update(name, lambda _: made)
     ctx.out.record({"auth_id": name}, [f"'{name}' is logged in"])
@@ -138,7 +138,7 @@ def remove(
 
 def _store(ctx: Context) -> CredentialStore:
 
-    return CredentialStore(ctx.workspace, environment(), SystemClock())
+    return CredentialStore(ctx.workspace, environment(), ctx.clock)
 
 
 def _key(store: CredentialStore) -> str:

@@ -10,7 +10,6 @@ import typer
 from amci.app.aws_import.files import import_documents, read_documents
 from amci.cli.context import Context, command
 from amci.cli.exec_requests import source_text
-from amci.kernel.clock import SystemClock
 from amci.kernel.environment import environment
 from amci.kernel.errors import ConfigError
 from amci.tenants.credentials import CredentialStore
@@ -36,7 +35,7 @@ def import_(
     )
     for note in documents.notes:
         ctx.out.note(note)
-    store = CredentialStore(ctx.workspace, environment(), SystemClock())
+    store = CredentialStore(ctx.workspace, environment(), ctx.clock)
     found = import_documents(ctx.workspace, documents, store, force=force, dry_run=dry_run)
     rows = [
         {**asdict(one), "what": one.what.value, "not_carried_over": list(one.not_carried_over)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from amci.cli.output import Output
-from amci.kernel.clock import SystemClock
+from amci.kernel.clock import Clock, SystemClock
 from amci.kernel.environment import environment
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.state import State
@@ -32,11 +32,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", show_def
 
 
 class Context:
-    """One call of one command. Everything heavy is imported when it is asked for."""
+    """What a command works with. Everything heavy is imported when it is asked for."""
 
-    def __init__(self, home: Path | None, *, as_json: bool) -> None:
+    def __init__(
+        self,
+        home: Path | None,
+        *,
+        as_json: bool = False,
+        out: Output | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._home = home
-        self.out = Output(as_json=as_json)
+        self.out = out or Output(as_json=as_json)
+        self.clock = clock or SystemClock()
 
     @property
     def workspace(self) -> WorkspacePaths:
@@ -53,13 +61,13 @@ class Context:
         """The workspace opened for writing; raises WorkspaceBusy."""
         from amci.app.engine import open_engine
 
-        return open_engine(self.workspace, SystemClock(), environment())
+        return open_engine(self.workspace, self.clock, environment())
 
     def session(self) -> AbstractContextManager[Session]:
         """The workspace opened to look at and to put runs in line, also beside a writing process."""
         from amci.app.session import open_session
 
-        return open_session(self.workspace, SystemClock(), environment())
+        return open_session(self.workspace, self.clock, environment())
 
     def query_session(
         self, *, tenant: str | None = None, as_of: str | None = None
@@ -105,17 +113,14 @@ def without_command(app: typer.Typer, **options: Any) -> Callable[[Callable[...,
     def register(function: Callable[..., None]) -> Callable[..., None]:
         run = _as_typer_wants(function)
 
-        def alone(**values: Any) -> None:
-            called: typer.Context = values.pop("called")
+        def alone(called: typer.Context, **values: Any) -> None:
             if called.invoked_subcommand is None:
-                run(**values)
+                run(called, **values)
             elif any(values.values()):
                 words = f"{called.info_name} {called.invoked_subcommand}"
                 raise UsageError(f"options go behind the command: amci {words} …")
 
-        parameters = inspect.signature(run).parameters.values()
-        first = inspect.Parameter("called", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        _declare(alone, [first, *parameters], run.__doc__)
+        _declare(alone, [*inspect.signature(run).parameters.values()], run.__doc__)
         app.callback(invoke_without_command=True, **options)(alone)
         return function
 
@@ -123,16 +128,20 @@ def without_command(app: typer.Typer, **options: Any) -> Callable[[Callable[...,
 
 
 def _as_typer_wants(function: Callable[..., None]) -> Callable[..., None]:
-    """A function of options alone, --home and --json among them, that makes the context itself."""
+    """A function of options alone, --home and --json among them, that makes the context itself.
+
+    A command that is called by another one, as by `amci demo`, gets that one's context.
+    """
     hints = get_type_hints(function, include_extras=True)
     own = list(inspect.signature(function).parameters.values())[1:]
 
-    def run(**values: Any) -> None:
-        context = Context(values.pop("home"), as_json=values.pop("json"))
-        function(context, **values)
+    def run(called: typer.Context, **values: Any) -> None:
+        own_context = Context(values.pop("home"), as_json=values.pop("json"))
+        function(called.obj or own_context, **values)
 
     added = {"home": (HomeOption, None), "json": (JsonOption, False)}
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
+    parameters = [inspect.Parameter("called", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+    parameters += [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
     parameters += [
         inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, annotation=a, default=d)
         for n, (a, d) in added.items()

@@ -1,14 +1,14 @@
-"""`amci demo`: executions on the sandbox and deliveries of sample files, and what became of each."""
+"""`amci demo`: the commands of a first day, run on the sandbox and on sample files, each with what it prints."""
 
 from __future__ import annotations
 
+import io
+import json
 import shlex
 import shutil
 import sys
 import tempfile
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from importlib import resources
 from pathlib import Path
@@ -17,23 +17,53 @@ from typing import Annotated, Any
 import typer
 
 from amci.app import samples
-from amci.app.engine import Engine, open_engine
-from amci.app.init import create_workspace
-from amci.app.plan import apply, differences
-from amci.app.samples import Sample
+from amci.cli.app import app
 from amci.cli.context import Context, command
 from amci.cli.output import Output
-from amci.kernel import log
-from amci.kernel.clock import SystemClock
-from amci.kernel.environment import environment
+from amci.cli.run_progress import SOME_FAILED
 from amci.kernel.errors import AmciError
-from amci.kernel.run import Run, RunStatus
 from amci.kernel.testing import TurnableClock
-from amci.kernel.workspace import WorkspacePaths
-from amci.lake.query.session import QuerySession, session
-from amci.workflows.executions.run_factory import EXECUTE
 
 demo_app = typer.Typer(rich_markup_mode=None)
+
+#: The laptop was closed that long, so a daily schedule has missed a fire.
+_CLOSED = timedelta(days=1)
+
+
+class Console:
+    """Runs amci's own commands in one workspace, with a clock that can be turned."""
+
+    def __init__(self, home: Path, out: Output, clock: TurnableClock) -> None:
+        self._home = home
+        self._out = out
+        self._clock = clock
+        self.steps: list[dict[str, Any]] = []  #: of JSON output: each `command` and its `output`
+
+    def say(self, line: str) -> None:
+        """A line for people."""
+        self._out.text(line)
+
+    def run(self, line: str) -> None:
+        """Show a command and what it prints."""
+        if self._out.as_json:
+            self.steps.append({"command": line, "output": self.read(line)})
+            return
+        self.say(f"$ {line}")
+        self._call(line, self._out)
+        self.say("")
+
+    def read(self, line: str) -> Any:
+        """What a command prints as JSON."""
+        printed = io.StringIO()
+        self._call(line, Output(as_json=True, stdout=printed))
+        return json.loads(printed.getvalue())
+
+    def _call(self, line: str, out: Output) -> None:
+        """Some files of the samples are spoilt, so some runs fail. Raises AmciError if the command does."""
+        context = Context(self._home, out=out, clock=self._clock)
+        code = app(shlex.split(line)[1:], obj=context, standalone_mode=False)
+        if code not in (None, 0, SOME_FAILED):
+            raise AmciError(f"`{line}` ended with exit code {code}")
 
 
 @command(demo_app, "demo", epilog="Example: amci demo /tmp/amci-demo")
@@ -41,162 +71,72 @@ def demo(
     ctx: Context,
     directory: Annotated[Path | None, typer.Argument(help="Where; a temporary directory by default.")] = None,
 ) -> None:
-    """Make a workspace with sample files of three tenants, load them, and show what became of each."""
-    show(ctx.out, directory)
+    """Make a workspace with sample files of three tenants, load them, and show what became of each.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileOutcome:
-    """What became of one file."""
-
-    key: str
-    about: str
-    expected: str
-    outcome: str  #: `loaded`, `replaced`, `skipped`, `quarantined`, or `lost`, which never happens
-    rows: int  #: in the lake
-    reason: str  #: why not, or which rows were kept out
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A query and what it is good for."""
-
-    asks: str
-    sql: str
-
-
-def show(out: Output, directory: Path | None) -> None:
-    """Make a workspace, go round with the sandbox, load two deliveries of samples, and print what became of all.
-
-    `directory` has to be new or empty; without one it is a temporary directory, which stays.
-    Raises UsageError where the directory is not empty, AmciError where an outcome is not the expected one.
+    DIRECTORY has to be new or empty. A temporary directory stays.
     """
-    home = directory or Path(tempfile.mkdtemp(prefix="amci-demo-"))
-    workspace = create_workspace(home)
-    clock = SystemClock()
-    log.configure(workspace.log, "info", False, clock=clock)
-    with out.progress("asking the sandbox"):
-        circle = run_executions(workspace, environment())
-    deliveries = []
-    with open_engine(workspace, clock, environment()) as engine, out.progress("loading") as tell:
-        for delivery in (samples.first_delivery(), samples.second_delivery()):
-            tell(f"{len(delivery)} files")
-            samples.write(workspace.raw, delivery)
-            engine.drain(threading.Event())
-            deliveries.append(_became(engine, delivery))
-    with session(
-        workspace,
-        memory_limit=engine.project.settings.query_memory_limit,
-        timeout=engine.project.settings.query_timeout,
-    ) as lake:
-        answers = [(question, *_answer(lake, question)) for question in questions()]
-    if out.as_json:
-        out.record(_document(workspace, deliveries, answers) | circle.document())
-    else:
-        circle.show(out)
-        _print_deliveries(out, deliveries)
-        _print_answers(out, workspace, answers)
-    insist([file for delivery in deliveries for file in delivery])
+    home = (directory or Path(tempfile.mkdtemp(prefix="amci-demo-"))).resolve()
+    clock = TurnableClock()
+    console = Console(home, ctx.out, clock)
+    console.run(f"amci init {shlex.quote(str(home))}")
+    console.say(f"$ cd {shlex.quote(str(home))}\n")
+
+    clock.turn(-_CLOSED)
+    console.say("The sandbox plays AMC. `amci apply` provisions the tenants and creates the workflows:\n")
+    console.run("amci apply")
+    clock.turn(_CLOSED)
+    console.say("A day passes with the laptop closed. The daily schedule has missed a fire and catches up.")
+    console.say("Its executions run, their results come down, and the lake takes them:\n")
+    console.run("amci drain")
+    console.run("amci schedule history reach-daily")
+    console.run("amci exec list")
+    console.run("amci lake files")
+    executions = {execution["key"]: "loaded" for execution in console.read("amci exec list")}
+    insist(executions, console.read("amci lake files"))
+
+    for name, delivery in (("first", samples.first_delivery()), ("second", samples.second_delivery())):
+        console.say(f"The {name} delivery puts {len(delivery)} files into raw/:\n")
+        samples.write(home / "raw", delivery)
+        if not ctx.out.as_json:
+            ctx.out.table(["what it is", "file"], [[sample.about, sample.key] for sample in delivery])
+            console.say("")
+        console.run("amci drain")
+        files = f"amci lake files --limit {len(delivery)}"
+        console.run(files)
+        insist({sample.key: sample.expect for sample in delivery}, console.read(files))
+
+    for asks, sql in _questions():
+        console.say(f"{asks}\n")
+        console.run(f'amci query "{sql}"')
+    if ctx.out.as_json:
+        ctx.out.record({"home": str(home), "steps": console.steps, "next": commands(home)})
+        return
+    console.say(f"The workspace is {home}. Go on with:\n")
+    for line in commands(home):
+        console.say(f"    {line}")
 
 
-def questions() -> list[Question]:
-    """The demo's queries, from `demo.sql`: a comment that asks, then the SQL."""
+def insist(expected: Mapping[str, str], files: Iterable[Mapping[str, Any]]) -> None:
+    """Raise AmciError if an outcome of `amci lake files` is not the one expected of its key."""
+    outcomes = {file["key"]: file["outcome"] for file in files}
+    wrong = [
+        f"{key}: {outcomes.get(key, 'missing')}, expected {outcome}"
+        for key, outcome in expected.items()
+        if outcomes.get(key) != outcome
+    ]
+    if wrong:
+        raise AmciError(
+            f"{len(wrong)} files did not become what was expected\n" + "\n".join(wrong),
+            hint="this is a fault of amci; please report it",
+        )
+
+
+def _questions() -> Iterator[tuple[str, str]]:
+    """What the demo asks of the lake, from `demo.sql`: a comment that asks, then the SQL."""
     text = (resources.files("amci.cli") / "demo.sql").read_text(encoding="utf-8")
-    found = []
     for part in text.split("-- ask: ")[1:]:
         asks, _, sql = part.partition("\n")
-        found.append(Question(asks.strip(), sql.strip().rstrip(";")))
-    return found
-
-
-def _became(engine: Engine, delivery: Sequence[Sample]) -> list[FileOutcome]:
-    """What the state and the lake say of each file of a delivery that was just drained."""
-    root = engine.roots[0].name
-    known = engine.objects.known(root)
-    versions = {sample.key: (known[sample.key].object_id, known[sample.key].version) for sample in delivery}
-    rows: dict[tuple[int, int], int] = {}
-    for entry in engine.catalog.loaded({object_id for object_id, _ in versions.values()}):
-        identity = (entry.object_id, entry.version)
-        rows[identity] = rows.get(identity, 0) + entry.rows
-    refused: dict[tuple[int, int], str] = {}
-    partly: dict[tuple[int, int], list[str]] = {}
-    for finding in engine.objects.quarantined():
-        identity = (finding["object_id"], finding["version"])
-        if finding["rows"] is None:
-            refused[identity] = finding["reason"]
-        else:
-            partly.setdefault(identity, []).append(f"{finding['rows']} in quarantine: {finding['reason']}")
-    skipped = {
-        (run.payload["object_id"], run.payload["version"]): run.reason or ""
-        for run in engine.runs.list(status=RunStatus.SKIPPED, limit=-1)
-    }
-
-    def outcome(identity: tuple[int, int]) -> tuple[str, str]:
-        if identity in rows:
-            object_id, version = identity
-            earlier = [v for v in engine.objects.versions(object_id) if v["version"] < version]
-            is_newer = any(v["loaded_at"] for v in earlier)
-            return "replaced" if is_newer else "loaded", "; ".join(sorted(partly.get(identity, [])))
-        if identity in refused:
-            return "quarantined", refused[identity]
-        return ("skipped", skipped[identity]) if identity in skipped else ("lost", "")
-
-    found = []
-    for sample in delivery:
-        identity = versions[sample.key]
-        word, reason = outcome(identity)
-        found.append(
-            FileOutcome(
-                key=sample.key,
-                about=sample.about,
-                expected=sample.expect,
-                outcome=word,
-                rows=rows.get(identity, 0),
-                reason=reason,
-            )
-        )
-    return found
-
-
-def _answer(lake: QuerySession, question: Question) -> tuple[list[str], list[Sequence[Any]]]:
-    result = lake.run(question.sql)
-    return [column[0] for column in result.description or []], [*result.fetchall()]
-
-
-def _print_deliveries(out: Output, deliveries: Sequence[Sequence[FileOutcome]]) -> None:
-    for title, files in zip(("First delivery", "Second delivery"), deliveries, strict=True):
-        counts = {word: sum(file.outcome == word for file in files) for word in _words(files)}
-        out.text(f"{title}: {len(files)} files, " + ", ".join(f"{n} {word}" for word, n in counts.items()))
-        out.text("")
-        out.table(
-            ["outcome", "rows", "what it is", "reason", "file"],
-            [[f.outcome, f.rows or None, f.about, f.reason, f.key] for f in files],
-        )
-        out.text("")
-
-
-def _print_answers(
-    out: Output,
-    workspace: WorkspacePaths,
-    answers: Sequence[tuple[Question, list[str], list[Sequence[Any]]]],
-) -> None:
-    for question, columns, rows in answers:
-        out.text(question.asks)
-        out.text("")
-        for line in question.sql.splitlines():
-            out.text(f"    {line}")
-        out.text("")
-        out.table(columns, rows)
-        out.text("")
-    out.text(f"The workspace is {workspace.home}. Go on with:")
-    out.text("")
-    for line in commands(workspace.home):
-        out.text(f"    {line}")
-
-
-def _words(files: Sequence[FileOutcome]) -> list[str]:
-    order = ("loaded", "replaced", "skipped", "quarantined", "lost")
-    return [word for word in order if any(file.outcome == word for file in files)]
+        yield asks.strip(), sql.strip().rstrip(";")
 
 
 def commands(home: Path) -> list[str]:
@@ -216,144 +156,9 @@ def commands(home: Path) -> list[str]:
 
 
 def _program() -> str:
-    """How this amci was called, where `amci` alone would not find it."""
+    """How this amci was called, if `amci` alone would not find it."""
     called = Path(sys.argv[0])
     found = shutil.which("amci")
     if called.name != "amci" or (found and Path(found).resolve() == called.resolve()):
         return "amci"
     return str(called)
-
-
-def _document(
-    workspace: WorkspacePaths,
-    deliveries: Sequence[Sequence[FileOutcome]],
-    answers: Sequence[tuple[Question, list[str], list[Sequence[Any]]]],
-) -> dict[str, Any]:
-    return {
-        "home": str(workspace.home),
-        "deliveries": [[asdict(file) for file in files] for files in deliveries],
-        "answers": [
-            {
-                "asks": question.asks,
-                "sql": question.sql,
-                "rows": [dict(zip(columns, row, strict=True)) for row in rows],
-            }
-            for question, columns, rows in answers
-        ],
-        "next": commands(workspace.home),
-    }
-
-
-def insist(files: Sequence[FileOutcome]) -> None:
-    """Raise AmciError where an outcome is not the expected one."""
-    wrong = [f"{f.key}: {f.outcome}, expected {f.expected}" for f in files if f.outcome != f.expected]
-    if wrong:
-        raise AmciError(
-            f"{len(wrong)} files did not become what was expected\n" + "\n".join(wrong),
-            hint="this is a fault of amci; please report it",
-        )
-
-
-#: The laptop was closed that long, so a daily schedule has missed a fire.
-_CLOSED = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class DemoExecutions:
-    """What was done, in the order it was."""
-
-    prepared: Sequence[Run]  #: tenants provisioned, workflows created
-    fires: Sequence[Mapping[str, Any]]  #: schedule and moment
-    executions: Sequence[Mapping[str, Any]]
-
-    def show(self, out: Output) -> None:
-        """For people."""
-        out.text("AMC, played by the sandbox: `amci apply` provisions the tenants and creates the workflows.")
-        out.text("")
-        out.table(["run", "what", "tenant", "status"], [_prepared(run) for run in self.prepared])
-        out.text("")
-        out.text("A day passes with the laptop closed. The daily schedule has missed a fire and catches up:")
-        out.text("")
-        out.table(
-            ["schedule", "fire time", "decision"],
-            [[f["schedule"], f"{f['fire_time']:%Y-%m-%d %H:%M} UTC", f["decision"]] for f in self.fires],
-        )
-        out.text("")
-        out.text("Its executions run, their results come down, and the lake takes them:")
-        out.text("")
-        out.table(["tenant", "workflow", "status", "rows", "table"], [[*e.values()] for e in self.executions])
-        out.text("")
-
-    def document(self) -> dict[str, Any]:
-        """As JSON values."""
-        prepared = [
-            dict(zip(("run", "what", "tenant", "status"), _prepared(r), strict=True)) for r in self.prepared
-        ]
-        return {"prepared": prepared, "fires": self.fires, "executions": self.executions}
-
-
-def _prepared(run: Run) -> list[Any]:
-    workflow = f" {run.payload['workflow']}" if "workflow" in run.payload else ""
-    return [run.run_id, f"{run.payload.get('action', run.kind)}{workflow}", run.tenant_id, run.status.value]
-
-
-def run_executions(workspace: WorkspacePaths, environ: Mapping[str, str]) -> DemoExecutions:
-    """Apply config/ to the sandbox yesterday, close the laptop for a day, and let the schedules catch up.
-
-    Raises AmciError where an execution does not end with its rows in the lake.
-    """
-    clock = TurnableClock()
-    clock.turn(-_CLOSED)
-    with open_engine(workspace, clock, environ) as engine:
-        prepared = _apply(engine)
-        clock.turn(_CLOSED)
-        engine.drain(threading.Event())
-        return DemoExecutions(prepared, _fires(engine), _executions(engine))
-
-
-def _apply(engine: Engine) -> list[Run]:
-    session = engine.session
-    runs = apply(session, differences(session), prune=False, check=False)
-    keys = [run.idempotency_key for run in runs]
-    engine.finish(keys, threading.Event())
-    return session.runs.by_keys(keys)
-
-
-def _fires(engine: Engine) -> list[dict[str, Any]]:
-    return [
-        {"schedule": name, "fire_time": past.fire.fire_time, "decision": past.fire.decision.value}
-        for name, past in sorted(engine.session.schedules.newest().items())
-    ]
-
-
-def _executions(engine: Engine) -> list[dict[str, Any]]:
-    loaded = {entry["key"]: entry for entry in _loaded(engine)}
-    found = []
-    for run in sorted(engine.runs.list(kind=EXECUTE, limit=-1), key=lambda run: run.run_id):
-        result = run.result or {}
-        if run.status is not RunStatus.SUCCEEDED or result["key"] not in loaded:
-            raise AmciError(
-                f"run {run.run_id} did not bring its rows into the lake: {run.status} {run.reason or ''}",
-                hint="this is a fault of amci; please report it",
-            )
-        entry = loaded[result["key"]]
-        found.append(
-            {
-                "tenant": run.tenant_id,
-                "workflow": run.payload["request"]["workflow_id"],
-                "status": result["execution_status"],
-                "rows": entry["rows"],
-                "table": entry["table"],
-            }
-        )
-    return found
-
-
-def _loaded(engine: Engine) -> list[dict[str, Any]]:
-    """The results in the lake's own words."""
-    columns = ("key", "rows", "table")
-    rows = engine.catalog.con.execute(
-        "SELECT key, rows, schema_name || '.' || table_name FROM lake.amci.objects"
-        " WHERE workflow_execution_id IS NOT NULL"
-    ).fetchall()
-    return [dict(zip(columns, row, strict=True)) for row in rows]

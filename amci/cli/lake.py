@@ -9,7 +9,7 @@ import typer
 
 from amci.cli.context import Context, command
 from amci.cli.run_progress import report_drain, report_work
-from amci.kernel.clock import SystemClock, duration
+from amci.kernel.clock import duration
 from amci.kernel.errors import WorkspaceBusy
 from amci.lake.landing.copy_in import copy_in
 from amci.lake.landing.object_store import ObjectStore
@@ -95,13 +95,25 @@ def snapshots(
         ctx.out.rows(inspect.snapshots(session, limit), ["snapshot", "at", "changes"])
 
 
+@command(lake_app, "files", epilog="Example: amci lake files --limit 20")
+def files(
+    ctx: Context,
+    tenant: TenantOption = None,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
+) -> None:
+    """What became of each raw file, and why."""
+    with ctx.query_session() as session, ctx.state() as state:
+        rows = inspect.files(session, state, tenant=tenant, limit=limit)
+    ctx.out.rows(rows, ["outcome", "rows", "reason", "key"], empty="no files")
+
+
 @command(lake_app, "history", epilog="Example: amci lake history 2026-11-01-reach-ver1.csv")
 def history(
     ctx: Context, name: Annotated[str, typer.Argument(help="Object id, key, or the end of a key.")]
 ) -> None:
     """An object's versions, runs and tables."""
     with ctx.state() as state:
-        found = inspect.history(ObjectStore(state, SystemClock()), state, name)
+        found = inspect.history(ObjectStore(state, ctx.clock), state, name)
     if ctx.out.as_json:
         ctx.out.record({"objects": found})
         return
@@ -119,7 +131,7 @@ def quarantine(
 ) -> None:
     """What could not be used, why, and what to do."""
     with ctx.state() as state:
-        rows = [dict(row) for row in ObjectStore(state, SystemClock()).quarantined(is_open=not every)]
+        rows = [dict(row) for row in ObjectStore(state, ctx.clock).quarantined(is_open=not every)]
     ctx.out.rows(
         rows,
         ["object_id", "version", "stage", "key", "line", "rows", "reason", "hint"],

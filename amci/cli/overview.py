@@ -6,7 +6,6 @@ import typer
 
 from amci.app.status import overview
 from amci.cli.context import Context, command
-from amci.kernel.clock import SystemClock
 from amci.kernel.environment import environment
 
 overview_app = typer.Typer(rich_markup_mode=None)
@@ -28,7 +27,7 @@ def doctor(ctx: Context) -> None:
     # Here, because it loads DuckDB, which `amci status` does without.
     from amci.app.doctor import examine
 
-    diagnoses = examine(ctx.workspace, SystemClock(), environment())
+    diagnoses = examine(ctx.workspace, ctx.clock, environment())
     ctx.out.rows([d.as_row() for d in diagnoses], ["severity", "what", "do"], empty="nothing is wrong")
     if any(d.severity == "error" for d in diagnoses):
         raise typer.Exit(1)

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from amci.cli.context import Context, command
-from amci.kernel.clock import SystemClock
 from amci.kernel.errors import UsageError
 from amci.kernel.run import Run, RunStatus
 from amci.kernel.runs import RunStore
@@ -32,7 +31,7 @@ def runs_list(
 ) -> None:
     """Runs, newest first."""
     with ctx.state() as state:
-        found = RunStore(state, SystemClock()).list(
+        found = RunStore(state, ctx.clock).list(
             status=_status(status), kind=kind, tenant=tenant, limit=limit, before=before
         )
     ctx.out.rows(
@@ -46,7 +45,7 @@ def runs_list(
 def runs_show(ctx: Context, run_id: Annotated[int, typer.Argument(help="Run id.")]) -> None:
     """One run: what it is about, its history, and the runs of the same story."""
     with ctx.state() as state:
-        store = RunStore(state, SystemClock())
+        store = RunStore(state, ctx.clock)
         run, events, story = store.get(run_id), store.events(run_id), store.story(run_id)
     details = _run_row(run) | {
         "attempts": run.attempts,

@@ -15,7 +15,7 @@ import typer
 
 from amci.app.amc_connection import sandbox_options
 from amci.cli.context import Context, command
-from amci.kernel.clock import SystemClock, duration
+from amci.kernel.clock import duration
 from amci.kernel.errors import NoWorkspace
 from amci.kernel.signals import stopping
 from amci.sandbox.faults import fault_from
@@ -83,7 +83,7 @@ def _open_sandbox(
         options = SandboxOptions()
         place = directory or Path(closing.enter_context(TemporaryDirectory(prefix="amci-sandbox-")))
     options = replace(options, **{name: value for name, value in given.items() if value is not None})
-    sandbox = Sandbox(place, SystemClock(), options)
+    sandbox = Sandbox(place, ctx.clock, options)
     closing.callback(sandbox.close)
     return sandbox, options
 

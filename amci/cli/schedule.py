@@ -13,7 +13,7 @@ import typer
 
 from amci.cli.context import Context, command
 from amci.cli.run_progress import exit_if_failed, finish_runs
-from amci.kernel.clock import SystemClock, moment
+from amci.kernel.clock import moment
 from amci.kernel.dates import time_zone
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.names import suggestion
@@ -70,7 +70,7 @@ def next_(
 ) -> None:
     """The next fires, over all schedules, of one, or of an expression you want to try."""
     if expression is not None:
-        rows = fires_of_expression(expression, zone, SystemClock().now(), count)
+        rows = fires_of_expression(expression, zone, ctx.clock.now(), count)
         ctx.out.rows(rows, ["fire_time", "local"], empty="it never fires again")
         return
     with ctx.session() as session:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -151,6 +153,60 @@ def history(objects: ObjectStore, state: State, name: str) -> list[Row]:
         }
         for row in objects.find(name)
     ]
+
+
+#: What the newest run of a version says of a file that is neither in the lake nor in quarantine. Rows that a run
+#: brought in and that are there no longer were purged.
+_OUTCOMES = {"SKIPPED": "skipped", "FAILED": "failed", "CANCELLED": "cancelled", "SUCCEEDED": "purged"}
+
+#: With the newest run of the newest version, found by its key, which is indexed (as in `_runs`).
+_FILES = """
+    SELECT o.*, r.status, r.reason,
+           EXISTS (SELECT 1 FROM versions v WHERE v.object_id = o.object_id AND v.version < o.version
+                      AND v.loaded_at IS NOT NULL) AS is_newer,
+           (SELECT json_group_array(json_array(q.rows, q.reason)) FROM quarantine q
+             WHERE q.object_id = o.object_id AND q.version = o.version AND q.resolved_at IS NULL) AS findings
+      FROM objects o LEFT JOIN runs r ON r.run_id = (
+           SELECT max(run_id) FROM runs, (SELECT 'light:' AS kind UNION ALL SELECT 'heavy:') k
+            WHERE idempotency_key >= k.kind || o.root || '/' || o.key || '@' || o.version
+              AND idempotency_key < k.kind || o.root || '/' || o.key || '@' || o.version || char(0x10ffff)
+              AND payload ->> 'object_id' = o.object_id AND payload ->> 'version' = o.version)
+     WHERE :tenant IS NULL OR o.tenant_id = :tenant
+     ORDER BY o.seen_at DESC, o.object_id DESC LIMIT :limit"""
+
+
+def files(session: QuerySession, state: State, *, tenant: str | None = None, limit: int = -1) -> list[Row]:
+    """What became of each raw file's newest version, newest first: `outcome`, `rows`, `reason`, `key` and more.
+
+    The outcome is `loaded`, `replaced` (an earlier version's rows), `skipped`, `quarantined`, `failed`, `cancelled`,
+    `purged` or `waiting`; the reason says why, or which rows were kept out of the lake.
+    """
+    found = state.read(_FILES, {"tenant": tenant, "limit": limit})
+    loaded = {
+        (entry["object_id"], entry["version"]): entry["rows"]
+        for entry in session.rows(
+            f"SELECT object_id, version, sum(rows)::BIGINT AS rows FROM {LEDGER}"
+            " WHERE list_contains(?, object_id) GROUP BY ALL",
+            [[row["object_id"] for row in found]],
+        )
+    }
+    return [_file(row, loaded.get((row["object_id"], row["version"]))) for row in found]
+
+
+def _file(row: sqlite3.Row, rows: int | None) -> Row:
+    findings = json.loads(row["findings"])
+    refused = [reason for kept_out, reason in findings if kept_out is None]
+    if rows is not None:
+        outcome = "replaced" if row["is_newer"] else "loaded"
+        reason = "; ".join(sorted(f"{n} in quarantine: {why}" for n, why in findings if n is not None))
+    elif refused:
+        outcome, reason = "quarantined", refused[-1]
+    else:
+        outcome, reason = _OUTCOMES.get(row["status"], "waiting"), row["reason"] or ""
+    identity = {
+        name: row[name] for name in ("key", "object_id", "version", "dataset", "tenant_id", "seen_at")
+    }
+    return {"outcome": outcome, "rows": rows or 0, "reason": reason, **identity}
 
 
 def _runs(state: State, object_id: int, path: str) -> list[Row]:

@@ -5,15 +5,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import NotFound
+from amci.kernel.run import NewRun
+from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.landing.object_store import ObjectStore
+from amci.lake.landing.object_store import Landed, ObjectStore
 from amci.lake.query import inspect
 from amci.lake.query.session import QuerySession, session
 
@@ -144,3 +147,41 @@ def test_history_tells_versions_runs_and_quarantine(workspace: WorkspacePaths) -
     assert entry["quarantine"] == []
     assert lost["runs"] == []
     assert [q["stage"] for q in lost["quarantine"]] == ["route"]
+
+
+def test_files_say_what_became_of_each_newest_first(workspace: WorkspacePaths) -> None:
+    with reading(workspace) as opened, State.read_only(workspace.state) as state:
+        files = inspect.files(opened, state)
+        assert inspect.files(opened, state, limit=1) == files[:1]
+        (other,) = inspect.files(opened, state, tenant="atlas_pets")
+    assert files[0]["key"] == REACH.format("02")
+    assert {f["key"]: (f["outcome"], f["rows"], f["version"]) for f in files} == {
+        REACH.format("01"): ("loaded", 3, 1),
+        REACH.format("02"): ("replaced", 2, 2),
+        OTHER: ("loaded", 1, 1),
+        "nobody/knows.me": ("quarantined", 0, 1),
+    }
+    assert {f["key"] for f in files if f["reason"]} == {"nobody/knows.me"}
+    assert other["key"] == OTHER
+
+
+def test_a_file_whose_run_has_not_ended_well_says_so(tmp_path: Path) -> None:
+    workspace = WorkspacePaths(tmp_path)
+    workspace.settings_file.write_text("notify: []\nthreads: 1\n")
+    tenant = workspace.config / "tenants" / "atlas_pets.yaml"
+    tenant.parent.mkdir(parents=True)
+    tenant.write_text("tenant: atlas_pets\n")
+    write(workspace, OTHER, "campaign,users\nA,1\n")
+    drain(workspace)
+    with State.open(workspace.state, SystemClock()) as state, reading(workspace) as opened:
+        objects = ObjectStore(state, SystemClock())
+        landed = Landed("raw", OTHER, size=1, mtime_ns=1)
+        assert objects.record(landed, "amc", "atlas_pets") == (1, 2)
+        assert inspect.files(opened, state)[0]["outcome"] == "waiting"
+        runs = RunStore(state, SystemClock())
+        key, payload = f"light:raw/{OTHER}@2", {"object_id": 1, "version": 2}
+        runs.create([NewRun(idempotency_key=key, kind="light", payload=payload, correlation_id="c")])
+        (run,) = runs.by_keys([key])
+        assert inspect.files(opened, state)[0]["outcome"] == "waiting"
+        runs.cancel([run.run_id])
+        assert inspect.files(opened, state)[0]["outcome"] == "cancelled"
