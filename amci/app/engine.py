@@ -178,7 +178,7 @@ class Engine:
         routed = 0 if dry_run else self.ingest.route_again()
         if dry_run:
             return {"routed": routed, "objects": len(rows)}
-        again = self.reprocess.put_in_line(rows)
+        again = self.reprocess.queue(rows)
         return {"routed": routed, **asdict(again)}
 
     def work(self, stop: threading.Event, progress: Callable[[Run], None] | None = None) -> Tally:

@@ -20,7 +20,7 @@ from amci.kernel.errors import ConfigError, Problem
 _ENVELOPE = "customer_details"
 #: Keys of versions before the solution's last; it ignored them too.
 _OLD = ("endpoint_url", "aws_red_account_id")
-#: Where the AWS solution has what a tenant has.
+#: The path of each field of a tenant in a document of the AWS solution.
 _TENANT_FIELDS = MappingProxyType(
     {
         "tenant": "customer_id",
@@ -99,7 +99,7 @@ class Customer:
     envelope: str  #: the key that the details stand under, or empty
 
     def key_of(self, field: str) -> str:
-        """Where the document has a field of the tenant."""
+        """The path of a field of the tenant in the document."""
         return _joined(self.envelope, _TENANT_FIELDS[field])
 
 
@@ -229,7 +229,7 @@ def _input(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """AMC's execution request; what has no place of its own goes to `more`, as AMC spells it."""
+    """AMC's execution request; what has no field of its own goes to `more`, as AMC spells it."""
     rest = dict(request)
     definition = dict(_mapping(rest.pop("workflow", {}), "workflow"))
     ours: dict[str, Any] = {"workflow": definition.pop("workflowId", None) or rest.pop("workflowId", "")}

@@ -53,7 +53,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def moment(text: str) -> datetime:
-    """Inverse of `timestamp`; also takes any ISO 8601 text, UTC where it names no zone."""
+    """Inverse of `timestamp`; also takes any ISO 8601 text, UTC if it has no zone."""
     parsed = datetime.fromisoformat(text)
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 

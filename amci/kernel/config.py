@@ -81,7 +81,7 @@ class SandboxSettings(Strict):
     url: str = ""
     """Of a running `amci sandbox serve`; empty runs the sandbox inside amci itself."""
     pending: Duration = timedelta(0)
-    """How long an execution stays PENDING even where a slot is free."""
+    """How long an execution stays PENDING even if a slot is free."""
     running: Duration = timedelta(0)
     """How long an execution stays RUNNING at least."""
     seed: int = 1
@@ -89,9 +89,9 @@ class SandboxSettings(Strict):
     scale: float = Field(default=0.02, gt=0, le=100)
     """How many people and events: 1 is about 100,000 people, 0.01 about 1,000."""
     days: int = Field(default=60, ge=1, le=400)
-    """Days of events up to the first day on which somebody asks; later days are added as they come."""
+    """Days of events up to the first day of the first query; later days are added as they come."""
     audience_minimum: int = Field(default=2000, ge=1)
-    """People an audience needs at least; less makes sense where `scale` is small."""
+    """People an audience needs at least; less makes sense if `scale` is small."""
     budget: int = Field(default=0, ge=0)
     """Most different queries about the same data and time within a day, against differencing; 0 sets no limit."""
 
@@ -214,7 +214,7 @@ _UniqueKeys.add_implicit_resolver(
 
 
 def read_text(text: str, shown: str) -> Any:
-    """What a YAML or JSON document says, whatever it is; ConfigError where it is not one."""
+    """What a YAML or JSON document holds, of whatever type. Raises ConfigError if it is neither."""
     try:
         # _UniqueKeys is a SafeLoader: it builds plain values only.
         return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506
@@ -226,7 +226,7 @@ def read_text(text: str, shown: str) -> Any:
 
 
 def read_document(path: Path, shown: str) -> dict[str, Any]:
-    """One YAML or JSON document as a mapping; ConfigError where it is not one."""
+    """One YAML or JSON document as a mapping. Raises ConfigError if it is not one."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
@@ -240,7 +240,7 @@ def read_document(path: Path, shown: str) -> dict[str, Any]:
 
 
 def parsed(model: type[Model], document: Mapping[str, Any], shown: str) -> Model:
-    """`document` as a value of `model`; ConfigError with every mistake in it."""
+    """`document` as a value of `model`. Raises ConfigError with every mistake in it."""
     try:
         return model.model_validate(document)
     except ValidationError as error:

@@ -25,9 +25,9 @@ _HINT = "write NOW(), TODAY(), TODAY(-7) or FIRSTDAYOFOFFSETMONTH(-1), with a wh
 
 
 def is_dynamic(text: str) -> bool:
-    """Whether the whole of `text`, but for blanks around it, is a dynamic date.
+    """Whether the whole of `text`, apart from blanks around it, is a dynamic date.
 
-    Raises UsageError where it is one with an offset that is no whole number.
+    Raises UsageError if its offset is not a whole number.
     """
     return _call(text) is not None
 
@@ -36,7 +36,7 @@ def resolved(text: str, at: datetime, zone: ZoneInfo, form: Form = "datetime") -
     """A dynamic date as it stands at `at` (aware) in the calendar of `zone`; any other text as it is.
 
     `NOW()` is `yyyy-MM-ddTHH:mm:ss`; the others are midnight, `yyyy-MM-ddT00:00:00`, or, with the form `date`,
-    `yyyy-MM-dd`. Raises UsageError for an offset that is no whole number or leads out of the years 1 to 9999.
+    `yyyy-MM-dd`. Raises UsageError for an offset that is not a whole number or leads out of the years 1 to 9999.
     """
     call = _call(text)
     if call is None:

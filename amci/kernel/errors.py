@@ -165,7 +165,7 @@ class QualityError(DataError):
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(
             f"quality rule {rule}: {message}",
-            hint="mend the file and send it again, or change the rule and reprocess",
+            hint="fix the file and send it again, or change the rule and reprocess",
         )
         self.rule = rule
 

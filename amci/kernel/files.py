@@ -66,7 +66,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; what is written there takes its place in one step.
 
     The content is fsynced before the rename and the directory after it. When the block raises, nothing of it
-    stays behind. Raises StorageError where the disk refuses.
+    stays behind. Raises StorageError if the disk refuses.
     """
     part = path.with_name(f"{_beside(path)}{os.getpid()}-{threading.get_ident()}.part")
     with storage_errors(f"write {path.name}"):
@@ -84,7 +84,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sweep(path: Path) -> None:
-    """Remove what killed processes left of `path` beside it; only for one whom nobody else writes beside."""
+    """Remove what killed processes left of `path` beside it; only if no other process writes there."""
     with storage_errors(f"clear the way for {path.name}"):
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
         for other in beside:

@@ -24,14 +24,14 @@ class ResultName:
     solution let through or cut off (month 13, the second digit of `-ver12`) is refused or kept whole here.
     """
 
-    export_time: datetime  #: aware, UTC; midnight where the name has a date only
+    export_time: datetime  #: aware, UTC; midnight if the name has a date only
     is_date_only: bool
     base: str  #: without stamp and ending
     ending: str  #: `csv`, `csv.gz` or `csv.zst`
 
     @classmethod
     def parse(cls, name: str) -> ResultName:
-        """Raises Unroutable with the reason where `name` is not an AMC result's."""
+        """Raises Unroutable with the reason if `name` is not an AMC result's."""
         match = _RESULT.fullmatch(name)
         if match is None:
             raise Unroutable(
@@ -61,13 +61,13 @@ class ResultName:
 
     @property
     def query_version(self) -> str | None:
-        """`ver12` where the base ends in or holds `-ver12`; the last one counts, with all its digits."""
+        """`ver12` if the base ends in or holds `-ver12`; the last one counts, with all its digits."""
         found = _VERSION.findall(self.base)
         return f"ver{found[-1]}" if found else None
 
 
 def sidecar_of(path: Path) -> Path:
-    """Where it is said which execution made a raw file: a dot-file, so that it is never taken for one itself."""
+    """Where the sidecar of a raw file lies: a dot-file, so that it is never taken for a raw file itself."""
     return path.with_name(f".{path.name}.meta.json")
 
 

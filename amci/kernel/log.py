@@ -43,7 +43,7 @@ class _Lines(logging.Formatter):
 def configure(path: Path | None, level: str, to_stderr: bool, *, clock: Clock | None = None) -> None:
     """Send log lines of at least `level` (DEBUG … ERROR) to a rotating file, to stderr, to both or neither.
 
-    What an earlier call opened is closed. Raises StorageError where the file cannot be opened.
+    What an earlier call opened is closed. Raises StorageError if the file cannot be opened.
     """
     global _clock  # noqa: PLW0603 - the log belongs to the process, as the handlers of `logging` do
     _clock = clock or SystemClock()

@@ -30,7 +30,7 @@ def _without_accents(name: str) -> str:
 def table_name(*parts: str) -> str:
     """The catalogue name of a table, its parts joined by `_`.
 
-    Where `sanitized` would drop letters (any script but Latin), six hex digits of the full name's SHA-256 are
+    If `sanitized` would drop letters (any script but Latin), six hex digits of the full name's SHA-256 are
     added, so that two workflows never share a table because of their alphabet. So they are to a name of more
     than 200 characters, which is cut: a table is a folder too, and its name has at most 255 bytes.
     """
@@ -72,7 +72,7 @@ def literal(text: str) -> str:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was probably meant to be; None where nothing is near."""
+    """The known name that `name` was probably meant to be; None if nothing is near."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return near[0] if near else None
 

@@ -15,7 +15,7 @@ from amci.kernel.errors import AmciError
 
 
 class RunStatus(StrEnum):
-    """Where a run stands. Never mixed with AMC's word for an execution."""
+    """The status of a run. Never mixed with AMC's word for an execution."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -35,9 +35,9 @@ _MOVING = {RunStatus.PENDING, RunStatus.RUNNING}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """A run to be created; a successor inherits tenant and correlation id where it names none."""
+    """A run to be created; a successor inherits tenant and correlation id if it has none of its own."""
 
-    idempotency_key: str  #: unique for ever; a second run with the same key is not created
+    idempotency_key: str  #: unique for good; a second run with the same key is not created
     kind: str
     payload: Mapping[str, Any] = field(default_factory=dict)  #: JSON values only
     tenant_id: str | None = None
@@ -45,7 +45,7 @@ class NewRun:
     pool: str = ""  #: whose slots it takes from its claim on; empty means unbounded
     lock_key: str | None = None  #: runs with the same one go one after another, in order of creation
     batch_key: str = ""  #: runs of one kind and batch_key may be claimed together
-    correlation_id: str | None = None  #: of the fire or file it all began with; its own key where empty
+    correlation_id: str | None = None  #: of the fire or file it all began with; its own key if empty
     run_after: datetime | None = None
 
 
@@ -109,7 +109,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """Look again later; that is no failure."""
+    """Look again later; this does not count as a failure."""
 
     until: datetime
     reason: str
@@ -118,7 +118,7 @@ class Snooze:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It did not work; retried where the error says so, and until then it keeps its slot."""
+    """It did not work; retried if the error is retryable, and until then it keeps its slot."""
 
     error: Exception
     result: Mapping[str, Any] | None = None  #: what is known all the same; JSON values only

@@ -42,7 +42,7 @@ _EXPIRED = "the lease expired: its worker disappeared"
 
 
 class RunStore:
-    """Creates, claims, finishes and shows runs. All methods raise StorageError where the disk refuses."""
+    """Creates, claims, finishes and shows runs. All methods raise StorageError if the disk refuses."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class RunStore:
         return self._move(run_ids, "cancel", "cancelled", "only a pending or running run can be cancelled")
 
     def redrive(self, run_ids: Iterable[int]) -> Runs:
-        """Put failed or skipped runs back in line; all of them or, with NotFound or IllegalMove, none."""
+        """Queue failed or skipped runs again; all of them or, with NotFound or IllegalMove, none."""
         return self._move(run_ids, "redrive", "redriven", "only a failed or skipped run can be redriven")
 
     def has_foreign_changes(self) -> bool:
@@ -151,7 +151,8 @@ class RunStore:
     def set_pool(self, pool: str, size: int, parent: str = "") -> None:
         """Let at most `size` runs of this pool have a slot at once; 0 holds all of them back.
 
-        `parent` is a larger pool: its size bounds the runs of all pools that name it, taken together.
+        `parent` is a larger pool: its size bounds the runs of all pools that name it, taken together. Raises
+        UsageError for a pool without a name, or with a size below 0.
         """
         if not pool or size < 0:
             raise UsageError(
@@ -225,7 +226,7 @@ class RunStore:
         return sum(self._state.read(_SQL["count_of"], values)[0]["runs"] for values in asked)
 
     def next_due(self, kinds: Iterable[str], after: datetime) -> datetime | None:
-        """The first moment past `after` for which a run of these kinds waits; None where there is none."""
+        """The first moment past `after` for which a run of these kinds waits; None if there is none."""
         asked = [{"kind": kind, "after": timestamp(after)} for kind in kinds]
         rows = [row for values in asked for row in self._state.read(_SQL["next_due"], values)]
         return min((moment(row["run_after"]) for row in rows), default=None)
@@ -245,7 +246,7 @@ class RunStore:
             return moved
 
     def _ended(self, db: sqlite3.Connection, runs: Iterable[Run]) -> None:
-        """Create what follows from the end of these runs; they are passed over where they have not ended."""
+        """Create what follows from the end of these runs; those that have not ended are passed over."""
         for run in runs:
             if run.status.is_final and (follows := self._follow(run)):
                 self._insert(db, follows, parent=run)
@@ -371,7 +372,7 @@ def _changed(db: sqlite3.Connection, query: str, run_ids: Sequence[int], **value
 
 
 def _checked(runs: Iterable[Run], outcomes: Mapping[int, Outcome]) -> Iterator[tuple[Run, Outcome]]:
-    """Each run with its outcome, or with Failed where what that carries is no JSON."""
+    """Each run with its outcome, or with Failed if what that carries is not JSON."""
     for run in runs:
         outcome = outcomes[run.run_id]
         if isinstance(outcome, Done):

@@ -61,10 +61,10 @@ class State:
 
     @classmethod
     def open(cls, path: Path, clock: Clock) -> Self:
-        """Open the state file, made and brought up to date where needed.
+        """Open the state file; create and migrate it if needed.
 
-        Raises WorkspaceTooNew where a newer amci wrote it, StorageError where the disk refuses, StateError
-        where the file is no state file.
+        Raises WorkspaceTooNew if a newer amci wrote it, StorageError if the disk refuses, StateError if
+        the file is not a state file.
         """
         with _Translated(cls):
             state = cls(cls._connect(str(path)))
@@ -83,7 +83,7 @@ class State:
     def read_only(cls, path: Path) -> Self:
         """Open the state file only to look, also while another process writes.
 
-        Raises WorkspaceTooNew or StateError where the file is of another amci, StorageError where there is no
+        Raises WorkspaceTooNew or StateError if another version of amci wrote it, StorageError if there is no
         file.
         """
         with _Translated(cls):
@@ -116,7 +116,7 @@ class State:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All of the block or nothing; inside another transaction it joins that one by a savepoint.
 
-        Other threads wait. Raises StorageError where the disk refuses.
+        Other threads wait. Raises StorageError if the disk refuses.
         """
         with self._lock, self._translated:
             depth, done = self._depth, False
@@ -146,7 +146,7 @@ class State:
             self._db.execute("ROLLBACK")
 
     def read(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
-        """All rows of a query. Raises StorageError where the disk refuses."""
+        """All rows of a query. Raises StorageError if the disk refuses."""
         with self._lock, self._translated:
             return self._db.execute(sql, params).fetchall()
 
@@ -182,7 +182,7 @@ class State:
                 )
 
     def _applied(self) -> set[int]:
-        """Numbers of the migrations this file has had; raises WorkspaceTooNew for one nobody here knows."""
+        """Numbers of the migrations this file has had; raises WorkspaceTooNew for an unknown one."""
         found = self._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").fetchone()
         rows = self._db.execute("SELECT number, name FROM schema_migrations").fetchall() if found else []
         if unknown := sorted(row["name"] for row in rows if row["number"] not in self._migrations()):

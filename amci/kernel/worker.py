@@ -81,7 +81,7 @@ class Tally:
     succeeded: int
     skipped: int
     failed: int
-    returned: int  #: times a run went back in line: snooze, retry, shutdown
+    returned: int  #: times a run was queued again: snooze, retry, shutdown
     lost: int  #: taken over by another worker or a person before they were finished
     left: int  #: still PENDING at the end: waiting for longer than the patience, for a lock or for a slot
 
@@ -92,7 +92,7 @@ class Tally:
 
 
 class Worker:
-    """Works on the runs of its handlers: `drain` until nothing is left, `run` for ever; one at a time."""
+    """Works on the runs of its handlers: `drain` until nothing is left, `run` until stopped; one at a time."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Worker:
     ) -> None:
         """`on_finished` is called after the commit with the run as it then stands; it must not raise.
 
-        Runs of `uncounted` kinds are left out of the tally: nobody asked for them by themselves.
+        Runs of `uncounted` kinds are left out of the tally: they are only side effects of others.
         """
         self._store = store
         self._handlers = tuple(handlers)
@@ -137,8 +137,8 @@ class Worker:
     def drain(self, stop: threading.Event, patience: timedelta) -> Tally:
         """Work until nothing is left that can be done, or `stop` is set.
 
-        A run that waits is waited for where its moment is at most `patience` away, each time anew; later ones
-        are left. Raises StorageError where the state file cannot be used.
+        A run that becomes due within `patience` is waited for, counted from each look; later ones are left.
+        Raises StorageError if the state file cannot be used.
         """
         return self._work(stop, patience)
 
@@ -247,7 +247,7 @@ class Worker:
         return bool(runs)
 
     def _handled(self, handler: Handler, part: Sequence[Run]) -> Mapping[int, Outcome] | None:
-        """An outcome for each run; None where the batch has to be halved."""
+        """An outcome for each run; None if the batch has to be halved."""
         with log.bound(*part):
             try:
                 outcomes = handler.handle(part)

@@ -52,7 +52,7 @@ class WorkspacePaths:
     published = _Below("catalog.duckdb")  #: views over post-stage, for tools that do not know DuckLake
 
     def relative(self, path: Path) -> str:
-        """`path` as said in messages and state: relative to the workspace where it lies inside."""
+        """`path` as shown in messages and state: relative to the workspace if it lies inside."""
         return str(path.relative_to(self.home)) if path.is_relative_to(self.home) else str(path)
 
     def writer(self) -> str | None:
@@ -70,7 +70,7 @@ class WorkspacePaths:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the one process that writes here; WorkspaceBusy where another already is.
+        """Be the one process that writes here. Raises WorkspaceBusy if another already is.
 
         The lock is the kernel's (flock): it ends with the process that holds it, however that ends.
         """
@@ -91,7 +91,7 @@ class WorkspacePaths:
 
 
 def _locked(handle: int, how: int) -> bool:
-    """Take the lock; somebody who only looks (`writer`) holds it for an instant, which is waited out."""
+    """Take the lock; a process that only looks (`writer`) holds it for an instant, which is waited out."""
     for _ in range(10):
         try:
             fcntl.flock(handle, how | fcntl.LOCK_NB)
@@ -109,7 +109,7 @@ def _holder(handle: int) -> str:
 def find(home: Path | None, environ: Mapping[str, str], cwd: Path) -> WorkspacePaths:
     """The workspace meant by `--home`, `AMCI_HOME`, or the current directory and those above it.
 
-    Raises NoWorkspace where there is none.
+    Raises NoWorkspace if there is none.
     """
     named = home or (Path(environ["AMCI_HOME"]) if environ.get("AMCI_HOME") else None)
     candidates = [named] if named else [cwd, *cwd.parents]

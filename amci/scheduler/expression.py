@@ -57,7 +57,7 @@ class Expression(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Labels(Expression):
-    """Fires where the clocks of the zone first show a label; those they skip in spring never come."""
+    """Fires when the clocks of the zone first show a label; those they skip in spring never come."""
 
     text: str = field(compare=False)
     cron: Cron
@@ -102,7 +102,7 @@ class Rate(Expression):
 
 @dataclass(frozen=True, slots=True)
 class At(Expression):
-    """Fires once, when the clocks of the zone first show the label; never where they skip it."""
+    """Fires once, when the clocks of the zone first show the label; never if they skip it."""
 
     label: datetime  #: naive
 

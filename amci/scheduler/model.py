@@ -36,7 +36,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FireRun:
-    """The run a fire creates, but for its key, its moment and its lock."""
+    """The run a fire creates, apart from its key, its moment and its lock."""
 
     kind: str
     payload: Mapping[str, Any] = field(

@@ -1,4 +1,4 @@
-"""What the scheduler remembers: up to where each schedule is decided, pauses, and the history of fires."""
+"""The state of the scheduler: up to when each schedule is decided, pauses, and the history of fires."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _OPEN_RUN = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleState:
-    """How a schedule stands."""
+    """The state of a schedule."""
 
     cursor_at: datetime  #: every fire up to here is decided
     changed_at: datetime  #: when amci first saw it as it is configured now
@@ -74,7 +74,7 @@ class ScheduleState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FireRecord:
-    """A fire of the history, with how its run stands."""
+    """A fire of the history, with the status of its run."""
 
     fire: Fire
     at: datetime  #: when it was decided
@@ -129,7 +129,7 @@ class ScheduleStore:
         return sorted(enabled.keys() - seen.keys()), sorted(changed), sorted(seen.keys() - enabled.keys())
 
     def states(self, schedule_ids: Collection[str]) -> Mapping[str, ScheduleState]:
-        """How these schedules stand; one that was never seen is left out."""
+        """The states of these schedules; one that was never seen is left out."""
         rows = self._state.read(
             "SELECT * FROM schedules WHERE schedule_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(schedule_ids)),),
@@ -137,7 +137,7 @@ class ScheduleStore:
         return {row["schedule_id"]: ScheduleState.of(row) for row in rows}
 
     def move(self, cursors: Mapping[str, datetime]) -> None:
-        """Note up to where these schedules are decided."""
+        """Note up to when these schedules are decided."""
         with self._state.transaction() as db:
             db.executemany(
                 "UPDATE schedules SET cursor_at = ? WHERE schedule_id = ?",

@@ -1,4 +1,4 @@
-"""Telling somebody by e-mail: one message to a mail server, with no password in plain over a network."""
+"""E-mail notices: one message to a mail server; a password never crosses a network unencrypted."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _connected(target: NotifyTarget, timeout: timedelta, tls: ssl.SSLContext) ->
         if scheme == "smtp":
             _encrypt(server, target, tls)
         yield server
-        # The mail is out: a farewell that goes wrong is no reason to send it again.
+        # The mail is out: an error on closing must not send it again.
         with suppress(smtplib.SMTPException, OSError):
             server.quit()
     finally:
@@ -88,7 +88,7 @@ def _encrypt(server: smtplib.SMTP, target: NotifyTarget, tls: ssl.SSLContext) ->
 
 
 def _login(server: smtplib.SMTP, target: NotifyTarget, password: str) -> None:
-    hint = f"store the password anew with `amci auth set --secret {target.secret}`"
+    hint = f"store the password again with `amci auth set --secret {target.secret}`"
     try:
         server.login(target.user or target.sender, password)
     except smtplib.SMTPAuthenticationError as error:

@@ -16,7 +16,7 @@ from amci.kernel.clock import moment, timestamp
 from amci.kernel.config import NotifySettings
 from amci.kernel.errors import ConfigError, Problem
 
-#: The kind of run that tells somebody outside; nobody is told of such runs.
+#: The kind of run that sends a notice; there are no notices about such runs.
 NOTIFY = "notify"
 #: Amazon SNS takes no longer subject, and the AWS solution cut its own there.
 LONGEST_SUBJECT = 100
@@ -103,7 +103,7 @@ class NotifyTarget:
 
     @classmethod
     def of(cls, home: Path, settings: NotifySettings, tenant: str | None = None) -> Self:
-        """A target as configured; `tenant` where it stands in a tenant's own file."""
+        """A target as configured; `tenant` if it is from a tenant's own file."""
         kind = TargetKind(settings.kind)
         return cls(
             kind=kind,
@@ -146,7 +146,7 @@ class NotifyTarget:
 
     @property
     def user(self) -> str:
-        """Who logs in at the mail server; empty where nobody does."""
+        """The login name at the mail server; empty without a login."""
         return unquote(self.address.username or "")
 
     def wants(self, notice: Notice) -> bool:

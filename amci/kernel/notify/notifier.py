@@ -33,10 +33,10 @@ class Failure:
 
 
 class Notifier:
-    """Hands notices to the targets that want them; one that fails is noted and harms nobody."""
+    """Hands notices to the targets that want them; one that fails is noted, and the others get theirs."""
 
     def __init__(self, targets: Sequence[NotifyTarget], *, console: TextIO | None = None) -> None:
-        """`console`: where the console's lines go; stderr where there is none."""
+        """`console`: where the console's lines go; by default stderr."""
         self._targets = tuple(targets)
         self._console = console
         self._lock = threading.Lock()
@@ -59,7 +59,7 @@ class Notifier:
         return [target for target in self._targets if target.is_remote]
 
     def target(self, target_id: str) -> NotifyTarget:
-        """The remote target with this id; raises NotFound where it is not configured any more."""
+        """The remote target with this id; raises NotFound if it is not configured any more."""
         for target in self.remote:
             if target.target_id == target_id:
                 return target
@@ -113,7 +113,7 @@ class Notifier:
 
 
 def _append(path: Path, line: bytes) -> None:
-    """One whole line at the end; where a full disk had torn the last one, the new one still stands alone."""
+    """Append one whole line; if a full disk cut the last one short, the new one still gets a line of its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     try:

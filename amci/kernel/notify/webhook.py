@@ -21,9 +21,9 @@ _OK, _REDIRECT, _REFUSAL, _BROKEN = 200, 300, 400, 500
 def post(
     target: NotifyTarget, notice: Notice, *, key: str, secret: str, at: datetime, timeout: timedelta
 ) -> None:
-    """POST the notice as JSON; raises Unavailable where it may be tried again, Refused where that is no use.
+    """POST the notice as JSON; raises Unavailable if a retry may help, Refused if not.
 
-    `key` is the same for every try of one notice. Redirects are not followed: where they lead nobody configured.
+    `key` is the same for every try of one notice. Redirects are not followed: their targets are not configured.
     """
     content = json.dumps(notice.document(), separators=(",", ":")).encode()
     headers = {
@@ -40,7 +40,7 @@ def post(
         ):
             status = response.status_code
     except httpx.InvalidURL as error:
-        raise Refused(0, "the address of the webhook cannot be used", hint="mend `notify.url`") from error
+        raise Refused(0, "the address of the webhook cannot be used", hint="correct `notify.url`") from error
     except httpx.HTTPError as error:
         raise Unavailable(
             f"webhook {target.host} did not answer ({type(error).__name__})", hint="it is tried again"

@@ -95,7 +95,7 @@ class Catalog:
         workspace.catalog.parent.mkdir(parents=True, exist_ok=True)
         self.con = duck.connect(memory_limit=memory_limit, threads=threads, temp=workspace.spill)
         duck.attach(self.con, workspace.catalog, workspace.post_stage)
-        #: One connection, one transaction at a time: whoever works on the lake holds this meanwhile.
+        #: One connection, one transaction at a time: hold this while working on the lake.
         self.exclusive = threading.RLock()
         self._post_stage = workspace.post_stage
         self._columns: dict[TableName, dict[str, str]] = {}
@@ -162,7 +162,7 @@ class Catalog:
         return [LedgerEntry(o, v, r, name, n) for o, v, r, n in rows]
 
     def columns(self, name: TableName) -> dict[str, str]:
-        """Column names and SQL types of a table in their order; empty where there is no such table.
+        """Column names and SQL types of a table in their order; empty if there is no such table.
 
         A column that has had no value yet is `NOTHING`; it is text until its first value gives it a type.
         """
@@ -228,7 +228,7 @@ class Catalog:
     def _rewrite(
         self, name: TableName, have: Mapping[str, str], after: Mapping[str, str], partition_by: Sequence[str]
     ) -> None:
-        """Write the table anew with wider types, beside itself, then under its own name; readers keep theirs."""
+        """Rewrite the table with wider types beside itself, then rename it; readers keep their snapshot."""
         fresh = TableName(name.schema, f"{name.table}__rewritten")
         self._create(fresh, after, partition_by)
         values = ", ".join(f"{widened(c, have[c], _stored(after[c]))} AS {quoted(c)}" for c in have)

@@ -65,7 +65,7 @@ class Kind(StrEnum):
     TIMESTAMP = "TIMESTAMP"  #: a local time, microseconds
     TIMESTAMPTZ = "TIMESTAMPTZ"  #: a moment, microseconds, kept in UTC
     VARCHAR = "VARCHAR"
-    TEXTS = "VARCHAR[]"  #: an array, only where AMC says so
+    TEXTS = "VARCHAR[]"  #: an array, only if AMC says so
     INTEGERS = "BIGINT[]"
     NUMBERS = "DOUBLE[]"
     ROWS = "VARCHAR[][]"  #: an array of NAMED_ROWs
@@ -85,7 +85,7 @@ class Kind(StrEnum):
         """The narrowest kind that holds every value of a DuckDB type (as `typeof` names it), else VARCHAR.
 
         INTEGER is BIGINT, FLOAT and DECIMAL(15,2) are DOUBLE; HUGEINT, longer decimals and TIMESTAMP_NS are
-        VARCHAR. Where `kind.sql` is not `type_name` itself, the column has to be rewritten as `kind.sql`
+        VARCHAR. If `kind.sql` is not `type_name` itself, the column has to be rewritten as `kind.sql`
         before values of that kind go in.
         """
         if decimal := _DECIMAL.fullmatch(type_name):
@@ -166,7 +166,7 @@ _MOMENTS = "TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:
 
 
 def fits_sql(kind: Kind, expr: str, *, special: bool = False) -> str:
-    """SQL that is TRUE where the text `expr` can be turned into `kind` without loss, otherwise FALSE.
+    """SQL that is TRUE if the text `expr` can be turned into `kind` without loss, otherwise FALSE.
 
     NULL fits; the empty text fits too, it becomes NULL unless the kind is text. BOOLEAN takes true and false
     in any case. BIGINT takes canonical 64-bit integers and the same followed by `.0`, `.00` …; not `007`,
@@ -185,7 +185,7 @@ def fits_sql(kind: Kind, expr: str, *, special: bool = False) -> str:
 
 
 def _strict(kind: Kind, expr: str, *, special: bool) -> str:
-    """SQL that is TRUE where the text is a value of the kind; the empty text and NULL are not."""
+    """SQL that is TRUE if the text is a value of the kind; the empty text and NULL are not."""
     match kind:
         case Kind.BOOLEAN:
             return f"lower({expr}) IN ('true', 'false')"
@@ -241,7 +241,7 @@ def _converted(kind: Kind, expr: str) -> str:
     return f"CAST({value} AS {kind.sql})"
 
 
-#: What the text of DuckDB's error ends with where a value does not fit: this, then the column's name.
+#: What the text of DuckDB's error ends with if a value does not fit: this, then the column's name.
 UNFIT = "amci:unfit:"
 
 
@@ -262,7 +262,7 @@ def widen_sql(have: Kind, want: Kind, column: str) -> str:
 
     Times become ISO 8601 text with `T` (moments in UTC with `+00:00`), numbers the shortest text that reads
     back as the same number, so a DOUBLE of one million becomes `1000000.0`; arrays are printed as AMC does.
-    Raises ValueError where `want` does not hold `have`: narrowing is not offered.
+    Raises ValueError if `want` does not hold `have`: narrowing is not offered.
     """
     if join(have, want) is not want:
         raise ValueError(f"{have} does not widen to {want}")
@@ -279,7 +279,7 @@ def widen_sql(have: Kind, want: Kind, column: str) -> str:
 
 
 def widening_check_sql(have: Kind, want: Kind, column: str) -> str | None:
-    """An aggregate that counts the stored values `widen_sql` would change; None where it can change none.
+    """An aggregate that counts the stored values `widen_sql` would change; None if it can change none.
 
     Only BIGINT to DOUBLE can: beyond 2^53 not every integer is a DOUBLE. If the count is not 0, widen to
     VARCHAR instead.
@@ -320,7 +320,7 @@ def infer(
 
     `quoted` names columns whose values were JSON strings: dates, times or text, never numbers. With
     `dates=False` dates and times stay text. Name rules come first: an `_id` is text unseen; a cost is DOUBLE,
-    or VARCHAR if a value does not fit, also where no value was seen. Then come AMC's types, where they are
+    or VARCHAR if a value does not fit, even if no value was seen. Then come AMC's types, if they are
     `declared` (`DECIMAL`, `ARRAY STRING`): text stays text, and fractions may all be whole.
 
     The first rows suggest a kind, one scan of everything confirms it, and the columns that fail are examined
@@ -366,7 +366,7 @@ def _narrowest(
     if not tests:
         return 0, dict.fromkeys(ladders, Kind.VARCHAR)
     (count, *fits), *_ = con.execute(f"SELECT count(*), {', '.join(tests)} FROM {rows_sql}").fetchall()
-    answers, kinds = iter(fits), {}  # an answer is NULL where there was no row
+    answers, kinds = iter(fits), {}  # an answer is NULL if there was no row
     for column, ladder in ladders.items():
         fitting = [kind for kind in ladder if next(answers) is not False]
         kinds[column] = fitting[0] if fitting else Kind.VARCHAR

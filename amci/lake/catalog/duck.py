@@ -85,7 +85,7 @@ def attach(
 
 @contextmanager
 def duck_errors(doing: str) -> Iterator[None]:
-    """Translate what DuckDB says of the disk and of locks; both pass, so the run is tried again."""
+    """Raise DuckDB's errors about locks, disk and memory as StorageError (retried) or MemoryLimit."""
     try:
         yield
     except duckdb.Error as error:

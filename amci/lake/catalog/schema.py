@@ -39,8 +39,8 @@ def plan(
     """Changes that let a table with columns `have` take rows with columns `want` (names to SQL types).
 
     A column of type `NOTHING` has had no value yet, here or there: the first one gives it its type.
-    `survives(column, have, want)` says whether every stored value outlives the widening; where not, the column
-    becomes text. Raises SchemaConflict where the schema is frozen.
+    `survives(column, have, want)` says whether every stored value outlives the widening; if not, the column
+    becomes text. Raises SchemaConflict if the schema is frozen.
     """
     add: dict[str, str] = {}
     widen: dict[str, str] = {}
@@ -72,7 +72,7 @@ def _may(may_evolve: bool, column: str, have: str, got: str) -> None:
             column,
             have,
             got,
-            hint="the dataset says `schema: freeze`; set `schema: evolve`, or mend the file",
+            hint="the dataset says `schema: freeze`; set `schema: evolve`, or correct the file",
         )
 
 

@@ -74,7 +74,7 @@ class Dataset(Strict):
     """Heavy transform: changes the typed rows before post-stage."""
     table: str = ""
     """Template of the table's name, with the pattern's names, `{prefix}`, `{team}` and `{dataset}`;
-    `{table}` where the pattern has it, else the dataset's id."""
+    `{table}` if the pattern has it, else the dataset's id."""
     partition_by: tuple[str, ...] = ()
     """Columns that make the Hive partitions of post-stage; names of the pattern become columns."""
     schema_mode: Literal["evolve", "freeze"] = Field(default="evolve", alias="schema")

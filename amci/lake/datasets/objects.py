@@ -1,4 +1,4 @@
-"""The lake's values: what a raw object is, where it goes, and what a transform may answer."""
+"""The lake's values: raw objects, their placement, and what a transform may return."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RawObject:
     modified_at: datetime  #: aware, UTC
     size: int  #: bytes as landed
     dataset: Dataset
-    tenant: Tenant | None  #: None where the dataset's pattern names no tenant
+    tenant: Tenant | None  #: None if the dataset's pattern has no `{tenant}`
     fields: Mapping[str, str]  #: what the pattern's placeholders took
 
 

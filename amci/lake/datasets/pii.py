@@ -11,8 +11,8 @@ AWS" carries it out (normalizers in its `source/glue`), so that hashes made here
 - postal: the same, and of a US ZIP+4 (`12345-6789`) the first five digits
 - plain: the value exactly as it is
 
-Then SHA-256 over UTF-8 in lower-case hex. A `keyed` column uses HMAC-SHA-256 instead: nobody without the key
-can find a phone number by trying them all, and Amazon cannot match it either.
+Then SHA-256 over UTF-8 in lower-case hex. A `keyed` column uses HMAC-SHA-256 instead: without the key a phone
+number cannot be found by trying them all, and Amazon cannot match it either.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PiiHash(Strict):
     hash: Normaliser
     """How a value is normalised before it is hashed."""
     keyed: bool = False
-    """Use HMAC with the workspace's secret key (AMCI_PII_KEY), so that nobody can guess values."""
+    """Use HMAC with the workspace's secret key (AMCI_PII_KEY), so that values cannot be guessed."""
 
 
 PiiRule = PiiHash | Literal["drop"]
@@ -93,7 +93,7 @@ _NORMALISERS: dict[Normaliser, Callable[[str], str]] = {
 
 
 def hashed(text: str, rule: PiiHash, key: bytes | None) -> str | None:
-    """The hash that stands for one value; None where normalisation leaves nothing to hash.
+    """The hash that stands for one value; None if normalisation leaves nothing to hash.
 
     The empty text stays, and a value that looks like a SHA-256 digest (64 hex digits) is taken for one: it
     only becomes lower case. A keyed rule needs the key.

@@ -76,7 +76,7 @@ class QualityRule(Strict):
     """One rule: exactly one of `not_null`, `unique`, `range`, `accepted_values`, `row_count` and `sql`."""
 
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]+$")
-    """What findings call it; made from the rule where it is not given."""
+    """What findings call it; made from the rule if it is not given."""
     on_fail: OnFail = "warn"
     """`warn` tells, `quarantine_rows` keeps the rows at fault out of the table, `fail` refuses the file."""
     not_null: Columns | None = None
@@ -157,7 +157,7 @@ class CompiledRule:
         return f"SELECT {row_id} FROM {rows} WHERE {broken}"
 
     def _out_of_bounds(self, column: tuple[str, str]) -> str:
-        """SQL that is TRUE where a value breaks a range or a list, NULL where there is no value."""
+        """SQL that is TRUE if a value breaks a range or a list, NULL if there is no value."""
         name = quoted(column[0])
         if self.spec.accepted_values:
             values = self.spec.accepted_values.values
@@ -224,7 +224,7 @@ def check(
 ) -> list[QualityFinding]:
     """The rules that do not hold for `rows`, a table or view whose column `row_id` is a unique BIGINT.
 
-    Columns are found without regard to case, or by catalogue name. Raises QualityError where a rule names a
+    Columns are found without regard to case, or by catalogue name. Raises QualityError if a rule names a
     column the table lacks or cannot be evaluated on it. Findings and errors hold names and counts, no values.
     """
     import duckdb
@@ -276,7 +276,7 @@ def _count(con: duckdb.DuckDBPyConnection, rows: str) -> int:
 
 
 def _reason(error: duckdb.Error) -> str:
-    """Why DuckDB refused: its words where they speak of names, none where they may repeat a value."""
+    """Why DuckDB refused: its words if they only name things, none if they may repeat a value."""
     import duckdb
 
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):

@@ -32,13 +32,13 @@ class Router:
     def route(self, key: str) -> Route:
         """The route of `key`, a path below a root with `/`.
 
-        Raises Unroutable where no pattern matches, two match equally well, or the tenant is not known.
+        Raises Unroutable if no pattern matches, two match equally well, or the tenant is not known.
         """
         found = [(rank, d, m) for rank, d, regex in self._patterns if (m := regex.fullmatch(key))]
         if not found:
             raise Unroutable(
                 "no dataset's pattern matches this key",
-                hint="add or mend a pattern in config/datasets/, then run `amci lake reprocess`",
+                hint="add or correct a pattern in config/datasets/, then run `amci lake reprocess`",
             )
         rank, dataset, match = found[0]
         rivals = [d.dataset for other, d, _ in found[1:] if other == rank]

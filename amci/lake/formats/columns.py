@@ -75,7 +75,7 @@ class Columns:
     def batch(self) -> TextBatch | None:
         """The rows taken since the last batch; None if there are none, or none with a field.
 
-        Raises MalformedFile for a string that is no Unicode text (half of a surrogate pair).
+        Raises MalformedFile for a string that is not Unicode text (half of a surrogate pair).
         """
         if not self._rows or not self._paths:
             return None

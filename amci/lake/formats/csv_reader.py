@@ -1,4 +1,4 @@
-"""CSV as batches of text, at the speed of Arrow and with its silences mended."""
+"""CSV as batches of text, at Arrow's speed but refusing what Arrow would silently accept."""
 
 from __future__ import annotations
 

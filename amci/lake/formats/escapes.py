@@ -24,9 +24,9 @@ def unescaped(chunks: Iterator[bytes], options: CsvOptions, *, max_run: int) -> 
     `backslash`: of k backslashes before a quote, each pair becomes one and an odd one escapes the quote.
     Backslashes anywhere else are text, so `C:\temp` stays. `double`: nothing is touched.
     `auto`: at a backslash before a quote both readings are tried on the next 16 KiB. The one in which quotes
-    stand only where RFC 4180 has them for longer is kept for the rest of the file. Where neither is better,
+    stand only where RFC 4180 has them for longer is kept for the rest of the file. If neither is better,
     the text is left as it is and the next such place is looked at.
-    Raises MalformedFile where more than `max_run` backslashes follow each other.
+    Raises MalformedFile if more than `max_run` backslashes follow each other.
     """
     if options.escape == "double":
         return chunks
@@ -126,7 +126,7 @@ class _Dialect:
         return b"x" * (backslashes - 1) + (self.quote * 2 if backslashes % 2 else b"x" + self.quote)
 
     def _reach(self, text: bytes, *, at_end: bool) -> int:
-        """Where the first quote stands that RFC 4180 does not allow; the length where there is none."""
+        """Where the first quote stands that RFC 4180 does not allow; the length if there is none."""
         at = 0
         while at < len(text):
             found = self._field.match(text, at)

@@ -17,7 +17,7 @@ class Record:
     line: int  #: physical line it begins on
     columns: int
     size: int  #: bytes, line breaks inside included
-    is_closed: bool  #: False where a quote is still open
+    is_closed: bool  #: False if a quote is still open
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def record_fault(chunks: Iterator[bytes], shape: Shape, *, max_line_bytes: int) 
 
 
 def text_fault(chunks: Iterator[bytes]) -> MalformedFile | None:
-    """The bytes that are no text, with the line they are on; None where all is text."""
+    """The first bytes that are not text, with their line; None if all is text."""
     lines, after_cr = 1, False
     try:
         for chunk in chunks:

@@ -88,7 +88,7 @@ class Cursor:
                 self.refuse("the JSON ends early", hint=_CUT)
 
     def _decoded(self) -> tuple[Any, int] | None:
-        """The value here and where it ends; None where it may only be cut off."""
+        """The value here and where it ends; None if it may only be cut off."""
         try:
             found: tuple[Any, int] = _decode(self._text, self._at)
         except json.JSONDecodeError as error:
@@ -103,7 +103,7 @@ class Cursor:
         return found
 
     def refuse(self, message: str, *, hint: str = "", at: int | None = None) -> NoReturn:
-        """Refuse the file for what stands here, or at another place in sight."""
+        """Raise MalformedFile for what stands here, or at another place in sight."""
         line = self.line + (self._text.count("\n", self._at, at) if at else 0)
         raise MalformedFile(message, line=line, hint=hint or "Check the file where it was made.")
 

@@ -90,7 +90,7 @@ def _objects(cursor: Cursor) -> Iterator[None]:
 
 
 def _items(cursor: Cursor, opening: str, closing: str) -> Iterator[None]:
-    """Stop before each item of a list or object; whoever asks takes the item."""
+    """Stop before each item of a list or object; the caller takes the item."""
     cursor.take(opening)
     if cursor.peek() == closing:
         cursor.take(closing)

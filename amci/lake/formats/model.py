@@ -34,7 +34,7 @@ _EXTENSIONS = {
 
 
 def format_of(name: str) -> FileFormat | None:
-    """The format a file's name promises, without regard to case; None where it promises none we read.
+    """The format a file's name promises, without regard to case; None if it promises none we read.
 
     `.gz` and `.zst` are looked through. A bare `.gz` is JSON, as in the AWS solution's reports transform.
     Compressed Parquet is not read: Parquet compresses itself and must be read out of order.

@@ -52,7 +52,7 @@ class ByteSource:
         return self._count
 
     def raw(self) -> Iterator[bytes]:
-        """The bytes as they lie on the disk, from the first; hash and count start anew."""
+        """The bytes as they are on the disk, from the first; hash and count start again."""
         self._reading = self._read()
         return self._reading
 
@@ -68,10 +68,10 @@ class ByteSource:
             raise self.unreadable(error) from error
 
     def expanded(self, limits: Limits) -> Iterator[bytes]:
-        """The bytes from the first, expanded where they are gzip or zstd; several members are one file.
+        """The bytes from the first, expanded if they are gzip or zstd; several members are one file.
 
-        Raises MalformedFile where the name promises a compression the content has not, where the compressed
-        data is damaged or ends early, and where it expands past a limit.
+        Raises MalformedFile if the name promises a compression that the content does not have, if the
+        compressed data is damaged or ends early, and if it expands past a limit.
         """
         chunks = self.raw()
         head = at_least(chunks, max(map(len, _MAGIC)))

@@ -19,14 +19,14 @@ _WINDOWS = "".join(bytes([b]).decode("cp1252", "ignore") or chr(b) for b in rang
 
 
 class BadText(MalformedFile):
-    """The file holds bytes that are no text; raised after all the text before them was handed on."""
+    """The file holds bytes that are not text; raised after all the text before them was handed on."""
 
 
 def utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """The text as UTF-8 without a byte order mark.
 
     What is UTF-8 already goes through unchecked, because the CSV parser checks it. `auto` goes by the byte
-    order mark, and without one by the first character that is not ASCII: where it is no UTF-8, the text is
+    order mark, and without one by the first character that is not ASCII: if it is not UTF-8, the text is
     Windows-1252. So the answer depends on the text alone, and nothing before it needs a second look. A later
     byte that does not fit is a fault: other text was read as UTF-8 before it.
     Raises BadText for a NUL and for bytes that are not in the encoding.

@@ -21,9 +21,9 @@ def copy_in(paths: Iterable[Path], raw: Path, under: str = "", *, link: bool = F
     """Put files, and the files of folders with their inner layout, into the root `raw`; returns their keys.
 
     `under` is the folder of the root they belong in. An existing file is replaced in one step. With `link`
-    the files are hard links where the disk can, else copies. All is checked before the first file is brought.
+    the files are hard links if the disk can, else copies. All is checked before the first file is brought.
     Raises NotFound for a source that does not exist; UsageError for names that are never taken, places
-    outside the root, and two sources for one place; StorageError where the disk refuses.
+    outside the root, and two sources for one place; StorageError if the disk refuses.
     """
     base = _folder(under)
     found = [(str(base / inner), source) for path in paths for inner, source in _sources(path)]

@@ -16,7 +16,7 @@ from amci.lake.landing.roots import Root, is_taken
 
 
 class PendingFolders:
-    """Folders worth a look and files known to be renamed into place, gathered until somebody asks.
+    """Folders worth a look and files known to be renamed into place, gathered until `take`.
 
     The observer's thread only adds to two sets; whatever is lost here, the next full scan finds.
     """
@@ -81,7 +81,7 @@ class _Handler(FileSystemEventHandler):
 def watching(roots: Iterable[Root], pending: PendingFolders) -> Callable[[], None]:
     """Start watching; returns what stops it.
 
-    Where the kernel refuses (too many watches), that root is left to the scans, and the log says so.
+    If the kernel refuses (too many watches), that root is left to the scans, and the log says so.
     """
     observers: list[Any] = []
     for root in roots:

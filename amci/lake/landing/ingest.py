@@ -97,7 +97,7 @@ class Ingest:
         return noted + IngestCounts(removed=len(gone), settling=settling)
 
     def arrived(self, root_name: str, key: str) -> IngestCounts:
-        """Note one file that is known to have been renamed into place; nothing where it is noted already."""
+        """Note one file that is known to have been renamed into place, unless it is noted already."""
         root = self._roots[root_name]
         path = root.path_of(key)
         with storage_errors(f"look at {key}"):

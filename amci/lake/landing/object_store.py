@@ -171,7 +171,7 @@ class ObjectStore:
     def for_versions(self, pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], dict[str, Any]]:
         """Object and version of each (object id, version), and what of the object is in the lake.
 
-        `newest_loaded` is the newest version whose content is there. `loaded_sha256` is NULL where no earlier
+        `newest_loaded` is the newest version whose content is there. `loaded_sha256` is NULL if no earlier
         version was loaded, or one is still on its way.
         """
         rows = self._state.read(
@@ -208,7 +208,7 @@ class ObjectStore:
         return self._state.read("SELECT * FROM versions WHERE object_id = ? ORDER BY version", (object_id,))
 
     def find(self, name: str) -> list[sqlite3.Row]:
-        """Objects by id, by key, or by the end of a key; NotFound where there is none."""
+        """Objects by id, by key, or by the end of a key. Raises NotFound if there is none."""
         rows = self._state.read(
             "SELECT * FROM objects WHERE key = :name OR CAST(object_id AS TEXT) = :name ORDER BY root, key",
             {"name": name},
@@ -272,7 +272,7 @@ class ObjectStore:
             )
 
     def resolve_loaded(self, loaded: Iterable[tuple[int, int]]) -> None:
-        """These objects are in the lake: close their entries, but for rows that the loading run itself kept out.
+        """These objects are in the lake: close their entries, except for rows that the loading run itself kept out.
 
         `loaded` are pairs of object id and run id.
         """

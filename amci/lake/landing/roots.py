@@ -24,7 +24,7 @@ class Root:
     name: str
     path: Path
     watch: str = "events"  #: `events`, `polling` or `off`
-    prefix: str = ""  #: begins every key of this root, as `acme/` where the directory is one tenant's own
+    prefix: str = ""  #: begins every key of this root, as `acme/` if the directory is one tenant's own
 
     def key(self, relative: str) -> str:
         """The key of what lies at `relative` below the directory; that of the directory itself has no slash."""
@@ -56,7 +56,7 @@ def scan(root: Root, under: str = "") -> Iterator[Landed]:
 
     Symbolic links are followed only to files inside the root; FIFOs, sockets and devices are passed over, and
     so is what vanishes or cannot be read meanwhile. A folder `under` the root that is gone has no files; raises
-    OSError where the root itself cannot be read.
+    OSError if the root itself cannot be read.
     """
     pending = [root.path_of(under)]
     real = os.path.realpath(root.path)
@@ -109,7 +109,7 @@ class Settling:
     def has_landed(self, file: Landed, now: datetime, *, trusts_mtime: bool) -> bool:
         """Whether size and mtime of `file` stood still for the settle time.
 
-        Its mtime tells, where the clock that wrote it is this machine's (`trusts_mtime`); otherwise, and for an
+        Its mtime tells, if the clock that wrote it is this machine's (`trusts_mtime`); otherwise, and for an
         mtime in the future, two looks that far apart do.
         """
         age_ns = int(now.timestamp() * 1e9) - file.mtime_ns

@@ -19,7 +19,7 @@ def light_run(
 ) -> NewRun:
     """The run that reads one version of an object; `again` sets a repeated one apart from the first.
 
-    `correlation_id` is that of what brought the object here; where nothing is known, a story begins.
+    `correlation_id` is that of the run that brought the object here; without one, a new one begins.
     """
     return NewRun(
         idempotency_key=f"light:{root}/{key}@{version}{again}",
@@ -38,5 +38,5 @@ def object_version(run: Run) -> tuple[int, int]:
 
 
 def tenant_id(route: Route) -> str | None:
-    """The tenant of a route, where it names one."""
+    """The tenant of a route, if it has one."""
     return route.tenant.tenant if route.tenant else None

@@ -25,12 +25,12 @@ _log = log.get("sidecar")
 
 
 def origin(path: Path) -> dict[str, str]:
-    """The fields of `path`'s sidecar that the catalogue takes; empty where there is none that can be read."""
+    """The fields of `path`'s sidecar that the catalogue takes; empty if there is none that can be read."""
     return _said(path, (*TEXTS, *MOMENTS))
 
 
 def correlation_id(path: Path) -> str:
-    """The correlation id of the run that brought a raw file here; empty where nothing says so."""
+    """The correlation id of the run that brought a raw file here; empty if unknown."""
     return _said(path, ("correlation_id",)).get("correlation_id", "")
 
 

@@ -1,4 +1,4 @@
-"""The lookout: looks where events hint, everywhere now and then, and tells the worker what landed."""
+"""Watches raw/: scans folders named by file events at once, everything every few minutes, and queues what is new."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class HeavyHandler:
     def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         """Load the objects of these runs in one commit.
 
-        An object that cannot be loaded fails alone where that shows beforehand; where it only shows in loading,
+        An object that cannot be loaded fails alone if that shows beforehand; if it only shows in loading,
         the whole batch raises, and the worker halves it until the object stands alone.
         """
         with self._catalog.exclusive:
@@ -132,7 +132,7 @@ class HeavyHandler:
     def _commit_guessing(
         self, items: Sequence[LoadItem], own: TableLoads, ledger: Mapping[int, Sequence[LedgerEntry]]
     ) -> TableLoads:
-        """Commit with types guessed from the first rows; where a later row does not fit, with exact ones."""
+        """Commit with types guessed from the first rows; if a later row does not fit, with exact ones."""
         plain = [item for item in items if not item.stands_alone]
         try:
             return self._commit(
@@ -173,7 +173,7 @@ class HeavyHandler:
         return loads
 
     def _load_again(self, name: TableName, but: Sequence[LoadItem]) -> None:
-        """Put the other objects of a table in line once more, because a column of theirs becomes text.
+        """Queue the other objects of a table again, because a column of theirs becomes text.
 
         The table knows their values but not how they were spelled (`4` or `4.0`, `TRUE` or `true`); pre-stage
         does. Without this, what a table holds would depend on which files happened to share a batch. The runs

@@ -78,7 +78,7 @@ class LoadItem:
 
     @property
     def types(self) -> dict[str, str]:
-        """AMC's types of its columns, where AMC was asked; the AWS solution does not look at them."""
+        """AMC's types of its columns, if AMC was asked; the AWS solution does not look at them."""
         return {} if self.dataset.compat == "aws" else dict(self.staged.types)
 
     @property
@@ -99,7 +99,7 @@ class StagedSource:
 
     @property
     def want(self) -> dict[str, str]:
-        """Columns and SQL types of the rows; `NOTHING` where there is no value."""
+        """Columns and SQL types of the rows; `NOTHING` if there is no value."""
         text = {c: k.value if k is Kind.NOTHING else k.sql for c, k in self.text.items()}
         return text | dict(self.typed)
 
@@ -122,7 +122,7 @@ class Load:
     name: TableName
     source: StagedSource
     members: Mapping[int, int]  #: object id to rows
-    #: The one partition all rows fall in, where they are so many that they get a file of their own.
+    #: The one partition all rows fall in, if they are so many that they get a file of their own.
     own_file: Mapping[str, str] | None = None
     partition_by: tuple[str, ...]
     may_evolve: bool

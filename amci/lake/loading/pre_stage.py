@@ -85,7 +85,7 @@ def write_together(parts: Sequence[StagedRows]) -> list[StagedFile]:
 
 
 def _encoding(data: pa.Table) -> dict[str, Any]:
-    """How pre-stage is encoded: nobody prunes it by statistics, and row numbers only ever count up.
+    """How pre-stage is encoded: it is never pruned by statistics, and row numbers only ever count up.
 
     A column whose rows hardly repeat is not worth a dictionary: building one costs a third of the writing.
     """

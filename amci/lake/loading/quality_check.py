@@ -43,7 +43,7 @@ def check_quality(
 
 
 def _number_rows(con: duckdb.DuckDBPyConnection, table: str) -> None:
-    """Give the rows a number where the transform kept none, so that a rule can name them."""
+    """Give the rows a number if the transform kept none, so that a rule can name them."""
     if ROW not in con.table(table).columns:
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS"
@@ -71,7 +71,7 @@ def _set_aside(
         stage="quality",
         part=f"{name}:{finding.rule}",
         reason=f"quality rule {finding.rule}",
-        hint="mend the rule or the file, then run `amci lake reprocess`",
+        hint="correct the rule or the file, then run `amci lake reprocess`",
         rows=finding.count,
         path=f"{path.relative_to(quarantine.parent)}",
         run_id=item.run.run_id,

@@ -1,4 +1,4 @@
-"""Loading objects again: after the configuration changed, a transform did, or because somebody asks."""
+"""Loading objects again: after the configuration or a transform changed, or on request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from amci.lake.loading.staged_object import StagedObject, heavy_run
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """What `reprocess` put in line."""
+    """What `reprocess` queued."""
 
     from_raw: int
     from_pre_stage: int  #: the raw file is gone; its pre-stage rows are taken
@@ -33,7 +33,7 @@ class Again:
 
 
 class Reprocess:
-    """Puts objects in line once more."""
+    """Queues objects again."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Reprocess:
         current = {name: self._rules.rules_hash(d) for name, d in self._rules.datasets.items()}
         return [r for r in rows if r["rules_hash"] != current.get(r["dataset"])]
 
-    def put_in_line(self, rows: Sequence[sqlite3.Row]) -> Again:
+    def queue(self, rows: Sequence[sqlite3.Row]) -> Again:
         """Create a run for each object: all of them or, if this process dies, none."""
         again = f"~{timestamp(self._clock.now())}"
         new: list[NewRun] = []
@@ -99,7 +99,7 @@ class Reprocess:
         return light_run(row["root"], row["key"], row["object_id"], row["version"], route, again=again)
 
     def _heavy(self, row: sqlite3.Row, again: str) -> NewRun | None:
-        """A run that loads the object's newest pre-stage rows, where there are any."""
+        """A run that loads the object's newest pre-stage rows, if there are any."""
         found = self._state.read(
             "SELECT run_id FROM runs WHERE idempotency_key >= :key AND idempotency_key < :key || char(0x10ffff)"
             " AND payload ->> 'object_id' = :object_id ORDER BY run_id DESC LIMIT 1",

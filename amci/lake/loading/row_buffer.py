@@ -1,4 +1,4 @@
-"""Where an object's text rows gather while it is read: in memory while few, then in pre-stage files."""
+"""Buffers an object's text rows while it is read: in memory while few, then in pre-stage files."""
 
 from __future__ import annotations
 

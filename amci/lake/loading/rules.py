@@ -66,7 +66,7 @@ class Rules:
     def routed(self, run: Run, row: Mapping[str, Any]) -> RoutedObject:
         """What a run is about; `row` is what `ObjectStore.for_versions` knows of its object.
 
-        Raises Unroutable or NotFound where the configuration has no place for it any more.
+        Raises Unroutable or NotFound if the configuration has no place for it any more.
         """
         route = self.router.route(row["key"])
         dataset = route.dataset
@@ -94,7 +94,7 @@ class Rules:
         )
 
     def transform(self, name: str | None) -> Transform | None:
-        """The transform of that name; NotFound where there is none any more."""
+        """The transform of that name. Raises NotFound if it does not exist any more."""
         if name is None:
             return None
         if name not in self.transforms:

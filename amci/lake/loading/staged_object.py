@@ -56,7 +56,7 @@ class StagedObject:
     object_id: int  #: in the state file
     version: int  #: counts from 1
     again: str = ""  #: sets a repeated run apart from the first; empty for the first
-    tables: tuple[StagedTable, ...] = ()  #: none if there are no rows: only the older version's have to go
+    tables: tuple[StagedTable, ...] = ()  #: empty if there are no rows: only the older version's have to go
     reason: str = ""  #: why there are no rows
     partition: Mapping[str, str] = field(default_factory=dict)  #: Hive partitions that the key decides
     constants: Mapping[str, str] = field(default_factory=dict)  #: columns with one text value for all rows

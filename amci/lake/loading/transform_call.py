@@ -28,21 +28,21 @@ def _blaming(transform: Transform) -> Iterator[None]:
         raise TransformError(
             transform.name,
             f"raised {_said(error)}",
-            hint=f"see the log for its traceback, mend {transform.origin}, then redrive",
+            hint=f"see the log for its traceback, correct {transform.origin}, then redrive",
         ) from error
 
 
 def _said(error: Exception) -> str:
-    """DuckDB's words where they speak of names; else the class alone, for values may be in the text."""
+    """DuckDB's words if they only name things; else the class alone, as the text may hold values."""
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
         return str(error).splitlines()[0]
     return type(error).__name__
 
 
 def place(transform: Transform, obj: RawObject) -> Placement | Skip:
-    """Ask a transform that only wants the object where its rows belong.
+    """Ask a transform that takes only the object for the placement of its rows.
 
-    Raises TransformError where it fails or answers something else; DataError as it raised it.
+    Raises TransformError if it fails or returns something else; a DataError it raises passes through.
     """
     if transform.function is None:
         raise TransformError(transform.name, "a .sql transform cannot place an object")
@@ -102,7 +102,7 @@ def _relation(transform: Transform, con: duckdb.DuckDBPyConnection, answer: Any)
     raise TransformError(
         transform.name,
         f"returned {type(answer).__name__}; a relation, Arrow table, Polars frame or Skip was expected",
-        hint=f"mend {transform.origin}, then redrive",
+        hint=f"correct {transform.origin}, then redrive",
     )
 
 
@@ -125,6 +125,6 @@ def _select(transform: Transform, con: duckdb.DuckDBPyConnection, source: str) -
     text = transform.sql or ""
     statements = con.extract_statements(text)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise TransformError(transform.name, "should be one SELECT", hint=f"mend {transform.origin}")
+        raise TransformError(transform.name, "should be one SELECT", hint=f"correct {transform.origin}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW rows AS SELECT * FROM {quoted(source)}")
     return con.sql(statements[0].query)

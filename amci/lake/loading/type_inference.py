@@ -1,4 +1,4 @@
-"""Gives staged text its types: together for objects that need no more, alone where rows are looked at."""
+"""Casts staged text to column types; objects without row checks are cast in one batch."""
 
 from __future__ import annotations
 
@@ -174,12 +174,12 @@ def _check_partition(item: LoadItem, columns: Collection[str]) -> None:
         if name not in columns:
             raise MalformedFile(
                 f"no column {name}, by which the table is partitioned",
-                hint="mend partition_by in the dataset's configuration, or the file",
+                hint="correct partition_by in the dataset's configuration, or the file",
             )
 
 
 def _one_partition(item: LoadItem) -> dict[str, str] | None:
-    """The partition of an object whose key alone decides it; None where its rows do."""
+    """The partition of an object whose key alone decides it; None if its rows do."""
     if not all(name in item.constants for name in item.partition_by):
         return None
     return {name: item.constants[name] for name in item.partition_by}

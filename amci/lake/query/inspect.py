@@ -98,7 +98,7 @@ def table(session: QuerySession, name: str) -> Row:
 def partitions(session: QuerySession, name: str) -> tuple[list[str], list[Row]]:
     """A table's partition columns, and one row for each partition with its `rows` and `objects`.
 
-    Both are empty where the table is not partitioned. Raises NotFound with near matches.
+    Both are empty if the table is not partitioned. Raises NotFound with near matches.
     """
     found = _table_named(session, name)
     columns = partition_by(session.con, found)
@@ -132,7 +132,7 @@ def snapshots(session: QuerySession, limit: int) -> list[Row]:
 def history(objects: ObjectStore, state: State, name: str) -> list[Row]:
     """Objects meant by an id, a key or the end of a key, each with its versions, runs and quarantine entries.
 
-    Raises NotFound where there is none.
+    Raises NotFound if there is none.
     """
     return [
         {
@@ -222,7 +222,7 @@ def _runs(state: State, object_id: int, path: str) -> list[Row]:
 
 
 def table_named(name: str, there: Sequence[TableName]) -> TableName:
-    """The table meant by `schema.table` or a bare name; NotFound with near matches, or where many have it."""
+    """The table meant by `schema.table` or a bare name. Raises NotFound, with near matches, unless it is just one."""
     meant = [t for t in there if name in (str(t), t.table)]
     if len(meant) == 1:
         return meant[0]
@@ -261,7 +261,7 @@ def partition_by(con: duckdb.DuckDBPyConnection, name: TableName) -> list[str]:
 
 
 def _in_words(changes: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> str:
-    """`created a.b; inserted into a.b, a.c`; the ledger, which every load touches, only where alone."""
+    """`created a.b; inserted into a.b, a.c`; the ledger, which every load touches, only if alone."""
     said: dict[str, list[str]] = {}
     for change in [*_CHANGES, *(c for c in changes if c not in _CHANGES)]:
         if change in changes:

@@ -40,7 +40,7 @@ class TimeBudget:
         hide_values: bool,
         stop: threading.Event,
     ) -> None:
-        """`stop`: once it is set, whoever waits here gets a KeyboardInterrupt."""
+        """`stop`: once it is set, `spend` raises KeyboardInterrupt."""
         self._con = con
         self._stop = stop
         self._timeout = timeout
@@ -49,7 +49,7 @@ class TimeBudget:
         self._hide_values = hide_values
 
     def spend(self, work: Callable[[], Value]) -> Value:
-        """What `work` gives; QueryError where DuckDB fails or the time is over.
+        """What `work` returns. Raises QueryError if DuckDB fails or the time is over.
 
         DuckDB works in a thread of its own: while it did its work here, nothing would hear of Ctrl-C.
         """
@@ -95,7 +95,7 @@ class TimeBudget:
             # DuckDB may try an expression on rows before the view has left out those of others.
             return QueryError(
                 "a value does not fit the expression it is used in",
-                hint="TRY_CAST gives NULL where CAST fails",
+                hint="TRY_CAST gives NULL if CAST fails",
             )
         return QueryError(
             said(error), hint="`amci lake tables` lists tables, `amci lake show TABLE` their columns"
@@ -133,7 +133,7 @@ class QueryResult:
             yield rows
 
     def refuse_unwritable(self, format: str) -> None:  # noqa: A002
-        """Raise QueryError for a type that Arrow has no place for: what it makes of it is another value."""
+        """Raise QueryError for a type that Arrow cannot hold without changing its values."""
         unwritable = ("BIT", "TIME WITH TIME ZONE", *(("UNION",) if format == "parquet" else ()))
         for name, kind in zip(self.columns, self.types, strict=True):
             if any(re.search(rf"\b{word}\b", kind) for word in unwritable):
@@ -189,7 +189,7 @@ class QueryAnswer:
         return self._table
 
     def to_polars(self) -> pl.DataFrame:
-        """A Polars frame, without a copy where Polars can take Arrow's memory."""
+        """A Polars frame, without a copy if Polars can use Arrow's memory."""
         import polars as pl
 
         return pl.DataFrame(self._table)

@@ -53,7 +53,7 @@ def write_json(result: QueryResult, target: IO[str]) -> None:
 
 
 def texts(column: pa.Array) -> pa.Array:
-    """The column itself where it holds numbers, truths or text; else its values as text in a file."""
+    """The column itself if it holds numbers, booleans or text; else its values as text in a file."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return texts(column.storage)
@@ -153,7 +153,7 @@ def _period(months: int, days: int, nanoseconds: int) -> str:
 def write_parquet(result: QueryResult, sink: IO[bytes]) -> None:
     """All rows as Parquet with Arrow's types, intervals as text."""
     schema, batches = result.arrow()
-    # Parquet has no type for intervals.
+    # Parquet cannot store intervals.
     kinds = [pa.string() if _is_interval(field.type) else field.type for field in schema]
     schema = pa.schema(list(zip(_unique(schema.names), kinds, strict=True)))
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:

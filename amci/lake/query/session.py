@@ -38,7 +38,7 @@ class QuerySession:
     keeps none, so a second query may see what was loaded in between.
 
     A session for one tenant shows views of the tables the tenant had rows in when it was opened. It guards
-    against mistakes, not against a determined reader: whoever runs it can read the workspace's files anyway,
+    against mistakes, not against a determined reader: its user can read the workspace's files anyway,
     and whether an expression fails may depend on rows of others.
     """
 
@@ -46,8 +46,8 @@ class QuerySession:
         self, con: duckdb.DuckDBPyConnection, tenant: str | None, timeout: timedelta, *, is_pinned: bool
     ) -> None:
         self.con = con
-        #: Set it, and the running query ends with a KeyboardInterrupt. A signal handler that raises is no way
-        #: to do that: where DuckDB is in between, it takes the exception for its own and goes on.
+        #: Set it, and the running query ends with a KeyboardInterrupt. A signal handler that raises cannot
+        #: do that: if DuckDB is in between, it takes the exception for its own and goes on.
         self.stop = threading.Event()
         self._tenant = tenant
         self._timeout = timeout
@@ -59,7 +59,7 @@ class QuerySession:
     def run(self, sql: str) -> QueryResult:
         """Run one reading statement; the rows are fetched from what is returned, before the next `run`.
 
-        Raises QueryError for a statement that is wrong, writes, or takes too long, StorageError where a
+        Raises QueryError for a statement that is wrong, writes, or takes too long, StorageError if a
         writing process kept the catalog busy.
         """
         text = self._checked(sql)
@@ -133,8 +133,8 @@ def session(
     """Open a read-only session; `as_of` is a snapshot's number or a moment, `tenant` shows only its rows.
 
     `memory_limit` is in bytes; what does not fit spills to a folder of its own in the workspace.
-    Raises NotFound where nothing was loaded yet or the snapshot does not exist, UsageError where `as_of` is
-    neither number nor time, StorageError where a writing process kept the catalog busy.
+    Raises NotFound if nothing was loaded yet or the snapshot does not exist, UsageError if `as_of` is
+    neither number nor time, StorageError if a writing process kept the catalog busy.
     """
     if not workspace.catalog.exists():
         raise NotFound(

@@ -54,7 +54,7 @@ class CatalogScope:
     catalog: str  #: the one database the tables are in
     tables: frozenset[tuple[str, str]]  #: schema and table
     built_in: frozenset[tuple[str, str]]  #: schema and view of DuckDB's own metadata
-    tenant: str | None  #: None where the whole lake is shown
+    tenant: str | None  #: None if the whole lake is shown
 
     @property
     def functions(self) -> frozenset[str]:
@@ -124,7 +124,7 @@ def _is_pivot(kinds: list[duckdb.StatementType]) -> bool:
 
 
 def _tree(con: duckdb.DuckDBPyConnection, text: str) -> Any:
-    """The parsed SELECT as plain values; None where it is no SELECT."""
+    """The parsed SELECT as plain values; None if it is not a SELECT."""
     try:
         # A literal: for parameters, DuckDB imports NumPy and pandas, which takes longer than most queries.
         row = con.execute(f"SELECT json_serialize_sql({literal(text)})").fetchall()[0]

@@ -61,7 +61,7 @@ def scheduled_files(con: duckdb.DuckDBPyConnection, post_stage: Path) -> dict[Pa
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below `folder`; none where there is no such folder."""
+    """Every file below `folder`; none if there is no such folder."""
     for base, _, names in os.walk(folder):
         for name in names:
             yield Path(base, name)
@@ -70,7 +70,7 @@ def files_below(folder: Path) -> Iterator[Path]:
 def examine(session: QuerySession, workspace: WorkspacePaths, *, deep: bool) -> list[Row]:
     """What is wrong with the lake's files, as rows of `problem`, `file` and `says`; safe beside a writer.
 
-    `problem` is `missing`, `altered` (other size or number of rows), `extra` (nobody refers to it), or with
+    `problem` is `missing`, `altered` (other size or number of rows), `extra` (nothing refers to it), or with
     `deep`, which reads every file, `ledger` (a table and the ledger of loads disagree).
     """
     known = known_files(session.con, workspace.post_stage)
@@ -101,12 +101,12 @@ def _look_again(
 
 
 def _writing_since(workspace: WorkspacePaths) -> float | None:
-    """When the process that writes now took the lock, in seconds since 1970; None where none does."""
+    """When the process that writes now took the lock, in seconds since 1970; None if none does."""
     return workspace.lock.stat().st_mtime if workspace.writer() else None
 
 
 def _is_left_over(path: Path, writing_since: float | None) -> bool:
-    """Whether a file nobody refers to is there for good: not vanished, and not of a commit in the making."""
+    """Whether a file nothing refers to is there for good: not vanished, and not of a commit in the making."""
     try:
         modified = path.stat().st_mtime
     except FileNotFoundError:
@@ -184,7 +184,7 @@ def _is_entered(session: QuerySession, name: TableName) -> bool:
 
 
 def what_keeps_it_closed(workspace: WorkspacePaths, *, memory_limit: int) -> str:
-    """Why the catalog cannot be opened for reading, empty where it can; `memory_limit` is in bytes."""
+    """Why the catalog cannot be opened for reading, empty if it can; `memory_limit` is in bytes."""
     try:
         with session(workspace, memory_limit=memory_limit, timeout=timedelta(minutes=1)) as opened:
             opened.con.execute(f"SELECT count(*) FROM {LEDGER}").fetchall()

@@ -77,7 +77,7 @@ class Maintenance:
         return publish.publish(self._catalog, self._workspace.published, self._tell)
 
     def export_parquet(self, folder: Path) -> Report:
-        """Copy every table into the new `folder`. Raises UsageError where it exists and is not empty."""
+        """Copy every table into the new `folder`. Raises UsageError if it exists and is not empty."""
         return publish.export_parquet(self._catalog, folder, self._tell)
 
     def compact(self, table: str | None) -> Report:
@@ -100,7 +100,7 @@ class Maintenance:
 
     def expire(self, age: timedelta, *, dry_run: bool) -> Report:
         """Forget snapshots older than `age`, never the newest; `vacuum` frees their files an hour later."""
-        # DuckLake's own `older_than` compares times as text where the metadata is SQLite, and so takes
+        # DuckLake's own `older_than` compares times as text if the metadata is SQLite, and so takes
         # everything of the same day; hence the numbers are chosen here.
         rows = self._con.execute(
             f"SELECT snapshot_id FROM ducklake_snapshots('{LAKE}') WHERE snapshot_time < ? AND snapshot_id <"
@@ -195,7 +195,7 @@ class Maintenance:
         return sum(count for schema, table, count in rows if TableName(schema, table) in names)
 
     def _publish_again(self) -> None:
-        """Where the lake was published: anew, before files go that the published views name."""
+        """Publish again, if the lake was published, before files go that the published views name."""
         if self._workspace.published.exists():
             self.publish()
 

@@ -26,7 +26,7 @@ def publish(catalog: Catalog, target: Path, tell: Callable[[str], None]) -> dict
     """Write `target`, a plain DuckDB file: a view for each table, the ledger of loads as a table.
 
     The views name their Parquet files by absolute paths, since DuckDB resolves relative ones against the
-    directory of whoever asks. Columns are matched by Parquet field ids, as DuckLake does, so files written
+    directory of the process that queries. Columns are matched by Parquet field ids, as DuckLake does, so files written
     before a column was added or widened read right.
     """
     names = [name for name in tables(catalog.con) if name != OBJECTS]
@@ -49,7 +49,7 @@ def publish(catalog: Catalog, target: Path, tell: Callable[[str], None]) -> dict
 
 
 def _select(catalog: Catalog, name: TableName) -> str:
-    """SQL without DuckLake that gives a table's rows, where none of its files carries deletes."""
+    """SQL without DuckLake that gives a table's rows, if none of its files carries deletes."""
     types = catalog.columns(name)
     files = catalog.con.execute(
         f"SELECT data_file FROM ducklake_list_files('{LAKE}', ?, schema => ?)", [name.table, name.schema]
@@ -76,7 +76,7 @@ def _select(catalog: Catalog, name: TableName) -> str:
 def export_parquet(catalog: Catalog, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Copy every table into the new `folder` as schema/table/…, hive-partitioned as the table is.
 
-    The folder appears when all of it is there. Raises UsageError where it exists and is not empty.
+    The folder appears when all of it is there. Raises UsageError if it exists and is not empty.
     """
     target = folder.absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -122,7 +122,7 @@ def tables(con: duckdb.DuckDBPyConnection) -> list[TableName]:
 
 
 def rewrite(con: duckdb.DuckDBPyConnection, name: TableName) -> None:
-    """Write a table's files that carry deletes anew, without the deleted rows."""
+    """Rewrite a table's files that carry deletes, without the deleted rows."""
     con.execute(
         f"CALL ducklake_rewrite_data_files('{LAKE}', ?, schema => ?, delete_threshold => 0)",
         [name.table, name.schema],
