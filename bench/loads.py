@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from amci.app.samples import many_small, one_big
+from bench.bulk import many_small, one_big
 from bench.process import AMCI, Cost, Pair, cost, pairs, python
 
 _BIG_KEY = "blue-kettle/workflow=big/schedule=adhoc/2026-11-01T06:00:00.000Z-big.csv"

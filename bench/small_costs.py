@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from amci.app.samples import many_small
 from amci.kernel.clock import SystemClock
 from amci.kernel.run import NewRun
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
+from bench.bulk import many_small
 from bench.process import AMCI, cost, pairs, python
 
 

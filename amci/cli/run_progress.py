@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 #: Exit codes: some runs failed, what succeeded is there; a person interrupted.
 SOME_FAILED, INTERRUPTED = 3, 130
-#: How often one looks on while another process works.
-_LOOK = timedelta(milliseconds=200)
 
 
 def report_drain(ctx: Context) -> None:

@@ -7,7 +7,7 @@ from hypothesis import assume, given, strategies as st
 
 from amci.kernel import dates
 from amci.kernel.errors import UsageError
-from amci.workflows.definitions.time_windows import sliding, tumbling
+from amci.workflows.definitions.time_windows import sliding
 
 NAMES = ["TODAY", "FIRSTDAYOFOFFSETMONTH", "LASTDAYOFOFFSETMONTH", "FIFTEENTHDAYOFOFFSETMONTH"]
 ZONES = [
@@ -70,11 +70,11 @@ def test_tumbling_windows_cover_the_whole_without_gap_or_overlap(
     start: datetime, days: int, step: str
 ) -> None:
     first, last = start.isoformat(), (start + timedelta(days=days)).isoformat()
-    windows = list(tumbling(first, last, step, "UTC", is_partial_kept=True))
+    windows = list(sliding(first, last, step, step, "UTC", is_partial_kept=True))
     assert (windows[0].start, windows[-1].end) == (first, last)
     assert [w.start for w in windows[1:]] == [w.end for w in windows[:-1]]
     assert all(str(w.start) < str(w.end) for w in windows)
-    whole = list(tumbling(first, last, step, "UTC"))
+    whole = list(sliding(first, last, step, step, "UTC"))
     assert whole == windows[: len(whole)]
     assert len(windows) - len(whole) <= 1
 

@@ -1,12 +1,11 @@
-"""Invented Amazon files for `amci demo`, the tests and the bench: the same seed gives the same bytes.
+"""Invented Amazon files for `amci demo` and the tests: the same seed gives the same bytes.
 
 Tenants, campaigns, shops and figures are made up. Keys and shapes follow the public guides to AMC result
 files, Amazon Ads version 3 reports and Selling Partner Sales and Traffic reports.
 """
 
-from amci.app.samples.bulk import many_small, one_big
 from amci.app.samples.deliveries import first_delivery, second_delivery
 from amci.app.samples.model import Sample
 from amci.app.samples.writing import write
 
-__all__ = ["Sample", "first_delivery", "many_small", "one_big", "second_delivery", "write"]
+__all__ = ["Sample", "first_delivery", "second_delivery", "write"]

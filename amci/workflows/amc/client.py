@@ -15,7 +15,6 @@ from amci.workflows.amc import wire
 from amci.workflows.amc.client_administration import Administration
 from amci.workflows.amc.client_audiences import Audiences
 from amci.workflows.amc.client_base import PAGE, made, segment
-from amci.workflows.amc.client_schedules import Schedules
 from amci.workflows.amc.model import Downloads, Execution, ExecutionRequest, ExecutionStatus
 
 _BAD_REQUEST = 400
@@ -23,7 +22,7 @@ _BAD_REQUEST = 400
 _log = log.get("amc")
 
 
-class AmcClient(Administration, Audiences, Schedules):
+class AmcClient(Administration, Audiences):
     """One tenant's view of AMC; threads may share it. For what its calls raise see `AmcClientBase`."""
 
     def __init__(self, tenant: Tenant, caller: RequestSender, fetcher: Downloader) -> None:
@@ -127,8 +126,39 @@ class AmcClient(Administration, Audiences, Schedules):
         """
         return self._fetcher.fetch(url, out)
 
+    def schedules(self) -> list[dict[str, Any]]:
+        """AMC's own schedules, as AMC spells them."""
+        return self._reported("schedules", "scheduleId")
+
+    def schedule(self, schedule_id: str) -> dict[str, Any] | None:
+        """One schedule, as AMC spells it; None if there is none."""
+        return self._one(self._schedule(schedule_id), "schedule")
+
+    def create_schedule(self, definition: Mapping[str, Any]) -> None:
+        """Create a schedule; Refused if there is one. Sent once."""
+        self._call("POST", self._reporting("/schedules"), body=definition, is_repeatable=False)
+
+    def update_schedule(self, definition: Mapping[str, Any]) -> None:
+        """Change a schedule; Refused(404) if there is none."""
+        self._call("PUT", self._schedule(definition["scheduleId"]), body=definition)
+
+    def delete_schedule(self, schedule_id: str) -> bool:
+        """Delete a schedule; False if there was none."""
+        return self._found("DELETE", self._schedule(schedule_id)) is not None
+
+    def data_sources(self) -> list[dict[str, Any]]:
+        """The tables one can ask, with their columns, as AMC spells them."""
+        return self._reported("dataSources", "dataSourceId")
+
+    def data_source(self, data_source_id: str) -> dict[str, Any] | None:
+        """One table with its columns, as AMC spells it; None if there is none."""
+        return self._one(self._reporting(f"/dataSources/{segment(data_source_id)}"), "dataSource")
+
     def _workflow(self, workflow_id: str) -> str:
         return self._reporting(f"/workflows/{segment(workflow_id)}")
 
     def _execution(self, workflow_execution_id: str) -> str:
         return self._reporting(f"/workflowExecutions/{segment(workflow_execution_id)}")
+
+    def _schedule(self, schedule_id: str) -> str:
+        return self._reporting(f"/schedules/{segment(schedule_id)}")

@@ -64,23 +64,14 @@ def _check_order(start: datetime, end: datetime) -> None:
         )
 
 
-def tumbling(
-    start: str, end: str, step: str, zone: str, *, is_partial_kept: bool = False
-) -> Iterator[TimeWindow]:
-    """Windows of `step` one after another from `start` to `end`: `1d`, `2w`, `1mo`.
-
-    `is_partial_kept`: also the last one if less than a step is left, cut at `end`. Raises UsageError.
-    """
-    return sliding(start, end, step, step, zone, is_partial_kept=is_partial_kept)
-
-
 def sliding(
     start: str, end: str, length: str, step: str, zone: str, *, is_partial_kept: bool = False
 ) -> Iterator[TimeWindow]:
-    """Windows of `length` that begin every `step`, as `tumbling` otherwise; they may overlap or leave gaps.
+    """Windows of `length` that begin every `step` from `start` to `end`: `1d`, `2w`, `1mo`.
 
-    `start` and `end` are concrete texts, local to `zone`. Months are counted from `start`, so the 31st comes back
-    after February.
+    If both are the same, the windows follow one another; else they may overlap or leave gaps. `start` and `end`
+    are concrete texts, local to `zone`. Months are counted from `start`, so the 31st comes back after February.
+    `is_partial_kept`: also the last one if less than a length is left, cut at `end`. Raises UsageError.
     """
     zone_info = dates.time_zone(zone)
     first, last = _concrete(start, zone_info), _concrete(end, zone_info)

@@ -10,7 +10,7 @@ import pytest
 from amci.kernel.errors import UsageError
 from amci.workflows.amc.model import TimeWindow, WindowType
 from amci.workflows.definitions import time_windows
-from amci.workflows.definitions.time_windows import nearest_hour, resolve, sliding, tumbling
+from amci.workflows.definitions.time_windows import nearest_hour, resolve, sliding
 
 AT = datetime(2026, 11, 3, 3, 30, tzinfo=UTC)
 RELATIVE = [kind for kind in WindowType if kind is not WindowType.EXPLICIT]
@@ -121,12 +121,12 @@ def test_tumbling_windows_follow_each_other_and_the_rest_is_kept_where_asked(
     start: str, end: str, step: str, edges: list[str], rest: list[str]
 ) -> None:
     every = edges + rest
-    assert cut(tumbling(start, end, step, "UTC")) == list(pairwise(edges))
-    assert cut(tumbling(start, end, step, "UTC", is_partial_kept=True)) == list(pairwise(every))
+    assert cut(sliding(start, end, step, step, "UTC")) == list(pairwise(edges))
+    assert cut(sliding(start, end, step, step, "UTC", is_partial_kept=True)) == list(pairwise(every))
 
 
 def test_windows_carry_their_zone_and_local_times_also_over_a_change_of_the_clocks() -> None:
-    found = list(tumbling("2026-10-24T06:00:00", "2026-10-26T06:00:00", "1d", "Europe/Berlin"))
+    found = list(sliding("2026-10-24T06:00:00", "2026-10-26T06:00:00", "1d", "1d", "Europe/Berlin"))
     assert [w.start for w in found] == ["2026-10-24T06:00:00", "2026-10-25T06:00:00"]
     assert {w.time_zone for w in found} == {"Europe/Berlin"}
     assert [w.end for w in found] == ["2026-10-25T06:00:00", "2026-10-26T06:00:00"]
@@ -151,7 +151,7 @@ def test_sliding_windows_overlap_or_leave_gaps() -> None:
 @pytest.mark.parametrize("step", ["", "0d", "d", "1", "1h", "1y", "-1d", "1.5d", "1 d", "99999d"])
 def test_a_step_that_is_none_is_refused_at_once(step: str) -> None:
     with pytest.raises(UsageError, match="length of windows"):
-        tumbling("2026-01-01", "2026-02-01", step, "UTC")
+        sliding("2026-01-01", "2026-02-01", step, step, "UTC")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_step_that_is_none_is_refused_at_once(step: str) -> None:
 )
 def test_a_backfill_over_nothing_is_refused_at_once(start: str, end: str, zone: str) -> None:
     with pytest.raises(UsageError):
-        tumbling(start, end, "1d", zone)
+        sliding(start, end, "1d", "1d", zone)
 
 
 @pytest.mark.parametrize(

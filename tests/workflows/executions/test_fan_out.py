@@ -11,7 +11,7 @@ from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.run import RunStatus
 from amci.tenants.model import Tenant
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
-from amci.workflows.definitions.time_windows import tumbling
+from amci.workflows.definitions.time_windows import sliding
 from amci.workflows.executions.fan_out import backfill, for_each, lagged, resubmittable
 from amci.workflows.executions.request_parsing import assignments, chosen, window_from
 
@@ -23,7 +23,7 @@ COMMON: dict[str, Any] = {"at": AT, "schedule": "adhoc"}
 
 
 def weeks() -> Any:
-    return tumbling("2026-01-01", "2026-02-01", "7d", "UTC")
+    return sliding("2026-01-01", "2026-02-01", "7d", "7d", "UTC")
 
 
 def windows_of(runs: Any) -> list[tuple[str, str]]:
@@ -45,7 +45,7 @@ def test_the_same_backfill_asks_for_nothing_twice() -> None:
         for at in (AT, AT + timedelta(days=9))
     )
     assert first == later
-    wider = tumbling("2026-01-01", "2026-02-15", "7d", "UTC")
+    wider = sliding("2026-01-01", "2026-02-15", "7d", "7d", "UTC")
     assert first < {run.idempotency_key for run in backfill([ACME], REACH, wider, **COMMON).runs}
 
 

@@ -15,11 +15,11 @@ from amci.app.samples.writing import arriving
 def many_small(root: Path, files: int, rows: int, seed: int = 7) -> None:
     """Write `files` ad hoc AMC results of one workflow and one tenant below `root`, `rows` rows each.
 
-    Raises StorageError where the disk refuses.
+    Raises StorageError if the disk refuses.
     """
     rng = seeded(seed, "many_small")
     tails = _tails(rng, len(_BENCH_COLUMNS))
-    begin = datetime(2026, 9, 1)  # noqa: DTZ001 - only its text is used, and that says Z
+    begin = datetime(2026, 9, 1)
     for n in range(files):
         stamp = (begin + timedelta(milliseconds=1_117 * n)).isoformat(timespec="milliseconds")
         result = Result("blue-kettle", "daily_delivery", "adhoc", f"{stamp}Z", rows)
@@ -31,7 +31,7 @@ def one_big(path: Path, rows: int, columns: int = 12, seed: int = 7) -> None:
     """Write one AMC-like CSV of `rows` rows: 30 dates, impressions and costs that seldom repeat.
 
     `columns` is 4 or more; those past the twelfth are whole numbers. Twelve take some 105 bytes a row.
-    Raises StorageError where the disk refuses, ValueError for too few columns.
+    Raises StorageError if the disk refuses, ValueError for too few columns.
     """
     if columns <= _VARIED:
         raise ValueError(f"columns must be more than {_VARIED}, not {columns}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from amci.app import samples
+from bench.bulk import many_small, one_big
 
 AMC_KEY = re.compile(
     r"(northwind-outdoor|blue-kettle|atlas_pets)/workflow=([^/]+)/schedule=(daily|weekly|adhoc)/"
@@ -21,7 +21,7 @@ def table(written: str) -> list[list[str]]:
 
 
 def test_many_small_writes_distinct_files_of_one_workflow(tmp_path: Path) -> None:
-    samples.many_small(tmp_path, files=30, rows=20)
+    many_small(tmp_path, files=30, rows=20)
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) == 30
     assert len({path.read_bytes() for path in written}) == 30
@@ -34,7 +34,7 @@ def test_many_small_writes_distinct_files_of_one_workflow(tmp_path: Path) -> Non
 
 def test_many_small_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     for folder, seed in (("a", 1), ("b", 1), ("c", 2)):
-        samples.many_small(tmp_path / folder, files=3, rows=5, seed=seed)
+        many_small(tmp_path / folder, files=3, rows=5, seed=seed)
     a, b, c = ([p.read_bytes() for p in sorted((tmp_path / f).rglob("*.csv"))] for f in "abc")
     assert a == b
     assert a != c
@@ -42,7 +42,7 @@ def test_many_small_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
 
 def test_one_big_has_thirty_dates_and_figures_that_seldom_repeat(tmp_path: Path) -> None:
     path = tmp_path / "big" / "one.csv"
-    samples.one_big(path, 120_000)
+    one_big(path, 120_000)
     header, *rows = table(path.read_text())
     assert len(rows) == 120_000
     assert {len(row) for row in rows} == {len(header)} == {12}
@@ -57,7 +57,7 @@ def test_one_big_has_thirty_dates_and_figures_that_seldom_repeat(tmp_path: Path)
 
 @pytest.mark.parametrize("columns", [4, 12, 15])
 def test_one_big_has_as_many_columns_as_asked(tmp_path: Path, columns: int) -> None:
-    samples.one_big(tmp_path / "one.csv", 50, columns=columns)
+    one_big(tmp_path / "one.csv", 50, columns=columns)
     cells = table((tmp_path / "one.csv").read_text())
     assert len(cells) == 51
     assert {len(row) for row in cells} == {columns}
@@ -66,5 +66,5 @@ def test_one_big_has_as_many_columns_as_asked(tmp_path: Path, columns: int) -> N
 
 def test_one_big_refuses_too_few_columns(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="more than 3"):
-        samples.one_big(tmp_path / "one.csv", 50, columns=3)
+        one_big(tmp_path / "one.csv", 50, columns=3)
     assert list(tmp_path.iterdir()) == []
