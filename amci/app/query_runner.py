@@ -35,9 +35,9 @@ _LATER = timedelta(days=3)
 _IS_EMPTIED = "amci emptied"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class QueryRequest:
-    """The options of a run."""
+    """The options of a run, in the order of the command's."""
 
     window: str | None = None  #: MOST_RECENT_WEEK, START..END; the workflow's own by default
     zone: str | None = None

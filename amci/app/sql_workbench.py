@@ -53,16 +53,7 @@ class SqlWorkbench:
         `values` are the parameters as `name=value`; `scale`, `seed` and the `last` day are those of the events.
         Raises QueryError with AMC's reasons to refuse the query.
         """
-        request = QueryRequest(
-            window=window,
-            zone=zone,
-            tenant=tenant,
-            values=values,
-            has_privacy=has_privacy,
-            scale=scale,
-            seed=seed,
-            last=last,
-        )
+        request = QueryRequest(window, zone, tenant, values, has_privacy, scale, seed, last)
         with query_runner(request, self._paths) as runner:
             return runner.run(self._input(query))
 

@@ -117,10 +117,11 @@ def run(
 ) -> None:
     """Run a query on made-up events, with AMC's privacy rules."""
     # Here and below: `check`, `fmt` and `tables` run nothing, and start sooner without the sandbox.
+    from amci.app.query_runner import QueryRequest
     from amci.cli import sql_output
 
     sql_output.check_format(form)
-    request = _request(window, time_zone, tenant, value, not no_privacy, scale, seed, last)
+    request = QueryRequest(window, time_zone, tenant, value or (), not no_privacy, scale, seed, last)
     with _runner(ctx, request) as runner:
         ran = runner.run(read_query(file, *_readers(ctx)))
     sql_output.show(ctx.out, ran, form, explains=explain_redaction)
@@ -143,9 +144,10 @@ def diff(
 ) -> None:
     """How the results of two versions of a query differ on the same events; exit code 1 if they do."""
     from amci.amcsql.tools.result_diff import difference
+    from amci.app.query_runner import QueryRequest
     from amci.cli import sql_output
 
-    request = _request(window, time_zone, tenant, value, not no_privacy, scale, seed, last)
+    request = QueryRequest(window, time_zone, tenant, value or (), not no_privacy, scale, seed, last)
     with _runner(ctx, request) as runner:
         ours, theirs = (runner.run(read_query(name, *_readers(ctx))) for name in (a, b))
     found = difference(sql_output.version(ours), sql_output.version(theirs))
@@ -207,24 +209,6 @@ def functions(
         ctx.out.record(catalog.function_record(catalog.function(name)))
     else:
         ctx.out.rows(catalog.function_rows(), ["function", "arguments", "gives", "is", "is_documented"])
-
-
-def _request(
-    window: str | None,
-    zone: str | None,
-    tenant: str | None,
-    values: list[str] | None,
-    has_privacy: bool,
-    scale: float | None,
-    seed: int | None,
-    last: str | None,
-) -> QueryRequest:
-    from amci.app.query_runner import QueryRequest
-
-    return QueryRequest(
-        window=window, zone=zone, tenant=tenant, values=values or [],
-        has_privacy=has_privacy, scale=scale, seed=seed, last=last,
-    )  # fmt: skip
 
 
 def _readers(ctx: Context) -> tuple[Callable[[], Path], Callable[[], str]]:

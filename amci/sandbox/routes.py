@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from amci.amcsql.sources import Source, sources
-from amci.sandbox import (
-    administration,
-    advertisers,
-    definitions,
-    delivery,
-    executions,
-    login,
-    schedules,
-)
+from amci.sandbox import administration, advertisers, definitions, delivery, executions, login, schedules
 from amci.sandbox.audiences import handlers as audiences
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import missing

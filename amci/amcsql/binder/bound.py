@@ -118,7 +118,6 @@ class Bound:
     query: QueryExpression
     named: Sequence[Cte]  #: of all WITH, in an order in which each may use those before it
     sources: Sequence[Source]  #: by path
-    parameters: Sequence[str] = ()  #: those that the query uses
 
 
 class InnerQuery(exp.Expression):

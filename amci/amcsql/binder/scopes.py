@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from amci.amcsql.binder.bound import Cte, FromItem, OutputColumn, ValuesRows
 from amci.amcsql.binder.levels import NOTHING, ValueFacts, chosen
-from amci.amcsql.findings import Finding, Severity, place_of
+from amci.amcsql.findings import Finding, place_of
 from amci.amcsql.sources import Source, aliases
 
 
@@ -38,15 +38,8 @@ class FindingReport:
 
     def error(self, node: exp.Expr | None, code: str, text: str, hint: str = "") -> None:
         """A reason for AMC to refuse the query."""
-        self._add("error", node, code, text, hint)
-
-    def warning(self, node: exp.Expr | None, code: str, text: str, hint: str = "") -> None:
-        """Something that is probably not meant."""
-        self._add("warning", node, code, text, hint)
-
-    def _add(self, severity: Severity, node: exp.Expr | None, code: str, text: str, hint: str) -> None:
         place = place_of(self.sql, node)
-        found = Finding(severity=severity, code=code, text=text, place=place, hint=hint)
+        found = Finding(severity="error", code=code, text=text, place=place, hint=hint)
         if found not in self.findings:
             self.findings.append(found)
 

@@ -26,12 +26,6 @@ def cells_of(row: exp.Expr) -> Sequence[exp.Expr]:
     return row.expressions if isinstance(row, exp.Tuple) else [row.unnest()]
 
 
-def column_names(node: exp.Expr) -> Sequence[exp.Expr]:
-    """The names that an alias gives to columns; empty if it gives none."""
-    alias = node.args.get("alias")
-    return alias.args.get("columns") or () if isinstance(alias, exp.TableAlias) else ()
-
-
 def unlike(outputs: Sequence[OutputColumn]) -> list[OutputColumn]:
     """The columns, the second of the same name with a number after it, as Calcite calls it."""
     found: dict[str, OutputColumn] = {}
@@ -45,7 +39,8 @@ def unlike(outputs: Sequence[OutputColumn]) -> list[OutputColumn]:
 
 def renamed(query: QueryExpression, cte: exp.Expr, report: FindingReport) -> QueryExpression:
     """The query with the names that its alias gives to its columns."""
-    names = column_names(cte)
+    alias = cte.args.get("alias")
+    names = alias.args.get("columns") or () if isinstance(alias, exp.TableAlias) else ()
     if names and len(names) != len(query.outputs):
         text = (
             f"List of column aliases must have same degree as table; table has {len(query.outputs)} columns,"
@@ -53,14 +48,9 @@ def renamed(query: QueryExpression, cte: exp.Expr, report: FindingReport) -> Que
         )
         report.error(cte.args["alias"], "column-aliases", text)
         return query
-    return with_names(query, names)
-
-
-def with_names(query: QueryExpression, names: Sequence[exp.Expr]) -> QueryExpression:
-    """The query with other names for its columns; none leaves them."""
     if names:
         query.outputs = [
-            replace(output, name=name.name) for output, name in zip(query.outputs, names, strict=False)
+            replace(output, name=name.name) for output, name in zip(query.outputs, names, strict=True)
         ]
     return query
 

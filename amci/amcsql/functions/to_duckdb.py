@@ -124,26 +124,21 @@ def _similar(node: exp.SimilarTo, of: FamilyOf, _: datetime) -> exp.Expr:
     return regexes.found(_text(node.this, of), node.expression)
 
 
-def _like(node: exp.Like, of: FamilyOf, _: datetime) -> exp.Expr:
-    node.set("this", _text(node.this, of))
-    return node
+def _with_texts(*names: str) -> Change:
+    """A change that casts these parts of a node to text."""
 
+    def change(node: exp.Expr, of: FamilyOf, _: datetime) -> exp.Expr:
+        for name in names:
+            node.set(name, _text(node.args[name], of))
+        return node
 
-def _joined(node: exp.DPipe, of: FamilyOf, _: datetime) -> exp.Expr:
-    node.set("this", _text(node.this, of))
-    node.set("expression", _text(node.expression, of))
-    return node
+    return change
 
 
 def _trim(node: exp.Trim, of: FamilyOf, _: datetime) -> exp.Expr:
     name = _TRIMS[node.args.get("position") or "BOTH"]
     given = node.args.get("expression")
     return call(name, _text(node.this, of), *([given] if given else []))
-
-
-def _substring(node: exp.Substring, of: FamilyOf, _: datetime) -> exp.Expr:
-    node.set("this", _text(node.this, of))
-    return node
 
 
 def _text(node: exp.Expr, of: FamilyOf) -> exp.Expr:
@@ -160,14 +155,14 @@ NODES: dict[type[exp.Expr], Change] = {
     exp.CurrentDate: lambda _, __, now: casts.day(now.astimezone(UTC).date()),
     exp.CurrentTimestamp: lambda _, __, now: casts.moment(now),
     exp.Div: _divided,
-    exp.DPipe: _joined,
+    exp.DPipe: _with_texts("this", "expression"),
     exp.Extract: _extract,
     exp.If: _if,
     exp.In: _in,
-    exp.Like: _like,
+    exp.Like: _with_texts("this"),
     exp.Nullif: _nullif,
     exp.SimilarTo: _similar,
-    exp.Substring: _substring,
+    exp.Substring: _with_texts("this"),
     exp.Trim: _trim,
 }
 

@@ -149,10 +149,7 @@ _CALLED = {
     _T.STRUCT,
 }  # fmt: skip
 #: By opening bracket, the tokens that it follows with no space.
-_NOT_BEFORE = {
-    _T.L_PAREN: _CALLED,
-    _T.L_BRACKET: {_T.ARRAY, _T.R_PAREN, _T.R_BRACKET, *_NAMES},
-}
+_NOT_BEFORE = {_T.L_PAREN: _CALLED, _T.L_BRACKET: {_T.ARRAY, _T.R_PAREN, _T.R_BRACKET, *_NAMES}}
 _TIGHT_BEFORE = {_T.COMMA, _T.R_PAREN, _T.R_BRACKET, _T.SEMICOLON}
 _TIGHT_AFTER = {_T.L_PAREN, _T.L_BRACKET}
 _VALUES = {*_NAMES, _T.STRING, _T.NUMBER, _T.R_PAREN, _T.R_BRACKET, _T.END, _T.NULL, _T.TRUE, _T.FALSE}

@@ -62,9 +62,7 @@ _CALLED: dict[TokenType, RefusalRule] = {
     TokenType.FILTER: RefusalRule("filter", "FILTER is not supported", "use SUM(IF(condition, x, 0))"),
 }
 _GETDATE = RefusalRule(
-    "getdate",
-    "GETDATE() is not supported",
-    "use CAST('today' AS DATE) or CAST('now' AS TIMESTAMP)",
+    "getdate", "GETDATE() is not supported", "use CAST('today' AS DATE) or CAST('now' AS TIMESTAMP)"
 )
 _OF_NULLS = RefusalRule(
     "nulls", "IGNORE NULLS and RESPECT NULLS are not supported", "filter the NULLs in a sub-query"

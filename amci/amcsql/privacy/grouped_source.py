@@ -147,10 +147,7 @@ def add_numbers(
     """
     for path in sorted(paths & counted_paths):
         counted.users.append(
-            (
-                f"CASE WHEN {quoted(alias, f'amci b{path}')} THEN {quoted(alias, f'amci n{path}')} END",
-                path,
-            )
+            (f"CASE WHEN {quoted(alias, f'amci b{path}')} THEN {quoted(alias, f'amci n{path}')} END", path)
         )
     for place, metric in enumerate(metrics):
         if place in left_out:
@@ -214,16 +211,10 @@ def _arm(classes: Sequence[UserColumn | UserGroup], place: int, keys: Sequence[s
     rows = f"(SELECT {', '.join([*keys, *known])}, sum(a) AS a FROM {quoted(_BASE)} GROUP BY ALL) AS b"
     each = classes[place]
     if isinstance(each, UserGroup):
-        user_no, source = (
-            "c.user_no",
-            f'{rows} JOIN {quoted(each.table)} AS c ON c."group" = b.q{place}',
-        )
+        user_no, source = ("c.user_no", f'{rows} JOIN {quoted(each.table)} AS c ON c."group" = b.q{place}')
     else:
         user_no, source = f"b.q{place}", rows
-    conditions = [
-        f"{user_no} IS NOT NULL",
-        *(_is_not_in(classes[n], n, user_no) for n in range(place)),
-    ]
+    conditions = [f"{user_no} IS NOT NULL", *(_is_not_in(classes[n], n, user_no) for n in range(place))]
     return f"SELECT {', '.join([*keys, f'{user_no} AS user_no'])}, b.a FROM {source} WHERE {' AND '.join(conditions)}"
 
 

@@ -61,11 +61,9 @@ class Groups:
         ]
         if not lost and not source.aliased_groups:
             return self._writer.block(block, more, source.text()), user_columns, []
-        name, key = self.fresh("amci x"), self.fresh("amci g")
+        key = self.fresh("amci g")
         more += [*self._keys(block), f"row_number() OVER () AS {quoted(key)}"]
-        self._parts.append(
-            f"{quoted(name)} AS MATERIALIZED (\n{self._writer.block(block, more, source.text())}\n)"
-        )
+        name = self._added(self._writer.block(block, more, source.text()))
         metrics = _metrics(source)
         users: list[UserColumn | UserGroup] = [*lost, *source.user_groups]
         user_groups = [self._user_group(source, each, metrics, name, key) for each in users]
@@ -79,12 +77,10 @@ class Groups:
         if found is not None:
             return found
         users: Sequence[UserColumn | UserGroup] = [*source.user_columns, *source.user_groups]
-        name = self.fresh("amci x")
         totals = [
             f"{self._writer.expression(m.call)} AS {quoted(f'amci m{i}')}" for i, m in enumerate(metrics)
         ]
-        text = self._writer.block(block, [*self._keys(block), *totals], source.text())
-        self._parts.append(f"{quoted(name)} AS MATERIALIZED (\n{text}\n)")
+        name = self._added(self._writer.block(block, [*self._keys(block), *totals], source.text()))
         counted, joins = UserCounts(), []
         joint = [place for place, metric in enumerate(metrics) if is_joint(source, metric)]
         for place, each in enumerate(users):
@@ -121,31 +117,20 @@ class Groups:
                 f" ON {quoted(name, key)} = {quoted(alias, 'group')}"
             )
             metrics = [Metric(column, column, frozenset(group.columns)) for column in columns]
-            add_numbers(
-                counted,
-                alias,
-                frozenset(group.columns),
-                metrics,
-                _total_of(name, f"{place}_"),
-                self._counted_paths,
-            )
+            total = _total_of(name, f"{place}_")
+            add_numbers(counted, alias, frozenset(group.columns), metrics, total, self._counted_paths)
         for user_column in source.user_columns:
             for path, sql in user_column.columns.items():
                 more.append(f"{sql} AS {quoted(f'amci u{path}')}")
                 column = quoted(name, f"amci u{path}")
-                counted.users.append(
-                    (
-                        f"CASE WHEN {column} <> 0 THEN 1 WHEN {column} = 0 THEN 0 END",
-                        path,
-                    )
-                )
+                counted.users.append((f"CASE WHEN {column} <> 0 THEN 1 WHEN {column} = 0 THEN 0 END", path))
         text = self._writer.block(block, more, source.text())
         columns_text = ", ".join(quoted(name, output.name) for output in block.outputs)
         return f"SELECT {columns_text}, {counted.columns()} FROM ({text}) AS {quoted(name)} {' '.join(joins)}"
 
-    def _added(self, text: str) -> str:
+    def _added(self, text: str, stem: str = "amci x") -> str:
         """Put a query into WITH; its name."""
-        name = self.fresh("amci s")
+        name = self.fresh(stem)
         self._parts.append(f"{quoted(name)} AS MATERIALIZED (\n{text}\n)")
         return name
 
@@ -171,7 +156,6 @@ class Groups:
     ) -> UserGroup:
         """The users of groups that were written as a part of WITH."""
         mine = [metric for metric in metrics if metric.is_of(_paths(users))]
-        table = self.fresh("amci group")
         detail = self._detail(source, users, mine)
         columns = [
             "user_no",
@@ -179,10 +163,9 @@ class Groups:
             *(f"v{place}" for place in range(len(mine))),
         ]
         shown = ", ".join(quoted("t", column) for column in columns)
-        self._parts.append(
-            f"{quoted(table)} AS MATERIALIZED (\n"
+        text = (
             f'SELECT {quoted(groups, key)} AS "group", {shown} FROM {quoted(groups)}'
-            f" JOIN ({detail}) AS t ON {self._same_keys(source.block, groups, 't')} WHERE t.user_no IS NOT NULL\n)"
+            f" JOIN ({detail}) AS t ON {self._same_keys(source.block, groups, 't')} WHERE t.user_no IS NOT NULL"
         )
         shares = {}
         for output in source.block.outputs:
@@ -190,7 +173,10 @@ class Groups:
             if share is not None:
                 shares[output.name.lower()] = share
         return UserGroup(
-            table=table, key=key, columns={path: f"p{path}" for path in _paths(users)}, shares=shares
+            table=self._added(text, "amci group"),
+            key=key,
+            columns={path: f"p{path}" for path in _paths(users)},
+            shares=shares,
         )
 
     def _detail(self, source: GroupedSource, users: UserColumn | UserGroup, metrics: Sequence[Metric]) -> str:

@@ -135,16 +135,14 @@ def guarded(query: Bound, traced: str, privacy: Privacy) -> GuardedStatements:
     """The statements for a query that was written with its users."""
     outputs, reads = query.query.outputs, _table_reads(query)
     made = f"CREATE OR REPLACE TEMP TABLE {quoted(TABLE)} AS\n{_judged(outputs, traced, privacy)}"
-    show = (
-        _with_values_removed(outputs, reads, privacy)
-        if privacy.removes_values
-        else _with_rows_removed(outputs, privacy)
-    )
+    kept = _more(privacy, "false", f"least({_ACTUAL}, {most_required(outputs)})", "CAST(NULL AS VARCHAR)")
+    names = [quoted(output.name) for output in outputs]
+    show = f"SELECT {', '.join([*names, *kept])} FROM {quoted(TABLE)} WHERE {_SHOWN}"
+    if privacy.removes_values:
+        show = f"{show}\nUNION ALL\n{_emptied(outputs, reads, privacy)}"
     if _is_distinct(query.query):
         show = f"SELECT DISTINCT * FROM ({show})"
-    columns = ", ".join(
-        [*(quoted(output.name) for output in outputs), _REQUIRED, _RULE, _COUNT, _LIMIT, _PATH]
-    )
+    columns = ", ".join([*names, _REQUIRED, _RULE, _COUNT, _LIMIT, _PATH])
     return GuardedStatements(
         make=made,
         show=show,
@@ -193,16 +191,8 @@ def _enough(required: str | int, privacy: Privacy) -> str:
     if privacy.has_effective_users:
         conditions.append(f"coalesce({_EFFECTIVE} >= {required}, true)")
     if privacy.has_equivalent_users:
-        conditions.append(f"coalesce({_EQUIVALENT} >= {_needed_equivalents(required)}, true)")
+        conditions.append(f"coalesce({_EQUIVALENT} >= least({required}, {_EQUIVALENT_USERS}), true)")
     return f"({' AND '.join(conditions)})"
-
-
-def _needed_equivalents(required: str | int) -> str:
-    return (
-        str(min(required, _EQUIVALENT_USERS))
-        if isinstance(required, int)
-        else f"least({required}, {_EQUIVALENT_USERS})"
-    )
 
 
 def _actual(privacy: Privacy) -> str:
@@ -221,7 +211,7 @@ def _rule(privacy: Privacy) -> str:
     if privacy.has_effective_users:
         cases.append(f"WHEN {_EFFECTIVE} < {_REQUIRED} THEN 'effective'")
     if privacy.has_equivalent_users:
-        cases.append(f"WHEN {_EQUIVALENT} < {_needed_equivalents(_REQUIRED)} THEN 'equivalent'")
+        cases.append(f"WHEN {_EQUIVALENT} < least({_REQUIRED}, {_EQUIVALENT_USERS}) THEN 'equivalent'")
     return f"CASE {' '.join(cases)} END"
 
 
@@ -243,17 +233,8 @@ def _table_reads(query: Bound) -> dict[int, TableRead]:
     }
 
 
-def _with_rows_removed(outputs: Sequence[OutputColumn], privacy: Privacy) -> str:
-    columns = [*(quoted(output.name) for output in outputs), *_kept(outputs, privacy)]
-    return f"SELECT {', '.join(columns)} FROM {quoted(TABLE)} WHERE {_SHOWN}"
-
-
-def _with_values_removed(
-    outputs: Sequence[OutputColumn], reads: Mapping[int, TableRead], privacy: Privacy
-) -> str:
-    """Rows that have enough users, and the others, added up if only emptied values told them apart."""
-    columns = [*(quoted(output.name) for output in outputs), *_kept(outputs, privacy)]
-    whole = f"SELECT {', '.join(columns)} FROM {quoted(TABLE)} WHERE {_SHOWN}"
+def _emptied(outputs: Sequence[OutputColumn], reads: Mapping[int, TableRead], privacy: Privacy) -> str:
+    """Rows with too few users, added up if only values that were removed told them apart."""
     most = most_required(outputs)
     emptied, keys = [], []
     for place, output in enumerate(outputs, 1):
@@ -266,11 +247,7 @@ def _with_values_removed(
             keys.append(str(place))
     more = _more(privacy, "true", f"least(sum({_ACTUAL}), {most})", f"min({_reason(reads)})")
     grouped = f" GROUP BY {', '.join(keys)}" if keys else " HAVING count(*) > 0"
-    return f"{whole}\nUNION ALL\nSELECT {', '.join([*emptied, *more])} FROM {quoted(TABLE)} WHERE NOT {_SHOWN}{grouped}"
-
-
-def _kept(outputs: Sequence[OutputColumn], privacy: Privacy) -> list[str]:
-    return _more(privacy, "false", f"least({_ACTUAL}, {most_required(outputs)})", "CAST(NULL AS VARCHAR)")
+    return f"SELECT {', '.join([*emptied, *more])} FROM {quoted(TABLE)} WHERE NOT {_SHOWN}{grouped}"
 
 
 def _more(privacy: Privacy, is_filtered: str, users: str, reason: str) -> list[str]:

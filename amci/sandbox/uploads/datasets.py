@@ -186,10 +186,7 @@ def _column_of(row: Row, request: Request) -> tuple[list[Column], Column]:
 
 def _keep_columns(backend: Backend, row: Row, columns: list[Column], next_key: int | None = None) -> None:
     backend.store.do(
-        "change_columns",
-        seq=row["seq"],
-        columns=json.dumps(columns),
-        next_key=next_key or row["next_key"],
+        "change_columns", seq=row["seq"], columns=json.dumps(columns), next_key=next_key or row["next_key"]
     )
 
 
