@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from amci.kernel.workspace import WorkspacePaths
     from amci.sandbox.engine import Outcome, QueryEngine
     from amci.sandbox.options import SandboxOptions
-    from amci.sandbox.windows import Window
+    from amci.sandbox.times import Window
 
 #: Attribution looks back so far, so events begin so long before a window.
 _REACH = timedelta(days=28)
@@ -138,7 +138,7 @@ class Runner:
 
     def _window(self, asked: QueryInput) -> Window:
         from amci.kernel.errors import AmciError
-        from amci.sandbox.windows import resolve as in_utc
+        from amci.sandbox.times import window_of
         from amci.workflows.definitions.time_windows import resolve
         from amci.workflows.executions.request_parsing import window_from
 
@@ -151,7 +151,7 @@ class Runner:
             "timeWindowTimeZone": wanted.time_zone,
         }
         try:
-            return in_utc(fields, self._now)
+            return window_of(fields, self._now)
         except AmciError as error:
             raise UsageError(str(error), hint="write START..END, or MOST_RECENT_WEEK") from None
 

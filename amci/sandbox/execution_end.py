@@ -28,8 +28,7 @@ from amci.sandbox.http import is_true
 from amci.sandbox.options import BudgetOptions
 from amci.sandbox.queries import ExecutionResult, Prepared, Queries
 from amci.sandbox.store import Store
-from amci.sandbox.times import from_micros, micros
-from amci.sandbox.windows import Window
+from amci.sandbox.times import Window, from_micros, micros
 
 #: What ends an execution: its columns `status`, `reason`, `result_id` and `delivered`.
 EndColumns = Mapping[str, Any]

@@ -15,8 +15,7 @@ from amci.sandbox.errors import bad
 from amci.sandbox.http import Request, Response
 from amci.sandbox.options import SandboxInstance
 from amci.sandbox.resources import Resource, new_uuid
-from amci.sandbox.times import NEVER, BadMoment, micros, read, span, zone
-from amci.sandbox.windows import Window, resolve
+from amci.sandbox.times import NEVER, BadMoment, Window, micros, read, span, window_of, zone
 
 _SHORTEST, _LONGEST = 900, 86400  #: workflowExecutionTimeoutSeconds
 _EXECUTIONS = Resource(
@@ -32,7 +31,7 @@ def create(backend: Backend, request: Request) -> Response:
     values = asked.get("parameterValues")
     if values is not None and not isinstance(values, dict):
         raise bad("parameterValues must be a map of names to values.")
-    window = resolve(asked, request.now)
+    window = window_of(asked, request.now)
     row = add(
         backend,
         request.instance.instance_id,

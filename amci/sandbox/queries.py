@@ -17,7 +17,7 @@ from amci.amcsql.sources import Kind, Source, tables_for
 from amci.sandbox.http import is_true
 from amci.sandbox.options import SandboxOptions
 from amci.sandbox.results import Format, csv, format_of, output_columns
-from amci.sandbox.windows import Window
+from amci.sandbox.times import Window
 
 if TYPE_CHECKING:
     from amci.amcsql.privacy.thresholds import Privacy

@@ -14,8 +14,7 @@ from amci.sandbox.errors import bad
 from amci.sandbox.executions import add
 from amci.sandbox.http import Request, Response, is_true
 from amci.sandbox.resources import Resource
-from amci.sandbox.times import from_micros, micros
-from amci.sandbox.windows import Window
+from amci.sandbox.times import Window, from_micros, micros
 
 _LAST_HOUR = 23
 _SCHEDULES = Resource(name="schedule", title="Schedule", part="scheduleId", items="schedules")

@@ -27,12 +27,23 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def shared_events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The generated events of all sandboxes; those of a seed, scale and number of days are generated once."""
+    return tmp_path_factory.mktemp("shared-events")
+
+
 @pytest.fixture
-def calling(tmp_path: Path, clock: FakeClock) -> Iterator[Calling]:
+def calling(tmp_path: Path, clock: FakeClock, shared_events: Path) -> Iterator[Calling]:
     """Opens sandboxes, each in the same directory, and closes them in the end."""
     opened = []
 
     def call(**options: Any) -> Caller:
+        events = tmp_path / "sandbox" / "events"
+        # with an anchor, events may begin before those that are there
+        if "anchor" not in options and not events.exists():
+            events.parent.mkdir(exist_ok=True)
+            events.symlink_to(shared_events)
         opened.append(Caller(tmp_path / "sandbox", clock, **options))
         return opened[-1]
 

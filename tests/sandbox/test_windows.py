@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from amci.sandbox.errors import Refusal
-from amci.sandbox.windows import resolve
+from amci.sandbox.times import window_of
 
 NOW = datetime(2026, 11, 15, 6, tzinfo=UTC)
 
 
 def _resolved(now: datetime = NOW, **request: Any) -> tuple[str, str]:
-    window = resolve(request, now)
+    window = window_of(request, now)
     return f"{window.start:%Y-%m-%dT%H:%M}", f"{window.end:%Y-%m-%dT%H:%M}"
 
 

@@ -9,8 +9,7 @@ from typing import Any
 from sqlglot import exp
 
 from amci.amcsql.findings import Finding, place_of
-from amci.amcsql.functions.model import Family, Function, common
-from amci.amcsql.functions.table import FUNCTIONS
+from amci.amcsql.functions.table import FUNCTIONS, Family, Function, common
 
 __all__ = ["Function", "arguments", "arity_fault", "function_of", "type_of", "unknown_function"]
 

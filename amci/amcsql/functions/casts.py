@@ -10,7 +10,7 @@ from functools import cache
 from sqlglot import exp
 
 from amci.amcsql.duckdb_templates import call
-from amci.amcsql.functions.model import Family, common
+from amci.amcsql.functions.table import Family, common
 
 FamilyOf = Callable[[exp.Expr], Family]
 

@@ -14,7 +14,7 @@ from amci.amcsql.functions import casts
 from amci.amcsql.functions.calls import arguments, family_of, function_of
 from amci.amcsql.functions.casts import FamilyOf
 from amci.amcsql.functions.duckdb_calls import CALLS
-from amci.amcsql.functions.model import Family, Function
+from amci.amcsql.functions.table import Family, Function
 from amci.amcsql.patterns import regexes
 
 Change = Callable[[Any, FamilyOf, datetime], exp.Expr]

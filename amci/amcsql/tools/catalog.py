@@ -8,8 +8,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from amci.amcsql.binder.levels import Level
-from amci.amcsql.functions.model import MANY, Function
-from amci.amcsql.functions.table import FUNCTIONS
+from amci.amcsql.functions.table import FUNCTIONS, MANY, Function
 from amci.amcsql.sources import Column, Source, aliases, audience_sources, sources
 from amci.amcsql.tools.linting import access
 from amci.kernel.errors import NotFound

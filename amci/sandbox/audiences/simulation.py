@@ -25,8 +25,7 @@ from amci.sandbox.audiences.request import LOOKALIKE
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import NoAudience, QueryFailed
 from amci.sandbox.queries import Queries
-from amci.sandbox.times import from_micros, micros, span
-from amci.sandbox.windows import Window
+from amci.sandbox.times import Window, from_micros, micros, span
 
 _MOST_SEEDS = 500_000  #: of a lookalike audience (amc-api 2.4)
 #: A seed needs a quarter of the people that an audience needs (500, not 2,000); all should aim for a quarter more.

@@ -18,7 +18,7 @@ class GeneratedTable:
 
     `sql` is a SELECT in a session that has run world.sql and the family's `setup`. It generates events for the
     days of the table `days(day DATE)`; each event must depend on the seed, its day and its key alone. If
-    `name` is one of AMC's tables, columns that the SELECT lacks become NULL (those of `columns.derived` are
+    `name` is one of AMC's tables, columns that the SELECT lacks become NULL (those of `generate.derived` are
     computed from their twin on reading), and columns that AMC's table lacks are stored as well.
     """
 

@@ -12,9 +12,8 @@ import duckdb
 from amci.amcsql.sources import Source, audience_sources, sources
 from amci.kernel.files import replacing
 from amci.kernel.names import literal, quoted
-from amci.sandbox.data.columns import HIDDEN, derived
 from amci.sandbox.data.families import FAMILIES, Family, script
-from amci.sandbox.data.generate import EventGenerator
+from amci.sandbox.data.generate import HIDDEN, EventGenerator, derived
 
 #: Raised whenever other events are generated than before.
 VERSION = 2

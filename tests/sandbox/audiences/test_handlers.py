@@ -12,7 +12,7 @@ from amci.kernel.testing import FakeClock
 from amci.sandbox.errors import QueryFailed
 from amci.sandbox.faults import InjectedFault
 from amci.sandbox.options import DEFAULT_INSTANCE, SandboxInstance
-from amci.sandbox.windows import Window
+from amci.sandbox.times import Window
 
 from ..calling import Calling
 
