@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,12 +63,6 @@ class HandClock:
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
-
-
-@pytest.fixture
-def state(tmp_path: Path, clock: HandClock) -> Iterator[State]:
-    with State.open(tmp_path / "amci.db", clock) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Self
 
 import pytest
 
-from amci.kernel.clock import SystemClock
 from amci.kernel.errors import DataError, LeaseLost, StorageError
 from amci.kernel.run import Done, Failed, NewRun, Outcome, RetryPolicy, Run, RunStatus, Skipped, Snooze
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
+from amci.kernel.testing import TurnableClock
 from amci.kernel.worker import Tally, Worker
 
 NOW = timedelta()
@@ -43,19 +42,6 @@ class Acts:
         return self._act(runs)
 
 
-class SteppingClock(SystemClock):
-    """The real clock, until `forward` makes it jump."""
-
-    def __init__(self) -> None:
-        self._ahead = timedelta()
-
-    def now(self) -> datetime:
-        return super().now() + self._ahead
-
-    def forward(self, by: timedelta) -> None:
-        self._ahead += by
-
-
 def each(outcome: Outcome) -> Callable[[Sequence[Run]], Mapping[int, Outcome]]:
     return lambda runs: {run.run_id: outcome for run in runs}
 
@@ -68,18 +54,12 @@ done = each(Done())
 
 
 @pytest.fixture
-def clock() -> SteppingClock:
-    return SteppingClock()
+def clock() -> TurnableClock:
+    return TurnableClock()
 
 
 @pytest.fixture
-def state(tmp_path: Path, clock: SteppingClock) -> Iterator[State]:
-    with State.open(tmp_path / "amci.db", clock) as opened:
-        yield opened
-
-
-@pytest.fixture
-def store(state: State, clock: SteppingClock) -> RunStore:
+def store(state: State, clock: TurnableClock) -> RunStore:
     return RunStore(
         state, clock, retry={StorageError: RetryPolicy(interval=SOON, max_attempts=3)}, chance=lambda: 0.5
     )
@@ -91,7 +71,7 @@ def told() -> list[tuple[str, RunStatus, Outcome]]:
 
 
 @pytest.fixture
-def working(store: RunStore, clock: SteppingClock, told: Told) -> Working:
+def working(store: RunStore, clock: TurnableClock, told: Told) -> Working:
     def make(*handlers: Acts, lease: timedelta = LONG) -> Worker:
         def note(run: Run, outcome: Outcome) -> None:
             told.append((run.idempotency_key, run.status, outcome))
@@ -150,7 +130,7 @@ def test_a_drain_finishes_every_run_and_all_that_follows(
 
 
 def test_each_outcome_is_counted_and_told_after_it_is_written(
-    store: RunStore, working: Working, clock: SteppingClock
+    store: RunStore, working: Working, clock: TurnableClock
 ) -> None:
     seen: dict[str, RunStatus] = {}
     acts: dict[str, Outcome] = {
@@ -238,7 +218,7 @@ def test_retries_come_to_an_end(store: RunStore, working: Working, told: Told) -
 
 
 def test_a_snoozed_run_is_waited_for_within_the_patience_and_left_beyond_it(
-    store: RunStore, working: Working, clock: SteppingClock
+    store: RunStore, working: Working, clock: TurnableClock
 ) -> None:
     store.create([new("soon"), new("late")])
 
@@ -253,14 +233,14 @@ def test_a_snoozed_run_is_waited_for_within_the_patience_and_left_beyond_it(
 
 
 def test_a_run_that_waits_is_worked_on_when_its_moment_comes(
-    store: RunStore, working: Working, clock: SteppingClock
+    store: RunStore, working: Working, clock: TurnableClock
 ) -> None:
     store.create([new("soon", run_after=clock.now() + SOON)])
     assert drain(working(Acts(done)), LONG) == tally(succeeded=1)
 
 
 def test_runs_that_can_never_start_now_do_not_hang_a_drain(
-    store: RunStore, working: Working, clock: SteppingClock
+    store: RunStore, working: Working, clock: TurnableClock
 ) -> None:
     store.set_pool("closed", 0)
     store.create(
@@ -360,14 +340,14 @@ def test_a_waiting_worker_takes_new_runs_when_woken(store: RunStore, working: Wo
 
 
 def test_a_run_that_takes_longer_than_its_lease_keeps_it(
-    store: RunStore, working: Working, clock: SteppingClock
+    store: RunStore, working: Working, clock: TurnableClock
 ) -> None:
     store.create([new("slow")])
     lease = timedelta(seconds=30)
 
     def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
         for _ in range(4):
-            clock.forward(lease / 2)
+            clock.turn(lease / 2)
             beat = store.get(1).lease_until
             until(lambda beat=beat: store.get(1).lease_until != beat)
         return done(runs)
@@ -378,13 +358,13 @@ def test_a_run_that_takes_longer_than_its_lease_keeps_it(
 
 
 def test_a_laptop_that_slept_past_the_lease_loses_nothing(
-    store: RunStore, working: Working, clock: SteppingClock
+    store: RunStore, working: Working, clock: TurnableClock
 ) -> None:
     store.create([new("slept")])
 
     def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
         before = store.get(1).lease_until
-        clock.forward(timedelta(days=1))
+        clock.turn(timedelta(days=1))
         until(lambda: store.get(1).lease_until != before)
         return done(runs)
 
@@ -393,7 +373,7 @@ def test_a_laptop_that_slept_past_the_lease_loses_nothing(
 
 
 def test_a_worker_takes_over_what_a_dead_one_left_and_tells_of_what_is_abandoned(
-    store: RunStore, working: Working, clock: SteppingClock, told: Told
+    store: RunStore, working: Working, clock: TurnableClock, told: Told
 ) -> None:
     store.create([new("left"), new("killer")])
     for _ in range(4):
@@ -412,9 +392,9 @@ def test_a_worker_takes_over_what_a_dead_one_left_and_tells_of_what_is_abandoned
 
 
 def test_a_due_run_nobody_has_time_for_does_not_make_the_worker_spin(
-    store: RunStore, clock: SteppingClock
+    store: RunStore, clock: TurnableClock
 ) -> None:
-    class CountingClock(SteppingClock):
+    class CountingClock(TurnableClock):
         def wait(self, event: threading.Event, pause: timedelta) -> bool:
             pauses.append(pause)
             return super().wait(event, min(pause, SOON / 4))
@@ -426,7 +406,7 @@ def test_a_due_run_nobody_has_time_for_does_not_make_the_worker_spin(
     def act(runs: Sequence[Run]) -> Mapping[int, Outcome]:
         if runs[0].idempotency_key == "busy":
             until(lambda: len(pauses) > 5)
-            counting.forward(LONG / 9)
+            counting.turn(LONG / 9)
             del pauses[:]
             until(lambda: len(pauses) > 20)
             assert sum(not pause for pause in pauses) < 5
@@ -471,7 +451,7 @@ def full(state: State) -> None:
 
 
 def test_a_worker_that_runs_outlives_a_full_disk(
-    store: RunStore, state: State, working: Working, clock: SteppingClock
+    store: RunStore, state: State, working: Working, clock: TurnableClock
 ) -> None:
     store.create([new("a")])
     stop, tried = threading.Event(), threading.Semaphore(0)
@@ -494,7 +474,7 @@ def test_a_worker_that_runs_outlives_a_full_disk(
     assert store.get(1).expiries == 1
 
 
-def test_a_callback_that_raises_is_a_bug_one_hears_of(store: RunStore, clock: SteppingClock) -> None:
+def test_a_callback_that_raises_is_a_bug_one_hears_of(store: RunStore, clock: TurnableClock) -> None:
     def broken(_run: Run, _outcome: Outcome) -> None:
         raise ZeroDivisionError
 

@@ -71,11 +71,6 @@ def hook() -> Iterator[Hook]:
     hook.stop()
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
 class House:
     """A run store whose ended runs are told of, and a worker that does them; `work` fails as it is told."""
 
@@ -118,9 +113,8 @@ class Work:
 
 
 @pytest.fixture
-def house(tmp_path: Path, clock: FakeClock) -> Iterator[Callable[..., House]]:
-    with State.open(tmp_path / "amci.db", clock) as state:
-        yield lambda *targets, **secrets: House(state, clock, list(targets), secrets)
+def house(state: State, clock: FakeClock) -> Callable[..., House]:
+    return lambda *targets, **secrets: House(state, clock, list(targets), secrets)
 
 
 def webhook(hook: Hook, **values: Any) -> NotifyTarget:

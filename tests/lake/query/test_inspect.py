@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import NotFound
 from amci.kernel.run import NewRun
@@ -18,30 +12,11 @@ from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.landing.object_store import Landed, ObjectStore
 from amci.lake.query import inspect
-from amci.lake.query.session import QuerySession, session
+
+from ..lakes import TABLE, drain, reading, write
 
 REACH = "blue-kettle/workflow=reach/schedule=daily/2026-10-{}-reach-ver1.csv"
 OTHER = "atlas_pets/workflow=reach/schedule=daily/2026-10-01-reach-ver1.csv"
-TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"
-
-
-def write(workspace: WorkspacePaths, key: str, text: str) -> None:
-    path = workspace.raw / key
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    # Long landed, so that nothing has to settle; the size tells versions apart.
-    os.utime(path, (1_700_000_000, 1_700_000_000))
-
-
-def drain(workspace: WorkspacePaths) -> None:
-    with open_engine(workspace, SystemClock(), {}) as engine:
-        engine.drain(threading.Event())
-
-
-@contextmanager
-def reading(workspace: WorkspacePaths) -> Iterator[QuerySession]:
-    with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30), threads=1) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

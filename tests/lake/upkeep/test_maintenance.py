@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,56 +15,12 @@ from amci.kernel.clock import SystemClock
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.testing import FakeClock
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.query.session import QuerySession, session
+from amci.lake.query.session import session
 from amci.lake.upkeep import check, maintenance
 from amci.lake.upkeep.maintenance import GRACE, Maintenance, Report
 
-REACH = "blue-kettle/workflow=reach/schedule=daily/2026-{}-reach-ver1.csv"
-TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"
-
-
-def write(workspace: WorkspacePaths, key: str, text: str) -> None:
-    path = workspace.raw / key
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    # Long landed, so that nothing has to settle; the size tells versions apart.
-    os.utime(path, (1_700_000_000, 1_700_000_000))
-
-
-def drain(workspace: WorkspacePaths) -> None:
-    with open_engine(workspace, SystemClock(), {}) as engine:
-        engine.drain(threading.Event())
-
-
-@contextmanager
-def reading(workspace: WorkspacePaths) -> Iterator[QuerySession]:
-    with session(workspace, memory_limit=2**28, timeout=timedelta(seconds=30), threads=1) as opened:
-        yield opened
-
-
-@pytest.fixture
-def workspace(loaded: WorkspacePaths, tmp_path: Path) -> WorkspacePaths:
-    shutil.copytree(loaded.home, tmp_path / "lake")
-    return WorkspacePaths(tmp_path / "lake")
-
-
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> WorkspacePaths:
-    """Two months, a column that came later and widened, a replaced version and so files with deletes."""
-    workspace = WorkspacePaths(tmp_path_factory.mktemp("loaded"))
-    tenant = workspace.config / "tenants" / "blue-kettle.yaml"
-    tenant.parent.mkdir(parents=True)
-    workspace.settings_file.write_text("notify: []\nthreads: 1\n")
-    tenant.write_text("tenant: blue-kettle\n")
-    write(workspace, REACH.format("09-01"), "campaign,users\nA,1\nB,\nC,3\n")
-    write(workspace, REACH.format("10-01"), "campaign,users\nA,4\n")
-    drain(workspace)
-    write(workspace, REACH.format("10-02"), "campaign,users,cost_note\nA,4.5,x\nB,5,\n")
-    drain(workspace)
-    write(workspace, REACH.format("10-01"), "campaign,users\nA,7\nB,8\n")
-    drain(workspace)
-    return workspace
-
+from ..lakes import TABLE, drain, reading, write
+from .conftest import REACH
 
 ROWS = f"SELECT * FROM {TABLE} ORDER BY ALL"
 
