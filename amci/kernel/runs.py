@@ -113,8 +113,7 @@ class RunStore:
     def extend(self, runs: Iterable[Run], lease: timedelta) -> None:
         """Keep claimed runs for another `lease` from now; those lost meanwhile stay lost."""
         until = timestamp(self._clock.now() + lease)
-        with self._state.transaction() as db:
-            db.executemany(_SQL["extend"], [(until, run.run_id, run.claims) for run in runs])
+        self._state.write_many(_SQL["extend"], [(until, run.run_id, run.claims) for run in runs])
 
     def recover(self, *, all_workers: bool = False) -> Runs:
         """Give back runs whose lease expired; after the fifth time a run is FAILED.

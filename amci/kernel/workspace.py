@@ -118,6 +118,5 @@ def find(home: Path | None, environ: Mapping[str, str], cwd: Path) -> WorkspaceP
             return WorkspacePaths(candidate.resolve())
     where = str(named) if named else f"{cwd} or above it"
     raise NoWorkspace(
-        f"no workspace at {where}",
-        hint="make one with `amci init DIR`, or name one with --home or AMCI_HOME",
+        f"no workspace at {where}", hint="make one with `amci init DIR`, or name one with --home or AMCI_HOME"
     )

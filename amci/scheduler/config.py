@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -48,7 +48,7 @@ class WindowFile(Strict):
     @field_validator("time_zone")
     @classmethod
     def _known(cls, value: str) -> str:
-        return _zone(value) if value else value
+        return _readable(time_zone, value) if value else value
 
     @model_validator(mode="after")
     def _both_ends(self) -> Self:
@@ -121,16 +121,12 @@ class ScheduleFile(Strict):
     @field_validator("time_zone")
     @classmethod
     def _known(cls, value: str) -> str:
-        return _zone(value)
+        return _readable(time_zone, value)
 
     @field_validator("expression")
     @classmethod
-    def _readable(cls, value: str) -> str:
-        try:
-            parse(value)
-        except UsageError as error:
-            raise ValueError(f"{error} ({error.hint})") from None
-        return value
+    def _parses(cls, value: str) -> str:
+        return _readable(parse, value)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -183,9 +179,10 @@ class ScheduleFile(Strict):
         return [name for name, value in given.items() if value]
 
 
-def _zone(name: str) -> str:
+def _readable(read: Callable[[str], object], text: str) -> str:
+    """The text itself; raises ValueError, as pydantic wants it, if `read` raises UsageError."""
     try:
-        time_zone(name)
+        read(text)
     except UsageError as error:
         raise ValueError(f"{error} ({error.hint})") from None
-    return name
+    return text

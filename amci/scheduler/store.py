@@ -103,9 +103,7 @@ class ScheduleStore:
 
     def sync(self, schedules: Iterable[Schedule]) -> None:
         """Take note of what is configured: new ones begin now, those that are gone or disabled rest."""
-        enabled = {
-            schedule.schedule_id: _definition(schedule) for schedule in schedules if schedule.is_enabled
-        }
+        enabled = _enabled(schedules)
         now = timestamp(self._clock.now())
         with self._state.transaction() as db:
             db.executemany(
@@ -120,9 +118,7 @@ class ScheduleStore:
 
     def compared(self, schedules: Iterable[Schedule]) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
         """What is configured beside what `sync` saw last: schedules that are new, changed, and gone or disabled."""
-        enabled = {
-            schedule.schedule_id: _definition(schedule) for schedule in schedules if schedule.is_enabled
-        }
+        enabled = _enabled(schedules)
         rows = self._state.read("SELECT schedule_id, definition FROM schedules WHERE is_active")
         seen = {row["schedule_id"]: row["definition"] for row in rows}
         changed = [name for name in enabled.keys() & seen.keys() if enabled[name] != seen[name]]
@@ -138,11 +134,10 @@ class ScheduleStore:
 
     def move(self, cursors: Mapping[str, datetime]) -> None:
         """Note up to when these schedules are decided."""
-        with self._state.transaction() as db:
-            db.executemany(
-                "UPDATE schedules SET cursor_at = ? WHERE schedule_id = ?",
-                [(timestamp(cursor), schedule_id) for schedule_id, cursor in cursors.items()],
-            )
+        self._state.write_many(
+            "UPDATE schedules SET cursor_at = ? WHERE schedule_id = ?",
+            [(timestamp(cursor), schedule_id) for schedule_id, cursor in cursors.items()],
+        )
 
     def advance(self, now: datetime, *, but: Collection[str]) -> None:
         """Note that every active schedule is decided up to `now`, except those in `but`; none goes back."""
@@ -156,11 +151,10 @@ class ScheduleStore:
     def record(self, fires: Iterable[Fire]) -> None:
         """Write fires into the history; what stands there already stays."""
         now = timestamp(self._clock.now())
-        with self._state.transaction() as db:
-            db.executemany(
-                "INSERT INTO fires VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(f.schedule_id, timestamp(f.fire_time), f.decision, f.idempotency_key, now) for f in fires],
-            )
+        self._state.write_many(
+            "INSERT INTO fires VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [(f.schedule_id, timestamp(f.fire_time), f.decision, f.idempotency_key, now) for f in fires],
+        )
 
     def has_open_run(self, lock_key: str) -> bool:
         """Whether a run with this lock waits or works."""
@@ -192,6 +186,11 @@ class ScheduleStore:
         return {row["schedule_id"]: FireRecord.of(row) for row in self._state.read(_NEWEST)}
 
 
-def _definition(schedule: Schedule) -> str:
+def _enabled(schedules: Iterable[Schedule]) -> dict[str, str]:
+    """The enabled schedules, each with a hash of its definition."""
+    return {schedule.schedule_id: _hash(schedule) for schedule in schedules if schedule.is_enabled}
+
+
+def _hash(schedule: Schedule) -> str:
     text = json.dumps(asdict(schedule), default=plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

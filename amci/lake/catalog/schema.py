@@ -76,12 +76,7 @@ def _may(may_evolve: bool, column: str, have: str, got: str) -> None:
         )
 
 
-def _meeting(
-    column: str,
-    have: str,
-    got: str,
-    survives: Callable[[str, Kind, Kind], bool],
-) -> str:
+def _meeting(column: str, have: str, got: str, survives: Callable[[str, Kind, Kind], bool]) -> str:
     """The SQL type that a stored column of type `have` takes when rows of type `got` come."""
     if got in (have, Kind.NOTHING):
         return have

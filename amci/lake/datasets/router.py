@@ -20,6 +20,11 @@ class Route:
     tenant: Tenant | None
     fields: Mapping[str, str]
 
+    @property
+    def tenant_id(self) -> str | None:
+        """The tenant's id, if the key names one."""
+        return self.tenant.tenant if self.tenant else None
+
 
 class Router:
     """The datasets' patterns, most specific first."""

@@ -3,12 +3,4 @@
 from amci.lake.formats.model import CsvOptions, FileFormat, JsonOptions, Limits, TextBatch, format_of
 from amci.lake.formats.reading import Reading
 
-__all__ = [
-    "CsvOptions",
-    "FileFormat",
-    "JsonOptions",
-    "Limits",
-    "Reading",
-    "TextBatch",
-    "format_of",
-]
+__all__ = ["CsvOptions", "FileFormat", "JsonOptions", "Limits", "Reading", "TextBatch", "format_of"]

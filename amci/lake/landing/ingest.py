@@ -14,7 +14,7 @@ from amci.kernel.state import State
 from amci.lake.datasets.router import Route, Router
 from amci.lake.landing.object_store import Known, Landed, ObjectStore, Quarantined
 from amci.lake.landing.roots import Root, Settling, nameable, scan
-from amci.lake.landing.run_factory import light_run, tenant_id
+from amci.lake.landing.run_factory import light_run
 from amci.lake.landing.sidecar import correlation_id
 
 #: Objects noted in one transaction: large enough to be quick, small enough to leave room for others.
@@ -120,7 +120,7 @@ class Ingest:
                     route = self._router.route(row["key"])
                 except Unroutable:
                     continue
-                self._objects.set_route(row["object_id"], route.dataset.dataset, tenant_id(route))
+                self._objects.set_route(row["object_id"], route.dataset.dataset, route.tenant_id)
                 self._objects.resolve_routed(row["object_id"])
                 routed += self._runs.create(
                     [light_run(row["root"], row["key"], row["object_id"], row["version"], route)]
@@ -159,7 +159,7 @@ class Ingest:
                         )
                     )
                     continue
-                object_id, version = self._objects.record(file, route.dataset.dataset, tenant_id(route))
+                object_id, version = self._objects.record(file, route.dataset.dataset, route.tenant_id)
                 came_with = correlation_id(self._roots[file.root].path_of(file.key))
                 runs.append(
                     light_run(file.root, file.key, object_id, version, route, correlation_id=came_with)

@@ -24,7 +24,7 @@ def light_run(
     return NewRun(
         idempotency_key=f"light:{root}/{key}@{version}{again}",
         kind="light",
-        tenant_id=tenant_id(route),
+        tenant_id=route.tenant_id,
         lock_key=f"object:{object_id}",
         batch_key=route.dataset.dataset,
         correlation_id=correlation_id or new_id(),
@@ -35,8 +35,3 @@ def light_run(
 def object_version(run: Run) -> tuple[int, int]:
     """The id and version of the object that a light or heavy run is about."""
     return run.payload["object_id"], run.payload["version"]
-
-
-def tenant_id(route: Route) -> str | None:
-    """The tenant of a route, if it has one."""
-    return route.tenant.tenant if route.tenant else None

@@ -11,7 +11,7 @@ from amci.kernel.clock import Clock
 from amci.kernel.config import Settings
 from amci.kernel.errors import StorageError
 from amci.lake.landing.folder_events import PendingFolders, watching
-from amci.lake.landing.ingest import Ingest, IngestCounts
+from amci.lake.landing.ingest import Ingest
 from amci.lake.landing.roots import Root
 
 #: Events come in bursts; a look sooner than this would only be followed by another one.
@@ -24,12 +24,7 @@ class RawWatcher:
     """Watches the roots of an engine."""
 
     def __init__(
-        self,
-        roots: list[Root],
-        ingest: Ingest,
-        settings: Settings,
-        clock: Clock,
-        on_news: Callable[[], None],
+        self, roots: list[Root], ingest: Ingest, settings: Settings, clock: Clock, on_news: Callable[[], None]
     ) -> None:
         """`on_news` is called whenever there are new runs."""
         self._roots = roots
@@ -52,13 +47,14 @@ class RawWatcher:
             stop_watching()
 
     def _look_until(self, stop: threading.Event) -> None:
-        folders, renamed = self._everywhere(), set[tuple[str, str]]()
+        everywhere = {(root.name, "") for root in self._roots}
+        folders, renamed = everywhere, set[tuple[str, str]]()
         unsettled: set[tuple[str, str]] = set()
         next_scan = self._clock.now() + self._settings.scan_every
         while not stop.is_set():
-            asked = folders | unsettled
-            unsettled = {place for place in sorted(asked) if self._look(*place, renamed)}
-            if asked:
+            due = folders | unsettled
+            unsettled = {place for place in sorted(due) if self._look(*place, renamed)}
+            if due:
                 # A burst of events costs one look per settle time, not one per event.
                 self._clock.wait(stop, self._settings.settle / 4)
             pause = next_scan - self._clock.now()
@@ -67,11 +63,8 @@ class RawWatcher:
             self._clock.wait(self._pending.arrived, max(pause, _SHORTEST))
             folders, renamed = self._pending.take()
             if self._clock.now() >= next_scan:
-                folders, unsettled = self._everywhere(), set()
+                folders, unsettled = everywhere, set()
                 next_scan = self._clock.now() + self._settings.scan_every
-
-    def _everywhere(self) -> set[tuple[str, str]]:
-        return {(root.name, "") for root in self._roots}
 
     def _look(self, root: str, folder: str, renamed: set[tuple[str, str]]) -> bool:
         """Look at one folder; whether it is worth another look soon."""
@@ -80,10 +73,7 @@ class RawWatcher:
         except StorageError as error:
             _log.error("could not look", root=root, exc_info=error)
             return True
-        self._tell(found)
-        return found.settling > 0
-
-    def _tell(self, found: IngestCounts) -> None:
         if found.new or found.removed:
             _log.info("looked", new=found.new, unroutable=found.unroutable, removed=found.removed)
             self._on_news()
+        return found.settling > 0

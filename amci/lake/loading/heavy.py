@@ -149,9 +149,9 @@ class HeavyHandler:
         self, items: Sequence[LoadItem], loads: TableLoads, ledger: Mapping[int, Sequence[LedgerEntry]]
     ) -> TableLoads:
         """One transaction: older rows out, new rows in, the ledger beside them."""
-        doomed = {item: _outdated(item, ledger.get(item.object_id, [])) for item in items}
+        outdated = {item: _outdated(item, ledger.get(item.object_id, [])) for item in items}
         entries = [self._entry(item, name, rows) for item in items for name, rows in loads.of(item)]
-        if not entries and not any(doomed.values()):
+        if not entries and not any(outdated.values()):
             return loads
         with self._catalog.transaction():
             # Planned while the older rows are there still: types must not depend on how many files share a batch.
@@ -159,7 +159,7 @@ class HeavyHandler:
                 name: self._catalog.plan(name, want(parts), may_evolve=all(p.may_evolve for p in parts))
                 for name, parts in loads.tables.items()
             }
-            self._take_out([entry for gone in doomed.values() for entry in gone])
+            self._take_out([entry for gone in outdated.values() for entry in gone])
             for name, parts in loads.tables.items():
                 if plans[name].makes_text:
                     self._load_again(name, items)

@@ -54,13 +54,7 @@ class Reprocess:
         self._pre_stage = pre_stage
         self._clock = clock
 
-    def select(
-        self,
-        *,
-        dataset: str | None,
-        since: datetime | None,
-        changed_only: bool,
-    ) -> list[sqlite3.Row]:
+    def select(self, *, dataset: str | None, since: datetime | None, changed_only: bool) -> list[sqlite3.Row]:
         """Objects to load again; with `changed_only` those that other rules than today's were applied to."""
         rows = self._objects.select(dataset=dataset, since=since)
         if not changed_only:

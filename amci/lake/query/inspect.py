@@ -70,7 +70,7 @@ def table(session: QuerySession, name: str) -> Row:
 
     Raises NotFound with near matches.
     """
-    found = _table_named(session, name)
+    found = table_named(name, all_tables(session.con))
     columns = session.rows(
         "SELECT column_name, data_type FROM duckdb_columns()"
         " WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
@@ -100,7 +100,7 @@ def partitions(session: QuerySession, name: str) -> tuple[list[str], list[Row]]:
 
     Both are empty if the table is not partitioned. Raises NotFound with near matches.
     """
-    found = _table_named(session, name)
+    found = table_named(name, all_tables(session.con))
     columns = partition_by(session.con, found)
     if not columns:
         return [], []
@@ -237,11 +237,12 @@ def table_named(name: str, there: Sequence[TableName]) -> TableName:
     raise NotFound(f"no table '{name}'", hint=hint)
 
 
-def _table_named(session: QuerySession, name: str) -> TableName:
-    rows = session.con.execute(
-        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?", [LAKE]
+def all_tables(con: duckdb.DuckDBPyConnection) -> list[TableName]:
+    """The lake's tables, the ledger among them."""
+    rows = con.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? ORDER BY ALL", [LAKE]
     ).fetchall()
-    return table_named(name, [TableName(*row) for row in rows])
+    return [TableName(*row) for row in rows]
 
 
 def partition_by(con: duckdb.DuckDBPyConnection, name: TableName) -> list[str]:

@@ -33,12 +33,7 @@ class TimeBudget:
     """How long DuckDB may work on one query; the time a reader takes between two fetches does not count."""
 
     def __init__(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        timeout: timedelta,
-        *,
-        hide_values: bool,
-        stop: threading.Event,
+        self, con: duckdb.DuckDBPyConnection, timeout: timedelta, *, hide_values: bool, stop: threading.Event
     ) -> None:
         """`stop`: once it is set, `spend` raises KeyboardInterrupt."""
         self._con = con
@@ -94,8 +89,7 @@ class TimeBudget:
         if self._hide_values and not isinstance(error, told):
             # DuckDB may try an expression on rows before the view has left out those of others.
             return QueryError(
-                "a value does not fit the expression it is used in",
-                hint="TRY_CAST gives NULL if CAST fails",
+                "a value does not fit the expression it is used in", hint="TRY_CAST gives NULL if CAST fails"
             )
         return QueryError(
             said(error), hint="`amci lake tables` lists tables, `amci lake show TABLE` their columns"

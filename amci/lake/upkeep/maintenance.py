@@ -16,7 +16,7 @@ from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog, TableName
 from amci.lake.catalog.duck import LAKE, METADATA, duck_errors
-from amci.lake.query.inspect import table_named
+from amci.lake.query.inspect import all_tables, table_named
 from amci.lake.upkeep import publish
 from amci.lake.upkeep.check import files_below, known_files, scheduled_files
 
@@ -85,7 +85,7 @@ class Maintenance:
 
         The old files stay for snapshots and queries until `expire` and `vacuum`. Raises NotFound.
         """
-        there = publish.tables(self._con)
+        there = all_tables(self._con)
         names = [table_named(table, there)] if table else there
         before = self._file_count(names)
         for name in names:

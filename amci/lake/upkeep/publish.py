@@ -15,7 +15,7 @@ from amci.kernel.files import fsync, replacing, storage_errors
 from amci.kernel.names import literal, quoted
 from amci.lake.catalog.catalog import Catalog, TableName
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, duck_errors
-from amci.lake.query.inspect import partition_by
+from amci.lake.query.inspect import all_tables, partition_by
 from amci.lake.upkeep.check import files_below
 
 #: The ledger of loads.
@@ -29,7 +29,7 @@ def publish(catalog: Catalog, target: Path, tell: Callable[[str], None]) -> dict
     directory of the process that queries. Columns are matched by Parquet field ids, as DuckLake does, so files written
     before a column was added or widened read right.
     """
-    names = [name for name in tables(catalog.con) if name != OBJECTS]
+    names = [name for name in all_tables(catalog.con) if name != OBJECTS]
     # The ledger has rows that lie in the metadata alone, so it is copied.
     ledger = catalog.con.execute(f"SELECT * FROM {LEDGER} ORDER BY object_id, version").to_arrow_table()
     with replacing(target) as part, duckdb.connect(str(part)) as plain:
@@ -82,7 +82,7 @@ def export_parquet(catalog: Catalog, folder: Path, tell: Callable[[str], None]) 
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{folder} exists already and is not empty", hint="name a new folder")
     part = target.with_name(f".{target.name[:120]}.{os.getpid()}-0.part")
-    names = tables(catalog.con)
+    names = all_tables(catalog.con)
     with storage_errors(f"export to {folder}"):
         try:
             for name in names:
@@ -111,14 +111,6 @@ def _export(catalog: Catalog, name: TableName, into: Path) -> None:
     to = into if by else into / "data.parquet"
     with duck_errors(f"export {name}"):
         catalog.con.execute(f"COPY (FROM {name.sql}) TO {literal(str(to))} (FORMAT parquet{how})")
-
-
-def tables(con: duckdb.DuckDBPyConnection) -> list[TableName]:
-    """The lake's tables, the ledger among them."""
-    rows = con.execute(
-        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? ORDER BY ALL", [LAKE]
-    ).fetchall()
-    return [TableName(*row) for row in rows]
 
 
 def rewrite(con: duckdb.DuckDBPyConnection, name: TableName) -> None:
