@@ -38,14 +38,14 @@ class Checker:
         self._types = TypeChecker(SandboxOptions())
         closing.callback(self._types.close)
 
-    def look(self, asked: QueryInput) -> Lint:
+    def look(self, query_input: QueryInput) -> Lint:
         """All findings of a query."""
-        query = asked.read(self._tenant, uploaded=self._uploaded, mode=self._mode)
-        found = lint(query, removes_values=asked.removes_values)
+        query = query_input.read(self._tenant, uploaded=self._uploaded, mode=self._mode)
+        found = lint(query, removes_values=query_input.removes_values)
         if found.errors or any(table.access == "uploaded" for table in found.tables):
             return found
         try:
-            self._types.check(query.compile(_ANY_WINDOW, _ANY_WINDOW[1]), asked.sql)
+            self._types.check(query.compile(_ANY_WINDOW, _ANY_WINDOW[1]), query_input.sql)
         except CompileError as error:
             return replace(found, findings=[*error.findings, *found.findings])
         return found
@@ -83,8 +83,8 @@ def uploaded_by(workspace: WorkspacePaths | None, tenant: Tenant | None) -> Mapp
         store.close()
 
 
-def finding_lines(asked: QueryInput, found: Lint) -> Iterator[str]:
+def finding_lines(query_input: QueryInput, found: Lint) -> Iterator[str]:
     """The findings of a query with their lines."""
     for finding in found.findings:
-        place = words.in_file(finding.place, asked.first_line, asked.indent)
-        yield from words.finding_lines(finding, asked.sql, asked.shown, place)
+        place = words.in_file(finding.place, query_input.first_line, query_input.indent)
+        yield from words.finding_lines(finding, query_input.sql, query_input.shown, place)

@@ -99,11 +99,11 @@ def read_queries(
     for argument in arguments:
         for path in _files(argument):
             try:
-                asked = _of_name(argument, config, stdin) if path is None else _of_file(path)
+                query_input = _of_name(argument, config, stdin) if path is None else _of_file(path)
             except ConfigError as error:
                 problems += error.problems
                 continue
-            found[asked.shown] = asked
+            found[query_input.shown] = query_input
     if problems:
         raise ConfigError(problems, hint="fix the files named above; nothing was done")
     return list(found.values())

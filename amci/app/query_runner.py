@@ -53,7 +53,7 @@ class QueryRequest:
 class Ran:
     """A query that was run."""
 
-    asked: QueryInput
+    query_input: QueryInput
     lint: Lint
     compiled: Compiled
     window: Window
@@ -72,7 +72,7 @@ class Ran:
         """For programs."""
         columns = zip(self.names, self.types, self.kinds, strict=True)
         return {
-            "file": self.asked.shown,
+            "file": self.query_input.shown,
             "window": {"start": self.window.start, "end": self.window.end},
             "columns": [{"name": n, "type": t, "kind": k} for n, t, k in columns],
             "rows": [dict(zip(self.names, row, strict=True)) for row in self.rows],
@@ -100,32 +100,36 @@ class Runner:
         self._tenant, self._uploaded = tenant, uploaded
         self._tell, self._progress = tell, progress
 
-    def run(self, asked: QueryInput) -> Ran:
+    def run(self, query_input: QueryInput) -> Ran:
         """The result of a query; raises QueryError with AMC's reasons to refuse it."""
-        window = self._window(asked)
-        query = asked.read(self._tenant, uploaded=self._uploaded, values=self._values(asked, window))
+        window = self._window(query_input)
+        query = query_input.read(
+            self._tenant, uploaded=self._uploaded, values=self._values(query_input, window)
+        )
         found = lint(query)
         if found.errors:
-            raise refusal(asked, found)
+            raise refusal(query_input, found)
         try:
             compiled = query.compile(
                 (window.start, window.end),
                 self._now,
-                privacy=_privacy(asked) if self._request.has_privacy and not asked.is_for_audiences else None,
+                privacy=_privacy(query_input)
+                if self._request.has_privacy and not query_input.is_for_audiences
+                else None,
                 instance_id=(self._tenant.instance_id or "") if self._tenant else "",
             )
-            self._engine.check(compiled, asked.sql)
+            self._engine.check(compiled, query_input.sql)
         except CompileError as error:
-            raise refusal(asked, replace(found, findings=error.findings)) from error
+            raise refusal(query_input, replace(found, findings=error.findings)) from error
         last = self._options.anchor or self._now.date()
         self._have_events(window, last)
         outcome = self._engine.run(
-            _people(compiled) if asked.is_for_audiences else compiled, last, explains=True
+            _people(compiled) if query_input.is_for_audiences else compiled, last, explains=True
         )
         kinds = [*compiled.kinds, *("DIMENSION" for _ in outcome.names)]
         visible = [place for place, name in enumerate(outcome.names) if name != _IS_EMPTIED]
         return Ran(
-            asked=asked,
+            query_input=query_input,
             lint=found,
             compiled=compiled,
             window=window,
@@ -136,13 +140,13 @@ class Runner:
             report=_told(found, compiled, outcome),
         )
 
-    def _window(self, asked: QueryInput) -> Window:
+    def _window(self, query_input: QueryInput) -> Window:
         from amci.kernel.errors import AmciError
         from amci.sandbox.times import window_of
         from amci.workflows.definitions.time_windows import resolve
         from amci.workflows.executions.request_parsing import window_from
 
-        own = asked.workflow.time_window
+        own = query_input.workflow.time_window
         wanted = resolve(window_from(self._request.window, self._request.zone, own), self._now)
         fields = {
             "timeWindowType": str(wanted.type),
@@ -155,15 +159,15 @@ class Runner:
         except AmciError as error:
             raise UsageError(str(error), hint="write START..END, or MOST_RECENT_WEEK") from None
 
-    def _values(self, asked: QueryInput, window: Window) -> dict[str, Any]:
+    def _values(self, query_input: QueryInput, window: Window) -> dict[str, Any]:
         from amci.kernel.dates import time_zone
         from amci.workflows.definitions.parameters import merged, resolved
         from amci.workflows.executions.request_parsing import assignments
 
         tenant = self._tenant or Tenant(tenant="nobody")
         given = assignments(self._request.values, is_typed=True)
-        values = merged(asked.workflow, tenant, given)
-        return resolved(asked.workflow, values, self._now, time_zone(window.time_zone))
+        values = merged(query_input.workflow, tenant, given)
+        return resolved(query_input.workflow, values, self._now, time_zone(window.time_zone))
 
     def _have_events(self, window: Window, last: date) -> None:
         """Generate missing events of the window and of the days that attribution looks back."""
@@ -220,9 +224,9 @@ def query_runner(
         engine.close()
 
 
-def refusal(asked: QueryInput, found: Lint) -> QueryError:
+def refusal(query_input: QueryInput, found: Lint) -> QueryError:
     """The error for a query that AMC would refuse: its findings, each with its line."""
-    lines = finding_lines(asked, replace(found, findings=found.errors))
+    lines = finding_lines(query_input, replace(found, findings=found.errors))
     hint = "fix it; `amci sql check` shows all findings"
     return QueryError("\n".join(["AMC would refuse this query", *lines]), hint=hint)
 
@@ -238,9 +242,9 @@ def _day(text: str | None) -> date | None:
         raise UsageError(f"'{text}' is not a day", hint="write --last 2026-06-30") from None
 
 
-def _privacy(asked: QueryInput) -> Privacy:
+def _privacy(query_input: QueryInput) -> Privacy:
     """What the workflow asks of the privacy rules; emptied rows are marked, so that they can be counted."""
-    of = asked.workflow
+    of = query_input.workflow
     made = Privacy(
         behavior=of.privacy_filtering_behavior or "REMOVE_ROWS",
         discriminator=of.filtered_metrics_discriminator_column,

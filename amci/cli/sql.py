@@ -151,7 +151,7 @@ def diff(
     with _runner(ctx, request) as runner:
         ours, theirs = (runner.run(read_query(name, *_readers(ctx))) for name in (a, b))
     found = difference(sql_output.version(ours), sql_output.version(theirs))
-    sql_output.show_difference(ctx.out, found, ours.asked.shown, theirs.asked.shown)
+    sql_output.show_difference(ctx.out, found, ours.query_input.shown, theirs.query_input.shown)
     if not found.is_same:
         raise typer.Exit(1)
 
@@ -248,24 +248,26 @@ def _runner(ctx: Context, request: QueryRequest) -> Iterator[Runner]:
         yield runner
 
 
-def lint_document(asked: QueryInput, found: Lint) -> dict[str, Any]:
+def lint_document(query_input: QueryInput, found: Lint) -> dict[str, Any]:
     """What is found in a query, for programs; places are those of the file."""
     made = found.document()
-    places = [words.in_file(finding.place, asked.first_line, asked.indent) for finding in found.findings]
+    places = [
+        words.in_file(finding.place, query_input.first_line, query_input.indent) for finding in found.findings
+    ]
     for finding, place in zip(made["findings"], places, strict=True):
         finding.update(asdict(place))
-    return {"file": asked.shown, "workflow_id": asked.name, **made}
+    return {"file": query_input.shown, "workflow_id": query_input.name, **made}
 
 
 def show_lints(out: Output, found: Sequence[tuple[QueryInput, Lint]]) -> None:
     """What is wrong, each with its line; of one query also what it gives, reads, takes and may lose."""
     if out.as_json:
-        out.rows([lint_document(asked, lint) for asked, lint in found], [])
+        out.rows([lint_document(query_input, lint) for query_input, lint in found], [])
         return
-    for asked, each in found:
-        for line in finding_lines(asked, each):
+    for query_input, each in found:
+        for line in finding_lines(query_input, each):
             out.text(line)
-        out.text(f"{asked.shown}: {words.summary(each)}")
+        out.text(f"{query_input.shown}: {words.summary(each)}")
     if len(found) == 1:
         _show_about(out, found[0][1])
 

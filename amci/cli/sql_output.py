@@ -50,7 +50,7 @@ def _table(out: Output, ran: Ran) -> None:
 
 def _csv(out: Output, ran: Ran) -> None:
 
-    text = csv(ran.names, ran.rows, format_of(ran.asked.workflow.output_format))
+    text = csv(ran.names, ran.rows, format_of(ran.query_input.workflow.output_format))
     out.stdout.write(text.decode())
 
 
@@ -86,7 +86,7 @@ def cell(value: Any) -> str:
 def _told(ran: Ran, *, explains: bool) -> Iterator[str]:
     """What became of the other rows."""
     if ran.report is None:
-        yield _AUDIENCE if ran.asked.is_for_audiences else "no privacy rules hold: nothing was hidden"
+        yield _AUDIENCE if ran.query_input.is_for_audiences else "no privacy rules hold: nothing was hidden"
         return
     lines = list(ran.report.lines())
     if not explains:
@@ -120,7 +120,7 @@ def version(ran: Ran) -> Version:
     ]
     return Version(
         columns=names,
-        keys=[] if ran.asked.is_for_audiences else keys,
+        keys=[] if ran.query_input.is_for_audiences else keys,
         sums=sums,
         rows=ran.rows,
         report=ran.report,

@@ -48,10 +48,10 @@ _DURATION = re.compile(
 
 def duration(text: str) -> timedelta | None:
     """The duration of an ISO 8601 text, or None; a month counts 30 days, a year 365."""
-    found = _DURATION.fullmatch(text)
-    if not found or not any(found.groupdict().values()):
+    match = _DURATION.fullmatch(text)
+    if not match or not any(match.groupdict().values()):
         return None
-    given = {unit: int(count or 0) for unit, count in found.groupdict().items()}
+    given = {unit: int(count or 0) for unit, count in match.groupdict().items()}
     days = given["years"] * 365 + given["months"] * 30 + given["weeks"] * 7 + given["days"]
     return timedelta(days=days, hours=given["hours"], minutes=given["minutes"], seconds=given["seconds"])
 
@@ -296,12 +296,12 @@ class _Binder:
         if alias and not seen:
             self._report.error(projection, "unknown-table", f"Table '{alias}' not found")
         if any(isinstance(each.item.relation, Scan) for each in seen):
-            said = f"{alias}.*" if alias else "SELECT *"
+            star = f"{alias}.*" if alias else "SELECT *"
             self._report.error(
-                projection, "star", f"{said} is not supported on a data source", "name the columns"
+                projection, "star", f"{star} is not supported on a data source", "name the columns"
             )
             return []
-        found = []
+        outputs = []
         for each in seen:
             for output in each.columns.values():
                 column = exp.column(
@@ -309,5 +309,5 @@ class _Binder:
                     exp.to_identifier(each.item.alias, quoted=True),
                 )
                 column.meta["family"] = output.facts.family
-                found.append(OutputColumn(output.name, output.facts, column))
-        return found
+                outputs.append(OutputColumn(output.name, output.facts, column))
+        return outputs

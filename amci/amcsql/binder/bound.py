@@ -128,8 +128,8 @@ class InnerQuery(exp.Expression):
     @property
     def query(self) -> QueryExpression:
         """The query."""
-        found: Any = self.args["query"]
-        return found  # type: ignore[no-any-return]
+        query: Any = self.args["query"]
+        return query  # type: ignore[no-any-return]
 
 
 def blocks(query: QueryExpression) -> Iterator[Select]:

@@ -29,10 +29,10 @@ def group_keys(
     keys: list[exp.Expr] = []
     facts: list[ValueFacts] = []
     for place in range(len(group.expressions)):
-        key, known = _key(group, place, outputs, reader, report)
+        key, key_facts = _key(group, place, outputs, reader, report)
         if key is not None and key not in keys:
             keys.append(key)
-            facts.append(known)
+            facts.append(key_facts)
     return keys, facts
 
 
@@ -47,13 +47,13 @@ def _key(
             return None, ValueFacts()
         output = outputs[ordinal - 1]
     else:
-        found = _aliased(node, outputs)
-        if found is None or aggregates(found.value or exp.Null()):
+        aliased = _aliased(node, outputs)
+        if aliased is None or aggregates(aliased.value or exp.Null()):
             facts = reader.value(node)
             # what the reader resolved may stand there in place of it
             output = OutputColumn("", facts, group.expressions[place])
         else:
-            output = found
+            output = aliased
     if output.value is None or _is_illegal(output.value, node, report):
         return None, ValueFacts()
     return copied(output.value), output.facts

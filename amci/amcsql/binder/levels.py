@@ -78,22 +78,22 @@ def of_column(source: Source, column: Column, path: int, family: str) -> ValueFa
 
 def mixed(parts: Iterable[ValueFacts]) -> ValueFacts:
     """A value made of others: as sensitive as the most sensitive, and not of a single user."""
-    found = list(parts)
+    values = list(parts)
     return ValueFacts(
-        level=max((part.level for part in found), default=Level.NONE),
-        is_barred=any(part.is_barred for part in found),
-        is_literal=any(part.is_literal for part in found),
-        is_metric=any(part.is_metric for part in found),
-        is_summed=any(part.is_summed for part in found),
-        paths=NOBODY.union(*(part.paths for part in found)),
+        level=max((part.level for part in values), default=Level.NONE),
+        is_barred=any(part.is_barred for part in values),
+        is_literal=any(part.is_literal for part in values),
+        is_metric=any(part.is_metric for part in values),
+        is_summed=any(part.is_summed for part in values),
+        paths=NOBODY.union(*(part.paths for part in values)),
     )
 
 
 def chosen(parts: Iterable[ValueFacts], *, is_first: bool = False) -> ValueFacts:
     """A value that is one of others: `is_first` that is not NULL, or whichever a condition picks."""
-    found = list(parts)
-    made = mixed(found)
-    given = [part for part in found if part is not NOTHING]
+    values = list(parts)
+    made = mixed(values)
+    given = [part for part in values if part is not NOTHING]
     if not given or not all(part.identifies for part in given):
         return made
     who = NOBODY.union(*(part.identifies for part in given))

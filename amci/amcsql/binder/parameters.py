@@ -51,7 +51,7 @@ def with_parameters(
     `declared` are the workflow's `inputParameters`; the value is the one given, else the default, else NULL. Errors go
     to the report: a parameter that is not declared, one whose type AMC does not have.
     """
-    known = {str(parameter.get("name")): parameter for parameter in declared}
+    by_name = {str(parameter.get("name")): parameter for parameter in declared}
     used: dict[str, None] = {}
     for call in list(tree.find_all(exp.Anonymous)):
         if call.name.upper() not in ("CUSTOM_PARAMETER", "BUILT_IN_PARAMETER"):
@@ -61,7 +61,7 @@ def with_parameters(
             value: exp.Expr = exp.Null()
         elif call.name.upper() == "CUSTOM_PARAMETER":
             used[name] = None
-            value = _value(call, name, known, values, report)
+            value = _value(call, name, by_name, values, report)
         else:
             value = _edge(call, name, report)
         value.meta.update(call.meta, **{PARAMETER: name or ""})
@@ -89,20 +89,20 @@ def _edge(call: exp.Expr, name: str, report: FindingReport) -> exp.Expr:
 def _value(
     call: exp.Expr,
     name: str,
-    known: Mapping[str, Mapping[str, Any]],
+    by_name: Mapping[str, Mapping[str, Any]],
     values: Mapping[str, Any],
     report: FindingReport,
 ) -> exp.Expr:
-    if name not in known:
-        _undeclared(call, name, known, report)
+    if name not in by_name:
+        _undeclared(call, name, by_name, report)
         return exp.Null()
-    found = _type(known[name].get("dataType", "STRING"))
-    if found is None:
-        text = f"Parameter {name} has an unknown data type {known[name]['dataType']}."
+    sql_and_array = _type(by_name[name].get("dataType", "STRING"))
+    if sql_and_array is None:
+        text = f"Parameter {name} has an unknown data type {by_name[name]['dataType']}."
         report.error(call, "parameter-type", text, f"AMC has {', '.join(TYPES)}, and arrays of them")
         return exp.Null()
-    sql_type, is_array = found
-    value = values.get(name, known[name].get("defaultValue"))
+    sql_type, is_array = sql_and_array
+    value = values.get(name, by_name[name].get("defaultValue"))
     if value is not None and (is_array or isinstance(value, list)):
         items = value if isinstance(value, list) else [value]
         array = exp.Array(expressions=[typed(item, sql_type) for item in items])
@@ -110,14 +110,14 @@ def _value(
     return typed(value, f"{sql_type}[]" if is_array else sql_type)
 
 
-def _undeclared(call: exp.Expr, name: str, known: Mapping[str, Any], report: FindingReport) -> None:
+def _undeclared(call: exp.Expr, name: str, by_name: Mapping[str, Any], report: FindingReport) -> None:
     report.findings.append(
         Finding(
             severity="error",
             code="undeclared-parameter",
             text=f"Filter operation filter_operation referenced an undeclared parameter {name}.",
             place=place_of(report.sql, call),
-            hint=near(name, known) or "declare it among the workflow's input parameters",
+            hint=near(name, by_name) or "declare it among the workflow's input parameters",
             is_verbatim=True,
         )
     )

@@ -39,9 +39,9 @@ class FindingReport:
     def error(self, node: exp.Expr | None, code: str, text: str, hint: str = "") -> None:
         """A reason for AMC to refuse the query."""
         place = place_of(self.sql, node)
-        found = Finding(severity="error", code=code, text=text, place=place, hint=hint)
-        if found not in self.findings:
-            self.findings.append(found)
+        finding = Finding(severity="error", code=code, text=text, place=place, hint=hint)
+        if finding not in self.findings:
+            self.findings.append(finding)
 
 
 @dataclass(slots=True)
@@ -74,15 +74,15 @@ class NameScope:
 
     def by_alias(self, alias: str) -> Seen | None:
         """The item called so, here or around."""
-        found = next((seen for seen in self.items if seen.alias == alias.lower()), None)
-        return found or (self.around.by_alias(alias) if self.around else None)
+        item = next((seen for seen in self.items if seen.alias == alias.lower()), None)
+        return item or (self.around.by_alias(alias) if self.around else None)
 
     def resolve(self, column: exp.Column, report: FindingReport) -> ValueFacts:
         """What a column is; from now on the node says which item's it is. NOTHING if there is none."""
-        found = self._found(column, report)
-        if found is None:
+        resolved = self._found(column, report)
+        if resolved is None:
             return NOTHING
-        seen, output = found
+        seen, output = resolved
         _point(column, seen, output)
         return output.facts
 
@@ -116,8 +116,8 @@ class NameScope:
             return having[0], having[0].columns[name]
         around = self.around
         while around is not None:
-            if found := next((seen for seen in around.items if name in seen.columns), None):
-                return found, found.columns[name]
+            if outer := next((seen for seen in around.items if name in seen.columns), None):
+                return outer, outer.columns[name]
             around = around.around
         self._unknown(column, list(self._all()), f"Column '{column.name}' not found in any table", report)
         return None
@@ -128,8 +128,8 @@ class NameScope:
         ):
             # the unknown table has been reported already
             return
-        known = dict.fromkeys(output.name for seen in among for output in seen.columns.values())
-        report.error(column.this, "unknown-column", text, near(column.name, known))
+        names = dict.fromkeys(output.name for seen in among for output in seen.columns.values())
+        report.error(column.this, "unknown-column", text, near(column.name, names))
 
     def _all(self) -> Iterator[Seen]:
         scope: NameScope | None = self
@@ -157,8 +157,8 @@ def unknown_object(
     table: exp.Table, catalog: SourceCatalog, named: Iterable[str], report: FindingReport
 ) -> None:
     """Report an unknown table."""
-    known = [*named, *catalog.sources]
-    report.error(table.this, "unknown-object", f"Object '{table.name}' not found", near(table.name, known))
+    tables = [*named, *catalog.sources]
+    report.error(table.this, "unknown-object", f"Object '{table.name}' not found", near(table.name, tables))
 
 
 def _point(column: exp.Column, seen: Seen, output: OutputColumn) -> None:
@@ -169,8 +169,8 @@ def _point(column: exp.Column, seen: Seen, output: OutputColumn) -> None:
     column.meta["family"] = output.facts.family
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def near(name: str, names: Iterable[str]) -> str:
     """The hint `did you mean …?` for a name that is close to a known one; else empty."""
-    by_lower = {each.lower(): each for each in known}
+    by_lower = {each.lower(): each for each in names}
     near = difflib.get_close_matches(name.lower(), list(by_lower), n=1)
     return f"did you mean {by_lower[near[0]]}?" if near else ""

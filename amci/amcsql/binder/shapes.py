@@ -28,13 +28,13 @@ def cells_of(row: exp.Expr) -> Sequence[exp.Expr]:
 
 def unlike(outputs: Sequence[OutputColumn]) -> list[OutputColumn]:
     """The columns, the second of the same name with a number after it, as Calcite calls it."""
-    found: dict[str, OutputColumn] = {}
+    by_name: dict[str, OutputColumn] = {}
     for output in outputs:
         name, number = output.name, 0
-        while name.lower() in found:
+        while name.lower() in by_name:
             name, number = f"{output.name}{number}", number + 1
-        found[name.lower()] = output if name == output.name else replace(output, name=name)
-    return list(found.values())
+        by_name[name.lower()] = output if name == output.name else replace(output, name=name)
+    return list(by_name.values())
 
 
 def renamed(query: QueryExpression, cte: exp.Expr, report: FindingReport) -> QueryExpression:
@@ -74,10 +74,10 @@ def join_kind(join: exp.Expr) -> JoinKind:
 
 def dimensions(outputs: Iterable[OutputColumn], keys: Sequence[exp.Expr]) -> list[OutputColumn]:
     """The columns; those that rows are grouped by are dimensions, whatever they were before."""
-    known = set(keys)
+    key_nodes = set(keys)
     return [
         replace(output, facts=replace(output.facts, is_metric=False, is_summed=False))
-        if output.value in known
+        if output.value in key_nodes
         else output
         for output in outputs
     ]
@@ -85,13 +85,13 @@ def dimensions(outputs: Iterable[OutputColumn], keys: Sequence[exp.Expr]) -> lis
 
 def columns_of(source: Source, path: int) -> list[OutputColumn]:
     """The columns of a table that is read in a path; of most, the same is known."""
-    known: dict[tuple[str, str, bool], ValueFacts] = {}
+    facts_by_kind: dict[tuple[str, str, bool], ValueFacts] = {}
     outputs = []
     for column in source.columns:
         kind = (column.threshold, column.type, column.name == "user_id")
-        if kind not in known:
-            known[kind] = of_column(source, column, path, _family(column.type))
-        outputs.append(OutputColumn(column.name, known[kind]))
+        if kind not in facts_by_kind:
+            facts_by_kind[kind] = of_column(source, column, path, _family(column.type))
+        outputs.append(OutputColumn(column.name, facts_by_kind[kind]))
     return outputs
 
 

@@ -46,8 +46,8 @@ def joined_union(union: Union) -> Sequence[Class]:
 
 
 def _of_union(union: Union) -> Sequence[Class]:
-    found = joined_union(union)
-    return found if union.is_all else kept(found, [output.facts for output in union.outputs])
+    classes = joined_union(union)
+    return classes if union.is_all else kept(classes, [output.facts for output in union.outputs])
 
 
 def kept(classes: Iterable[Class], keys: Iterable[ValueFacts]) -> list[Class]:
@@ -97,7 +97,7 @@ def simply_counted(block: Select, node: exp.Expr) -> exp.Expr:
 
 def _once_each(block: Select) -> Class | None:
     """The class of users of whom each has one row at most in what a SELECT reads; None where there is none."""
-    found: Class | None = None
+    common: Class | None = None
     for item in block.items:
         if _is_one_row(item.relation):
             continue
@@ -105,10 +105,10 @@ def _once_each(block: Select) -> Class | None:
         if own is None:
             return None
         # two of them have one row for each user together only where they were joined by users
-        found = next((each for each in block.same if own | (found or own) <= each), None)
-        if found is None:
+        common = next((each for each in block.same if own | (common or own) <= each), None)
+        if common is None:
             return None
-    return found
+    return common
 
 
 def _once_each_in(relation: Relation) -> Class | None:

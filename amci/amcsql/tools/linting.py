@@ -11,8 +11,7 @@ from amci.amcsql.findings import CompileError, Finding, between
 from amci.amcsql.grammar.parsing import refused_for_audiences, tokens_of
 from amci.amcsql.query import Query
 from amci.amcsql.sources import Kind, Source
-from amci.amcsql.tools.origins import keys, origins
-from amci.amcsql.tools.risks import Risk, risks
+from amci.amcsql.tools.risks import Risk, keys, origins, risks
 
 Access = Literal["included", "paid", "uploaded", "audiences"]
 

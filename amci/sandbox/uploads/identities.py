@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from amci.kernel.names import literal, quoted
+
+if TYPE_CHECKING:
+    import duckdb
 
 #: Kind of personal data → the data of person n, standardised, before it is hashed.
 CLEAR = {
