@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from amci.cli.audience_requests import (
 )
 from amci.cli.context import Context, command
 from amci.tenants.model import Tenant
+from amci.workflows.amc.audience_model import Reach
 from amci.workflows.audiences.audience_parsing import reach_from
 from amci.workflows.executions.request_parsing import chosen
 
@@ -63,45 +65,32 @@ Wait = Annotated[bool, typer.Option("--wait", help="Until AMC has made it, or gi
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAudience:
+    """The options of a new audience of either kind."""
+
+    tenant: OneTenant = None
+    window: Window
+    zone: Zone = "UTC"
+    refresh_days: Refresh = None
+    relative: Relative = False
+    value: Values = None
+    workflow: Workflow = None
+    advertiser: AdvertiserId = None
+    description: Description = ""
+    country: Country = ""
+    again: Again = False
+    wait: Wait = False
+
+
 @command(
     audience_app,
     "create",
     epilog="Example: amci audience create 'Seen in May' seen.sql --window 2026-05-01..2026-06-01 --wait",
 )
-def create(
-    ctx: Context,
-    name: Name,
-    file: File = None,
-    *,
-    tenant: OneTenant = None,
-    window: Window,
-    zone: Zone = "UTC",
-    refresh_days: Refresh = None,
-    relative: Relative = False,
-    value: Values = None,
-    workflow: Workflow = None,
-    advertiser: AdvertiserId = None,
-    description: Description = "",
-    country: Country = "",
-    again: Again = False,
-    wait: Wait = False,
-) -> None:
+def create(ctx: Context, name: Name, file: File = None, *, options: NewAudience) -> None:
     """Make an audience of the people a query finds; 2,000 at least."""
-    options = AudienceOptions(
-        name=name,
-        file=file,
-        workflow=workflow,
-        window=window,
-        zone=zone,
-        values=value or [],
-        advertiser=advertiser,
-        description=description,
-        country=country,
-        refresh_days=refresh_days,
-        is_window_moving=relative,
-    )
-    with ctx.session() as session:
-        create_audience(ctx, session, _tenant(session, tenant), options, again=again, wait=wait)
+    _create(ctx, name, file, options, None)
 
 
 @command(
@@ -114,39 +103,33 @@ def lookalike(
     name: Name,
     file: File = None,
     *,
-    tenant: OneTenant = None,
-    window: Window,
+    options: NewAudience,
     reach: Annotated[
         str, typer.Option("--reach", help="most-similar, similar, balanced, broad or most-broad.")
     ] = "balanced",
-    zone: Zone = "UTC",
-    refresh_days: Refresh = None,
-    relative: Relative = False,
-    value: Values = None,
-    workflow: Workflow = None,
-    advertiser: AdvertiserId = None,
-    description: Description = "",
-    country: Country = "",
-    again: Again = False,
-    wait: Wait = False,
 ) -> None:
     """Make an audience of people like those a query finds; 500 to 500,000 are its seed."""
-    options = AudienceOptions(
+    _create(ctx, name, file, options, reach_from(reach))
+
+
+def _create(ctx: Context, name: str, file: Path | None, options: NewAudience, reach: Reach | None) -> None:
+    wanted = AudienceOptions(
         name=name,
         file=file,
-        workflow=workflow,
-        window=window,
-        zone=zone,
-        values=value or [],
-        advertiser=advertiser,
-        description=description,
-        country=country,
-        refresh_days=refresh_days,
-        is_window_moving=relative,
-        reach=reach_from(reach),
+        workflow=options.workflow,
+        window=options.window,
+        zone=options.zone,
+        values=options.value or [],
+        advertiser=options.advertiser,
+        description=options.description,
+        country=options.country,
+        refresh_days=options.refresh_days,
+        is_window_moving=options.relative,
+        reach=reach,
     )
     with ctx.session() as session:
-        create_audience(ctx, session, _tenant(session, tenant), options, again=again, wait=wait)
+        tenant = _tenant(session, options.tenant)
+        create_audience(ctx, session, tenant, wanted, again=options.again, wait=options.wait)
 
 
 @command(audience_app, "list", epilog="Example: amci audience list --tenant acme")

@@ -9,6 +9,7 @@ import typer
 from amci.app.audiences import AudienceOptions, audience_request, changed_request, hint_for
 from amci.app.session import Session
 from amci.cli.context import Context
+from amci.cli.exec_requests import utc_window
 from amci.cli.run_progress import INTERRUPTED, SOME_FAILED
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.signals import stopping
@@ -126,7 +127,7 @@ def audience_row(found: Audience) -> dict[str, Any]:
         "kind": "lookalike" if found.is_lookalike else "rule-based",
         "reach": found.reach,
         "refresh": _refresh(found),
-        "window": _window(found),
+        "window": utc_window(found.window_start, found.window_end),
         "is_window_moving": found.is_window_moving,
         "created_at": found.created_at,
         "refreshed_at": found.refreshed_at,
@@ -153,7 +154,8 @@ def words(found: Audience, tenant_id: str) -> list[str]:
         lines.append(f"fix it:    amci audience update {found.audience_id} FILE.sql --tenant {tenant_id}")
         lines.append(f"remove it: amci audience delete {found.audience_id} --tenant {tenant_id}")
     lines.append(
-        f"events: {_window(found)}" + (", moving on with each refresh" if found.is_window_moving else "")
+        f"events: {utc_window(found.window_start, found.window_end)}"
+        + (", moving on with each refresh" if found.is_window_moving else "")
     )
     lines.append(f"refreshed: {_refresh(found)}" + _last(found))
     if found.dsp_canonical_id:
@@ -178,9 +180,3 @@ def _refresh(found: Audience) -> str:
 
 def _last(found: Audience) -> str:
     return f", last at {shown(found.refreshed_at)}" if found.refreshed_at else ""
-
-
-def _window(found: Audience) -> str:
-    if found.window_start is None or found.window_end is None:
-        return ""
-    return f"{found.window_start:%Y-%m-%dT%H:%M:%S}..{found.window_end:%Y-%m-%dT%H:%M:%S}"

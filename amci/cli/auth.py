@@ -137,7 +137,6 @@ def remove(
 
 
 def _store(ctx: Context) -> CredentialStore:
-
     return CredentialStore(ctx.workspace, environment(), ctx.clock)
 
 
@@ -151,19 +150,16 @@ def _say_kept(ctx: Context, store: CredentialStore, what: dict[str, Any], words:
 
 
 def _from_file(file: str, auth_id: str | None) -> dict[str, Any]:
-
     return credentials_from(_text(file), "standard input" if file == "-" else file, auth_id)
 
 
 def _from_person() -> Any:
-
     client_id = _needed("client id", _asked("client id"))
     client_secret = _needed("client secret", _asked("client secret"))
     return Credential(client_id, client_secret, _asked("refresh token (empty: `amci auth login` gets one)"))
 
 
 def _needed(what: str, value: str) -> str:
-
     if not value:
         raise UsageError(f"the {what} is empty", hint="nothing was changed; run the command again")
     return value
@@ -199,7 +195,6 @@ def _consent(ctx: Context, region: Region, client_id: str, redirect_uri: str) ->
 
 
 def _region(text: str) -> Region:
-
     regions: tuple[Region, ...] = get_args(Region)
     for region in regions:
         if region == text.upper():

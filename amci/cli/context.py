@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -130,13 +131,24 @@ def without_command(app: typer.Typer, **options: Any) -> Callable[[Callable[...,
 def _as_typer_wants(function: Callable[..., None]) -> Callable[..., None]:
     """A function of options alone, --home and --json among them, that makes the context itself.
 
+    A parameter whose type is a dataclass stands for its fields, each an option: what several commands share.
     A command that is called by another one, as by `amci demo`, gets that one's context.
     """
     hints = get_type_hints(function, include_extras=True)
-    own = list(inspect.signature(function).parameters.values())[1:]
+    groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
+    own: list[inspect.Parameter] = []
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.name in groups:
+            options = groups[parameter.name]
+            hints |= get_type_hints(options, include_extras=True)
+            own += inspect.signature(options).parameters.values()
+        else:
+            own.append(parameter)
 
     def run(called: typer.Context, **values: Any) -> None:
         own_context = Context(values.pop("home"), as_json=values.pop("json"))
+        for name, group in groups.items():
+            values[name] = group(**{f.name: values.pop(f.name) for f in fields(group)})
         function(called.obj or own_context, **values)
 
     added = {"home": (HomeOption, None), "json": (JsonOption, False)}

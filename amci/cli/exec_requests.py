@@ -222,7 +222,9 @@ def execution_row(row: ExecutionRecord) -> dict[str, Any]:
         "execution_status": str(row.status) if row.status else None,
         "status_reason": row.status_reason,
         "workflow_execution_id": row.workflow_execution_id,
-        "window": _window(row.request.window) if row.request else _utc_window(row),
+        "window": _window(row.request.window)
+        if row.request
+        else utc_window(row.window_start, row.window_end),
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "key": row.key,
@@ -250,7 +252,6 @@ def _window(window: TimeWindow) -> str:
     return f"{window.start}..{window.end}{zone}" if window.start else f"{window.type}{zone}"
 
 
-def _utc_window(row: ExecutionRecord) -> str:
-    if row.window_start is None or row.window_end is None:
-        return ""
-    return f"{row.window_start:%Y-%m-%dT%H:%M:%S}..{row.window_end:%Y-%m-%dT%H:%M:%S}"
+def utc_window(start: datetime | None, end: datetime | None) -> str:
+    """A window as AMC shows it, in UTC; empty if AMC has not said it yet."""
+    return f"{start:%Y-%m-%dT%H:%M:%S}..{end:%Y-%m-%dT%H:%M:%S}" if start and end else ""

@@ -72,7 +72,6 @@ def fixtures_verify(
 
 
 def _row(number: int, exchange: Exchange) -> dict[str, object]:
-
     return {
         "exchange": number,
         "request": RequestPattern.of(exchange.request).line,

@@ -231,7 +231,6 @@ def check(
 
 
 def _maintain(ctx: Context, do: Any) -> None:
-
     with ctx.engine() as engine, ctx.out.progress("maintaining") as tell:
         report = do(Maintenance(engine.workspace, engine.catalog, engine.state, engine.clock, tell))
     ctx.out.record(report)

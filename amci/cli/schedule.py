@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, repeat
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +17,6 @@ from amci.kernel.clock import moment
 from amci.kernel.dates import time_zone
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.names import suggestion
-from amci.kernel.run import Run
 from amci.scheduler.due import Timetable
 from amci.scheduler.expression import parse
 from amci.scheduler.model import Schedule
@@ -83,21 +82,22 @@ def next_(
 @command(schedule_app, "pause", epilog="Example: amci schedule pause weekly-reach")
 def pause(ctx: Context, schedule: ScheduleArgument) -> None:
     """Let a schedule fire no more until `resume`; survives restarts."""
-    with ctx.session() as session:
-        found = schedules_named(session.project.schedules, schedule)
-        for one in found:
-            session.schedules.pause(one.schedule_id)
-    ctx.out.record({"paused": [one.schedule_id for one in found]})
+    _for_each(ctx, "paused", schedule, ScheduleStore.pause)
 
 
 @command(schedule_app, "resume", epilog="Example: amci schedule resume weekly-reach")
 def resume(ctx: Context, schedule: ScheduleArgument) -> None:
     """Let a paused schedule fire again; what it missed meanwhile stays undone."""
+    _for_each(ctx, "resumed", schedule, ScheduleStore.resume)
+
+
+def _for_each(ctx: Context, done: str, name: str, change: Callable[[ScheduleStore, str], None]) -> None:
+    """Change every schedule of this name, and say which."""
     with ctx.session() as session:
-        found = schedules_named(session.project.schedules, schedule)
-        for one in found:
-            session.schedules.resume(one.schedule_id)
-    ctx.out.record({"resumed": [one.schedule_id for one in found]})
+        ids = [one.schedule_id for one in schedules_named(session.project.schedules, name)]
+        for schedule_id in ids:
+            change(session.schedules, schedule_id)
+    ctx.out.record({done: ids})
 
 
 @command(
@@ -122,7 +122,10 @@ def fire(
         found = schedules_named(session.project.schedules, schedule)
         keys = {session.scheduler.fire(one.schedule_id, moment): one.schedule_id for one in found}
         runs = finish_runs(ctx, session, list(keys), wait=wait)
-    rows = [run_row(run) | {"schedule": keys[run.idempotency_key]} for run in runs]
+    rows = [
+        {"run_id": r.run_id, "status": r.status, "reason": r.reason, "schedule": keys[r.idempotency_key]}
+        for r in runs
+    ]
     ctx.out.rows(rows, ["schedule", "run_id", "status", "reason"])
     if not wait:
         ctx.out.text("`amci up` or `amci drain` does it")
@@ -216,9 +219,12 @@ def next_fires(
     by_id = {schedule.schedule_id: Timetable.of(schedule) for schedule in schedules}
     states = store.states(by_id.keys())
     fires = heapq.merge(
-        *(_named(name, _coming(timetable, states.get(name), now)) for name, timetable in by_id.items())
+        *(zip(_coming(timetable, states.get(name), now), repeat(name)) for name, timetable in by_id.items())
     )
-    return [_fire(fire, by_id[name]) | {"schedule": name} for fire, name in islice(fires, count)]
+    return [
+        {"fire_time": fire, "local": _local(fire, by_id[name].schedule.time_zone), "schedule": name}
+        for fire, name in islice(fires, count)
+    ]
 
 
 def fires_of_expression(expression: str, zone: str, now: datetime, count: int) -> list[dict[str, Any]]:
@@ -243,11 +249,6 @@ def fire_rows(fires: Sequence[FireRecord]) -> list[dict[str, Any]]:
     ]
 
 
-def run_row(run: Run) -> dict[str, Any]:
-    """How a run that was fired by hand stands."""
-    return {"run_id": run.run_id, "status": run.status, "reason": run.reason}
-
-
 def parse_moment(text: str) -> datetime:
     """A moment as people write it; raises UsageError."""
     try:
@@ -268,14 +269,6 @@ def _coming(timetable: Timetable, state: ScheduleState | None, now: datetime) ->
         return iter(())
     since = max(now, state.cursor_at) if state else now
     return timetable.fires(since, _FOR_EVER)
-
-
-def _named(name: str, fires: Iterator[datetime]) -> Iterator[tuple[datetime, str]]:
-    return ((fire, name) for fire in fires)
-
-
-def _fire(fire: datetime, timetable: Timetable) -> dict[str, Any]:
-    return {"fire_time": fire, "local": _local(fire, timetable.schedule.time_zone)}
 
 
 def _local(fire: datetime, zone: str) -> str:

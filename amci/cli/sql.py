@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +22,7 @@ from amci.cli.query import AsOfOption, TenantOption, talk
 from amci.kernel.errors import NoWorkspace
 
 if TYPE_CHECKING:
-    from amci.app.query_runner import QueryRequest, Runner
+    from amci.app.query_runner import Runner
     from amci.tenants.model import Tenant
 
 sql_app = typer.Typer(
@@ -69,6 +69,20 @@ Last = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The options of what runs queries."""
+
+    window: Window = None
+    time_zone: Zone = None
+    tenant: TenantName = None
+    value: Values = None
+    no_privacy: NoPrivacy = False
+    scale: Scale = None
+    seed: Seed = None
+    last: Last = None
+
+
 @without_command(sql_app, epilog="Example: amci sql check config/workflows")
 def deprecated_shell(ctx: Context, tenant: TenantOption = None, as_of: AsOfOption = None) -> None:
     """Write, check and run AMC SQL on this machine. Without a command: the shell of the lake (deprecated)."""
@@ -102,27 +116,18 @@ def run(
     ctx: Context,
     file: File,
     *,
-    window: Window = None,
-    time_zone: Zone = None,
-    tenant: TenantName = None,
-    value: Values = None,
+    options: RunOptions,
     explain_redaction: Annotated[
         bool, typer.Option("--explain-redaction", help="Say which rows are hidden, and why.")
     ] = False,
-    no_privacy: NoPrivacy = False,
     form: Annotated[str, typer.Option("--format", help="table, csv (AMC's) or json.")] = "table",
-    scale: Scale = None,
-    seed: Seed = None,
-    last: Last = None,
 ) -> None:
     """Run a query on made-up events, with AMC's privacy rules."""
     # Here and below: `check`, `fmt` and `tables` run nothing, and start sooner without the sandbox.
-    from amci.app.query_runner import QueryRequest
     from amci.cli import sql_output
 
     sql_output.check_format(form)
-    request = QueryRequest(window, time_zone, tenant, value or (), not no_privacy, scale, seed, last)
-    with _runner(ctx, request) as runner:
+    with _runner(ctx, options) as runner:
         ran = runner.run(read_query(file, *_readers(ctx)))
     sql_output.show(ctx.out, ran, form, explains=explain_redaction)
 
@@ -132,23 +137,13 @@ def diff(
     ctx: Context,
     a: Annotated[str, typer.Argument(metavar="A", help=_ONE, show_default=False)],
     b: Annotated[str, typer.Argument(metavar="B", help="The other version.", show_default=False)],
-    *,
-    window: Window = None,
-    time_zone: Zone = None,
-    tenant: TenantName = None,
-    value: Values = None,
-    no_privacy: NoPrivacy = False,
-    scale: Scale = None,
-    seed: Seed = None,
-    last: Last = None,
+    options: RunOptions,
 ) -> None:
     """How the results of two versions of a query differ on the same events; exit code 1 if they do."""
     from amci.amcsql.tools.result_diff import difference
-    from amci.app.query_runner import QueryRequest
     from amci.cli import sql_output
 
-    request = QueryRequest(window, time_zone, tenant, value or (), not no_privacy, scale, seed, last)
-    with _runner(ctx, request) as runner:
+    with _runner(ctx, options) as runner:
         ours, theirs = (runner.run(read_query(name, *_readers(ctx))) for name in (a, b))
     found = difference(sql_output.version(ours), sql_output.version(theirs))
     sql_output.show_difference(ctx.out, found, ours.query_input.shown, theirs.query_input.shown)
@@ -227,9 +222,19 @@ def _tenant(ctx: Context, name: str | None) -> tuple[Tenant | None, Mapping[str,
 
 
 @contextmanager
-def _runner(ctx: Context, request: QueryRequest) -> Iterator[Runner]:
-    from amci.app.query_runner import query_runner
+def _runner(ctx: Context, options: RunOptions) -> Iterator[Runner]:
+    from amci.app.query_runner import QueryRequest, query_runner
 
+    request = QueryRequest(
+        options.window,
+        options.time_zone,
+        options.tenant,
+        options.value or (),
+        not options.no_privacy,
+        options.scale,
+        options.seed,
+        options.last,
+    )
     try:
         workspace = ctx.workspace
     except NoWorkspace:

@@ -49,7 +49,6 @@ def _table(out: Output, ran: Ran) -> None:
 
 
 def _csv(out: Output, ran: Ran) -> None:
-
     text = csv(ran.names, ran.rows, format_of(ran.query_input.workflow.output_format))
     out.stdout.write(text.decode())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -82,30 +83,26 @@ def diff(ctx: Context, workflow_id: WorkflowId, tenant: OneTenant) -> None:
     ctx.out.record(report, lines or ["no difference"])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendOptions:
+    """The options of `create` and `update`."""
+
+    tenant: Tenants = None
+    every: Every = False
+    no_check: NoCheck = False
+    wait: Wait = False
+
+
 @command(workflow_app, "create", epilog="Example: amci workflow create reach --tenant acme --wait")
-def create(
-    ctx: Context,
-    workflow_id: WorkflowId,
-    tenant: Tenants = None,
-    every: Every = False,
-    no_check: NoCheck = False,
-    wait: Wait = False,
-) -> None:
+def create(ctx: Context, workflow_id: WorkflowId, options: SendOptions) -> None:
     """Create a workflow in AMC, or update it if AMC has it."""
-    _bring(ctx, "create", workflow_id, tenant or [], every=every, is_checked=not no_check, wait=wait)
+    _send(ctx, Action.CREATE, workflow_id, options)
 
 
 @command(workflow_app, "update", epilog="Example: amci workflow update reach --all --wait")
-def update(
-    ctx: Context,
-    workflow_id: WorkflowId,
-    tenant: Tenants = None,
-    every: Every = False,
-    no_check: NoCheck = False,
-    wait: Wait = False,
-) -> None:
+def update(ctx: Context, workflow_id: WorkflowId, options: SendOptions) -> None:
     """Update a workflow that AMC has."""
-    _bring(ctx, "update", workflow_id, tenant or [], every=every, is_checked=not no_check, wait=wait)
+    _send(ctx, Action.UPDATE, workflow_id, options)
 
 
 @command(workflow_app, "delete", epilog="Example: amci workflow delete reach --tenant acme --yes --wait")
@@ -149,28 +146,21 @@ def pull(
     ctx.out.rows(rows, ["workflow_id", "done", "why"], empty="AMC has no workflows")
 
 
-def _bring(
-    ctx: Context,
-    action: str,
-    workflow_id: str,
-    names: list[str],
-    *,
-    every: bool,
-    is_checked: bool,
-    wait: bool,
-) -> None:
+def _send(ctx: Context, action: Action, workflow_id: str, options: SendOptions) -> None:
     """Create or update a workflow for the tenants named, or all it is for; its SQL is checked before."""
     with ctx.session() as session:
         workflow = workflow_named(session.project.workflows, workflow_id)
         everybody = session.project.tenants
-        named = [tenant_named(everybody, name) for name in names]
-        meant = [t for t in everybody.values() if t.instance_id and workflow.is_for(t)] if every else named
-        if not meant:
+        tenants = [tenant_named(everybody, name) for name in options.tenant or []]
+        if options.every:
+            tenants = [t for t in everybody.values() if t.instance_id and workflow.is_for(t)]
+        if not tenants:
             raise UsageError("for which tenant?", hint="name it with --tenant, or say --all")
-        if is_checked:
-            refuse_bad(session, [workflow], meant, ctx.out.note)
+        if not options.no_check:
+            refuse_bad(session, [workflow], tenants, ctx.out.note)
         again = timestamp(session.clock.now())
-        _do(ctx, session, [workflow_run(Action(action), t, workflow, again=again) for t in meant], wait=wait)
+        runs = [workflow_run(action, tenant, workflow, again=again) for tenant in tenants]
+        _do(ctx, session, runs, wait=options.wait)
 
 
 def _do(ctx: Context, session: Session, runs: list[NewRun], *, wait: bool) -> None:
@@ -190,7 +180,6 @@ def _row(run: Run) -> dict[str, Any]:
 
 
 def _remote(session: Session, workflow_id: str, tenant_id: str) -> dict[str, Any]:
-
     tenant = tenant_named(session.project.tenants, tenant_id)
     found = session.connections.client(tenant).workflow(workflow_id)
     if found is None:

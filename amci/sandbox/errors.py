@@ -51,11 +51,6 @@ def not_compiled(workflow_id: str, why: str) -> str:
     return f"Was unable to compile workflow {workflow_id} because it was found to be invalid: {why}"
 
 
-def undeclared(parameter: str) -> str:
-    """AMC's words for a parameter that is missing from the `inputParameters`."""
-    return f"Filter operation filter_operation referenced an undeclared parameter {parameter}."
-
-
 def not_downloadable(workflow_execution_id: str) -> Refusal:
     """404 while there is no result; the text is AMC's, the status its sister API's."""
     return Refusal(404, f"Execution with ID {workflow_execution_id} is unavailable for download.")

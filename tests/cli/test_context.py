@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +14,17 @@ from amci.cli.context import Context, command
 from amci.kernel.errors import NotFound, NoWorkspace
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """Options that commands share."""
+
+    first: Annotated[str, typer.Option(help="The first.")]
+    second: Annotated[str, typer.Option("--other", help="Another.")] = "world"
+
+
 @pytest.fixture
 def app() -> typer.Typer:
-    """Two commands, so that typer asks for their names."""
+    """Some commands, so that typer asks for their names."""
     found = typer.Typer()
 
     @command(found, "where", epilog="Example: where")
@@ -27,6 +36,11 @@ def app() -> typer.Typer:
     def add(ctx: Context, first: int, *, second: Annotated[int, typer.Option(help="Another.")] = 1) -> None:
         """Add two numbers."""
         ctx.out.record({"sum": first + second})
+
+    @command(found, "join")
+    def join(ctx: Context, options: Words, *, end: str = ".") -> None:
+        """Join words."""
+        ctx.out.record({"text": f"{options.first} {options.second}{end}"})
 
     return found
 
@@ -50,6 +64,13 @@ def test_a_command_keeps_its_own_parameters_and_help(app: typer.Typer) -> None:
     text = said(app, "add", "--help")
     for part in ("Add two numbers.", "--second", "--home", "--json"):
         assert part in text
+
+
+def test_a_parameter_that_is_a_dataclass_stands_for_its_fields(app: typer.Typer) -> None:
+    assert said(app, "join", "--first", "hello") == "text: hello world.\n"
+    assert said(app, "join", "--first", "hello", "--other", "you", "--end", "!") == "text: hello you!\n"
+    assert CliRunner().invoke(app, ["join"]).exit_code == 2
+    assert "The first." in said(app, "join", "--help")
 
 
 def test_the_workspace_is_the_one_named_else_the_environments_else_the_one_around(
