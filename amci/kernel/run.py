@@ -1,4 +1,4 @@
-"""What a run is: its values, the outcomes a handler may give it, and when it is tried again."""
+"""What a run is: its values, the outcomes a handler may give it, and when it is retried."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """When to try again, in the words of Step Functions, with full jitter."""
+    """When to retry, in the words of Step Functions, with full jitter."""
 
     interval: timedelta = timedelta(seconds=5)
     backoff_rate: float = 2.0

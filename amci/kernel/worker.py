@@ -1,4 +1,4 @@
-"""The worker: claims runs, has them handled, writes down what came of it, and keeps leases meanwhile."""
+"""The worker: claims runs, has them handled, records their outcomes, and keeps their leases meanwhile."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ class Worker:
             self._news.notify_all()
 
     def _serve(self, handler: Handler) -> None:
-        """The life of one thread."""
+        """The loop of one thread."""
         while not self._is_closing:
             with self._news:
                 seen = self._generation

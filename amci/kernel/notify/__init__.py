@@ -1,1 +1,1 @@
-"""Tells people and programs what became of a run: by webhook, by mail, in a file."""
+"""Notices about runs for people and programs: by webhook, by e-mail, in a file, on the console."""

@@ -1,4 +1,4 @@
-"""The run kind `notify`: tells a webhook or a mail server, as often as it takes."""
+"""The run kind `notify`: sends a notice to a webhook or a mail server, with retries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from amci.kernel.worker import SingleHandler
 
 @dataclass(frozen=True, slots=True)
 class NotifyHandler(SingleHandler):
-    """Tells each run's target; one that fails is FAILED and to be seen, and fails no other."""
+    """Sends each run's notice to its target; a notice that cannot be sent is a FAILED run, and affects no other."""
 
     notifier: Notifier
     secrets: Callable[[str], str]  #: the secret with this name; raises AuthError
@@ -29,7 +29,7 @@ class NotifyHandler(SingleHandler):
     threads: ClassVar[int] = 2
 
     def outcome(self, run: Run) -> Outcome:
-        """Tell one target; raises RemoteError if it does not take the notice, AuthError without its secret."""
+        """Send one notice; raises RemoteError if the target does not take it, AuthError without its secret."""
         target = self.notifier.target(run.payload["target"])
         notice = Notice.of(run.payload["notice"])
         key, at = run.idempotency_key, self.clock.now()

@@ -31,7 +31,7 @@ def send(
 ) -> None:
     """Send the notice to every recipient; raises Unavailable, Refused or AuthError.
 
-    `key` becomes the Message-ID, the same for every try. `tls`: which certificates are trusted; those of this
+    `key` becomes the Message-ID, the same for every attempt. `tls`: which certificates are trusted; those of this
     machine by default.
     """
     with _translated(target), _connected(target, timeout, tls or ssl.create_default_context()) as server:
@@ -39,7 +39,7 @@ def send(
             _login(server, target, password)
         refused = server.send_message(message(target, notice, key=key, at=at))
     if refused:
-        raise _refused_recipients(target, len(refused))
+        raise _recipients_refused(target, len(refused))
 
 
 def message(target: NotifyTarget, notice: Notice, *, key: str, at: datetime) -> EmailMessage:
@@ -105,18 +105,18 @@ def _login(server: smtplib.SMTP, target: NotifyTarget, password: str) -> None:
 
 @contextmanager
 def _translated(target: NotifyTarget) -> Iterator[None]:
-    """The mail server's refusals in our words; its own may repeat addresses."""
+    """Raise the mail server's errors as amci's; its own texts may repeat addresses."""
     try:
         yield
     except smtplib.SMTPRecipientsRefused as error:
         codes = [code for code, _ in error.recipients.values()]
         if any(code < _PERMANENT for code in codes):
             raise Unavailable(f"mail server {target.host} takes no mail for now ({min(codes)})") from error
-        raise _refused_recipients(target, len(codes)) from error
+        raise _recipients_refused(target, len(codes)) from error
     except smtplib.SMTPNotSupportedError as error:
         raise Refused(0, f"mail server {target.host} takes only addresses in plain letters") from error
     except smtplib.SMTPResponseException as error:
-        raise _said_no(target, error.smtp_code) from error
+        raise _refusal(target, error.smtp_code) from error
     except ssl.SSLCertVerificationError as error:
         raise Refused(
             0,
@@ -129,7 +129,7 @@ def _translated(target: NotifyTarget) -> Iterator[None]:
         ) from error
 
 
-def _said_no(target: NotifyTarget, code: int) -> RemoteError:
+def _refusal(target: NotifyTarget, code: int) -> RemoteError:
     if code < _PERMANENT:
         return Unavailable(f"mail server {target.host} answered {code}", hint="it is tried again")
     return Refused(
@@ -137,7 +137,7 @@ def _said_no(target: NotifyTarget, code: int) -> RemoteError:
     )
 
 
-def _refused_recipients(target: NotifyTarget, count: int) -> Refused:
+def _recipients_refused(target: NotifyTarget, count: int) -> Refused:
     return Refused(
         0,
         f"mail server {target.host} refused {count} of {len(target.to)} recipients",

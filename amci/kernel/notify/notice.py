@@ -24,7 +24,7 @@ LONGEST_SUBJECT = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something a person may want to know."""
+    """Something people may want to know of."""
 
     event: str
     subject: str  #: one line; whatever is longer than an SNS subject is cut
@@ -72,7 +72,7 @@ _SCHEMES = {TargetKind.WEBHOOK: ("https", "http"), TargetKind.SMTP: ("smtp", "sm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyTarget:
-    """One place that wants to hear of some events; raises ConfigError with everything it lacks."""
+    """One place that gets notices of some events; raises ConfigError with everything it lacks."""
 
     kind: TargetKind
     path: Path | None = None  #: of a file
@@ -120,18 +120,18 @@ class NotifyTarget:
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is told through a run, since it may be away for a while."""
+        """Whether it is notified through a run, since it may be unreachable for a while."""
         return self.kind in _SCHEMES
 
     @property
     def target_id(self) -> str:
-        """A name that stays while the address does, and does not give it away."""
+        """A name that changes only with the address, and does not reveal it."""
         address = "\n".join((self.kind, self.url, self.sender, *self.to))
         return f"{self.kind}-{hashlib.sha256(address.encode()).hexdigest()[:8]}"
 
     @property
     def pool(self) -> str:
-        """Whose slots its runs take: one that does not answer holds up no other."""
+        """The pool of its runs: a target that does not answer delays no other."""
         return f"notify:{self.target_id}"
 
     @property

@@ -1,4 +1,4 @@
-"""Telling someone what happened: on the console and in a file at once, by webhook and e-mail through runs."""
+"""Sends notices: to the console and files at once, by webhook and e-mail through runs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Notifier:
 
     @property
     def remote(self) -> Sequence[NotifyTarget]:
-        """The targets that are told through runs."""
+        """The targets that are notified through runs."""
         return [target for target in self._targets if target.is_remote]
 
     def target(self, target_id: str) -> NotifyTarget:
@@ -66,7 +66,7 @@ class Notifier:
         raise NotFound(f"no target '{target_id}' any more", hint="it was changed or taken out of `notify:`")
 
     def send(self, notice: Notice) -> None:
-        """Tell every console and file that wants to know."""
+        """Write the notice to every console and file that wants it."""
         for target in self._wanting(notice):
             if not target.is_remote:
                 try:
@@ -79,7 +79,7 @@ class Notifier:
                     )
 
     def runs_for(self, notice: Notice) -> list[NewRun]:
-        """The runs that tell everybody else; the same notice makes the same runs."""
+        """The runs that notify the remote targets; the same notice makes the same runs."""
         occasion = notice.occasion or timestamp(notice.at)
         return [
             NewRun(

@@ -1,4 +1,4 @@
-"""Telling a webhook: one signed POST."""
+"""Webhook notices: one signed POST."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from amci.kernel.errors import Refused, Unavailable
 from amci.kernel.notify.notice import Notice, NotifyTarget
 from amci.kernel.version import __version__
 
-#: Statuses that may pass: the other side is busy or broken.
-_PASSING = (408, 425, 429)
-_OK, _REDIRECT, _REFUSAL, _BROKEN = 200, 300, 400, 500
+#: Statuses of a server that is busy; a retry may help.
+_BUSY = (408, 425, 429)
+_OK, _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 200, 300, 400, 500
 
 
 def post(
@@ -23,7 +23,7 @@ def post(
 ) -> None:
     """POST the notice as JSON; raises Unavailable if a retry may help, Refused if not.
 
-    `key` is the same for every try of one notice. Redirects are not followed: their targets are not configured.
+    `key` is the same for every attempt at one notice. Redirects are not followed: their targets are not configured.
     """
     content = json.dumps(notice.document(), separators=(",", ":")).encode()
     headers = {
@@ -45,7 +45,7 @@ def post(
         raise Unavailable(
             f"webhook {target.host} did not answer ({type(error).__name__})", hint="it is tried again"
         ) from error
-    _judge(status, target)
+    _check_status(status, target)
 
 
 def signature(secret: str, content: bytes, at: datetime) -> str:
@@ -55,12 +55,12 @@ def signature(secret: str, content: bytes, at: datetime) -> str:
     return f"t={stamp},v1={made}"
 
 
-def _judge(status: int, target: NotifyTarget) -> None:
+def _check_status(status: int, target: NotifyTarget) -> None:
     if _OK <= status < _REDIRECT:
         return
-    if status >= _BROKEN or status in _PASSING:
+    if status >= _SERVER_ERROR or status in _BUSY:
         raise Unavailable(f"webhook {target.host} answered {status}", hint="it is tried again")
-    is_redirect = _REDIRECT <= status < _REFUSAL
+    is_redirect = _REDIRECT <= status < _CLIENT_ERROR
     hint = (
         "set `url` to where it leads" if is_redirect else "check its address and secret, then `amci redrive`"
     )

@@ -1,4 +1,4 @@
-"""Running a transform on rows: plugin in, values out, its mistakes told as its own."""
+"""Running a transform on rows; its errors are reported as its own."""
 
 from __future__ import annotations
 

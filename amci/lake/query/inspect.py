@@ -1,4 +1,4 @@
-"""Looking at the lake: its tables, partitions, snapshots, and the story of an object."""
+"""Looking at the lake: its tables, partitions, snapshots, and the history of an object."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from amci.lake.query.session import QuerySession
 
 Row = dict[str, Any]
 
-#: A change that touches more tables than this is told by their number.
+#: A change that touches more tables than this is shown by their number.
 _NAMED = 2
 #: Objects shown with a table.
 _NEWEST = 20

@@ -24,7 +24,7 @@ from amci.lake.query.statement import CatalogScope, UnknownTable, checked
 
 Value = TypeVar("Value")
 
-#: The catalog is tried so many times while another process holds it, with this many seconds between.
+#: How often the catalog is tried while another process holds it, with this many seconds between.
 _TRIES, _BETWEEN = 20, 0.1
 #: DuckLake counts snapshots in 64 bits.
 _LARGEST = 2**63 - 1
@@ -69,7 +69,7 @@ class QuerySession:
             self.con.begin()
             self._is_in_transaction = True
         budget = TimeBudget(self.con, self._timeout, hide_values=self._tenant is not None, stop=self.stop)
-        budget.spend(lambda: _patiently(lambda: self.con.execute(text)))
+        budget.spend(lambda: _retried(lambda: self.con.execute(text)))
         description = self.con.description or []
         return QueryResult(
             tuple(c[0] for c in description), tuple(str(c[1]) for c in description), self.con, budget
@@ -105,7 +105,7 @@ class QuerySession:
         views = self.con.execute(
             "SELECT DISTINCT lower(schema_name), lower(view_name) FROM duckdb_views() WHERE internal"
         ).fetchall()
-        tables = _patiently(self.tables)
+        tables = _retried(self.tables)
         return CatalogScope(
             catalog=self._catalog,
             tables=frozenset((schema.lower(), table.lower()) for schema, table in tables),
@@ -168,7 +168,7 @@ def _attach(con: duckdb.DuckDBPyConnection, workspace: WorkspacePaths, at: str, 
             raise
 
     try:
-        _patiently(attempt)
+        _retried(attempt)
     except duckdb.Error as error:
         if as_of is None or "snapshot" not in str(error).lower():
             raise
@@ -179,8 +179,8 @@ def _no_snapshot(as_of: str) -> NotFound:
     return NotFound(f"no snapshot {as_of}", hint="`amci lake snapshots` lists them")
 
 
-def _patiently(work: Callable[[], Value]) -> Value:
-    """What `work` gives, tried again while a writing process has the catalog."""
+def _retried(work: Callable[[], Value]) -> Value:
+    """What `work` returns, retried while a writing process has the catalog."""
     for _ in range(_TRIES - 1):
         try:
             return work()
