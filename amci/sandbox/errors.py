@@ -61,6 +61,14 @@ def not_ready(known: SandboxInstance) -> Refusal:
     return bad(f"Instance {known.instance_id} is not ready: its creation status is {known.creation_status}.")
 
 
+def check_ready(known: SandboxInstance) -> None:
+    """Raise Refusal unless AMC's terms were accepted for an instance, and it has been created."""
+    if not known.has_accepted_terms:
+        raise Refusal(401, TERMS)
+    if known.creation_status != "COMPLETED":
+        raise not_ready(known)
+
+
 def timed_out(seconds: int) -> str:
     """The reason of an execution that ran longer than its request allows."""
     return f"Execution timed out after {seconds} seconds."

@@ -81,9 +81,8 @@ class SandboxOptions:
     updating: timedelta = timedelta(0)  #: how long an update of its advertisers takes
     slots: int = 10  #: most executions of one instance that run at a time (amc-api 1.6)
     account_slots: int = 200  #: the same for all instances of one AMC account
-    audience_minimum: int = (
-        2000  #: fewest people of an audience (amc-api 2.4); small worlds need a lower limit
-    )
+    #: fewest people of an audience (amc-api 2.4); small worlds need a lower limit
+    audience_minimum: int = 2000
     seed: int = 1  #: of the events; the same seed gives the same instance the same events
     anchor: date | None = None  #: last day of events; None follows the clock
     days: int = 60  #: days of events up to the anchor when the directory is made

@@ -35,9 +35,8 @@ class Resource:
     title: str  #: AMC's word in errors
     part: str  #: of paths: the variable with the id
     items: str  #: the key of a list in answers
-    first: str | int = (
-        ""  #: sorts before the first of a list, which is ordered by id, or by `seq` if a number
-    )
+    #: sorts before the first of a list, which is ordered by id, or by `seq` if a number
+    first: str | int = ""
     limit: str = "limit"  #: the parameter that says how many items a page may have
 
     def row(self, backend: Backend, request: Request, **more: object) -> Row:

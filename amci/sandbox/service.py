@@ -16,7 +16,7 @@ from amci.sandbox import login
 from amci.sandbox.administration import account_of
 from amci.sandbox.audiences.simulation import AudienceSimulator
 from amci.sandbox.backend import Backend
-from amci.sandbox.errors import TERMS, UNAUTHORIZED, Refusal, missing, not_ready
+from amci.sandbox.errors import UNAUTHORIZED, Refusal, check_ready, missing
 from amci.sandbox.execution_end import PendingQuery, run
 from amci.sandbox.faults import Faults, InjectedFault, afterwards, checked, instead
 from amci.sandbox.http import Request, Response, request as parsed
@@ -151,10 +151,7 @@ class Sandbox:
         if known is None or account != known.account:
             raise Refusal(403, UNAUTHORIZED)
         if route.needs_all:
-            if not known.has_accepted_terms:
-                raise Refusal(401, TERMS)
-            if known.creation_status != "COMPLETED":
-                raise not_ready(known)
+            check_ready(known)
         return known
 
 

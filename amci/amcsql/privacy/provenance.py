@@ -3,7 +3,7 @@
 Rows carry their users with them. A read of a table brings the number of the user (`amci u<path>`); joins and unions
 keep these columns. If rows are grouped by something that tells the user, the group keeps that column. If not, the
 group gets a number (`amci g<n>`), and a table of WITH beside it (a `UserGroup`) lists its users, each with the paths
-they come through and what they add to every metric. The rows of the result get the columns of `stats`.
+they come through and what they add to every metric. The rows of the result get the columns of `STATS`.
 
     WITH f AS (SELECT campaign, creative, SUM(clicks) AS n FROM dsp_clicks GROUP BY 1, 2)
     SELECT campaign, SUM(n) AS n FROM f GROUP BY 1
@@ -77,7 +77,7 @@ class PrivacyRewriter(DuckDBWriter):
         self._groups = Groups(self, frozenset(paths_of(query.query)), self._parts)
 
     def result(self) -> str:
-        """The whole query; its columns are those of the query and of `stats`."""
+        """The whole query; its columns are those of the query and of `STATS`."""
         for each in self._query.named:
             if each.uses:
                 self._name(each)
@@ -239,7 +239,7 @@ class PrivacyRewriter(DuckDBWriter):
     # -- the result --------------------------------------------------------------------------------------------
 
     def _final(self, query: QueryExpression) -> str:
-        """The result with the columns of `stats`."""
+        """The result with the columns of `STATS`."""
         if isinstance(query, Union):
             # each arm keeps its own numbers; what is equal in both is made one after the rules were applied
             arms = [f"({self._final(arm)})" for arm in (query.left, query.right)]

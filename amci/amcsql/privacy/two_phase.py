@@ -49,9 +49,8 @@ class _Parts:
     writer: DuckDBWriter
     user_column: UserColumn
     block: Select
-    columns: list[tuple[str, str]] = field(
-        default_factory=list
-    )  #: of the first pass, and how several become one
+    #: of the first pass, and how several become one
+    columns: list[tuple[str, str]] = field(default_factory=list)
     merged: dict[exp.Expr, exp.Expr] = field(default_factory=dict)  #: by call
     own: dict[exp.Expr, str] = field(default_factory=dict)  #: by sum or count, the column with a user's own
 

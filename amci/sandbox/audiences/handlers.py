@@ -17,7 +17,7 @@ from amci.sandbox.advertisers import of_instance
 from amci.sandbox.audiences import request as requests
 from amci.sandbox.backend import Backend
 from amci.sandbox.definitions import definition_of
-from amci.sandbox.errors import TERMS, UNAUTHORIZED, Refusal, bad, missing, not_ready
+from amci.sandbox.errors import UNAUTHORIZED, Refusal, bad, check_ready, missing
 from amci.sandbox.http import Request, Response
 from amci.sandbox.resources import Resource, new_uuid
 from amci.sandbox.times import NEVER, from_micros, micros, span, wire
@@ -144,10 +144,7 @@ def _admitted(backend: Backend, request: Request) -> Request:
     known = backend.instances.get(instance_id, request.now)
     if known is None:
         raise missing("Instance", instance_id)
-    if not known.has_accepted_terms:
-        raise Refusal(401, TERMS)
-    if known.creation_status != "COMPLETED":
-        raise not_ready(known)
+    check_ready(known)
     return replace(request, known_instance=known)
 
 

@@ -13,7 +13,7 @@ is queued by `uploads.create`, and carried out when its time has come:
    record, and its values as text.
 2. `checks` tests all values before anything is written. A wrong one fails the upload with its place, not its content:
    `sales.csv, line 2, column quantity: expected a whole number of 64 bits.`
-3. `checks` casts values and hashes identifiers, `resolving` finds the user of each row, and `loading` writes the rows:
+3. `checks` casts values and hashes identifiers, `identities` finds the user of each row, and `loading` writes the rows:
 
        c1    | c2 | c3               | user_id   | "amci user" | "amci part" | "amci identities"
        Tent  | 2  | 2026-10-02 08:00 | a3f7fca9… | 7           | 832510      | [EMAIL:032e7bfd…]
