@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TextIO
 
@@ -23,24 +22,14 @@ from amci.kernel.workspace import WorkspacePaths
 _log = log.get("notify")
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A notice that did not arrive."""
-
-    target: str
-    event: str
-    error: AmciError
-
-
 class Notifier:
-    """Hands notices to the targets that want them; one that fails is noted, and the others get theirs."""
+    """Hands notices to the targets that want them; one that fails is logged, and the others get theirs."""
 
     def __init__(self, targets: Sequence[NotifyTarget], *, console: TextIO | None = None) -> None:
         """`console`: where the console's lines go; by default stderr."""
         self._targets = tuple(targets)
         self._console = console
         self._lock = threading.Lock()
-        self.failures: list[Failure] = []
 
     @classmethod
     def of(
@@ -73,7 +62,6 @@ class Notifier:
                     with self._lock:
                         self._deliver(target, notice)
                 except AmciError as error:
-                    self.failures.append(Failure(str(target), notice.event, error))
                     _log.warning(
                         "notice not delivered", target=str(target), notice=notice.event, exc_info=error
                     )

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from amci.kernel.errors import ConfigError, StorageError
+from amci.kernel import log
+from amci.kernel.errors import ConfigError
 from amci.kernel.notify.notice import LONGEST_SUBJECT, Notice, NotifyTarget, TargetKind
 from amci.kernel.notify.notifier import Notifier
 
@@ -21,6 +23,14 @@ def notice(event: str = "run.failed", tenant: str | None = "acme", **values: Any
 
 def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Iterator[Path]:
+    """The log of warnings."""
+    log.configure(tmp_path / "warnings.jsonl", "WARNING", to_stderr=False)
+    yield tmp_path / "warnings.jsonl"
+    log.configure(None, "INFO", to_stderr=False)
 
 
 def test_a_subject_is_one_line_of_at_most_a_hundred_characters() -> None:
@@ -84,25 +94,26 @@ def test_a_target_hears_its_events_and_tenants_only(
     assert [line.split(": ")[1] for line in console.getvalue().splitlines()] == heard
 
 
-def test_a_target_that_fails_harms_neither_the_caller_nor_the_next_target(tmp_path: Path) -> None:
+def test_a_target_that_fails_harms_neither_the_caller_nor_the_next_target(
+    tmp_path: Path, logged: Path
+) -> None:
     (tmp_path / "file").write_text("")
     broken = NotifyTarget(kind=TargetKind.FILE, path=tmp_path / "file" / "notices.jsonl")
     good = NotifyTarget(kind=TargetKind.FILE, path=tmp_path / "good.jsonl")
     notifier = Notifier([broken, good])
     notifier.send(notice())
     assert [entry["event"] for entry in lines(tmp_path / "good.jsonl")] == ["run.failed"]
-    (failure,) = notifier.failures
-    assert failure.target == f"file {broken.path}"
-    assert failure.event == "run.failed"
-    assert isinstance(failure.error, StorageError)
+    (failure,) = lines(logged)
+    assert (failure["target"], failure["notice"]) == (f"file {broken.path}", "run.failed")
+    assert failure["error"] == "StorageError"
 
 
-def test_a_closed_console_is_a_failure_one_can_see() -> None:
+def test_a_closed_console_is_a_failure_one_can_see(logged: Path) -> None:
     console = io.StringIO()
     console.close()
     notifier = Notifier([NotifyTarget(kind=TargetKind.CONSOLE)], console=console)
     notifier.send(notice())
-    assert [failure.target for failure in notifier.failures] == ["console"]
+    assert [failure["target"] for failure in lines(logged)] == ["console"]
 
 
 def test_a_file_target_needs_a_path() -> None:
