@@ -279,9 +279,10 @@ class _PatternReader:
             self._say(f"\\{char}", None, 2)
         elif char == "k" and (found := _GROUP_NAME.match(self.pattern, self.at + 2)):
             self._say(f"(?P={found[1]})", None, 2 + len(found[0]))
-        elif char in "bBA":
-            self._both(f"\\{char}", 2)
-        elif char in "zZGRX":
+        elif char == "A":
+            self._both(r"\A", 2)
+        elif char in "bBzZGRX":
+            # To RE2, only ASCII letters and digits make a word; to Java before 19, as to `regex`, those of all scripts.
             self._say({"z": r"\Z", "Z": _END}.get(char, f"\\{char}"), None, 2)
         else:
             said, length = character(self.pattern, self.at)

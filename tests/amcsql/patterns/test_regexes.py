@@ -216,6 +216,17 @@ def test_a_pattern_that_takes_for_ever_is_given_up(
         con.execute(f"SELECT {regexes.FIND}(?, ?)", ["a" * 60, r"(a|aa)+\1c"])
 
 
+@pytest.mark.parametrize(
+    ("pattern", "of", "is_found"),
+    [(r"\bé", "é", True), (r"caf\b", "café", False), (r"caf\B", "café", True), (r"caf\b", "caf é", True)],
+)
+def test_a_word_ends_where_its_letters_end(
+    con: duckdb.DuckDBPyConnection, pattern: str, of: str, is_found: bool
+) -> None:
+    assert con.execute(f"SELECT {regexes.FIND}(?, ?)", [of, pattern]).fetchall() == [(is_found,)]
+    assert java_pattern(pattern).re2 is None
+
+
 PARTS = st.sampled_from(
     ["a", "b", "A", "0", "_", " ", ".", "$", "^", "-", r"\d", r"\w", r"\s", r"\.", "[ab]", "[^a]", "[a-c0]", r"[\d_]",
      "(a)", "(?:b)", "(a|b)", "|", "a+", "b*", "a?", "b{1,2}", "a+?", "(?i)", r"\b", "\u00e9"]
