@@ -95,7 +95,7 @@ class Engine:
         )
         self._progress: Callable[[Run], None] = lambda _: None
         self._failure: BaseException | None = None
-        self.is_outdated = False  #: `up` ended because the configuration has changed; open the engine anew
+        self.is_outdated = False  #: `up` ended because the configuration has changed; open it again
         handlers = lake_handlers(
             session,
             rules=self.rules,
@@ -114,7 +114,7 @@ class Engine:
             on_finished=self._finished,
             uncounted={NOTIFY},
         )
-        self._lookout = RawWatcher(self.roots, self.ingest, settings, clock, self._worker.wake)
+        self._watcher = RawWatcher(self.roots, self.ingest, settings, clock, self._worker.wake)
         session.set_pools()
         for run in self.runs.recover(all_workers=True):
             if run.status is RunStatus.FAILED:
@@ -221,7 +221,7 @@ class Engine:
         self._progress = progress or self._progress
         beside = [
             threading.Thread(target=self._beside, args=(stop, work), name=name)
-            for name, work in (("lookout", self._lookout.watch), ("scheduler", self._schedule))
+            for name, work in (("watcher", self._watcher.watch), ("scheduler", self._schedule))
         ]
         for thread in beside:
             thread.start()
@@ -229,7 +229,7 @@ class Engine:
             return self._worker.run(stop)
         finally:
             stop.set()
-            self._lookout.wake()
+            self._watcher.wake()
             for thread in beside:
                 thread.join()
             if self._failure:
