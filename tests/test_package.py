@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from amci import QueryAnswer, UsageError, __version__
+from amci.app import samples
 
 ROOT = Path(__file__).parent.parent
 
@@ -91,10 +91,17 @@ def test_an_installed_amci_makes_a_workspace_and_checks_sql(site: Path, director
     assert "dsp_impressions" in amci(site, directory, "sql", "check", "reach.sql")
 
 
-def test_an_installed_amci_plays_the_demo(site: Path, directory: Path) -> None:
-    shown = json.loads(amci(site, directory, "demo", "here", "--json"))
-    files = [step["output"] for step in shown["steps"] if step["command"].startswith("amci lake files")]
-    assert any(file["outcome"] == "loaded" for delivery in files for file in delivery)
+def test_an_installed_amci_plays_the_demo_and_says_where_and_what_became_of_each_file(
+    site: Path, directory: Path
+) -> None:
+    shown = amci(site, directory, "demo")
+    (home,) = directory.glob("amci-demo-*")
+    assert f"The workspace is {home}. Go on with:" in shown
+    lines = shown.splitlines()
+    for sample in samples.first_delivery() + samples.second_delivery():
+        told = [line for line in lines if line.endswith(f"  {sample.key}")]
+        assert [line for line in told if line.startswith(sample.expect)], sample.key
+        assert [line for line in told if line.startswith(sample.about)], sample.key
 
 
 def test_the_version_is_the_same_everywhere(site: Path, directory: Path) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -117,24 +116,6 @@ def test_the_commands_to_go_on_with_work(shown: tuple[Path, dict[str, Any]]) -> 
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout
-
-
-def test_without_a_directory_it_says_where_it_is_and_what_became_of_each_file(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [AMCI, "demo"],
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    (home,) = tmp_path.glob("amci-demo-*")
-    assert f"The workspace is {home}. Go on with:" in done.stdout
-    lines = done.stdout.splitlines()
-    for sample in samples.first_delivery() + samples.second_delivery():
-        told = [line for line in lines if line.endswith(f"  {sample.key}")]
-        assert [line for line in told if line.startswith(sample.expect)], sample.key
-        assert [line for line in told if line.startswith(sample.about)], sample.key
 
 
 def test_a_directory_that_is_not_empty_is_refused(tmp_path: Path) -> None:
