@@ -72,7 +72,10 @@ def source_text(source: str) -> str:
     try:
         return Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{source} cannot be read", hint=str(error)) from None
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(
+            f"{source} cannot be read: {why}", hint="check the path, or read standard input with -"
+        ) from None
 
 
 def aws_request_from(source: str) -> AwsRequest:

@@ -54,7 +54,7 @@ def query(
             )
         talk(ctx, tenant, as_of)
         return
-    # Here, because it loads Arrow and DuckDB, and `amci sql` has the options above.
+    # Here, because it loads DuckDB, and `amci sql` has the options above.
     from amci.cli.query_output import render
 
     text = typer.get_text_stream("stdin").read() if sql == "-" else sql

@@ -146,17 +146,20 @@ class QueryResult:
         """The schema, and the rows in record batches of about `size`."""
         import pyarrow as pa
 
-        reader = self._budget.spend(lambda: self._con.to_arrow_reader(size))
+        def spend(work: Callable[[], Value]) -> Value:
+            def translated() -> Value:
+                try:
+                    return work()
+                except pa.ArrowException as error:
+                    # What DuckDB says of a row that fails comes through Arrow.
+                    raise duckdb.Error(str(error)) from error
 
-        def following() -> pa.RecordBatch | None:
-            try:
-                return next(reader, None)
-            except pa.ArrowException as error:
-                # What DuckDB says of a row that fails comes through Arrow.
-                raise duckdb.Error(str(error)) from error
+            return self._budget.spend(translated)
+
+        reader = spend(lambda: self._con.to_arrow_reader(size))
 
         def read() -> Iterator[pa.RecordBatch]:
-            while (batch := self._budget.spend(following)) is not None:
+            while (batch := spend(lambda: next(reader, None))) is not None:
                 yield batch
 
         return reader.schema, read()
