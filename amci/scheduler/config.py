@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from amci.kernel import aws_documents
 from amci.kernel.config import Duration, Strict
 from amci.kernel.dates import time_zone
 from amci.kernel.errors import UsageError
+from amci.scheduler import aws_schedule
 from amci.scheduler.expression import parse
 from amci.scheduler.model import CatchUp, Overlap
 
@@ -107,7 +107,7 @@ class ScheduleFile(Strict):
     @model_validator(mode="before")
     @classmethod
     def _from_aws(cls, document: Any) -> Any:
-        return aws_documents.schedule(document) if isinstance(document, Mapping) else document
+        return aws_schedule.ours(document) if isinstance(document, Mapping) else document
 
     @field_validator("schedule")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -12,19 +12,18 @@ from typing import Any
 import yaml
 
 from amci.app.aws_import.secret import credentials_from
-from amci.kernel import aws_documents
 from amci.kernel.config import parsed, read_text
 from amci.kernel.errors import ConfigError, Problem
 from amci.kernel.files import write_bytes
 from amci.kernel.workspace import WorkspacePaths
+from amci.scheduler import aws_schedule
 from amci.scheduler.config import ScheduleFile
 from amci.tenants.credentials import Credential, CredentialStore
-from amci.tenants.documents import tenants_from
+from amci.tenants.documents import each_document, is_customer, tenants_from
 from amci.tenants.model import Tenant
 from amci.tenants.registry import Registry
-from amci.workflows.definitions import library, workflow_pull
+from amci.workflows.definitions import aws_names, library, workflow_pull
 
-_LISTS = ("customers", "tenants")
 _EXECUTION = ("createExecution", "cancelExecution", "getExecutionStatus")
 
 
@@ -67,11 +66,11 @@ class AwsDocuments:
 
 def kind_of(document: Mapping[str, Any]) -> DocumentKind | None:
     """What a document describes; None if it is nothing that can be imported."""
-    if aws_documents.is_customer(document):
+    if is_customer(document):
         return DocumentKind.TENANT
-    if aws_documents.is_workflow(document):
+    if aws_names.is_request(document):
         return DocumentKind.WORKFLOW
-    if aws_documents.is_schedule(document):
+    if aws_schedule.is_schedule(document):
         return DocumentKind.SCHEDULE
     entries = [document] if "client_id" in document else list(document.values())
     is_secret = bool(entries) and all(isinstance(e, Mapping) and "client_id" in e for e in entries)
@@ -86,7 +85,7 @@ def read_documents(texts: Iterable[tuple[str, str]]) -> AwsDocuments:
     documents, problems = AwsDocuments(), list[Problem]()
     for shown, text in texts:
         try:
-            for document in _each(read_text(text, shown)):
+            for _, document in each_document(read_text(text, shown)):
                 _take(documents, document, shown)
         except ConfigError as error:
             problems += error.problems
@@ -110,7 +109,7 @@ def _take(into: AwsDocuments, document: object, shown: str) -> None:
         case DocumentKind.WORKFLOW:
             _take_workflow(into, document, shown)
         case DocumentKind.SCHEDULE:
-            ours = aws_documents.schedule(document)
+            ours = aws_schedule.ours(document)
             name = parsed(ScheduleFile, ours, shown).schedule
             if into.schedules.setdefault(name, ours) != ours:
                 raise ConfigError([Problem(shown, "schedule", f"'{name}' stands twice, and differs")])
@@ -122,7 +121,7 @@ def _take(into: AwsDocuments, document: object, shown: str) -> None:
 
 def _take_workflow(into: AwsDocuments, document: Mapping[str, Any], shown: str) -> None:
     """The same workflow of several customers is one workflow for all of them."""
-    definition = aws_documents.workflow(document)
+    definition = aws_names.definition(document)
     tenants = definition.pop("tenants", [])
     workflow_id = str(definition.get("workflowId") or "")
     if not workflow_id:
@@ -191,17 +190,6 @@ def _write_schedule(
             if other.suffix != ".yaml":
                 other.unlink()
     return "written", ""
-
-
-def _each(document: object) -> Iterator[object]:
-    """Single documents out of lists, and of lists under `customers` or `tenants`."""
-    if isinstance(document, list):
-        for one in document:
-            yield from _each(one)
-    elif isinstance(document, Mapping) and len(document) == 1 and (name := next(iter(document))) in _LISTS:
-        yield from _each(document[name] or [])
-    else:
-        yield document
 
 
 def _unknown(document: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""AMC's spelling of a workflow, camelCase, turned into ours."""
+"""A workflow as AMC spells it, or wrapped in a request of the AWS solution (aws-solution 2.1), in our spelling."""
 
 from __future__ import annotations
 
@@ -21,3 +21,31 @@ def ours(document: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]
             raise ValueError(f"'{key}' stands twice, in two spellings")
         renamed[name] = value
     return renamed
+
+
+def is_request(document: Mapping[str, Any]) -> bool:
+    """Whether this is a request to the AWS solution about a workflow."""
+    return "workflowRequest" in document or "workflowDefinition" in document
+
+
+def definition(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition in a request about a workflow, as AMC spells it; any other document as it is.
+
+    The request's customer is whom the workflow is for. Raises ValueError for a request that defines nothing.
+    """
+    if not is_request(document):
+        return dict(document)
+    inner = document.get("workflowRequest", document)
+    definition = inner.get("workflowDefinition") if isinstance(inner, Mapping) else None
+    if not isinstance(definition, Mapping):
+        raise ValueError("the request has no workflowDefinition, so it defines no workflow")  # noqa: TRY004 - pydantic takes ValueErrors
+    request_type = inner.get("requestType", "createWorkflow")
+    if request_type not in ("createWorkflow", "updateWorkflow"):
+        raise ValueError(f"a request of type {request_type} defines no workflow")
+    named = {"workflowId": inner.get("workflowId"), "tenants": _customers(document, inner)}
+    return {name: value for name, value in named.items() if value} | dict(definition)
+
+
+def _customers(*documents: Mapping[str, Any]) -> list[str]:
+    named: str | list[str] = next((d["customerId"] for d in documents if d.get("customerId")), [])
+    return [named] if isinstance(named, str) else list(named)

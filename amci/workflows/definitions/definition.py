@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from amci.kernel import aws_documents
 from amci.kernel.config import Strict
 from amci.kernel.errors import UsageError
 from amci.kernel.names import did_you_mean
@@ -123,7 +122,7 @@ class Workflow(_AsAmc):
     def _spelled(cls, document: Any) -> Any:
         if not isinstance(document, Mapping):
             return document
-        return aws_names.ours(aws_documents.workflow(document), cls.model_fields)
+        return aws_names.ours(aws_names.definition(document), cls.model_fields)
 
     @field_validator("workflow_id")
     @classmethod

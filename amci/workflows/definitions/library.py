@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from amci.kernel import aws_documents
 from amci.kernel.config import parsed, read_document
 from amci.kernel.errors import ConfigError, NotFound, Problem
 from amci.kernel.names import suggestion
@@ -58,7 +57,7 @@ def one(path: Path, shown: Callable[[Path], str]) -> Workflow:
 def _document(path: Path, name: str) -> dict[str, Any]:
     document = read_document(path, name)
     try:
-        return aws_names.ours(aws_documents.workflow(document), Workflow.model_fields)
+        return aws_names.ours(aws_names.definition(document), Workflow.model_fields)
     except ValueError as error:
         raise ConfigError([Problem(name, "", str(error))]) from None
 
