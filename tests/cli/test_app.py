@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from amci import __version__
@@ -25,3 +31,41 @@ def test_a_command_that_is_misspelt_is_an_error_with_a_suggestion() -> None:
     done = CliRunner().invoke(app, ["statu"])
     assert done.exit_code == 2
     assert "Did you mean 'status'?" in done.output
+
+
+def test_options_that_need_no_check_are_converted_without_pydantic(tmp_path: Path) -> None:
+    code = (
+        "import sys; from amci.__main__ import main\ntry: main()\nfinally: print('pydantic' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, "status", "--home", "nowhere"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "nowhere" in run.stderr
+    assert run.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        ([], "None 3 [] here"),
+        (
+            ["--path", "a/b", "--number", "7", "--many", "x", "--many", "y", "--text", "1"],
+            "a/b 7 ['x', 'y'] 1",
+        ),
+        (["--number", "many"], "Invalid value for '--number'"),
+    ],
+)
+def test_options_are_converted_to_their_types(words: list[str], printed: str) -> None:
+    one = typer.Typer()
+
+    @one.command()
+    def show(
+        path: Path | None = None,
+        number: int = 3,
+        many: Annotated[list[str] | None, typer.Option()] = None,
+        text: str = "here",
+    ) -> None:
+        typer.echo(f"{path} {number} {many or []} {text}")
+
+    assert printed in CliRunner().invoke(one, words).output
