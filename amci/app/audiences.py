@@ -9,6 +9,7 @@ from pathlib import Path
 
 from amci.amcsql.findings import CompileError
 from amci.kernel.errors import UsageError
+from amci.kernel.files import text_of
 from amci.sandbox.audiences.rules import check
 from amci.sandbox.errors import NoAudience
 from amci.workflows.amc.audience_model import Audience, AudienceRequest, Reach
@@ -105,20 +106,12 @@ def hint_for(says: str) -> str:
 
 
 def _query(options: AudienceOptions) -> str | None:
-    """The query in the file, checked as AMC would; None if a workflow stands for it. Raises UsageError."""
+    """The query in the file, checked as AMC would; None if a workflow stands for it. Raises UsageError, ConfigError."""
     if (options.file is None) == (options.workflow is None):
         raise UsageError("whom should the audience have?", hint="give a file with SQL, or --workflow ID")
     if options.file is None:
         return None
-    try:
-        text = options.file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(
-            f"{options.file} cannot be read: {why}",
-            hint="name a file with the audience's SQL, or a workflow with --workflow",
-        ) from None
-    query = query_of(text)
+    query = query_of(text_of(options.file))
     try:
         check(query)
     except (NoAudience, CompileError) as error:

@@ -11,6 +11,7 @@ from amci.amcsql.query import Query
 from amci.amcsql.sources import Kind, tables_for
 from amci.amcsql.tools.linting import reads_audience_tables
 from amci.kernel.errors import AmciError, ConfigError, NotFound, NoWorkspace, Problem, UsageError
+from amci.kernel.files import source_text, text_of
 from amci.kernel.names import suggestion
 
 if TYPE_CHECKING:
@@ -87,9 +88,7 @@ class QueryInput:
         )
 
 
-def read_queries(
-    arguments: Sequence[str], config: Callable[[], Path], stdin: Callable[[], str]
-) -> list[QueryInput]:
+def read_queries(arguments: Sequence[str], config: Callable[[], Path]) -> list[QueryInput]:
     """The queries that are meant; raises NotFound, ConfigError with all that cannot be read.
 
     `config` is asked for the config/ of a workspace if an argument is not a file, and may raise NoWorkspace.
@@ -99,7 +98,7 @@ def read_queries(
     for argument in arguments:
         for path in _files(argument):
             try:
-                query_input = _of_name(argument, config, stdin) if path is None else _of_file(path)
+                query_input = _of_name(argument, config) if path is None else _of_file(path)
             except ConfigError as error:
                 problems += error.problems
                 continue
@@ -109,11 +108,11 @@ def read_queries(
     return list(found.values())
 
 
-def read_query(argument: str, config: Callable[[], Path], stdin: Callable[[], str]) -> QueryInput:
+def read_query(argument: str, config: Callable[[], Path]) -> QueryInput:
     """The query that is meant. Raises UsageError for a directory, and what `read_queries` raises."""
     if argument != STDIN and Path(argument).is_dir():
         raise UsageError(f"{argument} is a directory", hint="name one file in it")
-    return read_queries([argument], config, stdin)[0]
+    return read_queries([argument], config)[0]
 
 
 def query_of_text(sql: str) -> QueryInput:
@@ -137,15 +136,6 @@ def sql_files(argument: str) -> Iterator[Path]:
         )
     else:
         yield path
-
-
-def sql_text(path: Path) -> str:
-    """A file's text; raises ConfigError if it is not UTF-8 or cannot be read."""
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        says = f"cannot be read as UTF-8 text ({type(error).__name__})"
-        raise ConfigError([Problem(str(path), "", says)]) from error
 
 
 def _files(argument: str) -> Iterator[Path | None]:
@@ -173,10 +163,10 @@ def _in(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def _of_name(name: str, config: Callable[[], Path], stdin: Callable[[], str]) -> QueryInput:
+def _of_name(name: str, config: Callable[[], Path]) -> QueryInput:
     """A workflow of the workspace, or standard input."""
     if name == STDIN:
-        return _of_text("<stdin>", "stdin", stdin())
+        return _of_text("<stdin>", "stdin", source_text(name))
     try:
         folder = config() / "workflows"
     except NoWorkspace:
@@ -198,7 +188,7 @@ def _of_file(path: Path) -> QueryInput:
     is_for_audiences = path.suffix == ".sql" and path.parent.name == "audiences"
     beside = [file for suffix in DOCUMENTS if (file := path.with_suffix(suffix)).is_file()]
     if path.suffix not in DOCUMENTS and not (path.suffix == ".sql" and beside):
-        return _of_text(_short(path), path.stem, sql_text(path), is_for_audiences=is_for_audiences)
+        return _of_text(_short(path), path.stem, text_of(path, newline=""), is_for_audiences=is_for_audiences)
     # Building its models takes a while, and SQL alone does without.
     from amci.workflows.definitions import library
 
@@ -243,7 +233,7 @@ def _position(path: Path) -> tuple[int, int]:
 
     if path.suffix == ".json":
         return 0, 0
-    text = sql_text(path)
+    text = text_of(path, newline="")
     for name, value in getattr(yaml.compose(text), "value", ()):
         if name.value in ("sql", "sqlQuery") and value.style == "|":
             first = value.start_mark.line + 1

@@ -60,4 +60,4 @@ class SqlWorkbench:
     def _input(self, query: str | Path) -> QueryInput:
         if isinstance(query, str) and any(c.isspace() for c in query.strip()):
             return query_of_text(query)
-        return read_query(str(query), lambda: self._paths.config, str)
+        return read_query(str(query), lambda: self._paths.config)

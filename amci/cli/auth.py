@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
@@ -12,8 +11,8 @@ from amci.app.aws_import.secret import credentials_from
 from amci.cli.context import Context, command
 from amci.kernel.clock import new_id
 from amci.kernel.environment import environment
-from amci.kernel.errors import NotFound, UsageError
-from amci.kernel.files import storage_errors
+from amci.kernel.errors import UsageError
+from amci.kernel.files import source_text
 from amci.tenants.credentials import Credential, CredentialStore
 from amci.tenants.model import Region
 from amci.workflows.amazon.login import TOKEN_URLS, code_from, consent_url, exchange_code
@@ -45,7 +44,8 @@ def set_credentials(
         raise UsageError("an AUTH_ID and --secret do not go together", hint="give one of them")
     store = _store(ctx)
     if secret is not None:
-        store.set_secret(secret, _needed("secret", _text(file) if file else _asked(f"secret '{secret}'")))
+        value = source_text(file).rstrip("\r\n") if file else _asked(f"secret '{secret}'")
+        store.set_secret(secret, _needed("secret", value))
         _say_kept(ctx, store, {"secret": secret}, f"secret '{secret}'")
         return
     given = _from_file(file, auth_id) if file else {auth_id or "default": _from_person()}
@@ -150,7 +150,7 @@ def _say_kept(ctx: Context, store: CredentialStore, what: dict[str, Any], words:
 
 
 def _from_file(file: str, auth_id: str | None) -> dict[str, Any]:
-    return credentials_from(_text(file), "standard input" if file == "-" else file, auth_id)
+    return credentials_from(source_text(file), "standard input" if file == "-" else file, auth_id)
 
 
 def _from_person() -> Any:
@@ -163,18 +163,6 @@ def _needed(what: str, value: str) -> str:
     if not value:
         raise UsageError(f"the {what} is empty", hint="nothing was changed; run the command again")
     return value
-
-
-def _text(file: str) -> str:
-    """The content of a file or of standard input, without the line break at its end."""
-    try:
-        with storage_errors(f"read {file}"):
-            text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotFound(f"there is no file {file}", hint="name a file, or `-` for standard input") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{file} is not text in UTF-8") from None
-    return text.rstrip("\r\n")
 
 
 def _asked(label: str) -> str:

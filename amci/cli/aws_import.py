@@ -9,9 +9,9 @@ import typer
 
 from amci.app.aws_import.files import import_documents, read_documents
 from amci.cli.context import Context, command
-from amci.cli.exec_requests import source_text
 from amci.kernel.environment import environment
 from amci.kernel.errors import ConfigError
+from amci.kernel.files import source_text
 from amci.tenants.credentials import CredentialStore
 
 import_app = typer.Typer(rich_markup_mode=None)

@@ -8,8 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from amci.app.aws_import.execution_request import AwsRequest, execution_request_from
 from amci.app.executions import (
     cancelled,
@@ -25,6 +23,7 @@ from amci.app.session import Session
 from amci.cli.context import Context
 from amci.cli.run_progress import exit_if_failed, finish_runs
 from amci.kernel.errors import UsageError
+from amci.kernel.files import source_text
 from amci.kernel.names import did_you_mean
 from amci.kernel.run import NewRun, Run
 from amci.workflows.amc.model import ExecutionRequest, ExecutionStatus, TimeWindow
@@ -65,21 +64,8 @@ def doubt(ctx: Context, session: Session, asked: ExecutionRequest) -> None:
         ctx.out.note(f"workflow '{workflow_id}' is not in config/{meant}; AMC is asked for it all the same")
 
 
-def source_text(source: str) -> str:
-    """The text of a file, or of standard input if `-`; raises UsageError."""
-    if source == "-":
-        return typer.get_text_stream("stdin").read()
-    try:
-        return Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(
-            f"{source} cannot be read: {why}", hint="check the path, or read standard input with -"
-        ) from None
-
-
 def aws_request_from(source: str) -> AwsRequest:
-    """A request document of the AWS solution, from a file or standard input; raises UsageError."""
+    """A request document of the AWS solution, from a file or standard input; raises UsageError, ConfigError."""
     try:
         document = json.loads(source_text(source))
     except ValueError as error:

@@ -9,6 +9,7 @@ import typer
 
 from amci.cli.context import Context, command
 from amci.kernel.errors import UsageError
+from amci.kernel.files import source_text
 from amci.kernel.signals import stopping
 
 query_app = typer.Typer(rich_markup_mode=None)
@@ -57,7 +58,7 @@ def query(
     # Here, because it loads DuckDB, and `amci sql` has the options above.
     from amci.cli.query_output import render
 
-    text = typer.get_text_stream("stdin").read() if sql == "-" else sql
+    text = source_text(sql) if sql == "-" else sql
     with ctx.query_session(tenant=tenant, as_of=as_of) as session, stopping() as session.stop:
         render(session, text, "json" if ctx.out.as_json else format_ or "table", output, ctx.out)
 

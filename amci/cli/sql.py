@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -103,7 +102,7 @@ def check(
     whose, uploaded = _tenant(ctx, tenant)
     with ExitStack() as closing:
         checker = Checker(closing, tenant=whose, is_strict=strict, uploaded=uploaded)
-        found = [(query, checker.look(query)) for query in read_queries(files, *_readers(ctx))]
+        found = [(query, checker.look(query)) for query in read_queries(files, lambda: ctx.workspace.config)]
     show_lints(ctx.out, found)
     if any(lint.errors for _, lint in found):
         raise typer.Exit(1)
@@ -128,7 +127,7 @@ def run(
 
     sql_output.check_format(form)
     with _runner(ctx, options) as runner:
-        ran = runner.run(read_query(file, *_readers(ctx)))
+        ran = runner.run(read_query(file, lambda: ctx.workspace.config))
     sql_output.show(ctx.out, ran, form, explains=explain_redaction)
 
 
@@ -144,7 +143,7 @@ def diff(
     from amci.cli import sql_output
 
     with _runner(ctx, options) as runner:
-        ours, theirs = (runner.run(read_query(name, *_readers(ctx))) for name in (a, b))
+        ours, theirs = (runner.run(read_query(name, lambda: ctx.workspace.config)) for name in (a, b))
     found = difference(sql_output.version(ours), sql_output.version(theirs))
     sql_output.show_difference(ctx.out, found, ours.query_input.shown, theirs.query_input.shown)
     if not found.is_same:
@@ -204,11 +203,6 @@ def functions(
         ctx.out.record(catalog.function_record(catalog.function(name)))
     else:
         ctx.out.rows(catalog.function_rows(), ["function", "arguments", "gives", "is", "is_documented"])
-
-
-def _readers(ctx: Context) -> tuple[Callable[[], Path], Callable[[], str]]:
-    """Where workflows are looked up by name, and what `-` reads."""
-    return lambda: ctx.workspace.config, lambda: typer.get_text_stream("stdin").read()
 
 
 def _tenant(ctx: Context, name: str | None) -> tuple[Tenant | None, Mapping[str, Source]]:

@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
 from amci.amcsql.findings import CompileError
 from amci.amcsql.grammar.formatting import formatted
-from amci.app.query_input import STDIN, sql_files, sql_text
+from amci.app.query_input import STDIN, sql_files
 from amci.cli.output import Output
 from amci.kernel.errors import ConfigError
-from amci.kernel.files import replacing
+from amci.kernel.files import replacing, source_text, text_of
 
 _CRLF, _LF = "\r\n", "\n"
 
@@ -54,7 +52,7 @@ def laid_out(shown: str, text: str) -> Laid:
 def laid_out_file(path: Path) -> Laid:
     """A file's text laid out; nothing is written."""
     try:
-        return laid_out(str(path), sql_text(path))
+        return laid_out(str(path), text_of(path, newline=""))
     except ConfigError as error:
         return Laid(shown=str(path), old="", new="", fault=error.problems[0].says)
 
@@ -64,11 +62,7 @@ def done(arguments: Sequence[str], *, is_written: bool) -> list[Laid]:
     paths = [None if name == STDIN else path for name in arguments for path in _paths(name)]
     found = []
     for path in paths:
-        laid = (
-            laid_out("<stdin>", typer.get_text_stream("stdin").read())
-            if path is None
-            else laid_out_file(path)
-        )
+        laid = laid_out("<stdin>", source_text(STDIN)) if path is None else laid_out_file(path)
         if path is not None and is_written and laid.is_changed:
             write(path, laid.new)
         found.append(laid)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from amci.cli.context import Context, command
 from amci.cli.run_progress import exit_if_failed, finish_runs
 from amci.kernel.config import read_text
 from amci.kernel.errors import ConfigError, Problem, UsageError
+from amci.kernel.files import source_text
 from amci.kernel.run import Run
 from amci.kernel.runs import RunStore
 from amci.tenants.documents import Given, tenants_from
@@ -38,7 +38,7 @@ def add(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Add tenants, or change those that are there; takes the AWS solution's customer_details too."""
-    found = tenants_from_files(files, typer.get_text_stream("stdin").read)
+    found = tenants_from_files(files)
     for note in found.notes:
         ctx.out.note(note)
     registry = _registry(ctx)
@@ -228,11 +228,8 @@ def _waits(run: Run) -> str:
     return f"{run.status.lower()}: {run.reason}" if run.reason else run.status.lower()
 
 
-_STDIN = "-"
-
-
-def tenants_from_files(names: Iterable[str], stdin: Callable[[], str]) -> Given:
-    """The tenants of these files, YAML or JSON; `-` is what `stdin` reads.
+def tenants_from_files(names: Iterable[str]) -> Given:
+    """The tenants of these files, YAML or JSON; `-` is standard input.
 
     Raises ConfigError with the problems of all files.
     """
@@ -241,10 +238,9 @@ def tenants_from_files(names: Iterable[str], stdin: Callable[[], str]) -> Given:
     unused: dict[str, tuple[str, ...]] = {}
     problems: list[Problem] = []
     for name in names:
-        shown = "standard input" if name == _STDIN else name
+        shown = "standard input" if name == "-" else name
         try:
-            text = stdin() if name == _STDIN else _text(Path(name))
-            found = tenants_from(read_text(text, shown), shown)
+            found = tenants_from(read_text(source_text(name), shown), shown)
         except ConfigError as error:
             problems += error.problems
             continue
@@ -267,11 +263,3 @@ def parse_assignments(pairs: Iterable[str]) -> Mapping[str, Any]:
         is_text = field is not None and isinstance(field.default, str)
         found[key] = value if is_text else read_text(value, key)
     return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        says = error.strerror if isinstance(error, OSError) else None
-        raise ConfigError([Problem(str(path), "", says or "is not UTF-8 text")]) from error

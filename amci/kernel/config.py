@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from amci.kernel.clock import duration
 from amci.kernel.errors import ConfigError, Problem, UsageError
+from amci.kernel.files import text_of
 from amci.kernel.names import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -227,11 +228,7 @@ def read_text(text: str, shown: str) -> Any:
 
 def read_document(path: Path, shown: str) -> dict[str, Any]:
     """One YAML or JSON document as a mapping. Raises ConfigError if it is not one."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError([Problem(shown, "", str(error))]) from error
-    document = read_text(text, shown)
+    document = read_text(text_of(path, shown), shown)
     if document is None:
         return {}
     if not isinstance(document, dict):

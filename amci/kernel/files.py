@@ -1,15 +1,16 @@
-"""Files that are complete or absent: write beside, fsync, rename."""
+"""Files that are complete or absent (write beside, fsync, rename), and texts that people name."""
 
 from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from amci.kernel.errors import StorageError
+from amci.kernel.errors import ConfigError, Problem, StorageError
 
 _on_fault: Callable[[str], None] | None = None
 
@@ -103,3 +104,22 @@ def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "wb") as out:
             out.write(content)
+
+
+def text_of(path: Path, shown: str = "", *, newline: str | None = None) -> str:
+    """The text of a file in UTF-8, without a byte order mark; `newline` is as in `open`.
+
+    Raises ConfigError if it cannot be read; `shown` is what it calls the file.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        problem = Problem(shown or str(path), "", f"cannot be read: {why}")
+        raise ConfigError([problem], hint="check the path") from error
+
+
+def source_text(source: str) -> str:
+    """The text of a file, or of standard input if the source is `-`; raises ConfigError."""
+    return sys.stdin.read() if source == "-" else text_of(Path(source))

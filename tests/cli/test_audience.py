@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from amci.cli.audience import audience_app
 from amci.kernel.clock import SystemClock
-from amci.kernel.errors import NotFound, Refused, UsageError
+from amci.kernel.errors import AmciError, ConfigError, NotFound, Refused, UsageError
 from amci.sandbox.data.world import World
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.rest import Server
@@ -216,9 +216,9 @@ def test_what_failed_is_deleted(terminal: Terminal) -> None:
         (("Seen", *WINDOW), UsageError, "whom should the audience have", "--workflow ID"),
         (
             ("Seen", "nowhere.sql", *WINDOW),
-            UsageError,
-            "nowhere.sql cannot be read: No such file or directory",
-            "with --workflow",
+            ConfigError,
+            "nowhere.sql: cannot be read: No such file or directory",
+            "check the path",
         ),
         (
             ("Seen", "SEEN", *WINDOW),
@@ -240,7 +240,7 @@ def test_what_failed_is_deleted(terminal: Terminal) -> None:
     ],
 )
 def test_what_makes_no_sense_is_one_sentence_and_a_hint(
-    idle: Terminal, words: tuple[str, ...], error: type[UsageError], says: str, hint: str
+    idle: Terminal, words: tuple[str, ...], error: type[AmciError], says: str, hint: str
 ) -> None:
     files = {
         "SEEN": idle.seen,

@@ -10,10 +10,9 @@ from typer.testing import CliRunner
 
 from amci.app.aws_import.files import DocumentKind, kind_of, read_documents
 from amci.cli.aws_import import import_app
-from amci.cli.exec_requests import source_text
 from amci.cli.tenant import tenant_app
 from amci.kernel.environment import environment
-from amci.kernel.errors import ConfigError, UsageError
+from amci.kernel.errors import ConfigError
 from amci.kernel.testing import FakeClock
 from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.credentials import CredentialStore
@@ -194,18 +193,3 @@ def test_removing_one_tenant_of_a_file_says_what_became_of_the_file(terminal: Te
     assert "bolt: its file is now in amci's own form; not carried over: bucket_name, bucket_region" in notes
     record, _ = terminal.json("remove", "bolt", "--yes", app=tenant_app)
     assert record == {"tenant": "bolt", "removed": "config/tenants/all.json"}
-
-
-@pytest.mark.parametrize(
-    ("content", "why"), [(None, "No such file or directory"), (b"\xff\xfe", "it is not UTF-8 text")]
-)
-def test_a_file_that_cannot_be_read_is_named_with_the_reason(
-    tmp_path: Path, content: bytes | None, why: str
-) -> None:
-    path = tmp_path / "customers.json"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UsageError) as refused:
-        source_text(str(path))
-    assert str(refused.value) == f"{path} cannot be read: {why}"
-    assert refused.value.hint == "check the path, or read standard input with -"

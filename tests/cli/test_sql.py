@@ -351,7 +351,7 @@ def test_fmt_leaves_what_it_cannot_read_and_goes_on(desk: Desk) -> None:
     called = desk.call("fmt", "a.sql", "b.sql", "c.sql")
     assert called.exit_code == 1
     assert "a.sql: SQL query was invalid" in called.stderr
-    assert "b.sql: cannot be read as UTF-8 text" in called.stderr
+    assert "b.sql: cannot be read: it is not UTF-8 text" in called.stderr
     assert (open_.read_text(), binary.read_bytes()) == ("SELECT 'a FROM t\n", b"SELECT '\xff'")
     assert good.read_text() == NEAT
 
@@ -477,7 +477,7 @@ def test_apply_sends_no_workflow_that_amc_would_refuse(desk: Desk) -> None:
         (["check", "none.sql"], NotFound, "there is no file none.sql"),
         (["check", "empty"], NotFound, "there is no AMC SQL in empty"),
         (["check", "broken.yaml"], ConfigError, "broken.yaml"),
-        (["check", "binary.sql"], ConfigError, "cannot be read as UTF-8"),
+        (["check", "binary.sql"], ConfigError, "cannot be read: it is not UTF-8"),
         (["run", "empty"], UsageError, "is a directory"),
         (["run", "bad.sql", *WORLD], QueryError, "bad.sql:1:8: error: Column 'campain'"),
         (["run", "good.sql", "--window", "YESTERDAY"], UsageError, "'YESTERDAY' is not a time window"),

@@ -79,7 +79,7 @@ def test_json_and_nothing_are_documents_too(tmp_path: Path) -> None:
         ("a: 1\nb: 2\na: 3\n", "line 3: key 'a' stands twice"),
         ("- a", "mapping"),
         ("a: [", "line"),
-        (b"\xff", "utf-8"),
+        (b"\xff", "it is not UTF-8 text"),
     ],
 )
 def test_a_document_that_is_none_is_refused_with_its_file(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from amci.kernel.errors import StorageError
-from amci.kernel.files import on_fault_point, replacing, storage_errors, write_bytes
+from amci.kernel.errors import ConfigError, StorageError
+from amci.kernel.files import on_fault_point, replacing, source_text, storage_errors, write_bytes
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -54,3 +54,18 @@ def test_what_the_disk_refuses_is_said_with_a_hint(number: int) -> None:
 def test_a_file_that_is_not_there_stays_that() -> None:
     with pytest.raises(FileNotFoundError), storage_errors("read a"):
         Path("/nowhere/at/all").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file or directory"), (b"\xff\xfe", "it is not UTF-8 text")]
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    path = tmp_path / "customers.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        source_text(str(path))
+    assert str(refused.value) == f"{path}: cannot be read: {why}"
+    assert refused.value.hint == "check the path"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from pathlib import Path
 from typing import Any
 
@@ -184,10 +185,13 @@ def test_what_may_be_right_is_a_note(more: dict[str, Any], said: str) -> None:
     assert said in note
 
 
-def test_files_and_standard_input_are_read_as_yaml_or_json(tmp_path: Path) -> None:
+def test_files_and_standard_input_are_read_as_yaml_or_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "many.yaml").write_text("- tenant: one\n- tenant: '007'\n  name: on\n", encoding="utf-8")
     names = [str(tmp_path / "many.yaml"), "-"]
-    found = tenants_from_files(names, lambda: '{"tenants": [{"tenant": "three"}]}').tenants
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"tenants": [{"tenant": "three"}]}'))
+    found = tenants_from_files(names).tenants
     assert [(tenant.tenant, tenant.name) for tenant in found] == [("one", ""), ("007", "on"), ("three", "")]
 
 
@@ -197,7 +201,7 @@ def test_the_problems_of_all_files_are_listed(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"tenant: caf\xe9\n")
     names = [str(tmp_path / name) for name in ("bad.yaml", "twice.yaml", "latin.yaml", "none.yaml")]
     with pytest.raises(ConfigError) as raised:
-        tenants_from_files(names, str)
+        tenants_from_files(names)
     assert [p.file for p in raised.value.problems] == names
     assert "stands twice" in raised.value.problems[1].says
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from amci.kernel.config import parsed, read_document
 from amci.kernel.errors import ConfigError, NotFound, Problem
+from amci.kernel.files import text_of
 from amci.kernel.names import suggestion
 from amci.tenants.model import Tenant
 from amci.workflows.definitions import aws_names, definition_check
@@ -48,7 +49,7 @@ def one(path: Path, shown: Callable[[Path], str]) -> Workflow:
     if beside.is_file():
         if "sql" in document:
             raise ConfigError([Problem(name, "sql", f"stands here and in {beside.name}: keep one of them")])
-        document["sql"] = _text(beside, shown(beside))
+        document["sql"] = text_of(beside, shown(beside))
     elif "sql" not in document:
         raise ConfigError([Problem(name, "sql", f"stands neither here nor in {beside.name} beside it")])
     return parsed(Workflow, {"workflow_id": path.stem} | document, name)
@@ -60,15 +61,6 @@ def _document(path: Path, name: str) -> dict[str, Any]:
         return aws_names.ours(aws_names.definition(document), Workflow.model_fields)
     except ValueError as error:
         raise ConfigError([Problem(name, "", str(error))]) from None
-
-
-def _text(path: Path, name: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(
-            [Problem(name, "", f"cannot be read as UTF-8 text ({type(error).__name__})")]
-        ) from error
 
 
 def workflow_named(workflows: Mapping[str, Workflow], name: str) -> Workflow:

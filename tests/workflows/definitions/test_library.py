@@ -103,7 +103,7 @@ def test_every_problem_of_every_file_is_said_with_its_file(tmp_path: Path) -> No
         "d.yaml: input_parameters: the SQL uses CUSTOM_PARAMETER('x'), not declared",
         "f.yaml: 'sqlQuery' stands twice, in two spellings",
         "h.json: a request of type deleteWorkflow defines no workflow",
-        "i.sql: cannot be read as UTF-8 text (UnicodeDecodeError)",
+        "i.sql: cannot be read: it is not UTF-8 text",
     ):
         assert said in problems
     assert {said.split(":")[0] for said in problems} == {
