@@ -18,7 +18,6 @@ from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
-from amci.lake.upkeep.purge import purge
 from amci.scheduler.service import Scheduler
 from amci.scheduler.store import ScheduleStore
 from amci.tenants.credentials import CredentialStore
@@ -127,10 +126,9 @@ class Session:
         with self.workspace.writing():
             catalog = Catalog(self.workspace, memory_limit=settings.memory_limit, threads=settings.threads)
             try:
-                gone = purge(catalog, tenant_id, dry_run=dry_run)
+                return catalog.purge(tenant_id, dry_run=dry_run)
             finally:
                 catalog.close()
-        return {"objects": gone.objects, "rows": gone.rows, "tables": len(gone.tables)}
 
     def set_pools(self) -> None:
         """Give every instance, account and slow listener its slots."""

@@ -21,6 +21,7 @@ MISSED_AFTER = timedelta(minutes=2)
 MOST = 1_000
 
 _INSTANT = timedelta(microseconds=1)
+_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,14 @@ class Timetable:
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first fire strictly later than `moment`, between start and end; None if none is left."""
-        start, end = self.schedule.start_at, self.schedule.end_at
-        since = max(moment, start.astimezone(UTC) - _INSTANT) if start else moment
-        fire = self.expression.next_after(since, self.zone) if self.schedule.is_enabled else None
-        return None if fire is None or (end and fire >= end) else fire
+        return next(self.fires(moment, _FOR_EVER), None)
 
     def fires(self, since: datetime, until: datetime) -> Iterator[datetime]:
-        """All fires with since < fire <= until, in order."""
-        fire = self.next_after(since)
-        while fire is not None and fire <= until:
-            yield fire
-            fire = self.next_after(fire)
+        """All fires with since < fire <= until, between start and end, in order."""
+        start, end = self.schedule.start_at, self.schedule.end_at
+        since = max(since, start.astimezone(UTC) - _INSTANT) if start else since
+        until = min(until, end.astimezone(UTC) - _INSTANT) if end else until
+        return self.expression.fires(since, until, self.zone) if self.schedule.is_enabled else iter(())
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,6 +289,28 @@ class Catalog:
         with self.showing("to_delete", pa.table({"o": ids, "v": numbers})):
             self.con.execute(statement)
 
+    def purge(self, tenant_id: str, *, dry_run: bool) -> dict[str, int]:
+        """Take a tenant's rows and ledger entries out in one transaction, or only count them.
+
+        Returns the numbers of `objects`, `rows` and `tables`. Older snapshots keep the rows until they are expired,
+        and pre-stage files stay until `vacuum`, as after any other deletion.
+        """
+        with self.exclusive:
+            entries = self.con.execute(
+                f"SELECT object_id, version, schema_name, table_name, rows FROM {LEDGER} WHERE tenant_id = ?",
+                [tenant_id],
+            ).fetchall()
+            versions: dict[TableName, set[tuple[int, int]]] = {}
+            for object_id, version, schema, table, _ in entries:
+                versions.setdefault(TableName(schema, table), set()).add((object_id, version))
+            if entries and not dry_run:
+                with self.transaction():
+                    for name, to_delete in versions.items():
+                        self.delete(name, to_delete)
+                    self.forget(set().union(*versions.values()))
+        objects, rows = {object_id for object_id, *_ in entries}, sum(rows for *_, rows in entries)
+        return {"objects": len(objects), "rows": rows, "tables": len(versions)}
+
     def enter(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write these rows into the ledger; missing fields are NULL."""
         if rows:
