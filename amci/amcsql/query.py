@@ -165,8 +165,8 @@ def _plain(query: Bound, texts: DuckDBWriter) -> str:
 
 
 def _asks_the_time(tree: exp.Query) -> bool:
-    words = {literal.name.lower() for literal in tree.find_all(exp.Literal)}
-    return bool(words & {"now", "today"}) or tree.find(exp.CurrentDate, exp.CurrentTimestamp) is not None
+    asking = tree.find_all(exp.Literal, exp.CurrentDate, exp.CurrentTimestamp)
+    return any(not isinstance(node, exp.Literal) or node.name.lower() in {"now", "today"} for node in asking)
 
 
 _NO_AGGREGATE = "aggregation queries must contain at least one aggregation method on a column"
