@@ -144,7 +144,7 @@ class Amc:
 
 @contextmanager
 def opened() -> Iterator[Amc]:
-    """The sandbox of the pages, its events made anew."""
+    """The sandbox of the pages, with newly generated events."""
     options = SandboxOptions(instances=(_INSTANCE,), seed=SEED, scale=SCALE, days=DAYS, anchor=LAST_DAY)
     with tempfile.TemporaryDirectory() as directory:
         sandbox = Sandbox(Path(directory), FakeClock(_NOW), options)
@@ -257,7 +257,7 @@ def _index(found: Mapping[str, Workflow]) -> str:
 
 
 def renewed(text: str, made: Mapping[str, str]) -> str:
-    """A page with its made parts; KeyError for a part that nobody makes."""
+    """A page with its generated parts; KeyError for a part that is not generated here."""
     return _BLOCK.sub(lambda m: f"{m[1]}{made[m['name']]}\n{m[3]}", text)
 
 

@@ -96,7 +96,7 @@ def _serve(
     port: int,
     stop: threading.Event,
 ) -> None:
-    """Serve until `stop` is set, and let time do its work even when nobody asks."""
+    """Serve until `stop` is set, and advance the simulation even if no request comes."""
     # Trees of queries are full of circles, so the collector runs often; it need not look at all that stays.
     gc.freeze()
     with Server(sandbox, host, port) as server:
