@@ -20,6 +20,8 @@ LAKE = "lake"
 METADATA = f"__ducklake_metadata_{LAKE}"
 #: The comprehensive catalogue: one row for each table an object version has rows in.
 LEDGER = quoted(LAKE, "amci", "objects")
+#: Errors in which DuckDB names tables, columns and syntax; the text of all others may hold values of rows.
+NAMING_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 #: Extension name and the package whose wheel carries its binary; versions equal DuckDB's own.
 _EXTENSIONS = {"ducklake": "duckdb_extension_ducklake", "sqlite_scanner": "duckdb_extension_sqlite_scanner"}
 
@@ -89,9 +91,8 @@ def duck_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        text = str(error)
-        lowered = text.lower()
-        if "database is locked" in lowered or "database is busy" in lowered:
+        lowered = str(error).lower()
+        if is_busy(error):
             raise StorageError(f"{doing}: the catalog is busy", hint="it is tried again") from error
         if "no space left" in lowered or "disk full" in lowered or "database or disk is full" in lowered:
             raise StorageError(
@@ -108,3 +109,14 @@ def duck_errors(doing: str) -> Iterator[None]:
                 hint="raise memory_limit in amci.yaml, or lower threads",
             ) from error
         raise
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether a writing process has the catalog at this moment."""
+    words = ("database is locked", "database is busy", "catalog is busy")
+    return any(phrase in str(error).lower() for phrase in words)
+
+
+def first_line(error: Exception) -> str:
+    """What DuckDB said, without its class, its position drawing and its links."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -14,7 +14,7 @@ from amci.kernel.errors import QualityError
 from amci.kernel.names import literal, quoted, sanitized
 
 if TYPE_CHECKING:
-    import duckdb
+    pass
 
 _BODIES = ("not_null", "unique", "range", "accepted_values", "row_count", "sql")
 
@@ -142,7 +142,7 @@ class CompiledRule:
         if self.spec.sql is not None:
             # DISTINCT and NOT NULL: a join in the rule's SQL may repeat rows or miss them
             return (
-                f"SELECT DISTINCT {row_id} FROM ({_selected(rows, self.spec.sql)}) WHERE {row_id} IS NOT NULL"
+                f"SELECT DISTINCT {row_id} FROM ({selected(rows, self.spec.sql)}) WHERE {row_id} IS NOT NULL"
             )
         if self.spec.unique:
             keys = ", ".join(names)
@@ -184,20 +184,10 @@ _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _NUMBERS = (*_INTEGERS, *(f"U{name}" for name in _INTEGERS), "FLOAT", "DOUBLE", "DECIMAL")
 
 
-def _selected(rows: str, sql: str) -> str:
+def selected(rows: str, sql: str) -> str:
     """The rule's own SELECT with the table visible as `rows`."""
     # the line break ends a comment in the last line
     return f"WITH rows AS (FROM {rows}) SELECT * FROM ({sql.strip().rstrip(';')}\n)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QualityFinding:
-    """A rule that does not hold."""
-
-    rule: str  #: its name
-    on_fail: OnFail
-    count: int  #: rows that break it; for row_count the rows there are
-    row_ids_sql: str | None  #: a SELECT of their ids; None for row_count
 
 
 def rules(specs: Sequence[QualityRule]) -> tuple[CompiledRule, ...]:
@@ -217,68 +207,3 @@ def rules(specs: Sequence[QualityRule]) -> tuple[CompiledRule, ...]:
 def _derived_name(spec: QualityRule) -> str:
     body = next(body for body in _BODIES if getattr(spec, body) is not None)
     return sanitized("_".join((body, *CompiledRule(name=body, spec=spec).columns)))
-
-
-def check(
-    con: duckdb.DuckDBPyConnection, rows: str, rules: Sequence[CompiledRule], row_id: str
-) -> list[QualityFinding]:
-    """The rules that do not hold for `rows`, a table or view whose column `row_id` is a unique BIGINT.
-
-    Columns are found without regard to case, or by catalogue name. Raises QualityError if a rule names a
-    column the table lacks or cannot be evaluated on it. Findings and errors hold names and counts, no values.
-    """
-    import duckdb
-
-    described = con.execute(f"DESCRIBE {quoted(rows)}").fetchall()
-    have = {sanitized(name): (name, sql_type) for name, sql_type, *_ in described}
-    have |= {name.lower(): (name, sql_type) for name, sql_type, *_ in described}
-    findings = []
-    for rule in rules:
-        types = dict(_found(rule, column, have) for column in rule.columns)
-        try:
-            finding = _finding(con, quoted(rows), rule, types, row_id)
-        except duckdb.Error as error:
-            raise QualityError(rule.name, _reason(error)) from None
-        if finding:
-            findings.append(finding)
-    return findings
-
-
-def _found(rule: CompiledRule, column: str, have: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
-    found = have.get(column.lower()) or have.get(sanitized(column))
-    if not found:
-        raise QualityError(rule.name, f"the table has no column {column}")
-    return found
-
-
-def _finding(
-    con: duckdb.DuckDBPyConnection, rows: str, rule: CompiledRule, types: Mapping[str, str], row_id: str
-) -> QualityFinding | None:
-    wanted, ids = rule.spec.row_count, None
-    if wanted:
-        count = _count(con, rows)
-        is_held = wanted.min <= count <= (count if wanted.max is None else wanted.max)
-    else:
-        if rule.spec.sql is not None:
-            returned = con.execute(f"DESCRIBE {_selected(rows, rule.spec.sql)}").fetchall()
-            if row_id not in {name for name, *_ in returned}:
-                raise QualityError(rule.name, f"its SELECT has to return the column {row_id}; SELECT * does")
-        ids = rule.violations(rows, quoted(row_id), types)
-        count = _count(con, f"({ids})")
-        is_held = count == 0
-    if is_held:
-        return None
-    return QualityFinding(rule=rule.name, on_fail=rule.spec.on_fail, count=count, row_ids_sql=ids)
-
-
-def _count(con: duckdb.DuckDBPyConnection, rows: str) -> int:
-    return int(con.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0])
-
-
-def _reason(error: duckdb.Error) -> str:
-    """Why DuckDB refused: its words if they only name things, none if they may repeat a value."""
-    import duckdb
-
-    if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
-        return str(error).partition("\n")[0]
-    return f"it cannot be evaluated on these rows ({type(error).__name__})"

@@ -130,8 +130,3 @@ class Settling:
     def forget(self, file: Landed) -> None:
         """This file is dealt with or gone."""
         self._seen.pop((file.root, file.key), None)
-
-    @property
-    def waiting(self) -> int:
-        """Files that are not still yet."""
-        return len(self._seen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -9,12 +11,23 @@ import duckdb
 from amci.kernel.errors import QualityError
 from amci.kernel.files import replacing
 from amci.kernel.layout import file_stem
-from amci.kernel.names import literal, quoted
+from amci.kernel.names import literal, quoted, sanitized
 from amci.lake.catalog.catalog import TableName
+from amci.lake.catalog.duck import NAMING_ERRORS, first_line
 from amci.lake.datasets import quality
 from amci.lake.datasets.objects import ROW
 from amci.lake.landing.object_store import Quarantined
 from amci.lake.loading.loads import LoadItem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityFinding:
+    """A rule that does not hold."""
+
+    rule: str  #: its name
+    on_fail: quality.OnFail
+    count: int  #: rows that break it; for row_count the rows there are
+    row_ids_sql: str | None  #: a SELECT of their ids; None for row_count
 
 
 def check_quality(
@@ -28,7 +41,7 @@ def check_quality(
         return
     _number_rows(con, table)
     kept_out = []
-    for finding in quality.check(con, table, quality.rules(item.dataset.quality), ROW):
+    for finding in broken_rules(con, table, quality.rules(item.dataset.quality), ROW):
         if finding.on_fail == "fail":
             raise QualityError(finding.rule, f"{finding.count} rows do not hold it")
         item.notes.append({"rule": finding.rule, "on_fail": finding.on_fail, "rows": finding.count})
@@ -56,7 +69,7 @@ def _set_aside(
     item: LoadItem,
     name: TableName,
     table: str,
-    finding: quality.QualityFinding,
+    finding: QualityFinding,
     quarantine: Path,
 ) -> Quarantined:
     """Write the rows that break one rule to a file of their own."""
@@ -76,3 +89,63 @@ def _set_aside(
         path=f"{path.relative_to(quarantine.parent)}",
         run_id=item.run.run_id,
     )
+
+
+def broken_rules(
+    con: duckdb.DuckDBPyConnection, rows: str, rules: Sequence[quality.CompiledRule], row_id: str
+) -> list[QualityFinding]:
+    """The rules that do not hold for `rows`, a table or view whose column `row_id` is a unique BIGINT.
+
+    Columns are found without regard to case, or by catalogue name. Raises QualityError if a rule names a
+    column the table lacks or cannot be evaluated on it. Findings and errors hold names and counts, no values.
+    """
+    described = con.execute(f"DESCRIBE {quoted(rows)}").fetchall()
+    have = {sanitized(name): (name, sql_type) for name, sql_type, *_ in described}
+    have |= {name.lower(): (name, sql_type) for name, sql_type, *_ in described}
+    findings = []
+    for rule in rules:
+        types = dict(_found(rule, column, have) for column in rule.columns)
+        try:
+            finding = _finding(con, quoted(rows), rule, types, row_id)
+        except duckdb.Error as error:
+            unevaluated = f"it cannot be evaluated on these rows ({type(error).__name__})"
+            reason = first_line(error) if isinstance(error, NAMING_ERRORS) else unevaluated
+            raise QualityError(rule.name, reason) from None
+        if finding:
+            findings.append(finding)
+    return findings
+
+
+def _found(rule: quality.CompiledRule, column: str, have: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+    found = have.get(column.lower()) or have.get(sanitized(column))
+    if not found:
+        raise QualityError(rule.name, f"the table has no column {column}")
+    return found
+
+
+def _finding(
+    con: duckdb.DuckDBPyConnection,
+    rows: str,
+    rule: quality.CompiledRule,
+    types: Mapping[str, str],
+    row_id: str,
+) -> QualityFinding | None:
+    wanted, ids = rule.spec.row_count, None
+    if wanted:
+        count = _count(con, rows)
+        is_held = wanted.min <= count <= (count if wanted.max is None else wanted.max)
+    else:
+        if rule.spec.sql is not None:
+            returned = con.execute(f"DESCRIBE {quality.selected(rows, rule.spec.sql)}").fetchall()
+            if row_id not in {name for name, *_ in returned}:
+                raise QualityError(rule.name, f"its SELECT has to return the column {row_id}; SELECT * does")
+        ids = rule.violations(rows, quoted(row_id), types)
+        count = _count(con, f"({ids})")
+        is_held = count == 0
+    if is_held:
+        return None
+    return QualityFinding(rule=rule.name, on_fail=rule.spec.on_fail, count=count, row_ids_sql=ids)
+
+
+def _count(con: duckdb.DuckDBPyConnection, rows: str) -> int:
+    return int(con.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0])

@@ -13,6 +13,7 @@ from amci.kernel import log
 from amci.kernel.errors import AmciError, TransformError
 from amci.kernel.names import column_names, literal, quoted
 from amci.kernel.plugins import Transform
+from amci.lake.catalog.duck import NAMING_ERRORS, first_line
 from amci.lake.datasets.objects import Placement, RawObject, Skip
 
 
@@ -25,18 +26,12 @@ def _blaming(transform: Transform) -> Iterator[None]:
         raise
     except Exception as error:
         log.get(__name__).exception("transform failed", transform=transform.name)
+        words = first_line(error) if isinstance(error, NAMING_ERRORS) else type(error).__name__
         raise TransformError(
             transform.name,
-            f"raised {_said(error)}",
+            f"raised {words}",
             hint=f"see the log for its traceback, correct {transform.origin}, then redrive",
         ) from error
-
-
-def _said(error: Exception) -> str:
-    """DuckDB's words if they only name things; else the class alone, as the text may hold values."""
-    if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
-        return str(error).splitlines()[0]
-    return type(error).__name__
 
 
 def place(transform: Transform, obj: RawObject) -> Placement | Skip:

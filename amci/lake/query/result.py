@@ -14,7 +14,7 @@ import duckdb
 
 from amci.kernel.clock import stopwatch
 from amci.kernel.errors import QueryError, StorageError, UsageError
-from amci.lake.query.statement import said
+from amci.lake.catalog.duck import NAMING_ERRORS, first_line, is_busy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,15 +84,14 @@ class TimeBudget:
         if is_busy(error):
             return StorageError("the catalog is busy", hint="run the query again")
         if isinstance(error, duckdb.PermissionException):
-            return QueryError(said(error), hint="a session reads the lake and nothing else")
-        told = (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)
-        if self._hide_values and not isinstance(error, told):
+            return QueryError(first_line(error), hint="a session reads the lake and nothing else")
+        if self._hide_values and not isinstance(error, NAMING_ERRORS):
             # DuckDB may try an expression on rows before the view has left out those of others.
             return QueryError(
                 "a value does not fit the expression it is used in", hint="TRY_CAST gives NULL if CAST fails"
             )
         return QueryError(
-            said(error), hint="`amci lake tables` lists tables, `amci lake show TABLE` their columns"
+            first_line(error), hint="`amci lake tables` lists tables, `amci lake show TABLE` their columns"
         )
 
 
@@ -212,8 +211,3 @@ class QueryAnswer:
             for column, kind in zip(self._table.columns, self.types, strict=True)
         ]
         return list(zip(*columns, strict=True)) if columns else []
-
-
-def is_busy(error: Exception) -> bool:
-    """Whether a writing process has the catalog at this moment."""
-    return any(words in str(error).lower() for words in ("database is locked", "catalog is busy"))

@@ -17,9 +17,9 @@ from amci.kernel.errors import NotFound, StorageError, UsageError
 from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
-from amci.lake.catalog.duck import LAKE
+from amci.lake.catalog.duck import LAKE, is_busy
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
-from amci.lake.query.result import QueryResult, TimeBudget, is_busy
+from amci.lake.query.result import QueryResult, TimeBudget
 from amci.lake.query.statement import CatalogScope, UnknownTable, checked
 
 Value = TypeVar("Value")

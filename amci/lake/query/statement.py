@@ -12,6 +12,7 @@ import duckdb
 
 from amci.kernel.errors import QueryError
 from amci.kernel.names import literal
+from amci.lake.catalog.duck import first_line
 
 #: Table functions that read no file, change nothing and take no table's name as text. All others are refused.
 _HARMLESS = frozenset(
@@ -102,7 +103,7 @@ def checked(con: duckdb.DuckDBPyConnection, sql: str, scope: CatalogScope) -> st
     try:
         kinds = [statement.type for statement in con.extract_statements(text)]
     except duckdb.Error as error:
-        raise QueryError(said(error)) from None
+        raise QueryError(first_line(error)) from None
     text = text.encode()[duckdb.tokenize(text)[0][0] :].decode()
     tree = _tree(con, _EXPLAIN.sub("", text, count=1) if kinds == [duckdb.StatementType.EXPLAIN] else text)
     if tree is not None:
@@ -234,9 +235,3 @@ def _words(text: str) -> Iterator[str]:
         raw = data[offset:end].decode(errors="replace")
         match = _WORD.match(raw)
         yield match[0] if match else raw.split(maxsplit=1)[0]
-
-
-def said(error: Exception) -> str:
-    """What DuckDB said, without its class, its position drawing and its links."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

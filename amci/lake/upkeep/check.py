@@ -16,10 +16,9 @@ from amci.kernel.clock import moment
 from amci.kernel.errors import AmciError
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import TableName
-from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
+from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, first_line
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.session import QuerySession, session
-from amci.lake.query.statement import said
 
 _FILES = f"""
     WITH homes AS (
@@ -149,7 +148,11 @@ def _against_ledger(session: QuerySession) -> list[Row]:
         except duckdb.Error as error:
             if _is_entered(session, name):
                 found.append(
-                    {"problem": "ledger", "file": str(name), "says": f"cannot be counted: {said(error)}"}
+                    {
+                        "problem": "ledger",
+                        "file": str(name),
+                        "says": f"cannot be counted: {first_line(error)}",
+                    }
                 )
     return found
 
@@ -191,5 +194,5 @@ def what_keeps_it_closed(workspace: WorkspacePaths, *, memory_limit: int) -> str
     except AmciError as error:
         return str(error)
     except duckdb.Error as error:
-        return said(error)
+        return first_line(error)
     return ""

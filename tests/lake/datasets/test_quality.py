@@ -9,7 +9,8 @@ import yaml
 from pydantic import ValidationError
 
 from amci.kernel.errors import QualityError
-from amci.lake.datasets.quality import QualityFinding, QualityRule, check, rules
+from amci.lake.datasets.quality import QualityRule, rules
+from amci.lake.loading.quality_check import QualityFinding, broken_rules
 
 ORDERS = """
     SELECT * FROM (VALUES
@@ -36,7 +37,7 @@ def rule(text: str) -> QualityRule:
 
 def found(con: duckdb.DuckDBPyConnection, text: str, rows: str = "orders") -> list[int] | None:
     """The ids of the rows that break the rule; None where it holds."""
-    findings = check(con, rows, rules([rule(text)]), "_row")
+    findings = broken_rules(con, rows, rules([rule(text)]), "_row")
     if not findings:
         return None
     (finding,) = findings
@@ -108,7 +109,7 @@ def test_numbers_may_stand_for_the_text_of_an_id(con: duckdb.DuckDBPyConnection)
     ],
 )
 def test_the_number_of_rows_is_bounded(con: duckdb.DuckDBPyConnection, text: str, is_broken: bool) -> None:
-    findings = check(con, "orders", rules([rule(f"{{row_count: {text}, on_fail: fail}}")]), "_row")
+    findings = broken_rules(con, "orders", rules([rule(f"{{row_count: {text}, on_fail: fail}}")]), "_row")
     expected = QualityFinding(rule="row_count", on_fail="fail", count=6, row_ids_sql=None)
     assert findings == ([expected] if is_broken else [])
 
@@ -119,7 +120,7 @@ def test_only_broken_rules_are_found_in_their_order_with_what_to_do(con: duckdb.
         rule("not_null: clicks"),
         rule("{not_null: order_id, name: has_order}"),
     ]
-    findings = check(con, "orders", rules(specs), "_row")
+    findings = broken_rules(con, "orders", rules(specs), "_row")
     expected = [("unique_order_id", "quarantine_rows", 2), ("has_order", "warn", 2)]
     assert [(f.rule, f.on_fail, f.count) for f in findings] == expected
 
