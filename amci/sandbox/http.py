@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from amci.kernel.clock import new_id
 from amci.sandbox.errors import bad
 from amci.sandbox.options import SandboxInstance
 
@@ -79,6 +80,11 @@ class Response:
         if self.content is not None:
             return self.content
         return b"" if self.document is None else _encoded(self.document).encode()
+
+
+def request_id() -> str:
+    """A new id for AMC to name a request by."""
+    return new_id()[:20].upper()
 
 
 def is_true(value: object) -> bool:

@@ -10,7 +10,7 @@ from sqlite3 import Row
 from typing import Any
 
 from amci.kernel.clock import new_id
-from amci.sandbox.errors import bad
+from amci.sandbox.errors import UNAUTHORIZED, Refusal, bad, missing
 from amci.sandbox.options import SandboxInstance, SandboxOptions, bucket_of
 from amci.sandbox.store import Store
 from amci.sandbox.times import from_micros, micros
@@ -46,10 +46,20 @@ class Instances:
             return self._configured.get(instance_id)
         return None if row["is_deleted"] else self._instance(row, now)
 
-    def was_in(self, account: Account, instance_id: str) -> bool:
-        """Whether this account has or had such an instance."""
-        row = self._row(instance_id)
-        return row is not None and (row["entity_id"], row["marketplace_id"]) == account
+    def admitted(
+        self, instance_id: str, entity: str, marketplace: str | None, now: datetime
+    ) -> SandboxInstance:
+        """The instance as it is at `now`, for a client of its account; without a marketplace, of any.
+
+        Raises Refusal: 403 for an instance of another account, 404 for one that was deleted.
+        """
+        account = self.account_of(instance_id)
+        if account is None or account[0] != entity or marketplace not in (None, account[1]):
+            raise Refusal(403, UNAUTHORIZED)
+        known = self.get(instance_id, now)
+        if known is None:
+            raise missing("Instance", instance_id)
+        return known
 
     def is_alone(self, instance_id: str) -> bool:
         """Whether it is the only instance of the options."""

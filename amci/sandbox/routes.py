@@ -15,7 +15,6 @@ from amci.sandbox.errors import missing
 from amci.sandbox.http import Request, Response
 from amci.sandbox.resources import cut, page
 from amci.sandbox.uploads import datasets, deletions, uploads
-from amci.sandbox.uploads.answers import answering
 from amci.sandbox.uploads.uploaded import uploaded_sources
 
 #: Answers a request. All of them raise Refusal for a request that AMC refuses.
@@ -64,11 +63,11 @@ def _things(name: str, path: str, variable: str, room: object, one: str) -> list
 
 
 def _uploaded(method: str, path: str, handler: Handler) -> Endpoint:
-    """A route of advertiser data uploads, with their media type and their error body."""
+    """A route of advertiser data uploads, with their media type."""
     column = "column" if "/columns" in path else ""
     family = {"dataSets": f"advertiserdataset{column}", "uploads": "dataupload"}
     media = family.get(path.split("/")[1], "userdeletionrequest")
-    return Endpoint(method, f"{_UPLOADED}{path}", answering(handler), f"application/vnd.amc{media}.v1+json")
+    return Endpoint(method, f"{_UPLOADED}{path}", handler, f"application/vnd.amc{media}.v1+json")
 
 
 def data_sources(backend: Backend, request: Request) -> Response:

@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from amci.kernel.clock import Clock, new_id
+from amci.kernel.clock import Clock
 from amci.kernel.errors import StorageError, UsageError
 from amci.sandbox import login
 from amci.sandbox.administration import account_of
 from amci.sandbox.audiences.simulation import AudienceSimulator
 from amci.sandbox.backend import Backend
-from amci.sandbox.errors import UNAUTHORIZED, Refusal, check_ready, missing
+from amci.sandbox.errors import Refusal, check_ready
 from amci.sandbox.execution_end import PendingQuery, run
 from amci.sandbox.faults import Faults, InjectedFault, afterwards, checked, instead
-from amci.sandbox.http import Request, Response, request as parsed
+from amci.sandbox.http import Request, Response, request as parsed, request_id
 from amci.sandbox.instances import Instances
 from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.queries import Queries
@@ -144,12 +144,7 @@ class Sandbox:
         """The instance a path names; raises Refusal if the request's account may not see it."""
         if instance_id is None:
             return None
-        account, instances = account_of(request), self.backend.instances
-        known = instances.get(instance_id, request.now)
-        if known is None and instances.was_in(account, instance_id):
-            raise missing("Instance", instance_id)
-        if known is None or account != known.account:
-            raise Refusal(403, UNAUTHORIZED)
+        known = self.backend.instances.admitted(instance_id, *account_of(request), request.now)
         if route.needs_all:
             check_ready(known)
         return known
@@ -161,13 +156,13 @@ def _refused(request: Request, refusal: Refusal) -> Response:
         return Response(status=refusal.status, document=login.refused(refusal))
     if request.path == "/amc/accounts":
         return Response(
-            status=refusal.status, document={"message": refusal.details, "requestId": _request_id()}
+            status=refusal.status, document={"message": refusal.details, "requestId": request_id()}
         )
     if request.path.startswith("/amc/advertiserData/"):
         return adu.refused(refusal)
     response = _error(refusal)
     if request.path.startswith("/amc/audiences/"):
-        response.document["requestId"] = _request_id()
+        response.document["requestId"] = request_id()
     return response
 
 
@@ -184,13 +179,9 @@ def _media(request: Request, route: Endpoint | None, response: Response) -> str:
 
 
 def _answer(response: Response, media: str) -> Answer:
-    name = _request_id()
+    name = request_id()
     headers = {"content-type": media, "x-amz-rid": name, "x-amz-request-id": name}
     return response.status, headers, response.body()
-
-
-def _request_id() -> str:
-    return new_id()[:20].upper()
 
 
 def _control(faults: Faults, requests: Mapping[str, int], request: Request) -> Response:

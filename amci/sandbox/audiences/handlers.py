@@ -17,7 +17,7 @@ from amci.sandbox.advertisers import of_instance
 from amci.sandbox.audiences import request as requests
 from amci.sandbox.backend import Backend
 from amci.sandbox.definitions import definition_of
-from amci.sandbox.errors import UNAUTHORIZED, Refusal, bad, check_ready, missing
+from amci.sandbox.errors import Refusal, bad, check_ready
 from amci.sandbox.http import Request, Response
 from amci.sandbox.resources import Resource, new_uuid
 from amci.sandbox.times import NEVER, from_micros, micros, span, wire
@@ -137,13 +137,8 @@ def _admitted(backend: Backend, request: Request) -> Request:
     for header in (_INSTANCE, _ENTITY):
         if not request.headers.get(header.lower()):
             raise bad(f"Header {header} is required.")
-    instance_id = request.headers[_INSTANCE.lower()]
-    account = backend.instances.account_of(instance_id)
-    if account is None or account[0] != request.headers[_ENTITY.lower()]:
-        raise Refusal(403, UNAUTHORIZED)
-    known = backend.instances.get(instance_id, request.now)
-    if known is None:
-        raise missing("Instance", instance_id)
+    instance_id, entity = (request.headers[header.lower()] for header in (_INSTANCE, _ENTITY))
+    known = backend.instances.admitted(instance_id, entity, None, request.now)
     check_ready(known)
     return replace(request, known_instance=known)
 

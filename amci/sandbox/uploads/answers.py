@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amci.kernel.clock import new_id
-from amci.sandbox.backend import Backend
 from amci.sandbox.errors import Refusal
-from amci.sandbox.http import Request, Response
-
-Handler = Callable[[Backend, Request], Response]
+from amci.sandbox.http import Request, Response, request_id
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 
@@ -30,18 +26,6 @@ def check_none(problems: Sequence[str]) -> None:
         raise InvalidRequest(problems)
 
 
-def answering(handler: Handler) -> Handler:
-    """The handler, with refusals in the error body of advertiser data uploads."""
-
-    def answer(backend: Backend, request: Request) -> Response:
-        try:
-            return handler(backend, request)
-        except Refusal as refusal:
-            return refused(refusal)
-
-    return answer
-
-
 def refused(refusal: Refusal) -> Response:
     """`{code, details, errors, requestId}`."""
     problems = refusal.problems if isinstance(refusal, InvalidRequest) else [refusal.details]
@@ -51,7 +35,7 @@ def refused(refusal: Refusal) -> Response:
             "code": str(refusal.status),
             "details": refusal.details,
             "errors": list(problems),
-            "requestId": new_id()[:20].upper(),
+            "requestId": request_id(),
         },
     )
 
