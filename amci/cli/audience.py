@@ -34,29 +34,27 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, as the DSP 
 Which = Annotated[str, typer.Argument(metavar="AUDIENCE", help="Id of the audience, or its name.")]
 File = Annotated[
     Path | None,
-    typer.Argument(metavar="[FILE.sql]", help="The query, a SELECT of user_id.", show_default=False),
+    typer.Argument(metavar="[FILE.sql]", help="The query, a SELECT of user_id."),
 ]
 Workflow = Annotated[
     str | None,
-    typer.Option("--workflow", help="Id of a workflow in AMC, in place of a file.", show_default=False),
+    typer.Option("--workflow", help="Id of a workflow in AMC, in place of a file."),
 ]
-OneTenant = Annotated[
-    str | None, typer.Option("--tenant", "-t", help="Tenant; the only one by default.", show_default=False)
-]
+OneTenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Tenant; the only one by default.")]
 Window = Annotated[str, typer.Option("--window", help="Events of START..END; dates may be dynamic.")]
 Zone = Annotated[str, typer.Option("--zone", help="Time zone of the window.")]
 Refresh = Annotated[
     int | None,
-    typer.Option("--refresh-days", help="Days between refreshes; AMC says 21.", show_default=False),
+    typer.Option("--refresh-days", help="Days between refreshes; AMC says 21."),
 ]
 Relative = Annotated[bool, typer.Option("--relative", help="Move the window on with each refresh.")]
 Values = Annotated[
     list[str] | None,
-    typer.Option("--value", help="name=value or name:TYPE=value; may be given again.", show_default=False),
+    typer.Option("--value", help="name=value or name:TYPE=value; may be given again."),
 ]
 AdvertiserId = Annotated[
     str | None,
-    typer.Option("--advertiser", help="Who gets it; the only one by default.", show_default=False),
+    typer.Option("--advertiser", help="Who gets it; the only one by default."),
 ]
 Description = Annotated[str, typer.Option("--description", help="For those who look at it later.")]
 Country = Annotated[str, typer.Option("--country", help="Country code, such as US.")]

@@ -23,7 +23,7 @@ auth_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-AuthId = Annotated[str | None, typer.Argument(help="Which; 'default' if left out.", show_default=False)]
+AuthId = Annotated[str | None, typer.Argument(help="Which; 'default' if left out.")]
 
 
 @command(auth_app, "set", epilog="Example: amci auth set --file secret.json")
@@ -32,11 +32,11 @@ def set_credentials(
     auth_id: AuthId = None,
     file: Annotated[
         str | None,
-        typer.Option(help="JSON like the AWS solution's secret, or `-`; else amci asks.", show_default=False),
+        typer.Option(help="JSON like the AWS solution's secret, or `-`; else amci asks."),
     ] = None,
     secret: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A secret for notices instead: one value.", show_default=False),
+        typer.Option(metavar="NAME", help="A secret for notices instead: one value."),
     ] = None,
 ) -> None:
     """Enter credentials, or a secret for notices."""
@@ -64,9 +64,7 @@ def login(
     redirect_uri: Annotated[
         str, typer.Option(help="One of the addresses allowed for your client at Amazon.")
     ] = "https://amazon.com",
-    code: Annotated[
-        str | None, typer.Option(help="The code from Amazon; else amci asks.", show_default=False)
-    ] = None,
+    code: Annotated[str | None, typer.Option(help="The code from Amazon; else amci asks.")] = None,
     region: Annotated[str, typer.Option(help="Whose consent page: NA, EU or FE.")] = "NA",
 ) -> None:
     """Let somebody who may see the AMC account give consent, and keep the tokens."""

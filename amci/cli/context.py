@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", help="Workspace; else AMCI_HOME, else here or above.", show_default=False),
+    typer.Option("--home", help="Workspace; else AMCI_HOME, else here or above."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Context:

@@ -26,31 +26,25 @@ exec_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-WorkflowId = Annotated[
-    str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow.", show_default=False)
-]
+WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Run ids, or AMC's ids of executions.")]
-Tenants = Annotated[
-    list[str] | None, typer.Option("--tenant", "-t", help="Tenant; may be given again.", show_default=False)
-]
+Tenants = Annotated[list[str] | None, typer.Option("--tenant", "-t", help="Tenant; may be given again.")]
 All = Annotated[bool, typer.Option("--all", help="Every tenant with an AMC instance.")]
 Window = Annotated[
     str | None,
-    typer.Option(
-        "--window", help="MOST_RECENT_DAY, … or START..END; dates may be dynamic.", show_default=False
-    ),
+    typer.Option("--window", help="MOST_RECENT_DAY, … or START..END; dates may be dynamic."),
 ]
-Zone = Annotated[str | None, typer.Option("--zone", help="Time zone of the window.", show_default=False)]
+Zone = Annotated[str | None, typer.Option("--zone", help="Time zone of the window.")]
 Params = Annotated[
     list[str] | None,
-    typer.Option("--param", "-p", help="name=value; may be given again.", show_default=False),
+    typer.Option("--param", "-p", help="name=value; may be given again."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Do it now, until the results are there.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be asked for.")]
 Schedule = Annotated[str, typer.Option("--schedule-name", help="The schedule= folder of the results.")]
 Sql = Annotated[
     str | None,
-    typer.Option("--sql", help="File with SQL to run ad hoc; - is standard input.", show_default=False),
+    typer.Option("--sql", help="File with SQL to run ad hoc; - is standard input."),
 ]
 Cap = Annotated[int, typer.Option("--cap", help="At most so many executions.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="However many they are.")]
@@ -176,9 +170,7 @@ def retry(
 def download(
     ctx: Context,
     identifier: Annotated[str, typer.Argument(metavar="ID", help="Run id, or AMC's id of an execution.")],
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Into this file, not into raw/.", show_default=False)
-    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Into this file, not into raw/.")] = None,
 ) -> None:
     """Fetch the result of an execution once more, while AMC has it; also of executions of others."""
     with ctx.session() as session:

@@ -19,9 +19,7 @@ from amci.lake.upkeep.maintenance import Maintenance
 
 lake_app = typer.Typer(help="The lake: files in, tables out.", no_args_is_help=True, rich_markup_mode=None)
 
-TenantOption = Annotated[
-    str | None, typer.Option("--tenant", help="Only rows of this tenant.", show_default=False)
-]
+TenantOption = Annotated[str | None, typer.Option("--tenant", help="Only rows of this tenant.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
@@ -166,10 +164,8 @@ def reprocess(
     changed: Annotated[
         bool, typer.Option("--changed", help="Only objects loaded by other rules than today's.")
     ] = False,
-    dataset: Annotated[str | None, typer.Option(help="Only this dataset's.", show_default=False)] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Only objects seen since (ISO 8601).", show_default=False)
-    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only this dataset's.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only objects seen since (ISO 8601).")] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Route what no dataset took, then load objects again."""
@@ -183,7 +179,7 @@ def reprocess(
 @command(lake_app, "compact", epilog="Example: amci lake compact")
 def compact(
     ctx: Context,
-    table: Annotated[str | None, typer.Argument(help="Only this table.", show_default=False)] = None,
+    table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
 ) -> None:
     """Merge small files and rewrite files with deleted rows."""
     _maintain(ctx, lambda m: m.compact(table))
@@ -211,7 +207,7 @@ def export(
     ctx: Context,
     parquet: Annotated[
         Path | None,
-        typer.Option(help="Write Parquet files into this new folder instead.", show_default=False),
+        typer.Option(help="Write Parquet files into this new folder instead."),
     ] = None,
 ) -> None:
     """Publish catalog.duckdb, plain views for tools that know no DuckLake; or copy all tables as Parquet."""

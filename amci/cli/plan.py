@@ -15,7 +15,7 @@ plan_app = typer.Typer(rich_markup_mode=None)
 
 Tenants = Annotated[
     list[str] | None,
-    typer.Option("--tenant", help="Only this tenant; may be given again.", show_default=False),
+    typer.Option("--tenant", help="Only this tenant; may be given again."),
 ]
 _COLUMNS = ["change", "what", "name", "tenant_id", "says"]
 _IN_STEP = "config/, the workspace and AMC agree"

@@ -14,12 +14,8 @@ from amci.kernel.signals import stopping
 
 query_app = typer.Typer(rich_markup_mode=None)
 
-TenantOption = Annotated[
-    str | None, typer.Option("--tenant", help="Only rows of this tenant.", show_default=False)
-]
-AsOfOption = Annotated[
-    str | None, typer.Option("--as-of", help="A snapshot's number, or a time (ISO 8601).", show_default=False)
-]
+TenantOption = Annotated[str | None, typer.Option("--tenant", help="Only rows of this tenant.")]
+AsOfOption = Annotated[str | None, typer.Option("--as-of", help="A snapshot's number, or a time (ISO 8601).")]
 
 
 @command(
@@ -31,18 +27,14 @@ def query(
     ctx: Context,
     sql: Annotated[
         str | None,
-        typer.Argument(
-            help="One SELECT; `-` reads it from standard input. Without it: the shell.", show_default=False
-        ),
+        typer.Argument(help="One SELECT; `-` reads it from standard input. Without it: the shell."),
     ] = None,
     *,
     format_: Annotated[
         str | None,
-        typer.Option("--format", help="table (the default), csv, json or parquet.", show_default=False),
+        typer.Option("--format", help="table (the default), csv, json or parquet."),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file.", show_default=False)
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     tenant: TenantOption = None,
     as_of: AsOfOption = None,
 ) -> None:

@@ -15,7 +15,7 @@ runs_app = typer.Typer(
     help="Runs: what is queued, what ran, what failed.", no_args_is_help=True, rich_markup_mode=None
 )
 
-RunIds = Annotated[list[int], typer.Argument(help="Run ids.", show_default=False)]
+RunIds = Annotated[list[int], typer.Argument(help="Run ids.")]
 
 
 @command(runs_app, "list", epilog="Example: amci runs list --status failed")

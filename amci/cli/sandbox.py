@@ -34,28 +34,22 @@ def serve(
     port: Annotated[int, typer.Option(help="Port; 0 takes any that is free.")] = 8790,
     directory: Annotated[
         Path | None,
-        typer.Option(
-            help="Where it remembers; else the workspace's sandbox/, else nowhere.", show_default=False
-        ),
+        typer.Option(help="Where it remembers; else the workspace's sandbox/, else nowhere."),
     ] = None,
     pending: Annotated[str, typer.Option(help="How long executions wait, even where a slot is free.")] = "5s",
     running: Annotated[str, typer.Option(help="How long executions run at least.")] = "20s",
     bucket: Annotated[
         Path | None,
-        typer.Option(help="Also deliver results here, as into AMC's bucket.", show_default=False),
+        typer.Option(help="Also deliver results here, as into AMC's bucket."),
     ] = None,
     scale: Annotated[
         float | None,
-        typer.Option(
-            help="Size of its world: 1 is about 100,000 people; else the workspace's.", show_default=False
-        ),
+        typer.Option(help="Size of its world: 1 is about 100,000 people; else the workspace's."),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of its events; else the workspace's.", show_default=False)
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of its events; else the workspace's.")] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="What goes wrong, such as throttle,path=*/workflows,times=3.", show_default=False),
+        typer.Option(help="What goes wrong, such as throttle,path=*/workflows,times=3."),
     ] = None,
 ) -> None:
     """Answer as AMC does, over HTTP, until interrupted."""

@@ -60,10 +60,10 @@ def next_(
     count: Annotated[int, typer.Argument(help="How many fires.", min=1)] = 10,
     *,
     schedule: Annotated[
-        str | None, typer.Option("--schedule", help="Only of this schedule or template.", show_default=False)
+        str | None, typer.Option("--schedule", help="Only of this schedule or template.")
     ] = None,
     expression: Annotated[
-        str | None, typer.Option(help="Of this expression instead; needs no workspace.", show_default=False)
+        str | None, typer.Option(help="Of this expression instead; needs no workspace.")
     ] = None,
     zone: Annotated[str, typer.Option(help="Time zone of --expression.")] = "UTC",
 ) -> None:
@@ -111,7 +111,6 @@ def fire(
         str | None,
         typer.Option(
             help="The fire of this moment (ISO 8601, UTC if it names no zone); else one of now.",
-            show_default=False,
         ),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Do the runs and wait for their end.")] = False,

@@ -33,12 +33,12 @@ sql_app = typer.Typer(
 _ONE = "A .sql file, a workflow's file or name, or -."
 Files = Annotated[
     list[str],
-    typer.Argument(metavar="FILE…", help="Files, directories, workflows' names, or -.", show_default=False),
+    typer.Argument(metavar="FILE…", help="Files, directories, workflows' names, or -."),
 ]
-File = Annotated[str, typer.Argument(metavar="FILE", help=_ONE, show_default=False)]
+File = Annotated[str, typer.Argument(metavar="FILE", help=_ONE)]
 TenantName = Annotated[
     str | None,
-    typer.Option("--tenant", "-t", help="With this tenant's values and people.", show_default=False),
+    typer.Option("--tenant", "-t", help="With this tenant's values and people."),
 ]
 Window = Annotated[
     str | None,
@@ -46,26 +46,17 @@ Window = Annotated[
         "--window",
         "-w",
         help="MOST_RECENT_WEEK, … or START..END; else the workflow's.",
-        show_default=False,
     ),
 ]
-Zone = Annotated[
-    str | None, typer.Option("--time-zone", "--zone", help="Time zone of the window.", show_default=False)
-]
+Zone = Annotated[str | None, typer.Option("--time-zone", "--zone", help="Time zone of the window.")]
 Values = Annotated[
     list[str] | None,
-    typer.Option("--value", "--param", "-p", help="name=value; may be given again.", show_default=False),
+    typer.Option("--value", "--param", "-p", help="name=value; may be given again."),
 ]
-NoPrivacy = Annotated[
-    bool, typer.Option("--no-privacy", help="Hide nothing: the people here are made up.", show_default=False)
-]
-Scale = Annotated[
-    float | None, typer.Option(help="How many people: 1 is 100,000; else the sandbox's.", show_default=False)
-]
-Seed = Annotated[int | None, typer.Option(help="Other numbers make other events.", show_default=False)]
-Last = Annotated[
-    str | None, typer.Option("--last", help="Last day of events; else today.", show_default=False)
-]
+NoPrivacy = Annotated[bool, typer.Option("--no-privacy", help="Hide nothing: the people here are made up.")]
+Scale = Annotated[float | None, typer.Option(help="How many people: 1 is 100,000; else the sandbox's.")]
+Seed = Annotated[int | None, typer.Option(help="Other numbers make other events.")]
+Last = Annotated[str | None, typer.Option("--last", help="Last day of events; else today.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +125,8 @@ def run(
 @command(sql_app, "diff", epilog="Example: amci sql diff reach.sql new.sql --window MOST_RECENT_WEEK")
 def diff(
     ctx: Context,
-    a: Annotated[str, typer.Argument(metavar="A", help=_ONE, show_default=False)],
-    b: Annotated[str, typer.Argument(metavar="B", help="The other version.", show_default=False)],
+    a: Annotated[str, typer.Argument(metavar="A", help=_ONE)],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other version.")],
     options: RunOptions,
 ) -> None:
     """How the results of two versions of a query differ on the same events; exit code 1 if they do."""
@@ -169,19 +160,15 @@ def fmt(
 @command(sql_app, "tables", epilog="Example: amci sql tables dsp_impressions --columns cost")
 def tables(
     ctx: Context,
-    name: Annotated[str | None, typer.Argument(help="One table.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(help="One table.")] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="Columns with this in their names; * and ? stand for others.", show_default=False),
+        typer.Option(help="Columns with this in their names; * and ? stand for others."),
     ] = None,
-    category: Annotated[
-        str | None, typer.Option(help="Only this category, such as AMAZON_DSP.", show_default=False)
-    ] = None,
+    category: Annotated[str | None, typer.Option(help="Only this category, such as AMAZON_DSP.")] = None,
     paid: Annotated[bool, typer.Option("--paid", help="Only tables that need a subscription.")] = False,
     audiences: Annotated[bool, typer.Option("--audiences", help="The tables for audiences.")] = False,
-    tenant: Annotated[
-        str | None, typer.Option("--tenant", "-t", help="Also data sets it uploaded.", show_default=False)
-    ] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", "-t", help="Also data sets it uploaded.")] = None,
 ) -> None:
     """AMC's tables, or one table's columns with types, thresholds, units and values."""
     _, uploaded = _tenant(ctx, tenant)
@@ -195,9 +182,7 @@ def tables(
 
 
 @command(sql_app, "functions", epilog="Example: amci sql functions SECONDS_BETWEEN")
-def functions(
-    ctx: Context, name: Annotated[str | None, typer.Argument(help="One function.", show_default=False)] = None
-) -> None:
+def functions(ctx: Context, name: Annotated[str | None, typer.Argument(help="One function.")] = None) -> None:
     """The functions of AMC SQL: what they take and what they give."""
     if name:
         ctx.out.record(catalog.function_record(catalog.function(name)))

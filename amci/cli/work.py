@@ -44,7 +44,7 @@ def up(ctx: Context) -> None:
 @command(work_app, "redrive", epilog="Example: amci redrive 17 18, or: amci redrive --failed")
 def redrive(
     ctx: Context,
-    run_ids: Annotated[list[int] | None, typer.Argument(help="Run ids.", show_default=False)] = None,
+    run_ids: Annotated[list[int] | None, typer.Argument(help="Run ids.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All failed runs.")] = False,
 ) -> None:
     """Queue failed or skipped runs again and process them."""

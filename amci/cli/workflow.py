@@ -29,11 +29,9 @@ workflow_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-WorkflowId = Annotated[str, typer.Argument(help="Id of the workflow.", show_default=False)]
-OneTenant = Annotated[str, typer.Option("--tenant", help="Tenant.", show_default=False)]
-Tenants = Annotated[
-    list[str] | None, typer.Option("--tenant", help="Tenant; may be given again.", show_default=False)
-]
+WorkflowId = Annotated[str, typer.Argument(help="Id of the workflow.")]
+OneTenant = Annotated[str, typer.Option("--tenant", help="Tenant.")]
+Tenants = Annotated[list[str] | None, typer.Option("--tenant", help="Tenant; may be given again.")]
 Every = Annotated[bool, typer.Option("--all", help="Every tenant the workflow is for.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Do it now, and say what AMC answered.")]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Send it, whatever `amci sql check` says of it.")]
@@ -54,9 +52,7 @@ def list_workflows(ctx: Context) -> None:
 def show(
     ctx: Context,
     workflow_id: WorkflowId,
-    tenant: Annotated[
-        str | None, typer.Option("--tenant", help="As this tenant's AMC gets it.", show_default=False)
-    ] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="As this tenant's AMC gets it.")] = None,
     remote: Annotated[bool, typer.Option("--remote", help="As the tenant's AMC has it now.")] = False,
 ) -> None:
     """A workflow: here, as AMC gets it, or as AMC has it."""
@@ -109,9 +105,7 @@ def update(ctx: Context, workflow_id: WorkflowId, options: SendOptions) -> None:
 def delete(
     ctx: Context,
     workflow_id: WorkflowId,
-    tenant: Annotated[
-        list[str], typer.Option("--tenant", help="Tenant; may be given again.", show_default=False)
-    ],
+    tenant: Annotated[list[str], typer.Option("--tenant", help="Tenant; may be given again.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     wait: Wait = False,
 ) -> None:
@@ -130,7 +124,7 @@ def pull(
     ctx: Context,
     tenant: OneTenant,
     workflow_ids: Annotated[
-        list[str] | None, typer.Argument(help="Ids; all that AMC has by default.", show_default=False)
+        list[str] | None, typer.Argument(help="Ids; all that AMC has by default.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
