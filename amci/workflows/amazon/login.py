@@ -7,6 +7,7 @@ import threading
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -16,6 +17,7 @@ from amci.kernel.clock import Clock
 from amci.kernel.errors import AuthError, Throttled, Unavailable, UsageError
 from amci.tenants.credentials import Credential, CredentialSource
 from amci.tenants.model import Region
+from amci.workflows.amazon.transport import trusted
 
 #: Where tokens are asked for. A token is good in all regions.
 TOKEN_URLS: Mapping[Region, str] = {
@@ -218,7 +220,7 @@ def _with_tokens(
 
 
 def _posted(token_url: str, form: Mapping[str, str], client: httpx.Client | None) -> httpx.Response:
-    post = client.post if client else httpx.post
+    post = client.post if client else partial(httpx.post, verify=trusted())
     try:
         return post(token_url, data=dict(form), timeout=_TIMEOUT_SECONDS, follow_redirects=False)
     except httpx.RequestError as error:

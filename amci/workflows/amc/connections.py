@@ -20,7 +20,7 @@ from amci.workflows.amazon.login import TOKEN_URLS, LwaAuth
 from amci.workflows.amazon.rate_limiter import Pause, RateLimiter
 from amci.workflows.amazon.retry import RequestRetry
 from amci.workflows.amazon.sender import RequestSender
-from amci.workflows.amazon.transport import POOL, Transport
+from amci.workflows.amazon.transport import POOL, Transport, trusted
 from amci.workflows.amc.client import AmcClient
 
 #: Amazon's hosts by region (amc-api 1.2).
@@ -157,5 +157,6 @@ class Connections:
             timeout=self._settings.timeout.total_seconds(),
             limits=POOL,
             follow_redirects=follow_redirects,
+            verify=True if self._transport else trusted(),
             transport=_Shared(self._transport) if self._transport else None,
         )

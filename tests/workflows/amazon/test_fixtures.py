@@ -21,6 +21,7 @@ from amci.workflows.amazon import fixtures
 from amci.workflows.amazon.fixture_transport import RecordTransport, ReplayTransport
 from amci.workflows.amazon.fixtures import LARGEST_DOWNLOAD, dumped, read, scenario_path, scenarios, verify
 from amci.workflows.amazon.scrub import Scrubber
+from amci.workflows.amazon.transport import network
 
 INSTANCE, ENTITY = "amcxyz98765", "ENTITY3QX7KPLM2"
 KNOWN = {"acme.instance_id": INSTANCE, "acme.advertiser_id": ENTITY}
@@ -83,7 +84,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def recording(path: Path, known: dict[str, str] = KNOWN) -> httpx.Client:
-    transport = RecordTransport(httpx.HTTPTransport(), path, Scrubber(known), FakeClock())
+    transport = RecordTransport(network(), path, Scrubber(known), FakeClock())
     return httpx.Client(transport=transport)
 
 
@@ -528,6 +529,6 @@ def test_whatever_json_or_text_is_written_is_read_back(
 def test_the_time_of_a_recording_is_that_of_the_clock(amc: Amc, path: Path) -> None:
     clock = FakeClock()
     clock.turn(timedelta(days=1))
-    with httpx.Client(transport=RecordTransport(httpx.HTTPTransport(), path, Scrubber({}), clock)) as client:
+    with httpx.Client(transport=RecordTransport(network(), path, Scrubber({}), clock)) as client:
         client.get(f"{amc.url}{API}/x")
     assert read(path).recorded_at == "2026-11-02T06:00:00.000000Z"

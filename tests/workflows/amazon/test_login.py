@@ -30,7 +30,7 @@ from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.credentials import Credential, CredentialSource, CredentialStore, MemoryCredentials
 from amci.workflows.amazon import login
 from amci.workflows.amazon.login import LwaAuth, code_from, consent_url, exchange_code, refresh
-from amci.workflows.amazon.transport import InProcess
+from amci.workflows.amazon.transport import InProcess, trusted
 
 PLANTED = "planted-secret"
 KEY = "11" * 32
@@ -147,7 +147,8 @@ def source(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> 
 
 
 def asking(amazon: Amazon, source: CredentialSource, clock: FakeClock) -> httpx.Client:
-    return httpx.Client(base_url=amazon.url, auth=LwaAuth("default", source, amazon.token_url, clock))
+    auth = LwaAuth("default", source, amazon.token_url, clock)
+    return httpx.Client(base_url=amazon.url, auth=auth, verify=trusted())
 
 
 def at_once(ask: Callable[[], httpx.Response]) -> list[int]:
@@ -356,7 +357,8 @@ def test_a_server_that_is_not_there_is_unavailable(amazon: Amazon, clock: FakeCl
 def test_without_consent_amazon_is_not_even_asked(amazon: Amazon, clock: FakeClock) -> None:
     source = MemoryCredentials({"eu": replace(CREDENTIAL, refresh_token="")})
     auth = LwaAuth("eu", source, amazon.token_url, clock)
-    with httpx.Client(auth=auth) as client, pytest.raises(AuthError, match="no refresh token") as caught:
+    client = httpx.Client(auth=auth, verify=trusted())
+    with client, pytest.raises(AuthError, match="no refresh token") as caught:
         client.get(amazon.url)
     assert "amci auth login eu" in caught.value.hint
     assert amazon.forms == amazon.signed == []
