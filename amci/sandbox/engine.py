@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -72,6 +72,7 @@ class QueryEngine:
         self._types = TypeChecker(options, directory)
         self._full: duckdb.DuckDBPyConnection | None = None
         self._last = date.min
+        self._viewed: set[str] = set()  #: tables that have a view in the session with rows
         self._is_closed = False
         self._running = threading.Lock()
 
@@ -87,7 +88,7 @@ class QueryEngine:
         with self._running:
             if self._is_closed:
                 raise StorageError("the sandbox was closed while a query waited")
-            session = self._session(last)
+            session = self._session(last, compiled.sources)
             add_functions(compiled, session)
             seconds = self._options.query_timeout.total_seconds()
             try:
@@ -113,8 +114,8 @@ class QueryEngine:
         self._full = None
         self._running.release()
 
-    def _session(self, last: date) -> duckdb.DuckDBPyConnection:
-        """The session with all events up to `last`; opened again when a new day has come."""
+    def _session(self, last: date, tables: Collection[str]) -> duckdb.DuckDBPyConnection:
+        """The session with these tables and all events up to `last`; opened again when a new day has come."""
         if self._full is None or self._last < last:
             self.world.prepare(last)
             old, self._full = self._full, None
@@ -122,10 +123,13 @@ class QueryEngine:
                 old.close()
             session = duckdb.connect()
             session.execute(f"CREATE SCHEMA {SCHEMA}")
-            for statement in self.world.statements(last):
-                session.execute(statement)
             lock(session, self._options.memory_limit, self._directory)
             self._full, self._last = session, last
+            self._viewed.clear()
+        missing = set(tables) - self._viewed
+        for statement in self.world.statements(self._last, missing):
+            self._full.execute(statement)
+        self._viewed |= missing
         return self._full
 
 

@@ -64,7 +64,10 @@ def compile_(sql: str, values: dict[str, Any] = VALUES) -> Compiled:
 
 
 def by_hand(sql: str) -> Compiled:
-    return Compiled(outputs=(), plain=sql, guarded=None, privacy=None, sources=(), parameters=(), notices=())
+    tables = list(sources())
+    return Compiled(
+        outputs=(), plain=sql, guarded=None, privacy=None, sources=tables, parameters=(), notices=()
+    )
 
 
 def _rows(engine: QueryEngine, query: Compiled) -> list[tuple[Any, ...]]:

@@ -57,6 +57,8 @@ def _derived(source: Source, name: str) -> Iterator[str]:
 _PEOPLE = 100_000  #: at scale 1
 _PEOPLE_AT_ONCE = 100_000
 _PERSON_DAYS_AT_ONCE = 600_000
+#: With fewer people, more threads than one would only wait for each other.
+_MANY = 10_000
 _MEMORY = 1200 * 1024**2
 _DOING = "make the sandbox's events"
 _ROWS = 102_400  #: in a row group
@@ -147,7 +149,7 @@ class EventGenerator:
             scratch = tempfile.mkdtemp(prefix=".making-", dir=self.folder)
         try:
             with duckdb.connect() as con:
-                con.execute(limits(_MEMORY, temp=scratch))
+                con.execute(limits(_MEMORY, threads=1 if self.people < _MANY else None, temp=scratch))
                 yield con
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             raise StorageError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -75,8 +75,8 @@ class World:
             for done in generator.stretch(begin, end, last_table=_LAST_TABLE):
                 progress(before + done, sum(days))
 
-    def statements(self, last: date) -> Iterator[str]:
-        """CREATE VIEW for each of AMC's tables, in the schema SCHEMA, with the events up to `last`."""
+    def statements(self, last: date, tables: Collection[str] | None = None) -> Iterator[str]:
+        """CREATE VIEW for these of AMC's tables, or all, in the schema SCHEMA, with the events up to `last`."""
         stems = [f"{begin}_{end}" for begin, end in self._stretches() if begin <= last]
         files = {
             table.name: [
@@ -86,7 +86,7 @@ class World:
             for family in FAMILIES
             for table in family.files
         }
-        return views(FAMILIES, files if stems else {}, last)
+        return views(FAMILIES, files if stems else {}, last, tables)
 
     def _stretches(self) -> list[tuple[date, date]]:
         """The complete stretches, first and last day of each; what a killed process left does not count."""
@@ -105,14 +105,19 @@ class World:
         return [*missing, (begin, last)] if begin <= last else missing
 
 
-def views(families: tuple[Family, ...], files: Mapping[str, list[Path]], last: date) -> Iterator[str]:
-    """CREATE VIEW for each of AMC's tables and its twin for audiences, with the events up to `last`."""
+def views(
+    families: tuple[Family, ...],
+    files: Mapping[str, list[Path]],
+    last: date,
+    tables: Collection[str] | None = None,
+) -> Iterator[str]:
+    """CREATE VIEW for these of AMC's tables and of their twins for audiences, or all, with the events up to `last`."""
     relations = _relations(families, files)
     for source in sources().values():
-        relation = relations.get(source.name)
-        yield _view(source, relation, last)
-        if source.audience_table:
-            yield _view(audience_sources()[source.audience_table], relation, last)
+        twin = [audience_sources()[source.audience_table]] if source.audience_table else []
+        for viewed in (source, *twin):
+            if tables is None or viewed.name in tables:
+                yield _view(viewed, relations.get(source.name), last)
 
 
 def _relations(families: tuple[Family, ...], files: Mapping[str, list[Path]]) -> dict[str, str]:
