@@ -61,10 +61,7 @@ COMMANDS = {
     ),
     "fixtures": ("amci.cli.fixtures:fixtures_app", "Recorded answers of AMC, for runs without a network."),
     "sandbox": ("amci.cli.sandbox:sandbox_app", "AMC on this machine."),
-    "sql": (
-        "amci.cli.sql:sql_app",
-        "Write, check and run AMC SQL on this machine.",
-    ),
+    "sql": ("amci.cli.sql:sql_app", "Write, check and run AMC SQL on this machine."),
 }
 
 
@@ -110,8 +107,10 @@ class LazyGroup(TyperGroup):
 
 def load(name: str) -> Any:
     """Import the group or command of that name; raises KeyError for a name that is not in the table."""
-    module, _, attribute = COMMANDS[name][0].partition(":")
+    where, about = COMMANDS[name]
+    module, _, attribute = where.partition(":")
     group = get_group(getattr(import_module(module), attribute))
+    group.help = about
     # A Typer without a name of its own holds top-level commands.
     return group.commands.get(name, group)
 

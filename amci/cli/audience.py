@@ -18,49 +18,35 @@ from amci.cli.audience_requests import (
     show_audience,
     update_audience,
 )
-from amci.cli.context import Context, command
+from amci.cli.context import Context, Yes, command
 from amci.tenants.model import Tenant
 from amci.workflows.amc.audience_model import Reach
 from amci.workflows.audiences.audience_parsing import reach_from
 from amci.workflows.executions.request_parsing import chosen
 
-audience_app = typer.Typer(
-    help="Audiences: people a query finds, or those who are like them, for the DSP and sponsored ads.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+audience_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name, as the DSP shows it after 'AMC'.")]
 Which = Annotated[str, typer.Argument(metavar="AUDIENCE", help="Id of the audience, or its name.")]
-File = Annotated[
-    Path | None,
-    typer.Argument(metavar="[FILE.sql]", help="The query, a SELECT of user_id."),
-]
+File = Annotated[Path | None, typer.Argument(metavar="[FILE.sql]", help="The query, a SELECT of user_id.")]
 Workflow = Annotated[
-    str | None,
-    typer.Option("--workflow", help="Id of a workflow in AMC, in place of a file."),
+    str | None, typer.Option("--workflow", help="Id of a workflow in AMC, in place of a file.")
 ]
 OneTenant = Annotated[str | None, typer.Option("--tenant", "-t", help="Tenant; the only one by default.")]
 Window = Annotated[str, typer.Option("--window", help="Events of START..END; dates may be dynamic.")]
 Zone = Annotated[str, typer.Option("--zone", help="Time zone of the window.")]
-Refresh = Annotated[
-    int | None,
-    typer.Option("--refresh-days", help="Days between refreshes; AMC says 21."),
-]
+Refresh = Annotated[int | None, typer.Option("--refresh-days", help="Days between refreshes; AMC says 21.")]
 Relative = Annotated[bool, typer.Option("--relative", help="Move the window on with each refresh.")]
 Values = Annotated[
-    list[str] | None,
-    typer.Option("--value", help="name=value or name:TYPE=value; may be given again."),
+    list[str] | None, typer.Option("--value", help="name=value or name:TYPE=value; may be given again.")
 ]
 AdvertiserId = Annotated[
-    str | None,
-    typer.Option("--advertiser", help="Who gets it; the only one by default."),
+    str | None, typer.Option("--advertiser", help="Who gets it; the only one by default.")
 ]
 Description = Annotated[str, typer.Option("--description", help="For those who look at it later.")]
 Country = Annotated[str, typer.Option("--country", help="Country code, such as US.")]
 Again = Annotated[bool, typer.Option("--again", help="Even if AMC has the very same already.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Until AMC has made it, or given up.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

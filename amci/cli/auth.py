@@ -17,11 +17,7 @@ from amci.tenants.credentials import Credential, CredentialStore
 from amci.tenants.model import Region
 from amci.workflows.amazon.login import TOKEN_URLS, code_from, consent_url, exchange_code
 
-auth_app = typer.Typer(
-    help="Credentials for Amazon, and secrets for notices; kept in one encrypted file.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+auth_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 AuthId = Annotated[str | None, typer.Argument(help="Which; 'default' if left out.")]
 
@@ -31,12 +27,10 @@ def set_credentials(
     ctx: Context,
     auth_id: AuthId = None,
     file: Annotated[
-        str | None,
-        typer.Option(help="JSON like the AWS solution's secret, or `-`; else amci asks."),
+        str | None, typer.Option(help="JSON like the AWS solution's secret, or `-`; else amci asks.")
     ] = None,
     secret: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A secret for notices instead: one value."),
+        str | None, typer.Option(metavar="NAME", help="A secret for notices instead: one value.")
     ] = None,
 ) -> None:
     """Enter credentials, or a secret for notices."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from amci.app.aws_import.files import import_documents, read_documents
-from amci.cli.context import Context, command
+from amci.cli.context import Context, DryRun, command
 from amci.kernel.environment import environment
 from amci.kernel.errors import ConfigError
 from amci.kernel.files import source_text
@@ -27,7 +27,7 @@ def import_(
     force: Annotated[
         bool, typer.Option("--force", help="Replace workflows and schedules that are there.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Take over customers, workflows, schedules and secrets of "AMC Insights on AWS"."""
     documents = read_documents(

@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from amci.lake.query.session import QuerySession
 
 HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="Workspace; else AMCI_HOME, else here or above."),
+    Path | None, typer.Option("--home", help="Workspace; else AMCI_HOME, else here or above.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+#: Options of several groups of commands.
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Limit = Annotated[int, typer.Option("--limit", help="At most so many, newest first.")]
+RowsOf = Annotated[str | None, typer.Option("--tenant", help="Only rows of this tenant.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 class Context:

@@ -10,7 +10,7 @@ import typer
 
 from amci.app import executions
 from amci.cli import exec_requests as doing
-from amci.cli.context import Context, command
+from amci.cli.context import Context, Limit, command
 from amci.cli.exec_requests import LISTED, execution_row
 from amci.kernel.clock import duration
 from amci.tenants.model import tenant_named
@@ -20,32 +20,21 @@ from amci.workflows.executions.reconcile import reconcile_run
 from amci.workflows.executions.request_parsing import chosen
 from amci.workflows.executions.request_resolution import sql_hash_of
 
-exec_app = typer.Typer(
-    help="Executions: run workflows in AMC and bring their results.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+exec_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Id of the workflow.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Run ids, or AMC's ids of executions.")]
 Tenants = Annotated[list[str] | None, typer.Option("--tenant", "-t", help="Tenant; may be given again.")]
 All = Annotated[bool, typer.Option("--all", help="Every tenant with an AMC instance.")]
 Window = Annotated[
-    str | None,
-    typer.Option("--window", help="MOST_RECENT_DAY, … or START..END; dates may be dynamic."),
+    str | None, typer.Option("--window", help="MOST_RECENT_DAY, … or START..END; dates may be dynamic.")
 ]
 Zone = Annotated[str | None, typer.Option("--zone", help="Time zone of the window.")]
-Params = Annotated[
-    list[str] | None,
-    typer.Option("--param", "-p", help="name=value; may be given again."),
-]
+Params = Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value; may be given again.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Do it now, until the results are there.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be asked for.")]
 Schedule = Annotated[str, typer.Option("--schedule-name", help="The schedule= folder of the results.")]
-Sql = Annotated[
-    str | None,
-    typer.Option("--sql", help="File with SQL to run ad hoc; - is standard input."),
-]
+Sql = Annotated[str | None, typer.Option("--sql", help="File with SQL to run ad hoc; - is standard input.")]
 Cap = Annotated[int, typer.Option("--cap", help="At most so many executions.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="However many they are.")]
 Again = Annotated[str, typer.Option("--again", help="Any word: repeat what was asked for before.")]
@@ -107,7 +96,7 @@ def list_executions(
     tenant: Tenants = None,
     status: Annotated[str | None, typer.Option(help="AMC's status, such as RUNNING or FAILED.")] = None,
     workflow: Annotated[str | None, typer.Option(help="Only this workflow's.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
+    limit: Limit = 50,
 ) -> None:
     """Executions, newest first, those of others included if they were reconciled."""
     with ctx.session() as session:

@@ -20,9 +20,7 @@ from amci.workflows.amazon.fixtures import (
 )
 from amci.workflows.amazon.scrub import Scrubber, known_ids
 
-fixtures_app = typer.Typer(
-    help="Recorded answers of AMC, for runs without a network.", no_args_is_help=True, rich_markup_mode=None
-)
+fixtures_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @command(fixtures_app, "list", epilog="Example: amci fixtures list")

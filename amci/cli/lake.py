@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from amci.cli.context import Context, command
+from amci.cli.context import Context, DryRun, Limit, RowsOf, command
 from amci.cli.run_progress import report_drain, report_work
 from amci.kernel.clock import duration
 from amci.kernel.errors import WorkspaceBusy
@@ -17,10 +17,7 @@ from amci.lake.query import inspect
 from amci.lake.upkeep.check import examine
 from amci.lake.upkeep.maintenance import Maintenance
 
-lake_app = typer.Typer(help="The lake: files in, tables out.", no_args_is_help=True, rich_markup_mode=None)
-
-TenantOption = Annotated[str | None, typer.Option("--tenant", help="Only rows of this tenant.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+lake_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @command(
@@ -47,7 +44,7 @@ def ingest(
 
 
 @command(lake_app, "tables", epilog="Example: amci lake tables")
-def tables(ctx: Context, tenant: TenantOption = None) -> None:
+def tables(ctx: Context, tenant: RowsOf = None) -> None:
     """Tables with their rows, objects and size."""
     with ctx.query_session() as session:
         ctx.out.rows(
@@ -85,20 +82,14 @@ def partitions(
 
 
 @command(lake_app, "snapshots", epilog="Example: amci lake snapshots --limit 5")
-def snapshots(
-    ctx: Context, limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 20
-) -> None:
+def snapshots(ctx: Context, limit: Limit = 20) -> None:
     """The lake's history: every commit can be queried with --as-of."""
     with ctx.query_session() as session:
         ctx.out.rows(inspect.snapshots(session, limit), ["snapshot", "at", "changes"])
 
 
 @command(lake_app, "files", epilog="Example: amci lake files --limit 20")
-def files(
-    ctx: Context,
-    tenant: TenantOption = None,
-    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
-) -> None:
+def files(ctx: Context, tenant: RowsOf = None, limit: Limit = 50) -> None:
     """What became of each raw file, and why."""
     with ctx.query_session() as session, ctx.state() as state:
         rows = inspect.files(session, state, tenant=tenant, limit=limit)
@@ -178,8 +169,7 @@ def reprocess(
 
 @command(lake_app, "compact", epilog="Example: amci lake compact")
 def compact(
-    ctx: Context,
-    table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
+    ctx: Context, table: Annotated[str | None, typer.Argument(help="Only this table.")] = None
 ) -> None:
     """Merge small files and rewrite files with deleted rows."""
     _maintain(ctx, lambda m: m.compact(table))
@@ -206,8 +196,7 @@ def vacuum(ctx: Context, dry_run: DryRun = False) -> None:
 def export(
     ctx: Context,
     parquet: Annotated[
-        Path | None,
-        typer.Option(help="Write Parquet files into this new folder instead."),
+        Path | None, typer.Option(help="Write Parquet files into this new folder instead.")
     ] = None,
 ) -> None:
     """Publish catalog.duckdb, plain views for tools that know no DuckLake; or copy all tables as Parquet."""

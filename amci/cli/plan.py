@@ -13,10 +13,7 @@ from amci.cli.run_progress import SOME_FAILED, exit_if_failed, finish_runs
 
 plan_app = typer.Typer(rich_markup_mode=None)
 
-Tenants = Annotated[
-    list[str] | None,
-    typer.Option("--tenant", help="Only this tenant; may be given again."),
-]
+Tenants = Annotated[list[str] | None, typer.Option("--tenant", help="Only this tenant; may be given again.")]
 _COLUMNS = ["change", "what", "name", "tenant_id", "says"]
 _IN_STEP = "config/, the workspace and AMC agree"
 

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
-from amci.cli.context import Context, command
+from amci.cli.context import Context, RowsOf, command
 from amci.kernel.errors import UsageError
 from amci.kernel.files import source_text
 from amci.kernel.signals import stopping
 
 query_app = typer.Typer(rich_markup_mode=None)
 
-TenantOption = Annotated[str | None, typer.Option("--tenant", help="Only rows of this tenant.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="A snapshot's number, or a time (ISO 8601).")]
 
 
@@ -31,11 +30,10 @@ def query(
     ] = None,
     *,
     format_: Annotated[
-        str | None,
-        typer.Option("--format", help="table (the default), csv, json or parquet."),
+        str | None, typer.Option("--format", help="table (the default), csv, json or parquet.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
-    tenant: TenantOption = None,
+    tenant: RowsOf = None,
     as_of: AsOfOption = None,
 ) -> None:
     """Ask the lake in DuckDB SQL; without a statement, in an interactive shell."""

@@ -6,14 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from amci.cli.context import Context, command
+from amci.cli.context import Context, Limit, command
 from amci.kernel.errors import UsageError
 from amci.kernel.run import Run, RunStatus
 from amci.kernel.runs import RunStore
 
-runs_app = typer.Typer(
-    help="Runs: what is queued, what ran, what failed.", no_args_is_help=True, rich_markup_mode=None
-)
+runs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 RunIds = Annotated[list[int], typer.Argument(help="Run ids.")]
 
@@ -26,7 +24,7 @@ def runs_list(
     ] = None,
     kind: Annotated[str | None, typer.Option(help="Such as light, heavy, execute or notify.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
+    limit: Limit = 50,
     before: Annotated[int | None, typer.Option(help="Only runs with a smaller id; for paging.")] = None,
 ) -> None:
     """Runs, newest first."""

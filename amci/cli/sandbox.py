@@ -23,7 +23,7 @@ from amci.sandbox.options import SandboxInstance, SandboxOptions
 from amci.sandbox.rest import Server
 from amci.sandbox.service import Sandbox
 
-sandbox_app = typer.Typer(help="AMC on this machine.", no_args_is_help=True, rich_markup_mode=None)
+sandbox_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @command(sandbox_app, "serve", epilog="Example: amci sandbox serve --pending 5s --running 20s")
@@ -33,23 +33,19 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes any that is free.")] = 8790,
     directory: Annotated[
-        Path | None,
-        typer.Option(help="Where it remembers; else the workspace's sandbox/, else nowhere."),
+        Path | None, typer.Option(help="Where it remembers; else the workspace's sandbox/, else nowhere.")
     ] = None,
     pending: Annotated[str, typer.Option(help="How long executions wait, even where a slot is free.")] = "5s",
     running: Annotated[str, typer.Option(help="How long executions run at least.")] = "20s",
     bucket: Annotated[
-        Path | None,
-        typer.Option(help="Also deliver results here, as into AMC's bucket."),
+        Path | None, typer.Option(help="Also deliver results here, as into AMC's bucket.")
     ] = None,
     scale: Annotated[
-        float | None,
-        typer.Option(help="Size of its world: 1 is about 100,000 people; else the workspace's."),
+        float | None, typer.Option(help="Size of its world: 1 is about 100,000 people; else the workspace's.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of its events; else the workspace's.")] = None,
     fault: Annotated[
-        list[str] | None,
-        typer.Option(help="What goes wrong, such as throttle,path=*/workflows,times=3."),
+        list[str] | None, typer.Option(help="What goes wrong, such as throttle,path=*/workflows,times=3.")
     ] = None,
 ) -> None:
     """Answer as AMC does, over HTTP, until interrupted."""
@@ -64,10 +60,7 @@ def serve(
 
 
 def _open_sandbox(
-    ctx: Context,
-    directory: Path | None,
-    closing: ExitStack,
-    given: Mapping[str, Any],
+    ctx: Context, directory: Path | None, closing: ExitStack, given: Mapping[str, Any]
 ) -> tuple[Sandbox, SandboxOptions]:
     """The sandbox that is meant, with the instances of the workspace's tenants where there is a workspace."""
     try:

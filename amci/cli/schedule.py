@@ -22,7 +22,7 @@ from amci.scheduler.expression import parse
 from amci.scheduler.model import Schedule
 from amci.scheduler.store import FireRecord, ScheduleState, ScheduleStore
 
-schedule_app = typer.Typer(help="Schedules: what fires when.", no_args_is_help=True, rich_markup_mode=None)
+schedule_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 ScheduleArgument = Annotated[
     str, typer.Argument(help="Id, or the name of a template for all it was spread out to.")
@@ -109,9 +109,7 @@ def fire(
     *,
     at: Annotated[
         str | None,
-        typer.Option(
-            help="The fire of this moment (ISO 8601, UTC if it names no zone); else one of now.",
-        ),
+        typer.Option(help="The fire of this moment (ISO 8601, UTC if it names no zone); else one of now."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Do the runs and wait for their end.")] = False,
 ) -> None:

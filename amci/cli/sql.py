@@ -15,43 +15,31 @@ from amci.amcsql.tools.linting import Lint
 from amci.app.query_checker import Checker, finding_lines, uploaded_by
 from amci.app.query_input import QueryInput, read_queries, read_query
 from amci.cli import sql_format as doing
-from amci.cli.context import Context, command, without_command
+from amci.cli.context import Context, RowsOf, command, without_command
 from amci.cli.output import Output
-from amci.cli.query import AsOfOption, TenantOption, talk
+from amci.cli.query import AsOfOption, talk
 from amci.kernel.errors import NoWorkspace
 
 if TYPE_CHECKING:
     from amci.app.query_runner import Runner
     from amci.tenants.model import Tenant
 
-sql_app = typer.Typer(
-    help="Write, check and run AMC SQL on this machine.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-)
+sql_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 
 _ONE = "A .sql file, a workflow's file or name, or -."
 Files = Annotated[
-    list[str],
-    typer.Argument(metavar="FILE…", help="Files, directories, workflows' names, or -."),
+    list[str], typer.Argument(metavar="FILE…", help="Files, directories, workflows' names, or -.")
 ]
 File = Annotated[str, typer.Argument(metavar="FILE", help=_ONE)]
 TenantName = Annotated[
-    str | None,
-    typer.Option("--tenant", "-t", help="With this tenant's values and people."),
+    str | None, typer.Option("--tenant", "-t", help="With this tenant's values and people.")
 ]
 Window = Annotated[
-    str | None,
-    typer.Option(
-        "--window",
-        "-w",
-        help="MOST_RECENT_WEEK, … or START..END; else the workflow's.",
-    ),
+    str | None, typer.Option("--window", "-w", help="MOST_RECENT_WEEK, … or START..END; else the workflow's.")
 ]
 Zone = Annotated[str | None, typer.Option("--time-zone", "--zone", help="Time zone of the window.")]
 Values = Annotated[
-    list[str] | None,
-    typer.Option("--value", "--param", "-p", help="name=value; may be given again."),
+    list[str] | None, typer.Option("--value", "--param", "-p", help="name=value; may be given again.")
 ]
 NoPrivacy = Annotated[bool, typer.Option("--no-privacy", help="Hide nothing: the people here are made up.")]
 Scale = Annotated[float | None, typer.Option(help="How many people: 1 is 100,000; else the sandbox's.")]
@@ -74,7 +62,7 @@ class RunOptions:
 
 
 @without_command(sql_app, epilog="Example: amci sql check config/workflows")
-def deprecated_shell(ctx: Context, tenant: TenantOption = None, as_of: AsOfOption = None) -> None:
+def deprecated_shell(ctx: Context, tenant: RowsOf = None, as_of: AsOfOption = None) -> None:
     """Write, check and run AMC SQL on this machine. Without a command: the shell of the lake (deprecated)."""
     ctx.out.note("deprecated: the shell of the lake is `amci query` now")
     talk(ctx, tenant, as_of)
@@ -162,8 +150,7 @@ def tables(
     ctx: Context,
     name: Annotated[str | None, typer.Argument(help="One table.")] = None,
     columns: Annotated[
-        str | None,
-        typer.Option(help="Columns with this in their names; * and ? stand for others."),
+        str | None, typer.Option(help="Columns with this in their names; * and ? stand for others.")
     ] = None,
     category: Annotated[str | None, typer.Option(help="Only this category, such as AMAZON_DSP.")] = None,
     paid: Annotated[bool, typer.Option("--paid", help="Only tables that need a subscription.")] = False,
@@ -223,10 +210,7 @@ def _runner(ctx: Context, options: RunOptions) -> Iterator[Runner]:
     with (
         ctx.out.progress("making events") as tell,
         query_runner(
-            request,
-            workspace,
-            tell=ctx.out.note,
-            progress=lambda done, days: tell(f"{done} of {days} days"),
+            request, workspace, tell=ctx.out.note, progress=lambda done, days: tell(f"{done} of {days} days")
         ) as runner,
     ):
         yield runner

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from amci.app.session import Session
-from amci.cli.context import Context, command
+from amci.cli.context import Context, DryRun, Yes, command
 from amci.cli.run_progress import exit_if_failed, finish_runs
 from amci.kernel.config import read_text
 from amci.kernel.errors import ConfigError, Problem, UsageError
@@ -21,13 +21,10 @@ from amci.tenants.raw_folder import contents, delete, own_folder
 from amci.tenants.registry import Changes, Registry
 from amci.workflows.provisioning.provision import newest_run, queue_provisioning, status_of
 
-tenant_app = typer.Typer(
-    help="Tenants: advertisers whose results arrive here.", no_args_is_help=True, rich_markup_mode=None
-)
+tenant_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 TenantId = Annotated[str, typer.Argument(metavar="ID", help="The tenant's id.")]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not look at AMC and folders now.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @command(tenant_app, "add", epilog="Example: amci tenant add customers.json")
@@ -35,7 +32,7 @@ def add(
     ctx: Context,
     files: Annotated[list[str], typer.Argument(metavar="FILE…|-", help="YAML or JSON, one tenant or many.")],
     no_check: NoCheck = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Add tenants, or change those that are there; takes the AWS solution's customer_details too."""
     found = tenants_from_files(files)

@@ -23,11 +23,7 @@ from amci.workflows.definitions.deployed_workflows import current_runs, overview
 from amci.workflows.definitions.library import workflow_named
 from amci.workflows.definitions.run_factory import Action, workflow_run
 
-workflow_app = typer.Typer(
-    help="Workflows: the SQL in config/workflows/ and what AMC has of it.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+workflow_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 WorkflowId = Annotated[str, typer.Argument(help="Id of the workflow.")]
 OneTenant = Annotated[str, typer.Option("--tenant", help="Tenant.")]
