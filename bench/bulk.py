@@ -7,9 +7,8 @@ import struct
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from amci.app.samples.model import DEVICES, PRODUCTS, seeded
+from amci.app.samples.model import DEVICES, PRODUCTS, arriving, seeded
 from amci.app.samples.results import Result
-from amci.app.samples.writing import arriving
 
 
 def many_small(root: Path, files: int, rows: int, seed: int = 7) -> None:

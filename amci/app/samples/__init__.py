@@ -5,7 +5,6 @@ files, Amazon Ads version 3 reports and Selling Partner Sales and Traffic report
 """
 
 from amci.app.samples.deliveries import first_delivery, second_delivery
-from amci.app.samples.model import Sample
-from amci.app.samples.writing import write
+from amci.app.samples.model import Sample, write
 
 __all__ = ["Sample", "first_delivery", "second_delivery", "write"]

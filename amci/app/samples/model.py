@@ -1,11 +1,16 @@
-"""What a sample is, and what all of them share: seeded chance, invented tenants, encodings."""
+"""What a sample is, what all of them share (seeded chance, invented tenants, encodings), and putting them on disk."""
 
 from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from amci.kernel.files import storage_errors
 
 Expect = Literal["loaded", "skipped", "quarantined", "replaced"]
 Cell = str | int | float | bool | None
@@ -44,3 +49,27 @@ def encoded(lines: list[str], encoding: str = "utf-8") -> bytes:
 def gzipped(content: bytes) -> bytes:
     """Packed, without the time of packing."""
     return gzip.compress(content, mtime=0)
+
+
+def write(root: Path, samples: Iterable[Sample]) -> None:
+    """Put each sample below `root` at its key; a file that is there already is replaced.
+
+    Raises StorageError where the disk refuses.
+    """
+    for sample in samples:
+        with arriving(root / sample.key) as file:
+            file.write(sample.content)
+
+
+@contextmanager
+def arriving(path: Path) -> Iterator[BinaryIO]:
+    """Written under a name that is never taken, then renamed; not fsynced, for a sample can be made again."""
+    part = path.with_name(f".{path.name}.part")
+    with storage_errors(f"write {path.name}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as file:
+                yield file
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)

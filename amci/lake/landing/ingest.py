@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass
 
-from amci.kernel.clock import Clock
+from amci.kernel.clock import Clock, new_id
 from amci.kernel.errors import Unroutable
 from amci.kernel.files import storage_errors
-from amci.kernel.run import NewRun
+from amci.kernel.run import NewRun, Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.lake.datasets.router import Route, Router
 from amci.lake.landing.object_store import Known, Landed, ObjectStore, Quarantined
 from amci.lake.landing.roots import Root, Settling, nameable, scan
-from amci.lake.landing.run_factory import light_run
 from amci.lake.landing.sidecar import correlation_id
 
 #: Objects noted in one transaction: large enough to be quick, small enough to leave room for others.
@@ -167,3 +166,33 @@ class Ingest:
             self._objects.quarantine(unroutable)
             self._runs.create(runs)
         return IngestCounts(new=len(unroutable) + len(runs), unroutable=len(unroutable))
+
+
+def light_run(
+    root: str,
+    key: str,
+    object_id: int,
+    version: int,
+    route: Route,
+    *,
+    again: str = "",
+    correlation_id: str = "",
+) -> NewRun:
+    """The run that reads one version of an object; `again` sets a repeated one apart from the first.
+
+    `correlation_id` is that of the run that brought the object here; without one, a new one begins.
+    """
+    return NewRun(
+        idempotency_key=f"light:{root}/{key}@{version}{again}",
+        kind="light",
+        tenant_id=route.tenant_id,
+        lock_key=f"object:{object_id}",
+        batch_key=route.dataset.dataset,
+        correlation_id=correlation_id or new_id(),
+        payload={"object_id": object_id, "version": version, "again": again},
+    )
+
+
+def object_version(run: Run) -> tuple[int, int]:
+    """The id and version of the object that a light or heavy run is about."""
+    return run.payload["object_id"], run.payload["version"]

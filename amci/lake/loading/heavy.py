@@ -18,8 +18,8 @@ from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
 from amci.lake.catalog.columns import UNFIT
 from amci.lake.datasets.objects import Skip
 from amci.lake.landing import sidecar
+from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
-from amci.lake.landing.run_factory import object_version
 from amci.lake.loading.loads import LoadItem, TableLoads, want
 from amci.lake.loading.rules import Rules
 from amci.lake.loading.staged_object import StagedObject, heavy_run

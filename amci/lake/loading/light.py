@@ -19,9 +19,9 @@ from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import protect
 from amci.lake.formats import FileFormat, Reading, format_of
+from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
-from amci.lake.landing.run_factory import object_version
 from amci.lake.landing.sidecar import origin, types
 from amci.lake.loading import transform_call
 from amci.lake.loading.pre_stage import StagedFile, StagedRows, write_together

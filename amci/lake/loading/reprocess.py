@@ -14,9 +14,9 @@ from amci.kernel.run import NewRun
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.lake.datasets.router import Route
+from amci.lake.landing.ingest import light_run
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
-from amci.lake.landing.run_factory import light_run
 from amci.lake.loading.rules import Rules
 from amci.lake.loading.staged_object import StagedObject, heavy_run
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from amci.kernel.errors import UsageError
 from amci.workflows.amc import wire
-from amci.workflows.amc.client_base import AmcClientBase, made, segment
+from amci.workflows.amc.client_base import AmcClientBase, items, made, segment
 from amci.workflows.amc.model import Account, Advertiser, Instance
-from amci.workflows.amc.paging import items
 
 _INSTANCES = "/amc/instances"
 _MOST_ADVERTISERS = 10  #: to add, and to remove, in one update (amc-api 1.6)

@@ -11,8 +11,7 @@ from amci.kernel.errors import OutcomeUnknown, Refused, RemoteError
 from amci.workflows.amazon.answers import Answer
 from amci.workflows.amc import audience_wire as wire
 from amci.workflows.amc.audience_model import Audience, AudienceRequest, AudienceStatus
-from amci.workflows.amc.client_base import AmcClientBase, made, segment
-from amci.workflows.amc.paging import items
+from amci.workflows.amc.client_base import AmcClientBase, items, made, segment
 
 _AUDIENCES = "/amc/audiences/query"
 _LOOKALIKES = "/amc/audiences/lookalike"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from amci.kernel.errors import ConfigError, OutcomeUnknown, Problem, Refused, UsageError
+from amci.kernel.errors import ConfigError, OutcomeUnknown, Problem, Refused, Unavailable, UsageError
 from amci.tenants.model import Tenant
 from amci.workflows.amazon.answers import Answer
 from amci.workflows.amazon.sender import RequestSender
 from amci.workflows.amc import wire
-from amci.workflows.amc.paging import items
 from amci.workflows.amc.wire import Document
 
 Value = TypeVar("Value")
@@ -98,3 +97,47 @@ def segment(text: str) -> str:
     if text in ("", ".", ".."):
         raise UsageError(f"'{text}' is not an id", hint="give an id as AMC shows it")
     return quote(text, safe="")
+
+
+_MOST_PAGES = 1000
+
+#: Asks for the page with these query parameters.
+Page = Callable[[Mapping[str, str]], Answer]
+
+
+def items(page: Page, name: str, keys: Sequence[str], params: Mapping[str, str]) -> Iterator[Document]:
+    """The objects of the list `name`, told apart by their `keys`: pages may shift between two calls.
+
+    Raises Unavailable if an answer has no such list, Refused if the pages have no end.
+    """
+    seen: set[tuple[str, ...]] = set()
+    for answer in _pages(page, name, params):
+        found = wire.listed(answer.document, name)
+        if found is None:
+            raise Unavailable(f"AMC's answer has no list of {name}", request_id=answer.request_id)
+        for item in found:
+            identity = tuple(str(item.get(key)) for key in keys)
+            if identity not in seen:
+                seen.add(identity)
+                yield item
+
+
+def _pages(page: Page, name: str, params: Mapping[str, str]) -> Iterator[Answer]:
+    tokens = {""}
+    token = ""
+    for _ in range(_MOST_PAGES):
+        answer = page({**params, "nextToken": token} if token else params)
+        yield answer
+        token = wire.next_token(answer.document)
+        if not token:
+            return
+        if token in tokens:
+            break
+        tokens.add(token)
+    raise Refused(
+        answer.status,
+        f"AMC's list of {name} has no end",
+        code="pages",
+        request_id=answer.request_id,
+        hint="this is a fault on AMC's side; try again later",
+    )

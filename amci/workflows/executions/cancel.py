@@ -12,8 +12,8 @@ from amci.tenants.model import tenant_named
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution, ExecutionStatus
 from amci.workflows.executions import polling
-from amci.workflows.executions.adopt import adopted
 from amci.workflows.executions.handler_context import HandlerContext
+from amci.workflows.executions.polling import adopted
 from amci.workflows.executions.store import ExecutionRecord, ExecutionStore
 
 CANCEL = "cancel"

@@ -1,4 +1,4 @@
-"""Looking at executions: how long to wait between two looks, and one request for many."""
+"""Looking at executions: how long to wait between two looks, one request for many, and finding what was asked for."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from amci.kernel.config import AmcSettings
 from amci.kernel.errors import Refused, RemoteError
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution
-from amci.workflows.executions.adopt import SKEW
-from amci.workflows.executions.store import ExecutionRecord
+from amci.workflows.executions.request_matching import is_like
+from amci.workflows.executions.store import ExecutionRecord, ExecutionStore
 
 _GROWTH = 1.5
 _PAGE = 100
@@ -66,3 +66,25 @@ def _one(client: AmcClient, row: ExecutionRecord) -> Seen:
 
 def _oldest(rows: Sequence[ExecutionRecord]) -> datetime:
     return min(row.created_at or row.submitting_at or row.changed_at for row in rows) - SKEW
+
+
+#: AMC's clock and ours may differ by so much.
+SKEW = timedelta(minutes=2)
+
+
+def adopted(client: AmcClient, executions: ExecutionStore, row: ExecutionRecord) -> ExecutionRecord | None:
+    """The row with the execution its last request made, as far as AMC shows it by now; None if it does not.
+
+    Of several that could be it, the oldest that no other run has. Raises RemoteError.
+    """
+    if row.request is None or row.submitting_at is None:
+        return None
+    made = client.executions(row.submitting_at - SKEW, row.workflow_id)
+    alike = [execution for execution in made if is_like(row.request, execution)]
+    owned = executions.owned(row.instance_id, [execution.workflow_execution_id for execution in alike])
+    for execution in reversed(alike):
+        if execution.workflow_execution_id in owned:
+            continue
+        if taken := executions.take(row, execution):
+            return taken
+    return None

@@ -29,9 +29,8 @@ from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution, ExecutionStatus
 from amci.workflows.definitions.definition import Workflow
 from amci.workflows.executions import polling, results
-from amci.workflows.executions.adopt import adopted
 from amci.workflows.executions.handler_context import HandlerContext
-from amci.workflows.executions.polling import Seen
+from amci.workflows.executions.polling import Seen, adopted
 from amci.workflows.executions.request_resolution import sql_hash_of
 from amci.workflows.executions.store import ExecutionRecord, SendDecision
 
