@@ -35,7 +35,7 @@ class AudienceOptions:
     workflow: str | None  #: id of a workflow in AMC
     window: str  #: `START..END`, dates may be dynamic
     zone: str  #: time zone of the window
-    values: Sequence[str]  #: `name=value` or `name:TYPE=value`
+    values: Sequence[str] | None  #: `name=value` or `name:TYPE=value`
     advertiser: str | None = None  #: who gets it; the only one by default
     description: str = ""
     country: str = ""
@@ -50,7 +50,7 @@ def audience_request(client: AmcClient, options: AudienceOptions, at: datetime) 
     Raises UsageError for a query, window or parameters that AMC would refuse, NotFound for an unknown advertiser.
     """
     query = _query(options)
-    declared, values = parameters(query, options.values)
+    declared, values = parameters(query, options.values or ())
     start, end = window(options.window, options.zone, at)
     advertiser = advertiser_for(options.advertiser, client.advertisers())
     return AudienceRequest(
@@ -79,7 +79,7 @@ def changed_request(audience: Audience, options: AudienceOptions, at: datetime) 
         query, workflow_id = _query(options), options.workflow
     declared, values = audience.raw.get("inputParameters") or [], audience.parameter_values
     if has_query or options.values:
-        declared, values = parameters(query, options.values)
+        declared, values = parameters(query, options.values or ())
     start, end = audience.window_start, audience.window_end
     if options.window or start is None or end is None:
         start, end = window(options.window, options.zone, at)

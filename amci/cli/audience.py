@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -57,8 +57,8 @@ class NewAudience:
     window: Window
     zone: Zone = "UTC"
     refresh_days: Refresh = None
-    relative: Relative = False
-    value: Values = None
+    is_window_moving: Relative = False
+    values: Values = None
     workflow: Workflow = None
     advertiser: AdvertiserId = None
     description: Description = ""
@@ -97,20 +97,9 @@ def lookalike(
 
 
 def _create(ctx: Context, name: str, file: Path | None, options: NewAudience, reach: Reach | None) -> None:
-    wanted = AudienceOptions(
-        name=name,
-        file=file,
-        workflow=options.workflow,
-        window=options.window,
-        zone=options.zone,
-        values=options.value or [],
-        advertiser=options.advertiser,
-        description=options.description,
-        country=options.country,
-        refresh_days=options.refresh_days,
-        is_window_moving=options.relative,
-        reach=reach,
-    )
+    own = {"tenant", "again", "wait"}
+    asked = {field.name: getattr(options, field.name) for field in fields(options) if field.name not in own}
+    wanted = AudienceOptions(name=name, file=file, reach=reach, **asked)
     with ctx.session() as session:
         tenant = _tenant(session, options.tenant)
         create_audience(ctx, session, tenant, wanted, again=options.again, wait=options.wait)
@@ -153,7 +142,7 @@ def update(
         workflow=workflow,
         window=window,
         zone=zone,
-        values=value or [],
+        values=value,
         is_window_moving=relative,
     )
     with ctx.session() as session:

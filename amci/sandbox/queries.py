@@ -100,23 +100,28 @@ class Queries:
             rows=len(outcome.rows),
         )
 
-    def check(
-        self, instance_id: str, sql: str, declared: Sequence[Mapping[str, Any]], values: Mapping[str, Any]
-    ) -> None:
-        """Raise CompileError unless an audience's query can be run over the tables for audiences."""
-        self._audience(instance_id, sql, declared, values, ANY_WINDOW, ANY_WINDOW.end)
-
-    def users(
+    def audience(
         self,
         instance_id: str,
         sql: str,
         declared: Sequence[Mapping[str, Any]],
         values: Mapping[str, Any],
-        window: Window,
-        now: datetime,
-    ) -> int:
-        """Number of different people that an audience's query finds. Raises CompileError, QueryFailed."""
-        compiled = self._audience(instance_id, sql, declared, values, window, now)
+        window: Window | None = None,
+        now: datetime | None = None,
+    ) -> Compiled:
+        """An audience's query over the tables for audiences; without a window if it is only checked.
+
+        Raises CompileError.
+        """
+        query = self._read(
+            sql, "audience", json.dumps(declared), json.dumps(values), "comparisons", "",
+            tuple(self._uploaded(instance_id).items()),
+        )  # fmt: skip
+        window = window or ANY_WINDOW
+        return self._compile(query, instance_id, window, now or window.end, None)
+
+    def users(self, compiled: Compiled, now: datetime) -> int:
+        """Number of different people that an audience's query finds. Raises QueryFailed."""
         counted = replace(compiled, plain=f"SELECT count(DISTINCT user_id) FROM ({compiled.plain})")
         return int(self._engine.run(counted, self._last(now)).rows[0][0])
 
@@ -124,21 +129,6 @@ class Queries:
         """Close the DuckDB sessions."""
         if self._made is not None:
             self._made.close()
-
-    def _audience(
-        self,
-        instance_id: str,
-        sql: str,
-        declared: Sequence[Mapping[str, Any]],
-        values: Mapping[str, Any],
-        window: Window,
-        now: datetime,
-    ) -> Compiled:
-        query = self._read(
-            sql, "audience", json.dumps(declared), json.dumps(values), "comparisons", "",
-            tuple(self._uploaded(instance_id).items()),
-        )  # fmt: skip
-        return self._compile(query, instance_id, window, now, None)
 
     def _compile(
         self, query: Query, instance_id: str, window: Window, now: datetime, privacy: Privacy | None

@@ -13,7 +13,6 @@ from amci.lake.formats.source import ByteSource
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 # As long as a block of the CSV parser, so that blocks go through uncopied.
 CHUNK_BYTES = 4 << 20
@@ -73,7 +72,5 @@ class Reading:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._source.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
@@ -88,10 +87,8 @@ class RowBuffer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._streams.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._streams.close()
 
     def take(self, part: str, data: pa.RecordBatch) -> None:
         """Take further rows of one part."""

@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import count
 from sqlite3 import Row
 from threading import Lock
@@ -80,7 +79,7 @@ class AudienceSimulator:
         asked = json.loads(row["request"])
         try:
             check(row["query"])
-            self._queries.check(
+            self._queries.audience(
                 row["instance_id"], row["query"], asked["inputParameters"], asked["parameterValues"]
             )
         except _FAILURES as error:
@@ -130,14 +129,13 @@ class AudienceSimulator:
     def _members(self, row: Row, start: int, end: int) -> int:
         """Number of people in the audience; raises NoAudience if they are too few or too many."""
         asked = json.loads(row["request"])
-        count = partial(
-            self._queries.users,
-            row["instance_id"],
-            declared=asked["inputParameters"],
-            values=asked["parameterValues"],
-            window=Window(start=from_micros(start), end=from_micros(end)),
-            now=from_micros(row["next_at"]),
-        )
+        declared, values = asked["inputParameters"], asked["parameterValues"]
+        window, now = Window(start=from_micros(start), end=from_micros(end)), from_micros(row["next_at"])
+
+        def count(query: str) -> int:
+            compiled = self._queries.audience(row["instance_id"], query, declared, values, window, now)
+            return self._queries.users(compiled, now)
+
         size = count(row["query"])
         least = self._backend.options.audience_minimum
         if row["kind"] != LOOKALIKE:
