@@ -49,19 +49,21 @@ class World:
             " FROM range(1, 101) a(n), range(10) b(s) WHERE s < n / 10"
         )
 
-    def check(self, _instance_id: str, sql: str, _declared: list[Any], values: Mapping[str, Any]) -> None:
-        window = Window(start=datetime(2026, 1, 1), end=datetime(2026, 1, 2))  # noqa: DTZ001
+    def audience(
+        self, _instance_id: str, sql: str, _declared: list[Any], values: Mapping[str, Any], *more: Any
+    ) -> tuple[str, str, Window]:
+        window = more[0] if more else Window(start=datetime(2026, 1, 1), end=datetime(2026, 1, 2))  # noqa: DTZ001
+        written = self._written(sql, values)
         try:
-            self._run(f"EXPLAIN {self._written(sql, values)}", window)
+            self._run(f"EXPLAIN {written}", window)
         except duckdb.Error as error:
             raise QueryFailed(f"Object not found: {str(error).splitlines()[0]}") from error
+        return sql, written, window
 
-    def users(
-        self, _instance_id: str, sql: str, *, values: Mapping[str, Any], window: Window, **_more: Any
-    ) -> int:
+    def users(self, compiled: tuple[str, str, Window], _now: datetime) -> int:
+        sql, written, window = compiled
         self.asked.append(sql)
-        counted = f"SELECT count(DISTINCT user_id) FROM ({self._written(sql, values)})"
-        found: int = self._run(counted, window)[0][0]
+        found: int = self._run(f"SELECT count(DISTINCT user_id) FROM ({written})", window)[0][0]
         return found
 
     def close(self) -> None:
