@@ -66,6 +66,7 @@ class Engine:
         self.runs = session.runs
         self.objects = ObjectStore(state, clock)
         self.roots = roots(workspace, project)
+        by_name = {root.name: root for root in self.roots}
         self.router = Router(project.datasets.values(), project.tenants)
         self.rules = Rules(
             datasets=project.datasets,
@@ -76,7 +77,7 @@ class Engine:
             threads=settings.threads,
         )
         self.ingest = Ingest(
-            roots=self.roots,
+            roots=by_name,
             router=self.router,
             state=state,
             objects=self.objects,
@@ -89,7 +90,7 @@ class Engine:
             objects=self.objects,
             runs=self.runs,
             rules=self.rules,
-            roots=self.roots,
+            roots=by_name,
             pre_stage=workspace.pre_stage,
             clock=clock,
         )
@@ -101,7 +102,7 @@ class Engine:
             rules=self.rules,
             objects=self.objects,
             catalog=catalog,
-            roots=self.roots,
+            roots=by_name,
             reprocess=lambda changed, dataset: self.load_again(changed_only=changed, dataset=dataset),
         )
         handlers += amc_handlers(session, self.router, self.ingest)

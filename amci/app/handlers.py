@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from amci.app.session import Session
@@ -18,6 +18,7 @@ from amci.lake.landing.roots import Root
 from amci.lake.loading.heavy import HeavyHandler
 from amci.lake.loading.light import LightHandler
 from amci.lake.loading.rules import Rules
+from amci.lake.loading.type_inference import ColumnTyper
 from amci.lake.upkeep.maintenance import Maintenance
 from amci.lake.upkeep.tasks import UpkeepHandler
 from amci.tenants import raw_folder
@@ -42,7 +43,7 @@ def lake_handlers(
     rules: Rules,
     objects: ObjectStore,
     catalog: Catalog,
-    roots: Sequence[Root],
+    roots: Mapping[str, Root],
     reprocess: Reprocessing,
 ) -> list[Handler]:
     """What becomes of files."""
@@ -52,7 +53,7 @@ def lake_handlers(
         LightHandler(
             rules=rules,
             objects=objects,
-            roots={root.name: root for root in roots},
+            roots=roots,
             pre_stage=workspace.pre_stage,
             spill=workspace.spill,
             batch=settings.batch,
@@ -63,7 +64,7 @@ def lake_handlers(
             runs=opened.runs,
             catalog=catalog,
             pre_stage=workspace.pre_stage,
-            quarantine=workspace.quarantine,
+            column_typer=ColumnTyper(catalog, workspace.quarantine),
             clock=opened.clock,
             batch=settings.batch,
         ),

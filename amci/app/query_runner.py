@@ -80,31 +80,24 @@ class Ran:
         }
 
 
+@dataclass(frozen=True, slots=True)
 class Runner:
     """Runs queries on one world, as of one moment."""
 
-    def __init__(
-        self,
-        engine: QueryEngine,
-        options: SandboxOptions,
-        request: QueryRequest,
-        now: datetime,
-        *,
-        tenant: Tenant | None,
-        uploaded: Mapping[str, Source],
-        tell: Callable[[str], None],
-        progress: Callable[[int, int], None],
-    ) -> None:
-        """`uploaded`: data sets of the tenant by name; `tell` gets progress, a line at a time."""
-        self._engine, self._options, self._request, self._now = engine, options, request, now
-        self._tenant, self._uploaded = tenant, uploaded
-        self._tell, self._progress = tell, progress
+    engine: QueryEngine
+    options: SandboxOptions
+    request: QueryRequest
+    now: datetime
+    tenant: Tenant | None
+    uploaded: Mapping[str, Source]  #: data sets of the tenant, by name
+    tell: Callable[[str], None]  #: hears what a person should know
+    progress: Callable[[int, int], None]
 
     def run(self, query_input: QueryInput) -> Ran:
         """The result of a query; raises QueryError with AMC's reasons to refuse it."""
         window = self._window(query_input)
         query = query_input.read(
-            self._tenant, uploaded=self._uploaded, values=self._values(query_input, window)
+            self.tenant, uploaded=self.uploaded, values=self._values(query_input, window)
         )
         found = lint(query)
         if found.errors:
@@ -112,18 +105,18 @@ class Runner:
         try:
             compiled = query.compile(
                 (window.start, window.end),
-                self._now,
+                self.now,
                 privacy=_privacy(query_input)
-                if self._request.has_privacy and not query_input.is_for_audiences
+                if self.request.has_privacy and not query_input.is_for_audiences
                 else None,
-                instance_id=(self._tenant.instance_id or "") if self._tenant else "",
+                instance_id=(self.tenant.instance_id or "") if self.tenant else "",
             )
-            self._engine.check(compiled, query_input.sql)
+            self.engine.check(compiled, query_input.sql)
         except CompileError as error:
             raise refusal(query_input, replace(found, findings=error.findings)) from error
-        last = self._options.anchor or self._now.date()
+        last = self.options.anchor or self.now.date()
         self._have_events(window, last)
-        outcome = self._engine.run(
+        outcome = self.engine.run(
             _people(compiled) if query_input.is_for_audiences else compiled, last, explains=True
         )
         kinds = [*compiled.kinds, *("DIMENSION" for _ in outcome.names)]
@@ -147,7 +140,7 @@ class Runner:
         from amci.workflows.executions.request_parsing import window_from
 
         own = query_input.workflow.time_window
-        wanted = resolve(window_from(self._request.window, self._request.zone, own), self._now)
+        wanted = resolve(window_from(self.request.window, self.request.zone, own), self.now)
         fields = {
             "timeWindowType": str(wanted.type),
             "timeWindowStart": wanted.start,
@@ -155,7 +148,7 @@ class Runner:
             "timeWindowTimeZone": wanted.time_zone,
         }
         try:
-            return window_of(fields, self._now)
+            return window_of(fields, self.now)
         except AmciError as error:
             raise UsageError(str(error), hint="write START..END, or MOST_RECENT_WEEK") from None
 
@@ -164,17 +157,17 @@ class Runner:
         from amci.workflows.definitions.parameters import merged, resolved
         from amci.workflows.executions.request_parsing import assignments
 
-        tenant = self._tenant or Tenant(tenant="nobody")
-        given = assignments(self._request.values, is_typed=True)
+        tenant = self.tenant or Tenant(tenant="nobody")
+        given = assignments(self.request.values, is_typed=True)
         values = merged(query_input.workflow, tenant, given)
-        return resolved(query_input.workflow, values, self._now, time_zone(window.time_zone))
+        return resolved(query_input.workflow, values, self.now, time_zone(window.time_zone))
 
     def _have_events(self, window: Window, last: date) -> None:
         """Generate missing events of the window and of the days that attribution looks back."""
         if window.start.date() > last:
-            self._tell(f"events end on {last}, before the time window begins")
-        first = min(last - timedelta(days=self._options.days - 1), window.start.date() - _REACH)
-        self._engine.world.make(first, last, progress=self._progress)
+            self.tell(f"events end on {last}, before the time window begins")
+        first = min(last - timedelta(days=self.options.days - 1), window.start.date() - _REACH)
+        self.engine.world.make(first, last, progress=self.progress)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import random
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
@@ -41,38 +42,29 @@ _ABANDONED = "abandoned: its worker disappeared too often"
 _EXPIRED = "the lease expired: its worker disappeared"
 
 
+@dataclass(frozen=True, slots=True)
 class RunStore:
     """Creates, claims, finishes and shows runs. All methods raise StorageError if the disk refuses."""
 
-    def __init__(
-        self,
-        state: State,
-        clock: Clock,
-        *,
-        retry: Mapping[type[Exception], RetryPolicy] | None = None,
-        chance: Callable[[], float] = random.random,
-        follow: Callable[[Run], Sequence[NewRun]] = lambda _: (),
-    ) -> None:
-        """`retry`: policy by error class, the nearest class wins; `chance`: the jitter, from 0 to 1.
-
-        `follow`: runs to create, in the same transaction, because this run has just ended.
-        """
-        self._state = state
-        self._clock = clock
-        self._retry = {Exception: RetryPolicy()} | dict(retry or {})
-        self._chance = chance
-        self._follow = follow
+    state: State
+    clock: Clock
+    _: KW_ONLY
+    #: policy by error class, the nearest class wins; that of Exception by default
+    retry: Mapping[type[Exception], RetryPolicy] = field(default_factory=dict)
+    chance: Callable[[], float] = random.random  #: the jitter, from 0 to 1
+    #: runs to create, in the same transaction, because this run has just ended
+    follow: Callable[[Run], Sequence[NewRun]] = lambda _: ()
 
     def create(self, runs: Iterable[NewRun]) -> int:
         """Create the runs whose keys are new; returns how many those were."""
-        with self._state.transaction() as db:
+        with self.state.transaction() as db:
             return self._insert(db, runs, parent=None)
 
     def claim(self, kinds: Iterable[str], worker: str, lease: timedelta, limit: int = 1) -> Runs:
         """Take the next run of the first kind that has one, and up to `limit` - 1 that may go with it."""
-        moment_now = self._clock.now()
+        moment_now = self.clock.now()
         now, until = timestamp(moment_now), timestamp(moment_now + lease)
-        with self._state.transaction() as db:
+        with self.state.transaction() as db:
             for kind in kinds:
                 if db.execute(_SQL["is_due"], {"kind": kind, "now": now}).fetchone():
                     db.execute(_SQL["promote"], {"kind": kind, "now": now})
@@ -93,12 +85,12 @@ class RunStore:
 
         `outcomes` has one for each run, by run_id. What cannot be written as JSON makes its run FAILED.
         """
-        now = self._clock.now()
+        now = self.clock.now()
         changes = [
             (run, outcome, self._change(run, outcome, now)) for run, outcome in _checked(runs, outcomes)
         ]
         finished, lost = [], []
-        with self._state.transaction() as db:
+        with self.state.transaction() as db:
             for run, outcome, change in changes:
                 rows = db.execute(_SQL["finish"], change).fetchall()
                 if not rows:
@@ -112,15 +104,15 @@ class RunStore:
 
     def extend(self, runs: Iterable[Run], lease: timedelta) -> None:
         """Keep claimed runs for another `lease` from now; those lost meanwhile stay lost."""
-        until = timestamp(self._clock.now() + lease)
-        self._state.write_many(_SQL["extend"], [(until, run.run_id, run.claims) for run in runs])
+        until = timestamp(self.clock.now() + lease)
+        self.state.write_many(_SQL["extend"], [(until, run.run_id, run.claims) for run in runs])
 
     def recover(self, *, all_workers: bool = False) -> Runs:
         """Give back runs whose lease expired; after the fifth time a run is FAILED.
 
         `all_workers`: leases that still hold, too; only for one who knows that no other worker is alive.
         """
-        now = timestamp(self._clock.now())
+        now = timestamp(self.clock.now())
         before = timestamp(_FOR_EVER) if all_workers else now
         values = {
             "now": now,
@@ -129,7 +121,7 @@ class RunStore:
             "abandoned": _ABANDONED,
             "expired": _EXPIRED,
         }
-        with self._state.transaction() as db:
+        with self.state.transaction() as db:
             rows = db.execute(_SQL["recover"], values).fetchall()
             recovered = sorted(map(Run.of, rows), key=lambda run: run.run_id)
             self._ended(db, recovered)
@@ -145,7 +137,7 @@ class RunStore:
 
     def has_foreign_changes(self) -> bool:
         """Whether another process has written to the state file since this was asked last."""
-        return self._state.has_foreign_changes()
+        return self.state.has_foreign_changes()
 
     def set_pool(self, pool: str, size: int, parent: str = "") -> None:
         """Let at most `size` runs of this pool have a slot at once; 0 holds all of them back.
@@ -157,19 +149,19 @@ class RunStore:
             raise UsageError(
                 "a pool has a name and a size of at least 0", hint="leave the pool of the run empty"
             )
-        with self._state.transaction() as db:
+        with self.state.transaction() as db:
             db.execute(_SQL["set_pool"], {"pool": pool, "size": size, "parent": parent})
 
     def get(self, run_id: int) -> Run:
         """The run with this id; raises NotFound."""
-        rows = self._state.read(_SQL["get"], {"run_id": run_id})
+        rows = self.state.read(_SQL["get"], {"run_id": run_id})
         if not rows:
             raise _not_found(run_id)
         return Run.of(rows[0])
 
     def by_keys(self, keys: Iterable[str]) -> Runs:
         """The runs with these idempotency keys, in order of creation; unknown keys are passed over."""
-        rows = self._state.read(_SQL["by_keys"], {"keys": json.dumps(sorted(keys))})
+        rows = self.state.read(_SQL["by_keys"], {"keys": json.dumps(sorted(keys))})
         return [Run.of(row) for row in rows]
 
     def list(
@@ -196,12 +188,12 @@ class RunStore:
         values = {condition.rpartition(":")[2]: value for condition, value in asked.items()} | {
             "limit": limit
         }
-        rows = self._state.read(f"SELECT * FROM runs WHERE {where} ORDER BY run_id DESC LIMIT :limit", values)
+        rows = self.state.read(f"SELECT * FROM runs WHERE {where} ORDER BY run_id DESC LIMIT :limit", values)
         return [Run.of(row) for row in rows]
 
     def story(self, run_id: int) -> Runs:
         """All runs that began with the same fire or file as this one, in order; raises NotFound."""
-        rows = self._state.read(_SQL["story"], {"run_id": run_id})
+        rows = self.state.read(_SQL["story"], {"run_id": run_id})
         if not rows:
             raise _not_found(run_id)
         return [Run.of(row) for row in rows]
@@ -209,30 +201,30 @@ class RunStore:
     def events(self, run_id: int) -> Sequence[Event]:
         """The history of a run, oldest first; raises NotFound."""
         self.get(run_id)
-        rows = self._state.read(_SQL["events"], {"run_id": run_id})
+        rows = self.state.read(_SQL["events"], {"run_id": run_id})
         return [Event(row["event"], row["reason"], row["worker"], moment(row["at"])) for row in rows]
 
     def counts(self) -> Mapping[str, Mapping[RunStatus, int]]:
         """How many runs there are: kind → status → number."""
         found: dict[str, dict[RunStatus, int]] = {}
-        for row in self._state.read(_SQL["counts"]):
+        for row in self.state.read(_SQL["counts"]):
             found.setdefault(row["kind"], {})[RunStatus(row["status"])] = row["runs"]
         return found
 
     def count(self, kinds: Iterable[str], status: RunStatus) -> int:
         """How many runs of these kinds have this status."""
         asked = [{"kind": kind, "status": status} for kind in kinds]
-        return sum(self._state.read(_SQL["count_of"], values)[0]["runs"] for values in asked)
+        return sum(self.state.read(_SQL["count_of"], values)[0]["runs"] for values in asked)
 
     def next_due(self, kinds: Iterable[str], after: datetime) -> datetime | None:
         """The first moment past `after` for which a run of these kinds waits; None if there is none."""
         asked = [{"kind": kind, "after": timestamp(after)} for kind in kinds]
-        rows = [row for values in asked for row in self._state.read(_SQL["next_due"], values)]
+        rows = [row for values in asked for row in self.state.read(_SQL["next_due"], values)]
         return min((moment(row["run_after"]) for row in rows), default=None)
 
     def _move(self, run_ids: Iterable[int], query: str, event: str, hint: str) -> Runs:
         ids = sorted(set(run_ids))
-        with self._state.transaction() as db:
+        with self.state.transaction() as db:
             refused = db.execute(_SQL["refused"], {"run_ids": json.dumps(ids), "event": event}).fetchone()
             if refused and refused["status"] is None:
                 raise _not_found(refused["run_id"])
@@ -240,19 +232,19 @@ class RunStore:
                 raise IllegalMove(
                     f"run {refused['run_id']} is {refused['status']}: it cannot be {event}", hint=hint
                 )
-            moved = _changed(db, query, ids, now=timestamp(self._clock.now()))
+            moved = _changed(db, query, ids, now=timestamp(self.clock.now()))
             self._ended(db, moved)
             return moved
 
     def _ended(self, db: sqlite3.Connection, runs: Iterable[Run]) -> None:
         """Create what follows from the end of these runs; those that have not ended are passed over."""
         for run in runs:
-            if run.status.is_final and (follows := self._follow(run)):
+            if run.status.is_final and (follows := self.follow(run)):
                 self._insert(db, follows, parent=run)
 
     def _insert(self, db: sqlite3.Connection, runs: Iterable[NewRun], *, parent: Run | None) -> int:
         """Insert what is new; of two with one key, the first."""
-        now = timestamp(self._clock.now())
+        now = timestamp(self.clock.now())
         by_key: dict[str, NewRun] = {}
         for run in runs:
             by_key.setdefault(run.idempotency_key, run)
@@ -285,10 +277,11 @@ class RunStore:
             case Failed(error=error, result=result):
                 change |= {"reason": reason_for(error), "failed_tries": 1}
                 change |= {"result": None if result is None else _json(result)}
-                policy = next(self._retry[cls] for cls in type(error).__mro__ if cls in self._retry)
+                policies = {Exception: RetryPolicy()} | dict(self.retry)
+                policy = next(policies[cls] for cls in type(error).__mro__ if cls in policies)
                 if not getattr(error, "retryable", False) or run.attempts + 1 >= policy.max_attempts:
                     return change | {"status": RunStatus.FAILED}
-                again = now + policy.delay(run.attempts + 1, self._chance)
+                again = now + policy.delay(run.attempts + 1, self.chance)
                 # Whoever asks for a pause, or knows when it makes sense again, is not asked before.
                 again = max(again, now + (getattr(error, "retry_after", None) or timedelta()))
                 again = max(again, getattr(error, "retry_at", None) or now)

@@ -380,7 +380,7 @@ def test_a_worker_takes_over_what_a_dead_one_left_and_tells_of_what_is_abandoned
         store.claim(["light"], "dead", timedelta(seconds=1))
         store.claim(["light"], "dead", timedelta(seconds=1))
         store.recover(all_workers=True)
-    with store._state.transaction() as db:
+    with store.state.transaction() as db:
         db.execute("UPDATE runs SET expiries = 1 WHERE idempotency_key = 'left'")
     for _ in range(2):
         store.claim(["light"], "dead", timedelta(milliseconds=1))
@@ -412,7 +412,7 @@ def test_a_due_run_nobody_has_time_for_does_not_make_the_worker_spin(
             assert sum(not pause for pause in pauses) < 5
         return done(runs)
 
-    store = RunStore(store._state, counting)
+    store = RunStore(store.state, counting)
     worker = Worker(store, [Acts(act)], counting, name="w", lease=LONG, on_finished=lambda *_: None)
     assert drain(worker, LONG) == tally(succeeded=2)
 

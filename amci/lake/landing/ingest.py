@@ -33,27 +33,17 @@ class IngestCounts:
         return IngestCounts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ingest:
     """Notes landed files as object versions, each with the run that will load it."""
 
-    def __init__(
-        self,
-        *,
-        roots: Collection[Root],
-        router: Router,
-        state: State,
-        objects: ObjectStore,
-        runs: RunStore,
-        clock: Clock,
-        settling: Settling,
-    ) -> None:
-        self._roots = {root.name: root for root in roots}
-        self._router = router
-        self._state = state
-        self._objects = objects
-        self._runs = runs
-        self._clock = clock
-        self._settling = settling
+    roots: Mapping[str, Root]  #: by name
+    router: Router
+    state: State
+    objects: ObjectStore
+    runs: RunStore
+    clock: Clock
+    settling: Settling
 
     def look(self, root_name: str, under: str = "", *, renamed: Collection[str] = ()) -> IngestCounts:
         """Compare one root, or one folder of it, with what is known, and note what is new.
@@ -61,13 +51,13 @@ class Ingest:
         `renamed` are keys that are known to have been renamed into place, which need not settle.
         Safe to repeat at any time: what is noted already is passed over.
         """
-        root = self._roots[root_name]
+        root = self.roots[root_name]
         under = nameable(under)
-        known = self._objects.known(root_name, f"{under}/" if under else "")
+        known = self.objects.known(root_name, f"{under}/" if under else "")
         landed: list[Landed] = []
         back: list[int] = []
         settling = 0
-        now = self._clock.now()
+        now = self.clock.now()
         with storage_errors(f"look into {root.path}"):
             try:
                 files = list(scan(root, under))
@@ -78,8 +68,8 @@ class Ingest:
             if have and (have.size, have.mtime_ns) == (file.size, file.mtime_ns):
                 if have.is_removed:
                     back.append(have.object_id)
-                self._settling.forget(file)
-            elif file.key in renamed or self._settling.has_landed(
+                self.settling.forget(file)
+            elif file.key in renamed or self.settling.has_landed(
                 file, now, trusts_mtime=root.watch != "polling"
             ):
                 landed.append(file)
@@ -87,9 +77,9 @@ class Ingest:
                 settling += 1
         gone = self._gone(root, known)
         if back:
-            self._objects.returned(back)
+            self.objects.returned(back)
         if gone:
-            self._objects.removed(gone)
+            self.objects.removed(gone)
         noted = sum(
             (self._note(landed[i : i + _CHUNK]) for i in range(0, len(landed), _CHUNK)), IngestCounts()
         )
@@ -97,7 +87,7 @@ class Ingest:
 
     def arrived(self, root_name: str, key: str) -> IngestCounts:
         """Note one file that is known to have been renamed into place, unless it is noted already."""
-        root = self._roots[root_name]
+        root = self.roots[root_name]
         path = root.path_of(key)
         with storage_errors(f"look at {key}"):
             try:
@@ -108,20 +98,20 @@ class Ingest:
 
     def look_everywhere(self) -> IngestCounts:
         """Compare every root with what is known."""
-        return sum((self.look(name) for name in self._roots), IngestCounts())
+        return sum((self.look(name) for name in self.roots), IngestCounts())
 
     def route_again(self) -> int:
         """Route what no dataset took before, after the configuration changed; returns how many found a place."""
         routed = 0
-        with self._state.transaction():
-            for row in self._objects.unrouted():
+        with self.state.transaction():
+            for row in self.objects.unrouted():
                 try:
-                    route = self._router.route(row["key"])
+                    route = self.router.route(row["key"])
                 except Unroutable:
                     continue
-                self._objects.set_route(row["object_id"], route.dataset.dataset, route.tenant_id)
-                self._objects.resolve_routed(row["object_id"])
-                routed += self._runs.create(
+                self.objects.set_route(row["object_id"], route.dataset.dataset, route.tenant_id)
+                self.objects.resolve_routed(row["object_id"])
+                routed += self.runs.create(
                     [light_run(row["root"], row["key"], row["object_id"], row["version"], route)]
                 )
         return routed
@@ -138,33 +128,33 @@ class Ingest:
                 "the name has control characters or is not UTF-8",
                 hint="rename the file; it is taken again then",
             )
-        return self._router.route(file.key)
+        return self.router.route(file.key)
 
     def _note(self, files: Iterable[Landed]) -> IngestCounts:
         unroutable: list[Quarantined] = []
         runs: list[NewRun] = []
-        with self._state.transaction():
+        with self.state.transaction():
             for file in files:
                 # A look and the arrival of a result may come upon a file at the same time.
-                if self._objects.has(file):
+                if self.objects.has(file):
                     continue
                 try:
                     route = self._route(file)
                 except Unroutable as error:
-                    object_id, version = self._objects.record(file, None, None)
+                    object_id, version = self.objects.record(file, None, None)
                     unroutable.append(
                         Quarantined.of(
                             error, object_id=object_id, version=version, stage="route", run_id=None
                         )
                     )
                     continue
-                object_id, version = self._objects.record(file, route.dataset.dataset, route.tenant_id)
-                came_with = correlation_id(self._roots[file.root].path_of(file.key))
+                object_id, version = self.objects.record(file, route.dataset.dataset, route.tenant_id)
+                came_with = correlation_id(self.roots[file.root].path_of(file.key))
                 runs.append(
                     light_run(file.root, file.key, object_id, version, route, correlation_id=came_with)
                 )
-            self._objects.quarantine(unroutable)
-            self._runs.create(runs)
+            self.objects.quarantine(unroutable)
+            self.runs.create(runs)
         return IngestCounts(new=len(unroutable) + len(runs), unroutable=len(unroutable))
 
 

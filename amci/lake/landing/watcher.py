@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from amci.kernel import log
@@ -20,19 +21,16 @@ _SHORTEST = timedelta(milliseconds=20)
 _log = log.get("lookout")
 
 
+@dataclass(frozen=True, slots=True)
 class RawWatcher:
     """Watches the roots of an engine."""
 
-    def __init__(
-        self, roots: list[Root], ingest: Ingest, settings: Settings, clock: Clock, on_news: Callable[[], None]
-    ) -> None:
-        """`on_news` is called whenever there are new runs."""
-        self._roots = roots
-        self._ingest = ingest
-        self._settings = settings
-        self._clock = clock
-        self._on_news = on_news
-        self._pending = PendingFolders()
+    roots: list[Root]
+    ingest: Ingest
+    settings: Settings
+    clock: Clock
+    on_news: Callable[[], None]  #: called whenever there are new runs
+    _pending: PendingFolders = field(default_factory=PendingFolders, init=False)
 
     def wake(self) -> None:
         """Have `watch` notice that it was told to stop."""
@@ -40,40 +38,40 @@ class RawWatcher:
 
     def watch(self, stop: threading.Event) -> None:
         """Look until `stop` is set and `wake` was called; a disk that refuses for a while is waited for."""
-        stop_watching = watching(self._roots, self._pending)
+        stop_watching = watching(self.roots, self._pending)
         try:
             self._look_until(stop)
         finally:
             stop_watching()
 
     def _look_until(self, stop: threading.Event) -> None:
-        everywhere = {(root.name, "") for root in self._roots}
+        everywhere = {(root.name, "") for root in self.roots}
         folders, renamed = everywhere, set[tuple[str, str]]()
         unsettled: set[tuple[str, str]] = set()
-        next_scan = self._clock.now() + self._settings.scan_every
+        next_scan = self.clock.now() + self.settings.scan_every
         while not stop.is_set():
             due = folders | unsettled
             unsettled = {place for place in sorted(due) if self._look(*place, renamed)}
             if due:
                 # A burst of events costs one look per settle time, not one per event.
-                self._clock.wait(stop, self._settings.settle / 4)
-            pause = next_scan - self._clock.now()
+                self.clock.wait(stop, self.settings.settle / 4)
+            pause = next_scan - self.clock.now()
             if unsettled:
-                pause = min(pause, self._settings.settle)
-            self._clock.wait(self._pending.arrived, max(pause, _SHORTEST))
+                pause = min(pause, self.settings.settle)
+            self.clock.wait(self._pending.arrived, max(pause, _SHORTEST))
             folders, renamed = self._pending.take()
-            if self._clock.now() >= next_scan:
+            if self.clock.now() >= next_scan:
                 folders, unsettled = everywhere, set()
-                next_scan = self._clock.now() + self._settings.scan_every
+                next_scan = self.clock.now() + self.settings.scan_every
 
     def _look(self, root: str, folder: str, renamed: set[tuple[str, str]]) -> bool:
         """Look at one folder; whether it is worth another look soon."""
         try:
-            found = self._ingest.look(root, folder, renamed={key for r, key in renamed if r == root})
+            found = self.ingest.look(root, folder, renamed={key for r, key in renamed if r == root})
         except StorageError as error:
             _log.error("could not look", root=root, exc_info=error)
             return True
         if found.new or found.removed:
             _log.info("looked", new=found.new, unroutable=found.unroutable, removed=found.removed)
-            self._on_news()
+            self.on_news()
         return found.settling > 0

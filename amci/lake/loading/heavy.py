@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,32 +26,21 @@ from amci.lake.loading.staged_object import StagedObject, heavy_run
 from amci.lake.loading.type_inference import ColumnTyper
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeavyHandler:
     """Loads staged objects; a batch is one commit, whatever tables it touches."""
 
     kind = "heavy"
     threads = 1
 
-    def __init__(
-        self,
-        *,
-        rules: Rules,
-        objects: ObjectStore,
-        runs: RunStore,
-        catalog: Catalog,
-        pre_stage: Path,
-        quarantine: Path,
-        clock: Clock,
-        batch: int,
-    ) -> None:
-        self._rules = rules
-        self._objects = objects
-        self._runs = runs
-        self._catalog = catalog
-        self._pre_stage = pre_stage
-        self._column_typer = ColumnTyper(catalog, quarantine)
-        self._clock = clock
-        self.batch = batch
+    rules: Rules
+    objects: ObjectStore
+    runs: RunStore
+    catalog: Catalog
+    pre_stage: Path
+    column_typer: ColumnTyper
+    clock: Clock
+    batch: int
 
     def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         """Load the objects of these runs in one commit.
@@ -59,21 +48,21 @@ class HeavyHandler:
         An object that cannot be loaded fails alone if that shows beforehand; if it only shows in loading,
         the whole batch raises, and the worker halves it until the object stands alone.
         """
-        with self._catalog.exclusive:
+        with self.catalog.exclusive:
             return self._handle(runs)
 
     def _handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         items: list[LoadItem] = []
-        known = self._objects.for_versions([object_version(run) for run in runs])
-        ledger = _by_object(self._catalog.loaded({object_id for object_id, _ in known}))
+        known = self.objects.for_versions([object_version(run) for run in runs])
+        ledger = _by_object(self.catalog.loaded({object_id for object_id, _ in known}))
         for run in runs:
             row = known[object_version(run)]
             try:
                 item = LoadItem(
-                    routed=self._rules.routed(run, row),
+                    routed=self.rules.routed(run, row),
                     staged=StagedObject.from_payload(run.payload),
-                    pre_stage=self._pre_stage,
+                    pre_stage=self.pre_stage,
                 )
                 answer = self._already(item, ledger.get(item.object_id, []), row["newest_loaded"])
                 if answer is None:
@@ -81,13 +70,13 @@ class HeavyHandler:
                 else:
                     outcomes[run.run_id] = answer
             except AmciError as error:
-                outcomes[run.run_id] = self._objects.refused(run, error)
+                outcomes[run.run_id] = self.objects.refused(run, error)
         try:
             outcomes |= self._load(items, ledger)
         except DataError as error:
             if len(runs) > 1:
                 raise
-            outcomes[runs[0].run_id] = self._objects.refused(runs[0], error)
+            outcomes[runs[0].run_id] = self.objects.refused(runs[0], error)
         return outcomes
 
     def _already(self, item: LoadItem, ledger: Sequence[LedgerEntry], newest: int | None) -> Outcome | None:
@@ -111,9 +100,9 @@ class HeavyHandler:
         try:
             for item in items:
                 try:
-                    own = self._column_typer.alone(item) if item.stands_alone else []
+                    own = self.column_typer.alone(item) if item.stands_alone else []
                 except AmciError as error:
-                    outcomes[item.run.run_id] = self._objects.refused(item.run, error)
+                    outcomes[item.run.run_id] = self.objects.refused(item.run, error)
                     continue
                 if isinstance(own, Skip):
                     # Its older version's rows have to go all the same.
@@ -122,10 +111,10 @@ class HeavyHandler:
                 loads.add(own)
                 ready.append(item)
             # Before the commit: a process that dies right after it must not forget which rows were kept out.
-            self._objects.quarantine([entry for item in ready for entry in item.findings])
+            self.objects.quarantine([entry for item in ready for entry in item.findings])
             loads = self._commit_guessing(ready, loads, ledger)
         finally:
-            self._column_typer.clean_up()
+            self.column_typer.clean_up()
         self._settle(ready)
         return outcomes | {item.run.run_id: _outcome(item, loads) for item in ready}
 
@@ -136,13 +125,13 @@ class HeavyHandler:
         plain = [item for item in items if not item.stands_alone]
         try:
             return self._commit(
-                items, own.and_also(self._column_typer.together(plain, may_guess=True)), ledger
+                items, own.and_also(self.column_typer.together(plain, may_guess=True)), ledger
             )
         except duckdb.InvalidInputException as error:
             if UNFIT not in str(error):
                 raise
             return self._commit(
-                items, own.and_also(self._column_typer.together(plain, may_guess=False)), ledger
+                items, own.and_also(self.column_typer.together(plain, may_guess=False)), ledger
             )
 
     def _commit(
@@ -153,23 +142,23 @@ class HeavyHandler:
         entries = [self._entry(item, name, rows) for item in items for name, rows in loads.of(item)]
         if not entries and not any(outdated.values()):
             return loads
-        with self._catalog.transaction():
+        with self.catalog.transaction():
             # Planned while the older rows are there still: types must not depend on how many files share a batch.
             plans = {
-                name: self._catalog.plan(name, want(parts), may_evolve=all(p.may_evolve for p in parts))
+                name: self.catalog.plan(name, want(parts), may_evolve=all(p.may_evolve for p in parts))
                 for name, parts in loads.tables.items()
             }
             self._take_out([entry for gone in outdated.values() for entry in gone])
             for name, parts in loads.tables.items():
                 if plans[name].makes_text:
                     self._load_again(name, items)
-                columns = self._catalog.apply(name, plans[name], parts[0].partition_by)
+                columns = self.catalog.apply(name, plans[name], parts[0].partition_by)
                 for part in parts:
                     if part.own_file is None:
-                        self._catalog.insert(name, part.source.select(columns))
+                        self.catalog.insert(name, part.source.select(columns))
                     else:
-                        self._catalog.insert_file(name, part.source.select(columns), part.own_file)
-            self._catalog.enter(entries)
+                        self.catalog.insert_file(name, part.source.select(columns), part.own_file)
+            self.catalog.enter(entries)
         return loads
 
     def _load_again(self, name: TableName, but: Sequence[LoadItem]) -> None:
@@ -181,24 +170,24 @@ class HeavyHandler:
         """
         again = f"~{but[0].run.run_id}.{but[0].run.claims}"
         done = {(item.object_id, item.version) for item in but}
-        others = {(e.object_id, e.version): e for e in self._catalog.loaded_into(name)}
-        known = self._objects.for_versions([pair for pair in others if pair not in done])
+        others = {(e.object_id, e.version): e for e in self.catalog.loaded_into(name)}
+        known = self.objects.for_versions([pair for pair in others if pair not in done])
         new = []
         for pair, row in known.items():
-            earlier = self._runs.get(others[pair].run_id)
+            earlier = self.runs.get(others[pair].run_id)
             staged = replace(StagedObject.from_payload(earlier.payload), again=again)
             new.append(heavy_run(row["root"], row["key"], earlier, staged))
-        self._runs.create(new)
+        self.runs.create(new)
 
     def _take_out(self, gone: Sequence[LedgerEntry]) -> None:
         tables: dict[TableName, set[tuple[int, int]]] = {}
         for entry in gone:
             tables.setdefault(entry.name, set()).add((entry.object_id, entry.version))
         for name, versions in tables.items():
-            if self._catalog.columns(name):
-                self._catalog.delete(name, versions)
+            if self.catalog.columns(name):
+                self.catalog.delete(name, versions)
         if gone:
-            self._catalog.forget({(e.object_id, e.version) for e in gone})
+            self.catalog.forget({(e.object_id, e.version) for e in gone})
 
     def _entry(self, item: LoadItem, name: TableName, rows: int) -> dict[str, Any]:
         obj, staged = item.routed.obj, item.staged
@@ -216,7 +205,7 @@ class HeavyHandler:
             "bytes": obj.size,
             "sha256": staged.sha256,
             "modified_at": _naive(obj.modified_at),
-            "loaded_at": _naive(self._clock.now()),
+            "loaded_at": _naive(self.clock.now()),
             "workflow_id": staged.workflow_id,
             "schedule": staged.schedule,
             "export_time": _naive(staged.export_time) if staged.export_time else None,
@@ -229,9 +218,9 @@ class HeavyHandler:
         """Note in the state what the ledger has; safe to repeat."""
         if not items:
             return
-        self._objects.set_loaded([(item.object_id, item.version) for item in items])
-        self._objects.set_rules([(item.object_id, item.version, item.routed.rules_hash) for item in items])
-        self._objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
+        self.objects.set_loaded([(item.object_id, item.version) for item in items])
+        self.objects.set_rules([(item.object_id, item.version, item.routed.rules_hash) for item in items])
+        self.objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
 
 
 def _by_object(entries: Sequence[LedgerEntry]) -> dict[int, list[LedgerEntry]]:

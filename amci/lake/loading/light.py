@@ -45,6 +45,7 @@ class _Read:
     types: Mapping[str, str]  #: AMC's, of its columns
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LightHandler:
     """Reads raw objects; many small ones share files in pre-stage."""
 
@@ -52,22 +53,12 @@ class LightHandler:
     #: Reading a small file is half waiting and half Python; two threads keep both cores busy beside loading.
     threads = 2
 
-    def __init__(
-        self,
-        *,
-        rules: Rules,
-        objects: ObjectStore,
-        roots: Mapping[str, Root],
-        pre_stage: Path,
-        spill: Path,
-        batch: int,
-    ) -> None:
-        self._rules = rules
-        self._objects = objects
-        self._roots = roots
-        self._pre_stage = pre_stage
-        self._spill = spill
-        self.batch = batch
+    rules: Rules
+    objects: ObjectStore
+    roots: Mapping[str, Root]
+    pre_stage: Path
+    spill: Path
+    batch: int
 
     def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         """Read the objects of these runs; each stands for itself."""
@@ -75,14 +66,14 @@ class LightHandler:
         together: list[_Read] = []
         held = 0
         applied: list[tuple[int, int, str | None]] = []
-        rows = self._objects.for_versions([object_version(run) for run in runs])
+        rows = self.objects.for_versions([object_version(run) for run in runs])
         for run in runs:
             version = object_version(run)
             try:
-                routed = self._rules.routed(run, rows[version])
+                routed = self.rules.routed(run, rows[version])
             except AmciError as error:
                 applied.append((*version, None))
-                outcomes[run.run_id] = self._objects.refused(run, error)
+                outcomes[run.run_id] = self.objects.refused(run, error)
                 continue
             applied.append((*version, routed.rules_hash))
             answer = self._one(routed)
@@ -95,7 +86,7 @@ class LightHandler:
                 outcomes |= self._finish(together)
                 together, held = [], 0
         outcomes |= self._finish(together)
-        self._objects.set_rules(applied)
+        self.objects.set_rules(applied)
         return outcomes
 
     def _one(self, routed: RoutedObject) -> _Read | Outcome:
@@ -104,7 +95,7 @@ class LightHandler:
         except FileNotFoundError:
             return self._overtaken(routed, "the file was gone before it was read")
         except AmciError as error:
-            return self._objects.refused(routed.run, error)
+            return self.objects.refused(routed.run, error)
 
     def _read(self, routed: RoutedObject) -> _Read | Outcome:
         obj, light = routed.obj, routed.light
@@ -113,7 +104,7 @@ class LightHandler:
             place, light = transform_call.place(light, obj), None
         if isinstance(place, Skip):
             return self._nothing(routed, place.reason)
-        path = self._roots[obj.root].path_of(obj.key)
+        path = self.roots[obj.root].path_of(obj.key)
         with storage_errors(f"read {obj.key}"):
             before = path.stat()
         if (before.st_size, before.st_mtime_ns) != (routed.size, routed.mtime_ns):
@@ -127,8 +118,8 @@ class LightHandler:
             return self._overtaken(routed, "the file changed while it was read; its next version follows")
         if routed.is_repeat(reading.sha256):
             buffered.drop()
-            self._objects.set_hashes([(routed.object_id, obj.version, reading.sha256)])
-            self._objects.set_loaded([(routed.object_id, obj.version)])
+            self.objects.set_hashes([(routed.object_id, obj.version, reading.sha256)])
+            self.objects.set_loaded([(routed.object_id, obj.version)])
             return Skipped("the lake has this content already, from an earlier version")
         if light and not buffered.is_empty:
             buffered = self._transformed(routed, place, light, buffered)
@@ -140,7 +131,7 @@ class LightHandler:
 
     def _overtaken(self, routed: RoutedObject, reason: str) -> Skipped:
         """The file is not what was seen any more: let the next look see it as new."""
-        self._objects.mark_unseen(routed.object_id, routed.obj.version)
+        self.objects.mark_unseen(routed.object_id, routed.obj.version)
         return Skipped(reason)
 
     def _nothing(self, routed: RoutedObject, reason: str) -> Outcome:
@@ -169,9 +160,9 @@ class LightHandler:
         """All rows: few in memory, many in files."""
         dataset = routed.obj.dataset
         watch = AllTrue(dataset.skip_if_all)
-        with RowBuffer(self._pre_stage, routed, place) as buffer:
+        with RowBuffer(self.pre_stage, routed, place) as buffer:
             for batch in reading.batches():
-                data = protect(batch.data, dataset.pii, self._rules.pii_key) if dataset.pii else batch.data
+                data = protect(batch.data, dataset.pii, self.rules.pii_key) if dataset.pii else batch.data
                 watch.see(data)
                 buffer.take(batch.part, data)
             buffered = buffer.buffered()
@@ -186,8 +177,8 @@ class LightHandler:
         """The rows as the light transform wants them; text again, whatever types it made."""
         taken = RESERVED | {name for name, _ in place.partition}
         with (
-            self._rules.connection(self._spill) as con,
-            RowBuffer(self._pre_stage, routed, place, suffix=".light") as buffer,
+            self.rules.connection(self.spill) as con,
+            RowBuffer(self.pre_stage, routed, place, suffix=".light") as buffer,
         ):
             for part in landed.parts:
                 _show(con, landed, part)
@@ -206,16 +197,14 @@ class LightHandler:
 
     def _finish(self, reads: Sequence[_Read]) -> dict[int, Outcome]:
         """Write the small ones together, then say what each object's heavy run has to load."""
-        self._objects.set_hashes(
-            [(r.routed.object_id, r.routed.obj.version, r.reading.sha256) for r in reads]
-        )
+        self.objects.set_hashes([(r.routed.object_id, r.routed.obj.version, r.reading.sha256) for r in reads])
         small = [(read, part, rows) for read in reads for part, rows in read.rows.small]
         written = write_together(
             [
                 StagedRows(
                     object_id=read.routed.object_id,
                     version=read.routed.obj.version,
-                    folder=folder_of(self._pre_stage, read.routed, read.place, part),
+                    folder=folder_of(self.pre_stage, read.routed, read.place, part),
                     stem=file_stem(read.place.stem),
                     data=rows,
                 )
@@ -235,7 +224,7 @@ class LightHandler:
         tables = tuple(
             StagedTable(
                 table=table_of(place, part),
-                files=tuple(str(file.path.relative_to(self._pre_stage)) for file in written),
+                files=tuple(str(file.path.relative_to(self.pre_stage)) for file in written),
                 rows=sum(file.rows for file in written),
                 quoted=frozenset(column for of, column in read.reading.quoted if of == part),
             )

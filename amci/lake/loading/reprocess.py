@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -32,46 +32,36 @@ class Again:
     ]  #: keys whose raw file and pre-stage are gone, or that no pattern takes any more
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reprocess:
     """Queues objects again."""
 
-    def __init__(
-        self,
-        *,
-        state: State,
-        objects: ObjectStore,
-        runs: RunStore,
-        rules: Rules,
-        roots: Collection[Root],
-        pre_stage: Path,
-        clock: Clock,
-    ) -> None:
-        self._state = state
-        self._objects = objects
-        self._runs = runs
-        self._rules = rules
-        self._roots = {root.name: root for root in roots}
-        self._pre_stage = pre_stage
-        self._clock = clock
+    state: State
+    objects: ObjectStore
+    runs: RunStore
+    rules: Rules
+    roots: Mapping[str, Root]  #: by name
+    pre_stage: Path
+    clock: Clock
 
     def select(self, *, dataset: str | None, since: datetime | None, changed_only: bool) -> list[sqlite3.Row]:
         """Objects to load again; with `changed_only` those that other rules than today's were applied to."""
-        rows = self._objects.select(dataset=dataset, since=since)
+        rows = self.objects.select(dataset=dataset, since=since)
         if not changed_only:
             return rows
-        current = {name: self._rules.rules_hash(d) for name, d in self._rules.datasets.items()}
+        current = {name: self.rules.rules_hash(d) for name, d in self.rules.datasets.items()}
         return [r for r in rows if r["rules_hash"] != current.get(r["dataset"])]
 
     def queue(self, rows: Sequence[sqlite3.Row]) -> Again:
         """Create a run for each object: all of them or, if this process dies, none."""
-        again = f"~{timestamp(self._clock.now())}"
+        again = f"~{timestamp(self.clock.now())}"
         new: list[NewRun] = []
         staged = 0
         impossible: list[str] = []
-        with self._state.transaction():
+        with self.state.transaction():
             for row in rows:
                 try:
-                    route = self._rules.router.route(row["key"])
+                    route = self.rules.router.route(row["key"])
                 except AmciError:
                     impossible.append(row["key"])
                     continue
@@ -82,11 +72,11 @@ class Reprocess:
                     staged += 1
                 else:
                     impossible.append(row["key"])
-            self._runs.create(new)
+            self.runs.create(new)
         return Again(len(new) - staged, staged, tuple(impossible))
 
     def _is_there(self, row: sqlite3.Row) -> bool:
-        root = self._roots.get(row["root"])
+        root = self.roots.get(row["root"])
         return root is not None and row["removed_at"] is None and root.path_of(row["key"]).exists()
 
     def _light(self, row: sqlite3.Row, route: Route, again: str) -> NewRun:
@@ -94,15 +84,15 @@ class Reprocess:
 
     def _heavy(self, row: sqlite3.Row, again: str) -> NewRun | None:
         """A run that loads the object's newest pre-stage rows, if there are any."""
-        found = self._state.read(
+        found = self.state.read(
             "SELECT run_id FROM runs WHERE idempotency_key >= :key AND idempotency_key < :key || char(0x10ffff)"
             " AND payload ->> 'object_id' = :object_id ORDER BY run_id DESC LIMIT 1",
             {"key": f"heavy:{row['root']}/{row['key']}@", "object_id": row["object_id"]},
         )
         if not found:
             return None
-        first = self._runs.get(found[0]["run_id"])
+        first = self.runs.get(found[0]["run_id"])
         staged = StagedObject.from_payload(first.payload)
-        if not all((self._pre_stage / file).exists() for table in staged.tables for file in table.files):
+        if not all((self.pre_stage / file).exists() for table in staged.tables for file in table.files):
             return None
         return heavy_run(row["root"], row["key"], first, replace(staged, again=again))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,26 +42,17 @@ class RoutedObject:
         return self.loaded_sha256 == sha256 and not self.again
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """Datasets, tenants and transforms of a workspace, as the lake needs them."""
 
-    def __init__(
-        self,
-        *,
-        datasets: Mapping[str, Dataset],
-        transforms: Mapping[str, Transform],
-        router: Router,
-        pii_key: bytes | None,
-        memory_limit: int,
-        threads: int | None,
-    ) -> None:
-        self.datasets = datasets
-        self.transforms = transforms
-        self.router = router
-        self.pii_key = pii_key
-        self._memory_limit = memory_limit
-        self._threads = threads
-        self._hashes: dict[str, str] = {}
+    datasets: Mapping[str, Dataset]
+    transforms: Mapping[str, Transform]
+    router: Router
+    pii_key: bytes | None
+    memory_limit: int
+    threads: int | None
+    _hashes: dict[str, str] = field(default_factory=dict, init=False)
 
     def routed(self, run: Run, row: Mapping[str, Any]) -> RoutedObject:
         """What a run is about; `row` is what `ObjectStore.for_versions` knows of its object.
@@ -115,7 +106,7 @@ class Rules:
     @contextmanager
     def connection(self, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         """A DuckDB of its own for a light transform, without the lake."""
-        con = duck.connect(memory_limit=self._memory_limit, threads=self._threads, temp=spill)
+        con = duck.connect(memory_limit=self.memory_limit, threads=self.threads, temp=spill)
         try:
             yield con
         finally:

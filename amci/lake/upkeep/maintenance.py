@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,47 +54,40 @@ _NEEDED = """
 """
 
 
+@dataclass(frozen=True, slots=True)
 class Maintenance:
     """Upkeep of one lake, by the one process that writes to it; readers may be at work meanwhile."""
 
-    def __init__(
-        self,
-        workspace: WorkspacePaths,
-        catalog: Catalog,
-        state: State,
-        clock: Clock,
-        tell: Callable[[str], None],
-    ) -> None:
-        """`tell` hears what is being done, in a few words."""
-        self._workspace = workspace
-        self._catalog = catalog
-        self._con = catalog.con
-        self._state = state
-        self._clock = clock
-        self._tell = tell
+    workspace: WorkspacePaths
+    catalog: Catalog
+    state: State
+    clock: Clock
+    tell: Callable[[str], None]  #: hears what is being done, in a few words
 
     def publish(self) -> Report:
         """Write catalog.duckdb, the lake as views for tools that know no DuckLake."""
-        return publish.publish(self._catalog, self._workspace.published, self._tell)
+        return publish.publish(self.catalog, self.workspace.published, self.tell)
 
     def export_parquet(self, folder: Path) -> Report:
         """Copy every table into the new `folder`. Raises UsageError if it exists and is not empty."""
-        return publish.export_parquet(self._catalog, folder, self._tell)
+        return publish.export_parquet(self.catalog, folder, self.tell)
 
     def compact(self, table: str | None) -> Report:
         """Rewrite files with deleted rows and merge small ones, table by table.
 
         The old files stay for snapshots and queries until `expire` and `vacuum`. Raises NotFound.
         """
-        there = all_tables(self._con)
+        there = all_tables(self.catalog.con)
         names = [table_named(table, there)] if table else there
         before = self._file_count(names)
         for name in names:
-            self._tell(str(name))
+            self.tell(str(name))
             with duck_errors(f"compact {name}"):
                 if name == publish.OBJECTS:
-                    self._con.execute(f"CALL ducklake_flush_inlined_data('{LAKE}', schema_name => 'amci')")
-                publish.rewrite(self._con, name)
+                    self.catalog.con.execute(
+                        f"CALL ducklake_flush_inlined_data('{LAKE}', schema_name => 'amci')"
+                    )
+                publish.rewrite(self.catalog.con, name)
                 self._merge(name)
         self._publish_again()
         return {"tables": len(names), "files_before": before, "files_after": self._file_count(names)}
@@ -102,17 +96,17 @@ class Maintenance:
         """Forget snapshots older than `age`, never the newest; `vacuum` frees their files an hour later."""
         # DuckLake's own `older_than` compares times as text if the metadata is SQLite, and so takes
         # everything of the same day; hence the numbers are chosen here.
-        rows = self._con.execute(
+        rows = self.catalog.con.execute(
             f"SELECT snapshot_id FROM ducklake_snapshots('{LAKE}') WHERE snapshot_time < ? AND snapshot_id <"
             f" (SELECT max(snapshot_id) FROM ducklake_snapshots('{LAKE}')) ORDER BY snapshot_id",
-            [self._clock.now() - age],
+            [self.clock.now() - age],
         ).fetchall()
         numbers = [number for (number,) in rows]
         if numbers and not dry_run:
             for first in range(0, len(numbers), _CHUNK):
-                self._tell(f"{first:,} of {len(numbers):,} snapshots")
+                self.tell(f"{first:,} of {len(numbers):,} snapshots")
                 with duck_errors("expire snapshots"):
-                    self._con.execute(
+                    self.catalog.con.execute(
                         f"CALL ducklake_expire_snapshots('{LAKE}', versions => ?)",
                         [numbers[first : first + _CHUNK]],
                     )
@@ -125,20 +119,20 @@ class Maintenance:
         In post-stage: files no snapshot refers to. In pre-stage: files no run may read again. Anywhere: what
         writers that died left unfinished.
         """
-        cutoff = self._clock.now() - GRACE
-        post_stage = self._workspace.post_stage
-        known = known_files(self._con, post_stage)
-        scheduled = scheduled_files(self._con, post_stage)
+        cutoff = self.clock.now() - GRACE
+        post_stage = self.workspace.post_stage
+        known = known_files(self.catalog.con, post_stage)
+        scheduled = scheduled_files(self.catalog.con, post_stage)
         due = [path for path, at in scheduled.items() if at < cutoff and path not in known]
         orphans = [
             path
             for path in _older(files_below(post_stage), cutoff)
             if path not in known and path not in scheduled
         ]
-        needed = {self._workspace.pre_stage / row["path"] for row in self._state.read(_NEEDED)}
+        needed = {self.workspace.pre_stage / row["path"] for row in self.state.read(_NEEDED)}
         staged = [
             path
-            for path in _older(files_below(self._workspace.pre_stage), cutoff)
+            for path in _older(files_below(self.workspace.pre_stage), cutoff)
             if path not in needed and not _PART.fullmatch(path.name)
         ]
         parts = [path for path in _older(self._unfinished(), cutoff) if not path.is_relative_to(post_stage)]
@@ -158,7 +152,7 @@ class Maintenance:
 
     def _merge(self, name: TableName) -> None:
         """Merge a table's small files; very many of them in groups first."""
-        count, typical = self._con.execute(
+        count, typical = self.catalog.con.execute(
             f"SELECT count(*), coalesce(median(data_file_size_bytes), 0)::BIGINT"
             f" FROM ducklake_list_files('{LAKE}', ?, schema => ?)",
             [name.table, name.schema],
@@ -175,20 +169,20 @@ class Maintenance:
         """Make one full file after another, as long as that makes the files fewer."""
         is_less = True
         while is_less:
-            rows = self._con.execute(
+            rows = self.catalog.con.execute(
                 f"CALL ducklake_merge_adjacent_files('{LAKE}', ?, schema => ?, max_compacted_files => 1)",
                 [name.table, name.schema],
             ).fetchall()
             is_less = any(processed > created for *_, processed, created in rows)
 
     def _set_full_size(self, name: TableName, size: int) -> None:
-        self._con.execute(
+        self.catalog.con.execute(
             f"CALL {LAKE}.set_option('target_file_size', ?, schema => ?, table_name => ?)",
             [f"{max(size // 1000, 1)}KB", name.schema, name.table],
         )
 
     def _file_count(self, names: Collection[TableName]) -> int:
-        rows = self._con.execute(
+        rows = self.catalog.con.execute(
             f"SELECT schema_name, i.table_name, file_count FROM ducklake_table_info('{LAKE}') i"
             f" JOIN {METADATA}.ducklake_schema s USING (schema_id) WHERE s.end_snapshot IS NULL"
         ).fetchall()
@@ -196,31 +190,29 @@ class Maintenance:
 
     def _publish_again(self) -> None:
         """Publish again, if the lake was published, before files go that the published views name."""
-        if self._workspace.published.exists():
+        if self.workspace.published.exists():
             self.publish()
 
     def _unfinished(self) -> Iterable[Path]:
-        places = (self._workspace.raw, self._workspace.pre_stage, self._workspace.quarantine)
+        places = (self.workspace.raw, self.workspace.pre_stage, self.workspace.quarantine)
         below = [path for place in places for path in files_below(place)]
-        return [
-            path for path in (*below, *self._workspace.home.glob(".*.part")) if _PART.fullmatch(path.name)
-        ]
+        return [path for path in (*below, *self.workspace.home.glob(".*.part")) if _PART.fullmatch(path.name)]
 
     def _delete(self, paths: Sequence[Path]) -> None:
-        stages = (self._workspace.pre_stage, self._workspace.post_stage)
+        stages = (self.workspace.pre_stage, self.workspace.post_stage)
         with storage_errors("delete files nothing refers to"):
             for number, path in enumerate(paths):
-                self._tell(f"{number + 1:,} of {len(paths):,} files")
+                self.tell(f"{number + 1:,} of {len(paths):,} files")
                 path.unlink(missing_ok=True)
             for folder in {path.parent for path in paths}:
                 _prune(folder, stages)
 
     def _forget_schedule(self, paths: Sequence[Path]) -> None:
         """Tell the catalog that these files are gone; after a crash before this, the next vacuum says it."""
-        gone = [str(path.relative_to(self._workspace.post_stage)) for path in paths]
+        gone = [str(path.relative_to(self.workspace.post_stage)) for path in paths]
         gone += [str(path) for path in paths]
-        with duck_errors("note what was deleted"), self._catalog.showing("gone", pa.table({"path": gone})):
-            self._con.execute(
+        with duck_errors("note what was deleted"), self.catalog.showing("gone", pa.table({"path": gone})):
+            self.catalog.con.execute(
                 f"DELETE FROM {METADATA}.ducklake_files_scheduled_for_deletion"
                 " WHERE path IN (SELECT path FROM gone)"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from amci.kernel.clock import duration
@@ -40,39 +41,34 @@ def check(task: str, options: Mapping[str, Any]) -> None:
         duration(str(options["older_than"]))
 
 
+@dataclass(frozen=True, slots=True)
 class UpkeepHandler(SingleHandler):
     """Does one task at a time, and none while rows are being loaded."""
 
     kind = UPKEEP
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        maintenance: Maintenance,
-        reprocess: Callable[[bool, str | None], Mapping[str, Any]],
-    ) -> None:
-        """`reprocess` queues objects again: (only changed ones, of which dataset) → report."""
-        self._catalog = catalog
-        self._maintenance = maintenance
-        self._reprocess = reprocess
+    catalog: Catalog
+    maintenance: Maintenance
+    #: queues objects again: (only changed ones, of which dataset) → report
+    reprocess: Callable[[bool, str | None], Mapping[str, Any]]
 
     def outcome(self, run: Run) -> Outcome:
         """Do what the payload says; a task that was interrupted starts again from its beginning."""
         task, options = run.payload["do"], run.payload.get("with", {})
         check(task, options)
-        with self._catalog.exclusive:
+        with self.catalog.exclusive:
             return Done(self._do(task, options))
 
     def _do(self, task: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
         match task:
             case "compact":
-                return self._maintenance.compact(options.get("table"))
+                return self.maintenance.compact(options.get("table"))
             case "expire":
                 age = duration(str(options.get("older_than", _KEEP_SNAPSHOTS)))
-                return self._maintenance.expire(age, dry_run=False)
+                return self.maintenance.expire(age, dry_run=False)
             case "vacuum":
-                return self._maintenance.vacuum(dry_run=False)
+                return self.maintenance.vacuum(dry_run=False)
             case "export":
-                return self._maintenance.publish()
+                return self.maintenance.publish()
             case _:
-                return self._reprocess(bool(options.get("changed", True)), options.get("dataset"))
+                return self.reprocess(bool(options.get("changed", True)), options.get("dataset"))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -144,31 +144,17 @@ class Turn:
         self.has_answer, self.reason = False, reason
 
 
+@dataclass(slots=True)
 class CircuitBreaker:
     """The circuit of one instance, shared by all threads that talk to it."""
 
-    def __init__(
-        self,
-        circuit: Circuit,
-        clock: Clock,
-        *,
-        limit: int,
-        pause: timedelta,
-        on_change: Callable[[Circuit], None],
-    ) -> None:
-        """`on_change` is told of every change of state; it may raise StorageError."""
-        self._circuit = circuit
-        self._clock = clock
-        self._limit = limit
-        self._pause = pause
-        self._on_change = on_change
-        self._lock = threading.Lock()
-        self._is_trying = False
-
-    @property
-    def circuit(self) -> Circuit:
-        """As it stands."""
-        return self._circuit
+    circuit: Circuit  #: as it stands
+    clock: Clock
+    limit: int
+    pause: timedelta
+    on_change: Callable[[Circuit], None]  #: told of every change of state; it may raise StorageError
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _is_trying: bool = field(default=False, init=False)
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
@@ -183,21 +169,21 @@ class CircuitBreaker:
     def _enter(self) -> bool:
         """Whether this request is the trial of a half-open circuit."""
         with self._lock:
-            before, now = self._circuit, self._clock.now()
-            after = self._circuit = admitted(before, now)
+            before, now = self.circuit, self.clock.now()
+            after = self.circuit = admitted(before, now)
             if after.state is CircuitState.CLOSED:
                 return False
             if after.state is CircuitState.OPEN or self._is_trying:
                 # While one request tries, its outcome is what the others wait for.
                 wanted = after.retry_at or now
-                raise CircuitOpen(after, wanted if wanted > now else now + self._pause)
+                raise CircuitOpen(after, wanted if wanted > now else now + self.pause)
             self._is_trying = True
         self._tell(before, after)
         return True
 
     def _leave(self, turn: Turn, *, is_trial: bool) -> None:
         with self._lock:
-            before, now = self._circuit, self._clock.now()
+            before, now = self.circuit, self.clock.now()
             if is_trial:
                 self._is_trying = False
             # What was sent before the circuit opened says nothing new about the instance.
@@ -206,8 +192,8 @@ class CircuitBreaker:
             if turn.has_answer:
                 after = answered(before, now)
             else:
-                after = failed(before, now, turn.reason, limit=self._limit, pause=self._pause)
-            self._circuit = after
+                after = failed(before, now, turn.reason, limit=self.limit, pause=self.pause)
+            self.circuit = after
         self._tell(before, after)
 
     def _tell(self, before: Circuit, after: Circuit) -> None:
@@ -216,6 +202,6 @@ class CircuitBreaker:
             return
         _log.warning("circuit changed", instance_id=after.instance_id, state=after.state, reason=after.reason)
         try:
-            self._on_change(after)
+            self.on_change(after)
         except StorageError as error:
             _log.warning("circuit not written", exc_info=error)

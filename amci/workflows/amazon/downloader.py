@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
 from typing import BinaryIO
@@ -23,14 +24,13 @@ _MOST_ERROR_BYTES = 4096
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 
 
+@dataclass(frozen=True, slots=True)
 class Downloader:
     """Fetches what links lead to; threads may share it. No error names a link: who has one, has the file."""
 
-    def __init__(self, http: httpx.Client, retry: RequestRetry, clock: Clock) -> None:
-        """`http` sends no credentials."""
-        self._http = http
-        self._retry = retry
-        self._clock = clock
+    http: httpx.Client  #: sends no credentials
+    retry: RequestRetry
+    clock: Clock
 
     def fetch(self, url: str, out: BinaryIO) -> int:
         """Write the file into `out`, unpacked if it is gzip; returns the bytes written.
@@ -38,7 +38,7 @@ class Downloader:
         Repeated within bounds until the file begins. Raises Refused(403) if the link has expired,
         Unavailable if the file broke off: `out` then holds a part of it.
         """
-        response = self._retry.call(lambda: self._opened(url))
+        response = self.retry.call(lambda: self._opened(url))
         try:
             return sum(out.write(part) for part in _plain(response.iter_bytes(_CHUNK)))
         except (httpx.RequestError, zlib.error) as error:
@@ -49,8 +49,8 @@ class Downloader:
     def _opened(self, url: str) -> httpx.Response:
         try:
             # What is stored packed stays so on the way: its end can then be told from a break.
-            request = self._http.build_request("GET", url, headers={"Accept-Encoding": "identity"})
-            response = self._http.send(request, stream=True)
+            request = self.http.build_request("GET", url, headers={"Accept-Encoding": "identity"})
+            response = self.http.send(request, stream=True)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
             raise Refused(
                 HTTPStatus.BAD_REQUEST, "AMC gave a download link that is not a web address"
@@ -70,7 +70,7 @@ class Downloader:
     def _refusal(self, response: httpx.Response) -> RemoteError:
         """S3's error; of its text only the code is used, the rest repeats parts of the link."""
         status = response.status_code
-        answer = Answer.of(status, response.headers, b"", self._clock.now())
+        answer = Answer.of(status, response.headers, b"", self.clock.now())
         error = refusal(answer)
         if status == HTTPStatus.TOO_MANY_REQUESTS or isinstance(error, NotNow):
             return error or NotNow(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -24,23 +25,15 @@ _NOT_SENT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
 class RequestSender:
     """Sends what is asked of one AMC instance; threads may share it."""
 
-    def __init__(
-        self,
-        http: httpx.Client,
-        breaker: CircuitBreaker,
-        limit: RateLimiter,
-        retry: RequestRetry,
-        clock: Clock,
-    ) -> None:
-        """`http` signs requests and follows no redirects."""
-        self._http = http
-        self._breaker = breaker
-        self._limit = limit
-        self._retry = retry
-        self._clock = clock
+    http: httpx.Client  #: signs requests and follows no redirects
+    breaker: CircuitBreaker
+    limit: RateLimiter
+    retry: RequestRetry
+    clock: Clock
 
     def call(
         self,
@@ -60,7 +53,7 @@ class RequestSender:
         request = self._built(method, path, headers, params, body)
         if not is_repeatable:
             return self._once(request, is_repeatable=False)
-        return self._retry.call(lambda: self._once(request, is_repeatable=True))
+        return self.retry.call(lambda: self._once(request, is_repeatable=True))
 
     def _built(
         self,
@@ -71,7 +64,7 @@ class RequestSender:
         body: Mapping[str, Any] | None,
     ) -> httpx.Request:
         try:
-            return self._http.build_request(method, path, headers=headers, params=params, json=body)
+            return self.http.build_request(method, path, headers=headers, params=params, json=body)
         # An id that no header or address can carry.
         except (httpx.InvalidURL, UnicodeError) as error:
             raise UsageError(
@@ -79,13 +72,13 @@ class RequestSender:
             ) from error
 
     def _once(self, request: httpx.Request, *, is_repeatable: bool) -> Answer:
-        with self._breaker.turn() as turn:
-            self._limit.take()
+        with self.breaker.turn() as turn:
+            self.limit.take()
             try:
-                response = self._http.send(request)
+                response = self.http.send(request)
             except httpx.RequestError as error:
                 raise self._unanswered(error, turn, is_repeatable=is_repeatable) from None
-            answer = Answer.of(response.status_code, response.headers, response.content, self._clock.now())
+            answer = Answer.of(response.status_code, response.headers, response.content, self.clock.now())
             refused = refusal(answer)
             if isinstance(refused, NotNow):
                 turn.failed(str(refused))
@@ -99,7 +92,7 @@ class RequestSender:
 
     def _unanswered(self, error: httpx.RequestError, turn: Turn, *, is_repeatable: bool) -> RemoteError:
         """Its own text is left out: it may hold a header, and so a token."""
-        where, kind = self._http.base_url.host, type(error).__name__
+        where, kind = self.http.base_url.host, type(error).__name__
         is_sent = not isinstance(error, _NOT_SENT)
         says = f"{where} did not answer ({kind})" if is_sent else f"no connection to {where} ({kind})"
         turn.failed(says)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from amci.kernel.errors import NotFound, Refused, UsageError
@@ -18,21 +19,16 @@ from amci.workflows.definitions.run_factory import WORKFLOW, Action, definition_
 _GONE = 404
 
 
+@dataclass(frozen=True, slots=True)
 class WorkflowHandler(SingleHandler):
     """Creates, updates and deletes workflows in AMC; each may be done again without harm."""
 
     kind = WORKFLOW
     threads = 2
 
-    def __init__(
-        self,
-        workflows: Mapping[str, Workflow],
-        tenants: Mapping[str, Tenant],
-        clients: Callable[[Tenant], AmcClient],
-    ) -> None:
-        self._workflows = workflows
-        self._tenants = tenants
-        self._clients = clients
+    workflows: Mapping[str, Workflow]
+    tenants: Mapping[str, Tenant]
+    clients: Callable[[Tenant], AmcClient]
 
     def outcome(self, run: Run) -> Outcome:
         """Do what the payload says; AMC's refusal is the run's error, in AMC's words."""
@@ -42,19 +38,19 @@ class WorkflowHandler(SingleHandler):
         return self._done(Action(run.payload["action"]), tenant_id, workflow_id)
 
     def _is_declared(self, tenant_id: str, workflow_id: str) -> bool:
-        tenant, workflow = self._tenants.get(tenant_id), self._workflows.get(workflow_id)
+        tenant, workflow = self.tenants.get(tenant_id), self.workflows.get(workflow_id)
         return tenant is not None and workflow is not None and workflow.is_for(tenant)
 
     def _done(self, action: Action, tenant_id: str, workflow_id: str) -> Outcome:
-        tenant = tenant_named(self._tenants, tenant_id)
+        tenant = tenant_named(self.tenants, tenant_id)
         if not tenant.instance_id:
             raise UsageError(f"tenant {tenant_id} has no AMC instance", hint="set its instance_id")
-        client = self._clients(tenant)
+        client = self.clients(tenant)
         if action is Action.DELETE:
             if not client.delete_workflow(workflow_id):
                 return Skipped("AMC has no such workflow")
             return Done({"responseStatus": "DELETED", "workflow_id": workflow_id})
-        workflow = workflow_named(self._workflows, workflow_id)
+        workflow = workflow_named(self.workflows, workflow_id)
         definition = amc_definition(workflow, tenant)
         status = client.put_workflow(definition) if action is Action.CREATE else _updated(client, definition)
         return Done(result(status, workflow, definition))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from amci.kernel.errors import ExecutionFailed, Refused, RemoteError
@@ -47,17 +48,13 @@ def cancel_run(row: ExecutionRecord, correlation_id: str | None = None) -> NewRu
     )
 
 
+@dataclass(frozen=True, slots=True)
 class CancelHandler(SingleHandler):
     """Asks AMC to cancel an execution until AMC shows it as cancelled, or as ended in another way."""
 
     kind = CANCEL
 
-    def __init__(self, shared: HandlerContext) -> None:
-        self._executions = shared.executions
-        self._clients = shared.clients
-        self._tenants = shared.tenants
-        self._settings = shared.settings
-        self._clock = shared.clock
+    shared: HandlerContext
 
     def outcome(self, run: Run) -> Outcome:
         """One step."""
@@ -69,10 +66,10 @@ class CancelHandler(SingleHandler):
             raise
 
     def _cancelled(self, run: Run) -> Outcome:
-        row = self._executions.get(run.payload["execution_id"])
-        client = self._clients(tenant_named(self._tenants, row.tenant_id))
+        row = self.shared.executions.get(run.payload["execution_id"])
+        client = self.shared.clients(tenant_named(self.shared.tenants, row.tenant_id))
         if row.workflow_execution_id is None:
-            found = adopted(client, self._executions, row)
+            found = adopted(client, self.shared.executions, row)
             if found is None:
                 return self._not_there(run, row)
             row = found
@@ -81,10 +78,10 @@ class CancelHandler(SingleHandler):
     def _not_there(self, run: Run, row: ExecutionRecord) -> Outcome:
         """AMC does not show it: perhaps not yet."""
         until = self._settled_at(row)
-        if self._clock.now() < until:
+        if self.shared.clock.now() < until:
             return Snooze(min(self._next(run), until), "looking whether AMC has the execution")
-        self._executions.end(
-            self._executions.not_submitted(row), ExecutionStatus.CANCELLED, "AMC never had it"
+        self.shared.executions.end(
+            self.shared.executions.not_submitted(row), ExecutionStatus.CANCELLED, "AMC never had it"
         )
         return Done({"execution_status": None, "workflow_execution_id": None})
 
@@ -98,9 +95,11 @@ class CancelHandler(SingleHandler):
             if execution and not execution.status.is_final:
                 raise refused from None
         if execution is None:
-            self._executions.end(row, ExecutionStatus.DELETED, "AMC does not know the execution any more")
+            self.shared.executions.end(
+                row, ExecutionStatus.DELETED, "AMC does not know the execution any more"
+            )
             return Skipped("AMC does not know the execution any more")
-        row = self._executions.see(row, execution)
+        row = self.shared.executions.see(row, execution)
         if execution.status is ExecutionStatus.CANCELLED:
             return Done({"execution_status": "CANCELLED", "workflow_execution_id": workflow_execution_id})
         if execution.status.is_final:
@@ -113,10 +112,10 @@ class CancelHandler(SingleHandler):
         return Snooze(self._next(run), reason)
 
     def _next(self, run: Run) -> datetime:
-        return self._clock.now() + polling.pause(self._settings, run.claims - 1)
+        return self.shared.clock.now() + polling.pause(self.shared.settings, run.claims - 1)
 
     def _is_late(self, run: Run) -> bool:
-        return self._clock.now() >= run.created_at + self._settings.deadline
+        return self.shared.clock.now() >= run.created_at + self.shared.settings.deadline
 
     def _settled_at(self, row: ExecutionRecord) -> datetime:
-        return (row.submitting_at or row.changed_at) + self._settings.adopt_within
+        return (row.submitting_at or row.changed_at) + self.shared.settings.adopt_within

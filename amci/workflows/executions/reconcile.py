@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from amci.kernel.clock import timestamp
@@ -27,42 +28,41 @@ def reconcile_run(tenant: Tenant, at: datetime) -> NewRun:
     )
 
 
+@dataclass(frozen=True, slots=True)
 class ReconcileHandler(SingleHandler):
     """Looks back over a tenant's executions: others' are noted, ours brought up to date or marked DELETED."""
 
     kind = RECONCILE
 
-    def __init__(self, shared: HandlerContext) -> None:
-        self._executions = shared.executions
-        self._clients = shared.clients
-        self._tenants = shared.tenants
-        self._settings = shared.settings
-        self._clock = shared.clock
+    shared: HandlerContext
 
     def outcome(self, run: Run) -> Outcome:
         """Compare one tenant; the result has the counts."""
-        tenant = tenant_named(self._tenants, run.tenant_id or "")
-        return Done(self._reconciled(tenant, self._clients(tenant)))
+        tenant = tenant_named(self.shared.tenants, run.tenant_id or "")
+        return Done(self._reconciled(tenant, self.shared.clients(tenant)))
 
     def _reconciled(self, tenant: Tenant, client: AmcClient) -> dict[str, int]:
-        since = self._clock.now() - self._settings.look_back
+        since = self.shared.clock.now() - self.shared.settings.look_back
         listed = {execution.workflow_execution_id: execution for execution in client.executions(since)}
         # Read after the list, so that whatever was made meanwhile is only ours and not AMC's.
-        ours = {row.workflow_execution_id: row for row in self._executions.to_reconcile(tenant.tenant, since)}
+        ours = {
+            row.workflow_execution_id: row
+            for row in self.shared.executions.to_reconcile(tenant.tenant, since)
+        }
         counts = {"listed": len(listed), "new": 0, "refreshed": 0, "deleted": 0}
-        with self._executions.transaction():
+        with self.shared.executions.transaction():
             for workflow_execution_id, execution in listed.items():
                 if row := ours.pop(workflow_execution_id, None):
                     counts["refreshed"] += self._refreshed(row, execution)
-                elif not self._executions.is_known(tenant.instance_id, workflow_execution_id):
-                    self._executions.note_foreign(tenant.tenant, tenant.instance_id, execution)
+                elif not self.shared.executions.is_known(tenant.instance_id, workflow_execution_id):
+                    self.shared.executions.note_foreign(tenant.tenant, tenant.instance_id, execution)
                     counts["new"] += 1
         for row in ours.values():
             self._missed(client, row, counts)
         return counts
 
     def _refreshed(self, row: ExecutionRecord, execution: Execution) -> bool:
-        self._executions.see(row, execution, looks=0)
+        self.shared.executions.see(row, execution, looks=0)
         return row.status is not execution.status
 
     def _missed(self, client: AmcClient, row: ExecutionRecord, counts: dict[str, int]) -> None:
@@ -74,5 +74,7 @@ class ReconcileHandler(SingleHandler):
         if execution is not None:
             counts["refreshed"] += self._refreshed(row, execution)
         else:
-            self._executions.end(row, ExecutionStatus.DELETED, "AMC does not know the execution any more")
+            self.shared.executions.end(
+                row, ExecutionStatus.DELETED, "AMC does not know the execution any more"
+            )
             counts["deleted"] += 1
