@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from amci.app.schedule_expansion import spread
-from amci.kernel.config import Settings, parsed, read_document, read_settings
-from amci.kernel.errors import ConfigError, Problem
+from amci.kernel.config import Settings, documents_in, parsed, read_document, read_settings
+from amci.kernel.errors import ConfigError, Problem, collected
 from amci.kernel.names import did_you_mean
 from amci.kernel.plugins import Transform, find
 from amci.kernel.workspace import WorkspacePaths
@@ -53,10 +53,8 @@ def load(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Project:
     """
     problems: list[Problem] = []
     settings = Settings()
-    try:
+    with collected(problems):
         settings = read_settings(workspace.settings_file, environ)
-    except ConfigError as error:
-        problems += error.problems
     tenants = {name: tenant for name, (_, tenant) in read_tenants(workspace.config, problems).items()}
     datasets = {d.dataset: d for d in _built_in_datasets()}
     datasets |= _read_all(workspace, "datasets", Dataset, "dataset", problems)
@@ -99,28 +97,15 @@ def _read_all(
     workspace: WorkspacePaths, kind: str, model: type[Model], id_field: str, problems: list[Problem]
 ) -> dict[str, Model]:
     found: dict[str, Model] = {}
-    for path, shown in _documents(workspace, kind):
-        try:
+    for path in documents_in(workspace.config / kind):
+        shown = workspace.relative(path)
+        with collected(problems):
             value = parsed(model, read_document(path, shown), shown)
-        except ConfigError as error:
-            problems += error.problems
-            continue
-        name = getattr(value, id_field)
-        if name in found:
-            problems.append(_twice(shown, id_field, name))
-        found[name] = value
+            name = getattr(value, id_field)
+            if name in found:
+                problems.append(Problem(shown, id_field, f"'{name}' is defined in another file already"))
+            found[name] = value
     return found
-
-
-def _documents(workspace: WorkspacePaths, kind: str) -> Iterator[tuple[Path, str]]:
-    """The files of a folder of config/, with how they are called in messages."""
-    for path in sorted((workspace.config / kind).glob("*")):
-        if path.suffix in (".yaml", ".yml", ".json"):
-            yield path, workspace.relative(path)
-
-
-def _twice(shown: str, field: str, name: str) -> Problem:
-    return Problem(shown, field, f"'{name}' is defined in another file already")
 
 
 def _unknown_transforms(datasets: Mapping[str, Dataset], transforms: Collection[str]) -> list[Problem]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from amci.amcsql.query import Query
 from amci.amcsql.sources import Kind, tables_for
 from amci.amcsql.tools.linting import reads_audience_tables
-from amci.kernel.errors import AmciError, ConfigError, NotFound, NoWorkspace, Problem, UsageError
+from amci.kernel.errors import AmciError, ConfigError, NotFound, NoWorkspace, Problem, UsageError, collected
 from amci.kernel.files import source_text, text_of
 from amci.kernel.names import suggestion
 
@@ -97,12 +97,9 @@ def read_queries(arguments: Sequence[str], config: Callable[[], Path]) -> list[Q
     found: dict[str, QueryInput] = {}
     for argument in arguments:
         for path in _files(argument):
-            try:
+            with collected(problems):
                 query_input = _of_name(argument, config) if path is None else _of_file(path)
-            except ConfigError as error:
-                problems += error.problems
-                continue
-            found[query_input.shown] = query_input
+                found[query_input.shown] = query_input
     if problems:
         raise ConfigError(problems, hint="fix the files named above; nothing was done")
     return list(found.values())

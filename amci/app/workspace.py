@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -213,28 +213,23 @@ class Workspace:
         with _interruptible() as stop:
             return complete_runs(self._session, keys, self._engine, stop, is_patient=is_patient)
 
-    @contextmanager
-    def _engine(self) -> Iterator[Engine]:
-        session = self._session
-        with open_engine(session.workspace, session.clock, session.environ) as engine:
-            yield engine
+    def _engine(self) -> AbstractContextManager[Engine]:
+        return open_engine(self._session.workspace, self._session.clock, self._session.environ)
 
-    @contextmanager
     def _query_session(
         self, *, tenant: str | None = None, as_of: str | None = None
-    ) -> Iterator[QuerySession]:
+    ) -> AbstractContextManager[QuerySession]:
         from amci.lake.query.session import session
 
         settings = self._session.project.settings
-        with session(
+        return session(
             self._session.workspace,
             memory_limit=settings.query_memory_limit,
             timeout=settings.query_timeout,
             threads=settings.threads,
             tenant=tenant,
             as_of=as_of,
-        ) as opened:
-            yield opened
+        )
 
 
 def open(home: str | Path | None = None) -> Workspace:  # noqa: A001 - it is read as `amci.open`

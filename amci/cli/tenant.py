@@ -11,7 +11,7 @@ from amci.app.session import Session
 from amci.cli.context import Context, DryRun, Yes, command
 from amci.cli.run_progress import exit_if_failed, finish_runs
 from amci.kernel.config import read_text
-from amci.kernel.errors import ConfigError, Problem, UsageError
+from amci.kernel.errors import ConfigError, Problem, UsageError, collected
 from amci.kernel.files import source_text
 from amci.kernel.run import Run
 from amci.kernel.runs import RunStore
@@ -236,14 +236,11 @@ def tenants_from_files(names: Iterable[str]) -> Given:
     problems: list[Problem] = []
     for name in names:
         shown = "standard input" if name == "-" else name
-        try:
+        with collected(problems):
             found = tenants_from(read_text(source_text(name), shown), shown)
-        except ConfigError as error:
-            problems += error.problems
-            continue
-        tenants += found.tenants
-        notes += found.notes
-        unused |= found.unused
+            tenants += found.tenants
+            notes += found.notes
+            unused |= found.unused
     if problems:
         raise ConfigError(problems, hint="fix the fields named above; nothing was added")
     return Given(tuple(tenants), tuple(notes), unused)

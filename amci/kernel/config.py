@@ -18,6 +18,8 @@ from amci.kernel.names import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 
+#: Suffixes of documents that people write.
+DOCUMENTS = (".yaml", ".yml", ".json")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 
 
@@ -224,6 +226,11 @@ def read_text(text: str, shown: str) -> Any:
         where = f"line {mark.line + 1}: " if mark else ""
         said = getattr(error, "problem", None) or str(error)
         raise ConfigError([Problem(shown, "", f"{where}{said}")]) from error
+
+
+def documents_in(folder: Path) -> list[Path]:
+    """The YAML and JSON files of a folder, by name; none if there is no such folder."""
+    return sorted(path for path in folder.glob("*") if path.suffix in DOCUMENTS)
 
 
 def read_document(path: Path, shown: str) -> dict[str, Any]:

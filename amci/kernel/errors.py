@@ -35,6 +35,8 @@ Three more codes belong to the command line: 3, some runs failed; 70, a bug in a
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -71,6 +73,15 @@ class ConfigError(AmciError):
     def __init__(self, problems: list[Problem], *, hint: str = "") -> None:
         super().__init__("\n".join(map(str, problems)), hint=hint)
         self.problems = problems
+
+
+@contextmanager
+def collected(problems: list[Problem]) -> Iterator[None]:
+    """End the block at a ConfigError, and add its mistakes to `problems`, to be raised with those of others."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += error.problems
 
 
 class UsageError(AmciError):

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from amci.kernel.config import parsed, read_document
-from amci.kernel.errors import ConfigError, Problem
+from amci.kernel.config import documents_in, parsed, read_document
+from amci.kernel.errors import ConfigError, Problem, collected
 from amci.kernel.files import storage_errors, write_bytes
 from amci.tenants.checks import clashes, faults, shared
 from amci.tenants.documents import tenants_from
@@ -59,20 +59,15 @@ def read_tenants(
     that AMC would refuse (such as a wrong region), which is how `amci tenant update` can correct them.
     """
     tenants: dict[str, tuple[Path, Tenant]] = {}
-    for path in sorted((config_folder / "tenants").glob("*")):
-        if path.suffix not in (".yaml", ".yml", ".json"):
-            continue
+    for path in documents_in(config_folder / "tenants"):
         shown = str(path.relative_to(config_folder.parent))
-        try:
-            read = tenants_from(read_document(path, shown), shown, is_lenient=is_lenient).tenants
-        except ConfigError as error:
-            problems += error.problems
-            continue
-        for tenant in read:
-            if tenant.tenant in tenants:
-                elsewhere = "in another file" if tenants[tenant.tenant][0] != path else "in this file"
-                problems.append(Problem(shown, "tenant", f"'{tenant.tenant}' is defined {elsewhere} already"))
-            tenants[tenant.tenant] = (path, tenant)
+        with collected(problems):
+            for tenant in tenants_from(read_document(path, shown), shown, is_lenient=is_lenient).tenants:
+                if tenant.tenant in tenants:
+                    elsewhere = "in another file" if tenants[tenant.tenant][0] != path else "in this file"
+                    says = f"'{tenant.tenant}' is defined {elsewhere} already"
+                    problems.append(Problem(shown, "tenant", says))
+                tenants[tenant.tenant] = (path, tenant)
     return tenants
 
 

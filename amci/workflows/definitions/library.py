@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from amci.kernel.config import parsed, read_document
-from amci.kernel.errors import ConfigError, NotFound, Problem
+from amci.kernel.config import DOCUMENTS, parsed, read_document
+from amci.kernel.errors import ConfigError, NotFound, Problem, collected
 from amci.kernel.files import text_of
 from amci.kernel.names import suggestion
 from amci.tenants.model import Tenant
 from amci.workflows.definitions import aws_names, definition_check
 from amci.workflows.definitions.definition import Workflow
-
-_DOCUMENTS = (".yaml", ".yml", ".json")
 
 
 def read(folder: Path, problems: list[Problem], shown: Callable[[Path], str]) -> dict[str, Workflow]:
@@ -23,28 +21,25 @@ def read(folder: Path, problems: list[Problem], shown: Callable[[Path], str]) ->
     `<id>.yaml` may leave its SQL to `<id>.sql`; a `.sql` with no document beside it is a workflow, too.
     """
     files = sorted(p for p in folder.glob("*") if p.is_file() and not p.name.startswith("."))
-    documents = [path for path in files if path.suffix in _DOCUMENTS]
+    documents = [path for path in files if path.suffix in DOCUMENTS]
     stems = {path.stem for path in documents}
     alone = [path for path in files if path.suffix == ".sql" and path.stem not in stems]
     found: dict[str, Workflow] = {}
     for path in documents + alone:
-        try:
+        with collected(problems):
             workflow = one(path, shown)
-        except ConfigError as error:
-            problems += error.problems
-            continue
-        problems += definition_check.problems(workflow, shown(path))
-        if workflow.workflow_id in found:
-            says = f"'{workflow.workflow_id}' is defined in another file already"
-            problems.append(Problem(shown(path), "workflow_id", says))
-        found[workflow.workflow_id] = workflow
+            problems += definition_check.problems(workflow, shown(path))
+            if workflow.workflow_id in found:
+                says = f"'{workflow.workflow_id}' is defined in another file already"
+                problems.append(Problem(shown(path), "workflow_id", says))
+            found[workflow.workflow_id] = workflow
     return found
 
 
 def one(path: Path, shown: Callable[[Path], str]) -> Workflow:
     """The workflow of one file, a document or SQL alone; raises ConfigError."""
     name = shown(path)
-    document = _document(path, name) if path.suffix in _DOCUMENTS else {}
+    document = _document(path, name) if path.suffix in DOCUMENTS else {}
     beside = path.with_name(f"{path.stem}.sql")
     if beside.is_file():
         if "sql" in document:

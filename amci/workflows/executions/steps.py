@@ -53,23 +53,14 @@ class ExecutionWork:
     row: ExecutionRecord
 
 
+@dataclass(frozen=True, slots=True)
 class Steps:
     """What is done next about an execution."""
 
-    def __init__(
-        self,
-        shared: HandlerContext,
-        *,
-        workflows: Mapping[str, Workflow],
-        folder_of: Callable[[Tenant], Path],
-        on_delivered: Callable[[Tenant, str], None],
-    ) -> None:
-        self._executions = shared.executions
-        self._workflows = workflows
-        self._folder_of = folder_of
-        self._on_delivered = on_delivered
-        self._settings = shared.settings
-        self._clock = shared.clock
+    shared: HandlerContext
+    workflows: Mapping[str, Workflow]
+    folder_of: Callable[[Tenant], Path]
+    on_delivered: Callable[[Tenant, str], None]
 
     def advance(self, work: ExecutionWork, seen: Seen) -> Outcome:
         """The next step; `seen` is how the execution stands in AMC, if AMC was asked."""
@@ -79,22 +70,22 @@ class Steps:
             # Of one result's file; the others of the batch have nothing to do with it.
             return Failed(error)
         except RemoteError as error:
-            row = self._executions.get(work.row.execution_id)
+            row = self.shared.executions.get(work.row.execution_id)
             return self.later(row, error) if error.retryable else Failed(error)
         except AmciError as error:
             return Failed(error)
 
     def later(self, row: ExecutionRecord, error: RemoteError) -> Outcome:
         """Try again after a while; long past the deadline it is enough."""
-        now = self._clock.now()
+        now = self.shared.clock.now()
         if now >= self._deadline(row) + self._grace:
             return Failed(
                 RemoteError(
                     f"AMC could not be asked in time: {error}", hint=f"`amci redrive {row.run_id}` goes on"
                 )
             )
-        row = self._executions.looked(row)
-        until = max(now + polling.pause(self._settings, row.looks - 1), _asked_for(error, now))
+        row = self.shared.executions.looked(row)
+        until = max(now + polling.pause(self.shared.settings, row.looks - 1), _asked_for(error, now))
         return Snooze(until, str(error), keeps_slot=row.is_in_amc)
 
     def _advance(self, work: ExecutionWork, seen: Seen) -> Outcome:
@@ -118,36 +109,36 @@ class Steps:
             return self._delivered(work)
         if row.is_over:
             return self._ended(row)
-        now = self._clock.now()
+        now = self.shared.clock.now()
         if now >= self._deadline(row):
             return self._given_up(work)
         return self._look_again(row, now)
 
     def _look_again(self, row: ExecutionRecord, now: datetime) -> Snooze:
-        until = min(polling.next_look(self._settings, row.looks, now), self._deadline(row))
+        until = min(polling.next_look(self.shared.settings, row.looks, now), self._deadline(row))
         return Snooze(max(until, now), f"AMC: {row.status}", keeps_slot=True)
 
     def _submitted(self, work: ExecutionWork) -> ExecutionRecord | Outcome:
         """The row once AMC has its execution, or how to go on."""
-        row, now, settle = work.row, self._clock.now(), self._settings.adopt_within
+        row, now, settle = work.row, self.shared.clock.now(), self.shared.settings.adopt_within
         if row.submitting_at is not None:
-            if found := adopted(work.client, self._executions, row):
+            if found := adopted(work.client, self.shared.executions, row):
                 return found
             settled_at = row.submitting_at + settle
             if now < settled_at:
-                pause = polling.pause(self._settings, row.looks)
-                self._executions.looked(row)
+                pause = polling.pause(self.shared.settings, row.looks)
+                self.shared.executions.looked(row)
                 return Snooze(min(now + pause, settled_at), _LOOKING, keeps_slot=True)
         if now >= self._deadline(row):
-            late = self._executions.end(row, ExecutionStatus.REJECTED, "AMC did not take it in time")
+            late = self.shared.executions.end(row, ExecutionStatus.REJECTED, "AMC did not take it in time")
             return self._ended(late)
-        go, row = self._executions.submitting(row, work.run, unsettled=settle)
+        go, row = self.shared.executions.submitting(row, work.run, unsettled=settle)
         if go is SendDecision.SEND:
             return self._sent(work.client, row)
         reason = (
             "an equal request is on its way" if go is SendDecision.WAIT else "cancelled, or in other hands"
         )
-        return Snooze(now + polling.pause(self._settings, 0), reason)
+        return Snooze(now + polling.pause(self.shared.settings, 0), reason)
 
     def _sent(self, client: AmcClient, row: ExecutionRecord) -> ExecutionRecord | Outcome:
         fault_point("execute.before_post")
@@ -156,29 +147,29 @@ class Steps:
         except OutcomeUnknown:
             return self._unknown(row)
         except Refused as refused:
-            row = self._executions.not_submitted(row)
-            row = self._executions.end(row, ExecutionStatus.REJECTED, refused.details)
+            row = self.shared.executions.not_submitted(row)
+            row = self.shared.executions.end(row, ExecutionStatus.REJECTED, refused.details)
             return Failed(refused, _result(row))
         except AmciError:
-            self._executions.not_submitted(row)
+            self.shared.executions.not_submitted(row)
             raise
         fault_point("execute.after_post")
-        taken = self._executions.take(row, execution)
+        taken = self.shared.executions.take(row, execution)
         fault_point("execute.recorded")
         return taken or self._unknown(row)
 
     def _unknown(self, row: ExecutionRecord) -> Snooze:
-        wait = min(self._settings.poll_first, self._settings.adopt_within / 4)
-        return Snooze(self._clock.now() + wait, _LOOKING, keeps_slot=row.submitting_at is not None)
+        wait = min(self.shared.settings.poll_first, self.shared.settings.adopt_within / 4)
+        return Snooze(self.shared.clock.now() + wait, _LOOKING, keeps_slot=row.submitting_at is not None)
 
     def _noted(self, row: ExecutionRecord, execution: Execution | None) -> ExecutionRecord:
         if execution is not None:
-            return self._executions.see(row, execution)
+            return self.shared.executions.see(row, execution)
         sent = row.submitting_at or row.changed_at
-        if self._clock.now() < sent + self._settings.adopt_within:
+        if self.shared.clock.now() < sent + self.shared.settings.adopt_within:
             # AMC may show it a moment after it has promised it.
-            return self._executions.looked(row)
-        return self._executions.end(row, ExecutionStatus.DELETED, GONE)
+            return self.shared.executions.looked(row)
+        return self.shared.executions.end(row, ExecutionStatus.DELETED, GONE)
 
     def _given_up(self, work: ExecutionWork) -> Outcome:
         """Cancel what lasts too long, and see that it is cancelled."""
@@ -191,10 +182,10 @@ class Steps:
         row = self._noted(row, execution)
         if row.status and row.status.is_final:
             return self._followed(replace(work, row=row))
-        now = self._clock.now()
+        now = self.shared.clock.now()
         if now >= self._deadline(row) + self._grace:
             return Failed(self._too_long(row, "and AMC did not cancel it"), _result(row))
-        return Snooze(now + self._settings.poll_first, "AMC: to be cancelled", keeps_slot=True)
+        return Snooze(now + self.shared.settings.poll_first, "AMC: to be cancelled", keeps_slot=True)
 
     def _ended(self, row: ExecutionRecord) -> Outcome:
         """What an execution that did not succeed means for its run."""
@@ -206,7 +197,7 @@ class Steps:
         return Failed(ExecutionFailed(str(row.status), row.status_reason, hint=hint), _result(row))
 
     def _too_long(self, row: ExecutionRecord, then: str) -> ExecutionFailed:
-        hours = self._settings.deadline / timedelta(hours=1)
+        hours = self.shared.settings.deadline / timedelta(hours=1)
         return ExecutionFailed(
             str(row.status),
             f"it did not end within {hours:g} h, {then}",
@@ -216,12 +207,12 @@ class Steps:
     def _delivered(self, work: ExecutionWork) -> Outcome:
         row, request = work.row, work.row.sent_request
         if row.key is None and not (request.dry_run or request.skip_publish):
-            sql_hash = sql_hash_of(request, self._workflows.get(row.name))
+            sql_hash = sql_hash_of(request, self.workflows.get(row.name))
             about = results.about(row, sql_hash, work.run.correlation_id)
             try:
                 there = results.deliver(
                     work.client,
-                    self._folder_of(work.tenant),
+                    self.folder_of(work.tenant),
                     work.tenant,
                     row,
                     about,
@@ -232,18 +223,18 @@ class Steps:
                     raise
                 return self._not_to_be_had(row, refused)
             fault_point("execute.delivered")
-            row = self._executions.deliver(row, key=there.key, rows=there.rows, size=there.bytes)
+            row = self.shared.executions.deliver(row, key=there.key, rows=there.rows, size=there.bytes)
         if row.key:
-            self._on_delivered(work.tenant, row.key)
+            self.on_delivered(work.tenant, row.key)
         return Done(_result(row))
 
     def _not_to_be_had(self, row: ExecutionRecord, refused: Refused) -> Outcome:
-        now = self._clock.now()
+        now = self.shared.clock.now()
         if now >= self._deadline(row):
             reason = f"{_NO_RESULT}: {refused.details}"
-            return self._ended(self._executions.end(row, ExecutionStatus.DELETED, reason))
-        row = self._executions.looked(row)
-        until = polling.next_look(self._settings, row.looks - 1, now)
+            return self._ended(self.shared.executions.end(row, ExecutionStatus.DELETED, reason))
+        row = self.shared.executions.looked(row)
+        until = polling.next_look(self.shared.settings, row.looks - 1, now)
         return Snooze(until, f"{_NO_RESULT} yet: {refused.details}", keeps_slot=True)
 
     def _deadline(self, row: ExecutionRecord) -> datetime:
@@ -251,7 +242,7 @@ class Steps:
 
     @property
     def _grace(self) -> timedelta:
-        return self._settings.poll_longest * _GRACE
+        return self.shared.settings.poll_longest * _GRACE
 
 
 def _asked_for(error: RemoteError, now: datetime) -> datetime:
