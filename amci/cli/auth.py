@@ -7,13 +7,12 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from amci.app.aws_import.secret import credentials_from
 from amci.cli.context import Context, command
 from amci.kernel.clock import new_id
 from amci.kernel.environment import environment
 from amci.kernel.errors import UsageError
 from amci.kernel.files import source_text
-from amci.tenants.credentials import Credential, CredentialStore
+from amci.tenants.credentials import Credential, CredentialStore, credentials_from
 from amci.tenants.model import Region
 from amci.workflows.amazon.login import TOKEN_URLS, code_from, consent_url, exchange_code
 

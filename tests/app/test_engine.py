@@ -17,6 +17,7 @@ from amci.app.engine import Engine
 from amci.kernel.clock import stopwatch
 from amci.kernel.errors import IllegalMove, NotFound, WorkspaceBusy
 from amci.kernel.run import RunStatus
+from amci.kernel.runs import RunStore
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.formats import Reading
@@ -70,21 +71,23 @@ def test_content_may_go_back_to_what_it_was(d: Any) -> None:
     assert d.ledger() == [(KEY, 3, 1)]
 
 
-def test_content_that_goes_back_while_its_older_version_waits_is_not_taken_for_a_repeat(d: Any) -> None:
+def test_content_that_goes_back_while_its_older_version_waits_is_not_taken_for_a_repeat(
+    d: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     d.put(KEY, "v\n1\n")
     d.drain()
     # The third version is seen before the second one's heavy run is in line.
     d.put(KEY, "v\n2\n")
     with d.engine() as engine:
-        finish = engine.runs.finish
+        finish = RunStore.finish
 
-        def late(runs: Any, outcomes: Any) -> Any:
+        def late(store: RunStore, runs: Any, outcomes: Any) -> Any:
             if runs[0].kind == "light" and runs[0].payload["version"] == 2:
                 d.put(KEY, "v\n1\n")
                 engine.ingest.look_everywhere()
-            return finish(runs, outcomes)
+            return finish(store, runs, outcomes)
 
-        engine.runs.finish = late
+        monkeypatch.setattr(RunStore, "finish", late)
         engine.drain(threading.Event())
     assert rows(d) == [1]
 

@@ -18,12 +18,11 @@ from keyring.backend import KeyringBackend
 from keyring.backends import fail
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
-from amci.app.aws_import.secret import credentials_from
 from amci.cli.output import Output
 from amci.kernel.errors import AmciError, AuthError, ConfigError, NotFound, UsageError
 from amci.kernel.testing import FakeClock
 from amci.kernel.workspace import WorkspacePaths
-from amci.tenants.credentials import Credential, CredentialStore, MemoryCredentials
+from amci.tenants.credentials import Credential, CredentialStore, MemoryCredentials, credentials_from
 from amci.tenants.keys import KeySource
 
 PLANTED = "planted-secret"

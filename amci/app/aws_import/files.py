@@ -11,14 +11,13 @@ from typing import Any
 
 import yaml
 
-from amci.app.aws_import.secret import credentials_from
 from amci.kernel.config import parsed, read_text
 from amci.kernel.errors import ConfigError, Problem
 from amci.kernel.files import write_bytes
 from amci.kernel.workspace import WorkspacePaths
 from amci.scheduler import aws_schedule
 from amci.scheduler.config import ScheduleFile
-from amci.tenants.credentials import Credential, CredentialStore
+from amci.tenants.credentials import Credential, CredentialStore, credentials_from
 from amci.tenants.documents import each_document, is_customer, tenants_from
 from amci.tenants.model import Tenant
 from amci.tenants.registry import Registry
