@@ -14,6 +14,7 @@ from sqlglot import exp
 from amci.amcsql.ast_copy import copied, inside
 from amci.amcsql.binder.bound import CteRef, Relation, Scan, Select, Union, ValuesRows
 from amci.amcsql.binder.levels import NOBODY, ValueFacts
+from amci.amcsql.functions.calls import arguments
 
 Class = frozenset[int]
 
@@ -146,6 +147,5 @@ def _choices(node: exp.Expr) -> list[exp.Expr] | None:
     if isinstance(node, exp.If):
         return [node.args[name] for name in ("true", "false") if node.args.get(name) is not None]
     if isinstance(node, exp.Case):
-        default = node.args.get("default")
-        return [*(branch.args["true"] for branch in node.args["ifs"]), *([default] if default else [])]
+        return arguments(node)
     return None

@@ -84,10 +84,9 @@ def _bare(node: exp.Expr) -> exp.Expr:
 
 
 def _case(node: exp.Case, of: FamilyOf, _: datetime) -> exp.Expr:
-    branches, default = node.args["ifs"], node.args.get("default")
-    casts.as_texts([branch.args["true"] for branch in branches] + ([default] if default else []), of)
+    casts.as_texts(arguments(node), of)
     if node.this is not None:
-        casts.aligned([node.this, *(branch.this for branch in branches)], of)
+        casts.aligned([node.this, *(branch.this for branch in node.args["ifs"])], of)
     return node
 
 

@@ -28,14 +28,26 @@ def character_class(pattern: str, at: int) -> tuple[str, str | None, int]:
 
 
 @dataclass(slots=True)
-class _Class:
-    """Reads what stands between [ and ]."""
+class _Writer:
+    """Reads a pattern from a place on, and writes it for both engines."""
 
     pattern: str
-    at: int
+    at: int = 0
     python: list[str] = field(default_factory=list)
     re2: list[str] = field(default_factory=list)
-    is_plain: bool = True
+    is_plain: bool = True  #: RE2 can express it
+
+    def _say(self, python: str, re2: str | None, length: int) -> None:
+        self.python.append(python)
+        self.is_plain &= re2 is not None
+        self.re2.append(re2 or "")
+        self.at += length
+
+
+class _Class(_Writer):
+    """Reads what stands between [ and ]."""
+
+    __slots__ = ()
 
     def read(self) -> None:
         start = self.at
@@ -82,12 +94,6 @@ class _Class:
         else:
             said, length = character(self.pattern, self.at)
             self._say(literal(said), literal(said), length)
-
-    def _say(self, python: str, re2: str | None, length: int) -> None:
-        self.python.append(python)
-        self.is_plain &= re2 is not None
-        self.re2.append(re2 or "")
-        self.at += length
 
 
 __all__ = ["InvalidPattern", "JavaPattern", "compiled", "java_pattern"]
@@ -143,14 +149,9 @@ def compiled(python: str, pattern: str = "") -> regex.Pattern[str]:
 
 
 @dataclass(slots=True)
-class _PatternReader:
-    """Reads a pattern once and writes it for both engines."""
+class _PatternReader(_Writer):
+    """Reads a whole pattern."""
 
-    pattern: str
-    at: int = 0
-    python: list[str] = field(default_factory=list)
-    re2: list[str] = field(default_factory=list)
-    is_plain: bool = True  #: RE2 can express it
     is_exact: bool = True
     flags: frozenset[str] = frozenset()
     around: list[frozenset[str]] = field(default_factory=list)
@@ -184,12 +185,6 @@ class _PatternReader:
 
     def _both(self, text: str, length: int = 1) -> None:
         self._say(text, text, length)
-
-    def _say(self, python: str, re2: str | None, length: int) -> None:
-        self.python.append(python)
-        self.is_plain &= re2 is not None
-        self.re2.append(re2 or "")
-        self.at += length
 
     def _skip(self) -> None:
         if self.pattern[self.at] == "#":

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from amci.amcsql.ast_copy import copied, inside
 from amci.amcsql.binder.user_identity import Class
+from amci.amcsql.functions.calls import arguments
 
 #: Stands for the user group in the share of a metric, until it is known how the user group is joined.
 GROUP = "amci group"
@@ -94,8 +95,7 @@ def _valued(node: exp.Expr) -> Iterable[exp.Column]:
 
 def _values(node: exp.Expr) -> Sequence[exp.Expr]:
     if isinstance(node, exp.Case):
-        default = node.args.get("default")
-        return [*(branch.args["true"] for branch in node.args["ifs"]), *([default] if default else [])]
+        return arguments(node)
     if isinstance(node, exp.If):
         return [node.args[name] for name in ("true", "false") if node.args.get(name) is not None]
     if isinstance(node, exp.Anonymous) and node.name.upper() in ("IF", "NVL2"):
