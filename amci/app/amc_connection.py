@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 from threading import Event
 
 from amci.app.project import Project
@@ -52,17 +51,21 @@ def amc_connection(
     """Connections to AMC as the workspace's mode says; what they need is closed with `closing`."""
     settings = amc_settings(project)
     source: CredentialSource
-    transport = base_url = None
+    transport: Transport | None = None
+    base_url = None
     match settings.mode:
         case "live":
             source = store()
-        case "record":
-            # A recording may also be made of a sandbox that is served, by people who have no credentials.
-            base_url = settings.sandbox.url or None
-            source = _pretended(project) if base_url else store()
-            transport = _recording(workspace, project, clock)
-        case "replay":
-            source, transport = _pretended(project), _replaying(workspace, project)
+        case "record" | "replay":
+            fixture = scenario_path(workspace.fixtures, settings.scenario)
+            scrubber = Scrubber(known_ids(project.tenants.values()))
+            if settings.mode == "replay":
+                source, transport = _pretended(project), ReplayTransport(fixture, scrubber, settings.matching)
+            else:
+                # A recording may also be made of a sandbox that is served, by people who have no credentials.
+                base_url = settings.sandbox.url or None
+                source = _pretended(project) if base_url else store()
+                transport = RecordTransport(network(), fixture, scrubber, clock)
         case "sandbox":
             source, base_url = _pretended(project), settings.sandbox.url or None
             transport = None if base_url else _in_process(workspace, project, clock, closing)
@@ -74,35 +77,14 @@ def amc_connection(
         base_url=base_url,
         circuits=circuits,
         on_circuit=on_circuit,
-        pause=lambda pause: _rest(clock, pause),
+        pause=lambda pause: clock.wait(Event(), pause),
     )
     closing.callback(connections.close)
     return connections
 
 
-def _rest(clock: Clock, pause: timedelta) -> None:
-    clock.wait(Event(), pause)
-
-
 def _pretended(project: Project) -> MemoryCredentials:
     return MemoryCredentials({tenant.auth_id: _PRETENDED for tenant in project.tenants.values()})
-
-
-def _scrubber(project: Project) -> Scrubber:
-    return Scrubber(known_ids(project.tenants.values()))
-
-
-def _fixture(workspace: WorkspacePaths, project: Project) -> Path:
-    return scenario_path(workspace.fixtures, project.settings.amc.scenario)
-
-
-def _recording(workspace: WorkspacePaths, project: Project, clock: Clock) -> Transport:
-    return RecordTransport(network(), _fixture(workspace, project), _scrubber(project), clock)
-
-
-def _replaying(workspace: WorkspacePaths, project: Project) -> Transport:
-    matching = project.settings.amc.matching
-    return ReplayTransport(_fixture(workspace, project), _scrubber(project), matching)
 
 
 def _in_process(workspace: WorkspacePaths, project: Project, clock: Clock, closing: ExitStack) -> Transport:

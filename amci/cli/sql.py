@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,9 +52,9 @@ class RunOptions:
     """The options of what runs queries."""
 
     window: Window = None
-    time_zone: Zone = None
+    zone: Zone = None
     tenant: TenantName = None
-    value: Values = None
+    values: Values = None
     no_privacy: NoPrivacy = False
     scale: Scale = None
     seed: Seed = None
@@ -191,16 +191,9 @@ def _tenant(ctx: Context, name: str | None) -> tuple[Tenant | None, Mapping[str,
 def _runner(ctx: Context, options: RunOptions) -> Iterator[Runner]:
     from amci.app.query_runner import QueryRequest, query_runner
 
-    request = QueryRequest(
-        options.window,
-        options.time_zone,
-        options.tenant,
-        options.value or (),
-        not options.no_privacy,
-        options.scale,
-        options.seed,
-        options.last,
-    )
+    asked = {field.name: getattr(options, field.name) for field in fields(options)}
+    asked |= {"values": options.values or (), "has_privacy": not asked.pop("no_privacy")}
+    request = QueryRequest(**asked)
     try:
         workspace = ctx.workspace
     except NoWorkspace:

@@ -186,24 +186,21 @@ def _answer(response: Response, media: str) -> Answer:
 
 def _control(faults: Faults, requests: Mapping[str, int], request: Request) -> Response:
     """Answer the sandbox's own routes: set, list and clear faults, count requests."""
+    document: dict[str, object] = {}
     try:
-        return _controlled(faults, requests, request)
+        match request.method, request.path:
+            case "GET", "/sandbox/requests":
+                document = {"requests": dict(requests)}
+            case "GET", "/sandbox/faults":
+                document = {"faults": faults.listed()}
+            case "POST", "/sandbox/faults":
+                faults.add(checked(request.document()))
+            case "DELETE", "/sandbox/faults":
+                faults.clear()
+            case _:
+                return _error(Refusal(404, "Not found"))
     except UsageError as error:
-        return Response(status=400, document={"code": "400", "details": f"{error}; {error.hint}"})
+        return _error(Refusal(400, f"{error}; {error.hint}"))
     except Refusal as refusal:
         return _error(refusal)
-
-
-def _controlled(faults: Faults, requests: Mapping[str, int], request: Request) -> Response:
-    match request.method, request.path:
-        case "GET", "/sandbox/requests":
-            return Response(document={"requests": dict(requests)})
-        case "GET", "/sandbox/faults":
-            return Response(document={"faults": faults.listed()})
-        case "POST", "/sandbox/faults":
-            faults.add(checked(request.document()))
-        case "DELETE", "/sandbox/faults":
-            faults.clear()
-        case _:
-            raise Refusal(404, "Not found")
-    return Response(document={})
+    return Response(document=document)

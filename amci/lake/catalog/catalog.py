@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,20 +128,15 @@ class Catalog:
                 self.con.execute("COMMIT")
             except BaseException:
                 self._columns.clear()
-                self._roll_back()
+                # A COMMIT that failed has ended the transaction already.
+                with suppress(duckdb.TransactionException):
+                    self.con.execute("ROLLBACK")
                 for path in self._written:
                     path.unlink(missing_ok=True)
                 raise
             finally:
                 self._written = []
             fault_point("catalog.after_commit")
-
-    def _roll_back(self) -> None:
-        try:
-            self.con.execute("ROLLBACK")
-        except duckdb.TransactionException:
-            # A failed COMMIT has ended the transaction already.
-            return
 
     def loaded(self, object_ids: Collection[int]) -> list[LedgerEntry]:
         """The ledger's rows for these objects."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from amci.kernel.clock import Clock
 
-Pause = Callable[[timedelta], None]
+Pause = Callable[[timedelta], object]
 
 #: So many seconds' worth of requests may go out at once after a rest.
 _BURST_SECONDS = 2.0

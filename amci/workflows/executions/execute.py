@@ -48,11 +48,8 @@ class ExecuteHandler:
         more than once, and must not raise.
         """
         self.batch = batch
-        self._executions = shared.executions
-        self._clients = shared.clients
-        self._tenants = shared.tenants
+        self._shared = shared
         self._workflows = workflows
-        self._settings = shared.settings
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix=EXECUTE)
         self._steps = Steps(shared, workflows=workflows, folder_of=folder_of, on_delivered=on_delivered)
 
@@ -62,8 +59,8 @@ class ExecuteHandler:
         for tenant_id, group in groupby(sorted(runs, key=_tenant_id), key=_tenant_id):
             own = list(group)
             try:
-                tenant = _with_instance(self._tenants, tenant_id)
-                outcomes |= self._of_tenant(tenant, self._clients(tenant), own)
+                tenant = _with_instance(self._shared.tenants, tenant_id)
+                outcomes |= self._of_tenant(tenant, self._shared.clients(tenant), own)
             except StorageError:
                 raise
             except AmciError as error:
@@ -72,7 +69,7 @@ class ExecuteHandler:
 
     def _of_tenant(self, tenant: Tenant, client: AmcClient, runs: Sequence[Run]) -> dict[int, Outcome]:
         ids = [run.run_id for run in runs]
-        rows, redrives = self._executions.newest(ids), self._executions.redrives(ids)
+        rows, redrives = self._shared.executions.newest(ids), self._shared.executions.redrives(ids)
         works: list[ExecutionWork] = []
         outcomes: dict[int, Outcome] = {}
         for run in runs:
@@ -115,19 +112,21 @@ class ExecuteHandler:
         if row.workflow_execution_id and not _is_final(row):
             execution = client.execution(row.workflow_execution_id)
             row = (
-                self._executions.see(row, execution)
+                self._shared.executions.see(row, execution)
                 if execution
-                else self._executions.end(row, ExecutionStatus.DELETED, GONE)
+                else self._shared.executions.end(row, ExecutionStatus.DELETED, GONE)
             )
         if row.status is ExecutionStatus.SUCCEEDED or row.is_in_amc:
-            return self._executions.go_on(row, redrives=redrives, lasting=self._settings.deadline)
+            return self._shared.executions.go_on(
+                row, redrives=redrives, lasting=self._shared.settings.deadline
+            )
         return self._new(tenant, run, row.attempt + 1, redrives)
 
     def _new(self, tenant: Tenant, run: Run, attempt: int, redrives: int) -> ExecutionRecord:
         task = ExecuteTask.of(run.payload)
         workflow_id = task.request.workflow_id
         request = resolved(task.request, self._workflows.get(workflow_id), tenant, task.at or run.created_at)
-        return self._executions.begin(
+        return self._shared.executions.begin(
             run,
             tenant.instance_id,
             recognisable(request, run.idempotency_key),
@@ -136,7 +135,7 @@ class ExecuteHandler:
             attempt=attempt,
             redrives=redrives,
             # A request that allows itself more time gets it.
-            lasting=max(self._settings.deadline, timedelta(seconds=request.timeout_seconds or 0)),
+            lasting=max(self._shared.settings.deadline, timedelta(seconds=request.timeout_seconds or 0)),
         )
 
 
