@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sqlite3
 import threading
@@ -171,9 +172,12 @@ class State:
             "CREATE TABLE IF NOT EXISTS schema_migrations"
             " (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT"
         )
+        applied = self._applied()
         for number, (name, script) in self._migrations().items():
+            if number in applied:
+                continue
             with self.transaction() as db:
-                if number in self._applied():
+                if number in self._applied():  # another process was quicker
                     continue
                 for statement in _statements(script):
                     db.execute(statement)
@@ -201,6 +205,7 @@ class State:
         return db
 
     @classmethod
+    @functools.cache
     def _migrations(cls) -> dict[int, tuple[str, str]]:
         """The files `NNNN_name.sql` that come with amci, in order: number → (name, script)."""
         folder = resources.files(cls.package) / "migrations"
