@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from amci.kernel.errors import UsageError
 from amci.scheduler.days import DayRule, Last, Nearest, Nth, OfMonth, OfWeek
@@ -36,22 +37,15 @@ class Cron:
     months: tuple[int, ...] = tuple(range(1, 13))
     years: tuple[int, ...] = tuple(range(FIRST_YEAR, LAST_YEAR + 1))
 
-    def next_label(self, after: datetime) -> datetime | None:
-        """The first matching minute later than `after` (both naive); None after the last year."""
+    def labels(self, after: datetime) -> Iterator[datetime]:
+        """The matching minutes later than `after` (all naive), in order, up to the last year."""
         since = after.replace(second=0, microsecond=0) + _MINUTE
-        for day in self._dates(since.date()):
-            earliest = (since.hour, since.minute) if day == since.date() else (0, 0)
-            if found := self._time(*earliest):
-                return datetime(day.year, day.month, day.day, *found)  # noqa: DTZ001 - a label has no zone
-        return None
-
-    def _time(self, hour: int, minute: int) -> tuple[int, int] | None:
-        """The first matching time of day from this one on."""
-        for found in self.hours[bisect_left(self.hours, hour) :]:
-            position = bisect_left(self.minutes, minute) if found == hour else 0
-            if position < len(self.minutes):
-                return found, self.minutes[position]
-        return None
+        first = since.date()
+        for day in self._dates(first):
+            for hour in self.hours[bisect_left(self.hours, since.hour) if day == first else 0 :]:
+                is_first = day == first and hour == since.hour
+                for minute in self.minutes[bisect_left(self.minutes, since.minute) if is_first else 0 :]:
+                    yield datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001 - a label has no zone
 
     def _dates(self, first: date) -> Iterator[date]:
         """Matching dates from `first` on."""
@@ -60,9 +54,15 @@ class Cron:
                 if (year, month) < (first.year, first.month):
                     continue
                 earliest = first.day if (year, month) == (first.year, first.month) else 1
-                for day in sorted({d for rule in self.days for d in rule.days_in(year, month)}):
+                for day in _days(self.days, year, month):
                     if day >= earliest:
                         yield date(year, month, day)
+
+
+@lru_cache(maxsize=256)  # the next fire is mostly in the month of the one before
+def _days(rules: tuple[DayRule, ...], year: int, month: int) -> Sequence[int]:
+    """The days of a month that one of the rules means, ascending."""
+    return sorted({day for rule in rules for day in rule.days_in(year, month)})
 
 
 @dataclass(frozen=True, slots=True)
