@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, FiniteFloat, StrictBool, StrictInt, StrictStr, model_validator
 
 from amci.kernel.config import Strict
 from amci.kernel.errors import QualityError
 from amci.kernel.names import literal, quoted, sanitized
-
-if TYPE_CHECKING:
-    pass
 
 _BODIES = ("not_null", "unique", "range", "accepted_values", "row_count", "sql")
 
