@@ -1,11 +1,14 @@
 """Runs a document's examples in a new directory and puts in what they print; `--check` only compares.
 
+`--commands=FOLDER` is where another `amci` lies than that of this Python.
+
 A `console` block is run command by command. A `python` block is run as a notebook's cell would be: the names of the
 earlier blocks are there, and the value of the last expression is shown. What it prints is the `text` block below it.
 """
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import json
 import os
@@ -61,9 +64,9 @@ for line in sys.stdin:
 """
 
 
-def renewed(text: str, directory: Path) -> str:
+def renewed(text: str, directory: Path, commands: str) -> str:
     """The document with the real output of its examples, run one after another in `directory`."""
-    with _Shell(directory) as shell:
+    with _Shell(directory, commands) as shell:
 
         def example(match: re.Match[str]) -> str:
             if match["console"] is not None:
@@ -83,12 +86,13 @@ def renewed(text: str, directory: Path) -> str:
 class _Shell:
     """A shell as a reader would use it: the directory stays changed from one command to the next."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, commands: str) -> None:
         self.home = self.cwd = home
         self._environment = {name: v for name, v in os.environ.items() if not name.startswith("AMCI_")}
         ahead = round((NOW - datetime.now(UTC)).total_seconds())
         self._environment["AMCI_CLOCK_OFFSET"] = f"{ahead}s"
-        self._environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        path = [commands, str(Path(sys.executable).parent), os.environ["PATH"]]
+        self._environment["PATH"] = os.pathsep.join(filter(None, path))
         self._python: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -156,14 +160,18 @@ def _commands(console: str) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Exit code 1 if `--check` is asked for and a document shows something else than what is printed."""
-    is_check = "--check" in arguments
+    parser = argparse.ArgumentParser()
+    parser.add_argument("documents", nargs="*", default=DOCUMENTS)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--commands", default="")
+    options = parser.parse_args(arguments)
     differs = False
-    for name in [a for a in arguments if a != "--check"] or DOCUMENTS:
+    for name in options.documents:
         path = ROOT / name
         text = path.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as directory:
-            fresh = renewed(text, Path(directory).resolve())
-        if is_check:
+            fresh = renewed(text, Path(directory).resolve(), options.commands)
+        if options.check:
             difference = difflib.unified_diff(text.splitlines(), fresh.splitlines(), name, "run", lineterm="")
             for line in difference:
                 differs = True

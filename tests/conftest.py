@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import shlex
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -221,3 +224,33 @@ def site_of() -> type[Site]:
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def command_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The socket of a process that runs `amci` commands; see command_client.py."""
+    folder = tmp_path_factory.mktemp("commands")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AMCI_")}
+    # As this process finds amci; and no thread of numpy's that a fork would leave behind.
+    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
+    (folder / "events").mkdir()
+    with subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("command_server.py"), folder / "socket", folder / "events"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout
+        assert server.stdout.readline() == "ready\n"
+        yield folder / "socket"
+
+
+@pytest.fixture(scope="session")
+def commands(command_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an `amci` that needs no time to start."""
+    script = tmp_path_factory.mktemp("bin") / "amci"
+    words = [sys.executable, "-IS", Path(__file__).with_name("command_client.py"), command_server]
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    return script.parent

@@ -18,8 +18,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "document", ["README.md", "docs/tutorial.md", "docs/transforms.md", "docs/python.md", "docs/notebook.md"]
 )
-def test_the_examples_of_a_document_print_what_it_shows(document: str) -> None:
-    done = run(document, "--check")
+def test_the_examples_of_a_document_print_what_it_shows(document: str, commands: Path) -> None:
+    done = run(document, "--check", f"--commands={commands}")
     assert done.returncode == 0, done.stderr
 
 
