@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from amci.kernel.testing import TurnableClock
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.landing.object_store import ObjectStore
+from amci.sandbox.data.world import World
+from amci.sandbox.options import SandboxOptions
 
 SETTINGS = "name: test\nthreads: 1\nsettle: 50ms\nretry_interval: 5ms\nretry_max_delay: 10ms\nnotify: []\n"
 
@@ -156,6 +159,11 @@ class Site:
         self.age(path)
         return path
 
+    def share(self, events: Path) -> None:
+        """Have the sandbox find its events there."""
+        self.workspace.sandbox.mkdir()
+        (self.workspace.sandbox / "events").symlink_to(events)
+
     def age(self, path: Path) -> None:
         """Give a file a fresh mtime an hour ago."""
         at = self.clock.now().timestamp() - 3600 + next(self._ticks)
@@ -224,6 +232,17 @@ def site_of() -> type[Site]:
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def few_events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Few events, under the name of a sandbox's usual ones: it starts quickly if it finds them."""
+    folder, usual = tmp_path_factory.mktemp("events"), SandboxOptions()
+    few = World(directory=folder, seed=usual.seed, scale=0.003, days=14)
+    # The clocks of some tests run ahead.
+    few.prepare((TurnableClock().now() + timedelta(days=1)).date())
+    few.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
+    return folder / "events"
 
 
 @pytest.fixture(scope="session")
