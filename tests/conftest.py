@@ -9,9 +9,8 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ from amci.kernel.testing import TurnableClock
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.landing.object_store import ObjectStore
-from amci.sandbox.data.world import World
-from amci.sandbox.options import SandboxOptions
 
 SETTINGS = "name: test\nthreads: 1\nsettle: 50ms\nretry_interval: 5ms\nretry_max_delay: 10ms\nnotify: []\n"
 
@@ -159,11 +156,6 @@ class Site:
         self.age(path)
         return path
 
-    def share(self, events: Path) -> None:
-        """Have the sandbox find its events there."""
-        self.workspace.sandbox.mkdir()
-        (self.workspace.sandbox / "events").symlink_to(events)
-
     def age(self, path: Path) -> None:
         """Give a file a fresh mtime an hour ago."""
         at = self.clock.now().timestamp() - 3600 + next(self._ticks)
@@ -184,16 +176,22 @@ class Site:
             engine.work(not_yet())
             return report
 
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of a query whose tables are named `schema.table`."""
+    @contextmanager
+    def asking(self) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+        """What answers queries whose tables are named `schema.table`."""
         con = reader()
         duck.attach(con, self.workspace.catalog, self.workspace.post_stage, read_only=True)
         try:
             con.execute("USE lake")
-            return con.execute(sql).fetchall()
+            yield lambda sql: con.execute(sql).fetchall()
         finally:
             con.execute("USE memory")
             con.execute("DETACH lake")
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a query whose tables are named `schema.table`."""
+        with self.asking() as ask:
+            return ask(sql)
 
     def tables(self) -> list[str]:
         """Tables with data, `schema.table`."""
@@ -235,27 +233,22 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.fixture(scope="session")
-def few_events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Few events, under the name of a sandbox's usual ones: it starts quickly if it finds them."""
-    folder, usual = tmp_path_factory.mktemp("events"), SandboxOptions()
-    few = World(directory=folder, seed=usual.seed, scale=0.003, days=14)
-    # The clocks of some tests run ahead.
-    few.prepare((TurnableClock().now() + timedelta(days=1)).date())
-    few.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
-    return folder / "events"
-
-
-@pytest.fixture(scope="session")
 def command_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of a process that runs `amci` commands; see command_client.py."""
-    folder = tmp_path_factory.mktemp("commands")
+    with command_server_in(tmp_path_factory.mktemp("commands")) as socket:
+        yield socket
+
+
+@contextmanager
+def command_server_in(folder: Path, **more: str) -> Iterator[Path]:
+    """Have a process run `amci` commands, with `more` environment variables: its socket."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AMCI_")}
     # As this process finds amci; and no thread of numpy's that a fork would leave behind.
     environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
     (folder / "events").mkdir()
     with subprocess.Popen(
         [sys.executable, Path(__file__).with_name("command_server.py"), folder / "socket", folder / "events"],
-        env=environment,
+        env=environment | more,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -216,6 +216,10 @@ def check(
 
 
 def _maintain(ctx: Context, do: Any) -> None:
-    with ctx.engine() as engine, ctx.out.progress("maintaining") as tell:
+    with (
+        ctx.engine() as engine,
+        ctx.out.progress("maintaining") as tell,
+        engine.catalog.exclusive("maintain the lake"),
+    ):
         report = do(Maintenance(engine.workspace, engine.catalog, engine.state, engine.clock, tell))
     ctx.out.record(report)

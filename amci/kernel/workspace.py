@@ -83,8 +83,9 @@ class WorkspacePaths:
                     f"another amci (process {_holder(handle)}) is writing to {self.home}",
                     hint="queries and `amci status` work beside it; to write, stop that process first",
                 )
-            os.truncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            with storage_errors("lock the workspace"):
+                os.truncate(handle, 0)
+                os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             yield
         finally:
             os.close(handle)

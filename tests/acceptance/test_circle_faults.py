@@ -20,7 +20,9 @@ from amci.app.engine import Engine
 from amci.cli.app import app
 from amci.kernel.run import Run, RunStatus
 from amci.kernel.testing import TurnableClock
+from amci.sandbox.data.world import World
 from amci.sandbox.faults import InjectedFault
+from amci.sandbox.options import SandboxOptions
 from amci.sandbox.service import Sandbox
 from amci.workflows.amc.model import ExecutionRequest
 from amci.workflows.definitions.run_factory import Action, workflow_run
@@ -147,7 +149,7 @@ class Circle:
 
 
 @pytest.fixture
-def circle(site: Any, few_events: Path) -> Iterator[Circle]:
+def circle(site: Any, events: Path) -> Iterator[Circle]:
     site.clock = Hasty()
     site.settings(SETTINGS)
     for name in ("acme", "bolt"):
@@ -157,7 +159,8 @@ def circle(site: Any, few_events: Path) -> Iterator[Circle]:
         site.configure(f"tenants/{name}.yaml", f"tenant: {name}\n{ids}")
     window = "window: {type: EXPLICIT, start: TODAY(-5), end: TODAY(-2)}\n"
     site.configure("workflows/reach.yaml", f"sql: {SQL}\n{window}")
-    site.share(few_events)
+    site.workspace.sandbox.mkdir()
+    (site.workspace.sandbox / "events").symlink_to(events)
     with opened(site) as circle:
         project, runs = circle.engine.project, circle.engine.runs
         runs.create(
@@ -175,6 +178,17 @@ def opened(site: Any) -> Iterator[Circle]:
         site.clock.is_busy = lambda: engine.runs.list(status=RunStatus.RUNNING, limit=1)
         yield Circle(site, engine)
         site.clock.is_busy = lambda: False
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Few events, where the sandbox looks for its usual ones: it starts quickly then."""
+    folder, usual = tmp_path_factory.mktemp("events"), SandboxOptions()
+    few = World(directory=folder, seed=usual.seed, scale=0.003, days=8)
+    # The clocks of the tests run ahead.
+    few.prepare((TurnableClock().now() + timedelta(days=1)).date())
+    few.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
+    return folder / "events"
 
 
 @pytest.mark.parametrize(

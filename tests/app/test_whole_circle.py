@@ -34,9 +34,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning"
 
 
 @pytest.fixture
-def amc(site: Any, few_events: Path) -> Any:
+def amc(site: Any) -> Any:
     """A workspace on the sandbox, with tenant acme and workflow reach."""
-    site.share(few_events)
     site.settings(SANDBOX)
     site.configure("tenants/acme.yaml", TENANT)
     site.configure("workflows/reach.sql", REACH)

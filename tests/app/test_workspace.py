@@ -55,9 +55,7 @@ def test_a_file_becomes_an_answer_in_every_form(ws: amci.Workspace) -> None:
     assert answer.fetchall() == [("007", 2, None)]
 
 
-def test_a_workflow_runs_and_its_rows_can_be_asked_for(ws: amci.Workspace, few_events: Path) -> None:
-    (ws.home / "sandbox").mkdir()
-    (ws.home / "sandbox/events").symlink_to(few_events)
+def test_a_workflow_runs_and_its_rows_can_be_asked_for(ws: amci.Workspace) -> None:
     ws.apply(["blue-kettle"])
     run = ws.run("campaign_reach", tenant="blue-kettle", window="MOST_RECENT_WEEK")
     assert (run.status, run.reason) == ("SUCCEEDED", "")

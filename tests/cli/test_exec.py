@@ -43,10 +43,8 @@ class Terminal:
 
 
 @pytest.fixture(scope="module")
-def terminal(tmp_path_factory: pytest.TempPathFactory, few_events: Path) -> Terminal:
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
     made = Terminal(tmp_path_factory.mktemp("workspace"))
-    (made.home / "sandbox").mkdir()
-    (made.home / "sandbox/events").symlink_to(few_events)
     made.json("create", "reach", "--tenant", "acme", "--wait", app=workflow_app)
     return made
 

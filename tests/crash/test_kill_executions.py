@@ -23,6 +23,8 @@ from amci.cli.app import app
 from amci.kernel.clock import timestamp
 from amci.kernel.files import on_fault_point
 from amci.kernel.runs import MOST_EXPIRIES
+from amci.sandbox.data.world import World
+from amci.sandbox.options import SandboxOptions
 from amci.workflows.amc.model import ExecutionRequest
 from amci.workflows.executions.cancel import cancel
 from amci.workflows.executions.run_factory import execute_run
@@ -33,14 +35,13 @@ SQL = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GRO
 AD_HOC = "SELECT ad_product_type AS campaign, SUM(impressions) AS impressions FROM sponsored_ads_traffic GROUP BY 1"
 #: Nobody waits long for the sandbox.
 AT_ONCE = "poll_first: 20ms, poll_longest: 200ms, adopt_within: 100ms"
-#: Executions that last, so that there is something to cancel; `drain` leaves what waits for longer than 30 s. Looks
-#: come on a beat of poll_first: with a minute, the next one may be a second away.
-LASTING = "poll_first: 7d, poll_longest: 1h, adopt_within: 100ms, sandbox: {running: 1h}"
+#: Executions that last, so that there is something to cancel; `drain` leaves what waits for longer than 30 s.
+LASTING = "poll_first: 1m, adopt_within: 100ms, sandbox: {running: 1h}"
 #: The short form tries so many points of a scenario beside the first of each name.
 SPREAD = 2
 
 
-def prepared(site: Any, events: Path, *, amc: str = AT_ONCE) -> None:
+def prepared(site: Any, *, amc: str = AT_ONCE) -> None:
     """Two tenants, two workflows, and few events, so that the sandbox starts quickly."""
     site.settings(f"amc: {{mode: sandbox, {amc}}}\n")
     for name, slots in (("acme", 2), ("bolt", 10)):
@@ -51,7 +52,10 @@ def prepared(site: Any, events: Path, *, amc: str = AT_ONCE) -> None:
     for name in ("reach", "shown"):
         window = "window: {type: EXPLICIT, start: TODAY(-5), end: TODAY(-2)}\n"
         site.configure(f"workflows/{name}.yaml", f"sql: {SQL}\n{window}")
-    site.share(events)
+    folder, usual = site.workspace.sandbox, SandboxOptions()
+    few = World(directory=folder, seed=usual.seed, scale=0.003, days=8)
+    few.prepare(site.clock.now().date())
+    few.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
 
 
 def asked(opened: Session, tenant: str, workflow: str, key: str, **more: Any) -> int:
@@ -181,10 +185,10 @@ def assert_fired_once(site: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def drain(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory, few_events: Path) -> Scenario:
+def drain(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     """Two equal requests, one equal to an older execution too, ad-hoc SQL, another tenant's, and two fires."""
     site = site_of(tmp_path_factory.mktemp("drain") / "before")
-    prepared(site, few_events)
+    prepared(site)
     told(site, "apply")
     with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "acme", "reach", "exec:older")
@@ -232,10 +236,10 @@ def test_a_drain_killed_again_and_again_makes_each_execution_once(
 
 
 @pytest.fixture(scope="session")
-def apply(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory, few_events: Path) -> Scenario:
+def apply(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     """A workspace that was never applied."""
     site = site_of(tmp_path_factory.mktemp("apply") / "before")
-    prepared(site, few_events)
+    prepared(site)
     return Scenario.of(site, "apply", amci, site_of)
 
 
@@ -274,12 +278,10 @@ def killed_within(site: Any, name: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def cancelled(
-    amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory, few_events: Path
-) -> Scenario:
+def cancelled(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     """Three equal executions in AMC, one of them unknown here; that one and another are to be cancelled."""
     site = site_of(tmp_path_factory.mktemp("cancel") / "before")
-    prepared(site, few_events, amc=LASTING)
+    prepared(site, amc=LASTING)
     told(site, "apply")
     with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "bolt", "reach", "exec:stays")
@@ -321,10 +323,8 @@ def test_a_killed_cancelling_cancels_what_was_meant_and_nothing_else(
         assert ours.keys() == theirs.keys()
 
 
-def test_a_run_that_died_too_often_gives_its_slot_back_and_is_taken_up_where_it_was(
-    site: Any, few_events: Path
-) -> None:
-    prepared(site, few_events)
+def test_a_run_that_died_too_often_gives_its_slot_back_and_is_taken_up_where_it_was(site: Any) -> None:
+    prepared(site)
     told(site, "apply")
     with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "acme", "reach", "exec:doomed")

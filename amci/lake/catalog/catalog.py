@@ -19,6 +19,7 @@ from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.columns import Kind, widen_sql, widening_check_sql
+from amci.lake.catalog.commit_guard import CommitGuard
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
 from amci.lake.catalog.schema import SchemaPlan, plan
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
@@ -95,8 +96,9 @@ class Catalog:
         workspace.catalog.parent.mkdir(parents=True, exist_ok=True)
         self.con = duck.connect(memory_limit=memory_limit, threads=threads, temp=workspace.spill)
         duck.attach(self.con, workspace.catalog, workspace.post_stage)
-        #: One connection, one transaction at a time: hold this while working on the lake.
-        self.exclusive = threading.RLock()
+        #: Every commit is made under its eyes.
+        self.guard = CommitGuard(self.con)
+        self._lock = threading.RLock()
         self._post_stage = workspace.post_stage
         self._columns: dict[TableName, dict[str, str]] = {}
         self._written: list[Path] = []  #: files of the running transaction that no commit covers yet
@@ -105,6 +107,12 @@ class Catalog:
     def close(self) -> None:
         """Let go of the catalog."""
         self.con.close()
+
+    @contextmanager
+    def exclusive(self, doing: str) -> Iterator[None]:
+        """Work on the lake alone: one connection has one transaction at a time. Errors are those of `duck_errors`."""
+        with self._lock, duck.duck_errors(doing):
+            yield
 
     def _make_ledger(self) -> None:
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in _LEDGER_COLUMNS.items())
@@ -120,7 +128,7 @@ class Catalog:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """One DuckLake commit: all of it or nothing."""
-        with duck.duck_errors("load into the lake"):
+        with self.guard.watching("load into the lake"):
             self.con.execute("BEGIN")
             try:
                 yield
@@ -131,8 +139,9 @@ class Catalog:
                 # A COMMIT that failed has ended the transaction already.
                 with suppress(duckdb.TransactionException):
                     self.con.execute("ROLLBACK")
-                for path in self._written:
-                    path.unlink(missing_ok=True)
+                if self.guard.undo():
+                    for path in self._written:
+                        path.unlink(missing_ok=True)
                 raise
             finally:
                 self._written = []
@@ -290,7 +299,7 @@ class Catalog:
         Returns the numbers of `objects`, `rows` and `tables`. Older snapshots keep the rows until they are expired,
         and pre-stage files stay until `vacuum`, as after any other deletion.
         """
-        with self.exclusive:
+        with self.exclusive("purge a tenant"):
             entries = self.con.execute(
                 f"SELECT object_id, version, schema_name, table_name, rows FROM {LEDGER} WHERE tenant_id = ?",
                 [tenant_id],

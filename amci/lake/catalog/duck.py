@@ -85,6 +85,14 @@ def attach(
         con.execute(f"ATTACH {literal(f'ducklake:sqlite:{metadata}')} AS {LAKE} ({', '.join(options)})")
 
 
+#: Of SQLite, of the operating system, and of DuckLake, which tells no more if it cannot make a new catalog.
+_IO_ERRORS = (
+    "disk i/o error",
+    "input/output error",
+    "failed to initialize ducklake: current transaction is aborted",
+)
+
+
 @contextmanager
 def duck_errors(doing: str) -> Iterator[None]:
     """Raise DuckDB's errors about locks, disk and memory as StorageError (retried) or MemoryLimit."""
@@ -98,6 +106,10 @@ def duck_errors(doing: str) -> Iterator[None]:
             raise StorageError(
                 f"{doing}: no space left on the disk",
                 hint="free some space, then run the same command again: work goes on where it stopped",
+            ) from error
+        if any(each in lowered for each in _IO_ERRORS):
+            raise StorageError(
+                f"{doing}: the disk refused to read or write", hint="check the disk; the run is tried again"
             ) from error
         if "permission denied" in lowered or "read-only" in lowered or "readonly" in lowered:
             raise StorageError(

@@ -48,7 +48,7 @@ class HeavyHandler:
         An object that cannot be loaded fails alone if that shows beforehand; if it only shows in loading,
         the whole batch raises, and the worker halves it until the object stands alone.
         """
-        with self.catalog.exclusive:
+        with self.catalog.exclusive("load into the lake"):
             return self._handle(runs)
 
     def _handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:

@@ -16,7 +16,7 @@ from amci.kernel.files import storage_errors
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog, TableName
-from amci.lake.catalog.duck import LAKE, METADATA, duck_errors
+from amci.lake.catalog.duck import LAKE, METADATA
 from amci.lake.query.inspect import all_tables, table_named
 from amci.lake.upkeep import publish
 from amci.lake.upkeep.check import files_below, known_files, scheduled_files
@@ -82,7 +82,7 @@ class Maintenance:
         before = self._file_count(names)
         for name in names:
             self.tell(str(name))
-            with duck_errors(f"compact {name}"):
+            with self.catalog.guard.watching(f"compact {name}"):
                 if name == publish.OBJECTS:
                     self.catalog.con.execute(
                         f"CALL ducklake_flush_inlined_data('{LAKE}', schema_name => 'amci')"
@@ -105,7 +105,7 @@ class Maintenance:
         if numbers and not dry_run:
             for first in range(0, len(numbers), _CHUNK):
                 self.tell(f"{first:,} of {len(numbers):,} snapshots")
-                with duck_errors("expire snapshots"):
+                with self.catalog.guard.watching("expire snapshots"):
                     self.catalog.con.execute(
                         f"CALL ducklake_expire_snapshots('{LAKE}', versions => ?)",
                         [numbers[first : first + _CHUNK]],
@@ -211,7 +211,10 @@ class Maintenance:
         """Tell the catalog that these files are gone; after a crash before this, the next vacuum says it."""
         gone = [str(path.relative_to(self.workspace.post_stage)) for path in paths]
         gone += [str(path) for path in paths]
-        with duck_errors("note what was deleted"), self.catalog.showing("gone", pa.table({"path": gone})):
+        with (
+            self.catalog.guard.watching("note what was deleted"),
+            self.catalog.showing("gone", pa.table({"path": gone})),
+        ):
             self.catalog.con.execute(
                 f"DELETE FROM {METADATA}.ducklake_files_scheduled_for_deletion"
                 " WHERE path IN (SELECT path FROM gone)"

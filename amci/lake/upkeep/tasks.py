@@ -56,7 +56,7 @@ class UpkeepHandler(SingleHandler):
         """Do what the payload says; a task that was interrupted starts again from its beginning."""
         task, options = run.payload["do"], run.payload.get("with", {})
         check(task, options)
-        with self.catalog.exclusive:
+        with self.catalog.exclusive(task):
             return Done(self._do(task, options))
 
     def _do(self, task: str, options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,0 +1,87 @@
+"""Makes a commit that failed stay undone.
+
+SQLite writes a commit to its write-ahead log and then brings the log to the disk. If the disk refuses that, the commit
+has failed, and DuckLake deletes the Parquet files it was about; but the log still has it, and whoever next opens the
+catalog would redo it: a table whose files are gone. Another commit written over it in the log settles that.
+
+    with guard.watching("compact the lake"):
+        con.execute("CALL ducklake_merge_adjacent_files('lake')")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from amci.kernel.errors import StorageError
+from amci.lake.catalog.duck import METADATA, duck_errors
+
+#: Beside DuckLake's own tables: a number that changes, so that SQLite has something to write.
+_TABLE = f"{METADATA}.amci_settled"
+
+
+class CommitGuard:
+    """Guards the commits of one connection to the lake; one thread at a time."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+        # A reader keeps SQLite's index of the log alive, and with it the knowledge that the failed commit is not valid.
+        self._reader = con.cursor()
+        self._is_unsure = False
+        self._before = 0
+        with duck_errors("prepare the catalog"):
+            con.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE} (number BIGINT)")
+            if con.execute(f"SELECT count(*) FROM {_TABLE}").fetchall() == [(0,)]:
+                con.execute(f"INSERT INTO {_TABLE} VALUES (0)")
+
+    @contextmanager
+    def watching(self, doing: str) -> Iterator[None]:
+        """Translate errors of the block, as `duck_errors` does, and undo for good what it could not commit.
+
+        Raises StorageError, and goes on raising it, while the disk refuses even that.
+        """
+        if self._is_unsure and not self.undo():
+            raise StorageError(
+                f"{doing}: it is not known whether the last change was committed",
+                hint="check the disk; nothing is written or deleted until the catalog can be written again",
+            )
+        with duck_errors(doing):
+            self._begin_reading()
+            try:
+                yield
+            except BaseException:
+                self.undo()
+                raise
+            finally:
+                if not self._is_unsure:
+                    self._reader.execute("ROLLBACK")
+
+    def undo(self) -> bool:
+        """Whether it is certain that nothing was committed since the block began; makes it so if it can.
+
+        False also if the commit had succeeded, whatever was raised after it.
+        """
+        try:
+            self._con.execute(f"UPDATE {_TABLE} SET number = number + 1")
+            now = self._newest(self._con)
+        except duckdb.Error:
+            self._is_unsure = True
+            return False
+        if self._is_unsure:
+            self._reader.execute("ROLLBACK")
+            self._is_unsure = False
+        return now == self._before
+
+    def _begin_reading(self) -> None:
+        self._reader.execute("BEGIN")
+        try:
+            self._before = self._newest(self._reader)
+        except duckdb.Error:
+            self._reader.execute("ROLLBACK")
+            raise
+
+    def _newest(self, con: duckdb.DuckDBPyConnection) -> int:
+        """The number of the newest snapshot."""
+        return int(con.execute(f"SELECT max(snapshot_id) FROM {METADATA}.ducklake_snapshot").fetchall()[0][0])
