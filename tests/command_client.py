@@ -19,14 +19,15 @@ def call(
     *,
     directory: Path,
     environment: Mapping[str, str],
+    program: str = "amci",
     file_limit: int = 0,
 ) -> int:
-    """Run a command with these standard streams; its exit code, negative if a signal ended it.
+    """Run a command, called by that name, with these streams; its exit code, negative if a signal ended it.
 
     `file_limit` is how many bytes a file may have; 0 sets no limit.
     """
     command = {
-        "arguments": [*arguments],
+        "arguments": [program, *arguments],
         "directory": str(directory),
         "environment": dict(environment),
         "file_limit": file_limit,
@@ -38,4 +39,5 @@ def call(
 
 
 if __name__ == "__main__":
-    sys.exit(call(Path(sys.argv[1]), sys.argv[2:], directory=Path.cwd(), environment=os.environ))
+    _, address, called, *words = sys.argv
+    sys.exit(call(Path(address), words, directory=Path.cwd(), environment=os.environ, program=called))

@@ -76,7 +76,7 @@ def run(command: dict[str, Any], streams: list[int]) -> None:
     os.environ.update(command["environment"])
     if limit := command["file_limit"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    sys.argv = ["amci", *command["arguments"]]
+    sys.argv = command["arguments"]
     try:
         main()
     except SystemExit as end:

@@ -263,6 +263,6 @@ def commands(command_server: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A folder with an `amci` that needs no time to start."""
     script = tmp_path_factory.mktemp("bin") / "amci"
     words = [sys.executable, "-IS", Path(__file__).with_name("command_client.py"), command_server]
-    script.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n', encoding="utf-8")
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$0" "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     return script.parent

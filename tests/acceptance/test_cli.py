@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+Amci = Callable[..., subprocess.CompletedProcess[str]]
 ROOMY = 30  # seconds after which a process that hangs is given up
 
 
@@ -20,19 +22,25 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("AMCI_")}
 
 
-def amci(*arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "amci", *arguments, *(["--home", str(home)] if home else [])],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=ROOMY,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def amci(commands: Path) -> Amci:
+    """Runs `amci`."""
+
+    def run(*arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [commands / "amci", *arguments, *(["--home", str(home)] if home else [])],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=ROOMY,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(amci: Amci, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with two results, one of them ragged, drained."""
     home = tmp_path_factory.mktemp("acceptance") / "insights"
     assert amci("init", str(home)).returncode == 0
@@ -54,7 +62,7 @@ def put(home: Path, name: str, content: str) -> None:
 TABLE = "adtech_amc.blue_kettle_reach_daily_ver1"
 
 
-def test_what_was_drained_can_be_queried(home: Path) -> None:
+def test_what_was_drained_can_be_queried(amci: Amci, home: Path) -> None:
     done = amci("query", f'SELECT "user", cost FROM {TABLE}', "--format", "csv", home=home)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["user,cost", "u1,1.5"]
@@ -73,7 +81,7 @@ def test_what_was_drained_can_be_queried(home: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_json_is_json(home: Path, arguments: list[str]) -> None:
+def test_json_is_json(amci: Amci, home: Path, arguments: list[str]) -> None:
     done = amci(*arguments, "--json", home=home)
     assert done.returncode == 0, done.stderr
     assert isinstance(json.loads(done.stdout), dict | list)
@@ -93,26 +101,26 @@ def test_json_is_json(home: Path, arguments: list[str]) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_cannot_be_done_is_said_with_its_exit_code(
-    home: Path, arguments: list[str], code: int, says: str
+    amci: Amci, home: Path, arguments: list[str], code: int, says: str
 ) -> None:
     done = amci(*arguments, home=home)
     assert (done.returncode, says in done.stderr) == (code, True), done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_json_error_is_json(home: Path) -> None:
+def test_a_json_error_is_json(amci: Amci, home: Path) -> None:
     done = amci("runs", "show", "4711", "--json", home=home)
     assert done.returncode == 4
     assert "4711" in json.dumps(json.loads(done.stderr or done.stdout))
 
 
-def test_no_workspace_is_exit_10(tmp_path: Path) -> None:
+def test_no_workspace_is_exit_10(amci: Amci, tmp_path: Path) -> None:
     done = amci("status", home=tmp_path)
     assert done.returncode == 10
     assert "amci init" in done.stderr
 
 
-def test_every_mistake_in_the_configuration_is_named_at_once(tmp_path: Path) -> None:
+def test_every_mistake_in_the_configuration_is_named_at_once(amci: Amci, tmp_path: Path) -> None:
     home = tmp_path / "insights"
     assert amci("init", str(home)).returncode == 0
     (home / "config" / "datasets").mkdir(exist_ok=True)
@@ -128,7 +136,7 @@ def test_every_mistake_in_the_configuration_is_named_at_once(tmp_path: Path) -> 
 
 
 def test_up_takes_what_lands_turns_a_second_writer_away_and_stops_when_told(
-    home: Path, tmp_path: Path
+    amci: Amci, home: Path, tmp_path: Path
 ) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "amci", "up", "--home", str(home)],

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,14 @@ from amci.cli.context import Context
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import AmciError, UsageError
 
-AMCI = Path(sys.executable).parent / "amci"
-
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def shown(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """The demo, once, by the command line."""
     home = tmp_path_factory.mktemp("with space") / "demo here"
-    done = subprocess.run([AMCI, "demo", home, "--json"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [commands / "amci", "demo", home, "--json"], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return home, json.loads(done.stdout)
 

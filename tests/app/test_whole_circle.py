@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from logging.handlers import QueueHandler
 from pathlib import Path
 from typing import Any
 
@@ -81,17 +83,21 @@ def up(engine: Engine) -> Iterator[Callable[[str], Run]]:
     assert not thread.is_alive()
 
 
-def until(engine: Engine, says: Any) -> None:
-    """Wait for what another thread does."""
-    gave_up = threading.Event()
-    timer = threading.Timer(LIMIT, gave_up.set)
-    timer.start()
+@contextmanager
+def logged(name: str) -> Iterator[Callable[[str], None]]:
+    """What it yields waits until the logger of this name has said so."""
+    lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    logger, handler = logging.getLogger(name), QueueHandler(lines)
+    logger.addHandler(handler)
+
+    def says(words: str) -> None:
+        while words not in lines.get(timeout=LIMIT).getMessage():
+            pass
+
     try:
-        while not says() and not gave_up.is_set():
-            engine.clock.wait(threading.Event(), timedelta(milliseconds=20))
+        yield says
     finally:
-        timer.cancel()
-    assert says()
+        logger.removeHandler(handler)
 
 
 def test_an_execution_brings_its_rows_and_where_they_come_from(amc: Any) -> None:
@@ -219,12 +225,12 @@ def test_a_schedule_fires_while_up_is_running_and_its_rows_can_be_queried(amc: A
 
 
 def test_up_ends_when_the_configuration_is_another_one_and_not_when_it_is_broken(amc: Any) -> None:
-    with amc.engine() as engine:
+    with amc.engine() as engine, logged("amci.engine") as says:
         stop = threading.Event()
         thread = threading.Thread(target=engine.up, args=(stop,))
         thread.start()
         amc.configure("datasets/broken.yaml", "datset: broken\n")
-        until(engine, lambda: "configuration not usable" in amc.workspace.log.read_text())
+        says("configuration not usable")
         assert thread.is_alive()
         (amc.workspace.config / "datasets/broken.yaml").unlink()
         amc.configure("datasets/fine.yaml", "dataset: fine\n")
