@@ -34,8 +34,9 @@ ROOMY := df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/d
 # The processes that tests start find amci compiled, whatever the shell says of bytecode.
 QUICKLY := PYTHONDONTWRITEBYTECODE= PYTEST_DEBUG_TEMPROOT=$${TMPDIR:-$$($(ROOMY))}
 
+# The tests of a file share what takes long to make, so one process has them all; the longest files come first.
 test: install
-	$(QUICKLY) $(PY) -m pytest -n 2 -q
+	$(QUICKLY) $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 # One case of each quick test of every package; tests/conftest.py says which are left out.
 test-quick: install
