@@ -13,6 +13,8 @@ import pytest
 from amci.kernel.errors import AmciError, Refused, Throttled, Unavailable
 from amci.workflows.amc.client import AmcClient
 
+from ..amc.conftest import Amc
+
 CSV = b"campaign,reach\nSpring,10\n" * 1000
 EXPIRED = (
     b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message>"
@@ -20,7 +22,7 @@ EXPIRED = (
 )
 
 
-def link(amc: Any) -> str:
+def link(amc: Amc) -> str:
     return f"{amc.url}/bucket/result.csv?X-Amz-Signature=planted&X-Amz-Expires=600"
 
 
@@ -31,7 +33,7 @@ def fetched(client: AmcClient, url: str) -> bytes:
     return out.getvalue()
 
 
-def test_no_credentials_go_to_where_the_files_are(amc: Any, client: AmcClient) -> None:
+def test_no_credentials_go_to_where_the_files_are(amc: Amc, client: AmcClient) -> None:
     amc.says(CSV)
     assert fetched(client, link(amc)) == CSV
     names = set(amc.asked[0].headers)
@@ -42,19 +44,19 @@ def test_no_credentials_go_to_where_the_files_are(amc: Any, client: AmcClient) -
 @pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}], ids=["stored", "encoded"])
 @pytest.mark.parametrize("plain", [CSV, b"", b"\x1f"], ids=["csv", "empty", "one byte"])
 def test_gzip_is_unpacked_however_it_is_declared(
-    amc: Any, client: AmcClient, plain: bytes, headers: dict[str, str]
+    amc: Amc, client: AmcClient, plain: bytes, headers: dict[str, str]
 ) -> None:
     amc.says(gzip.compress(plain), headers=headers)
     assert fetched(client, link(amc)) == plain
 
 
-def test_gzip_of_several_members_is_one_file(amc: Any, client: AmcClient) -> None:
+def test_gzip_of_several_members_is_one_file(amc: Amc, client: AmcClient) -> None:
     amc.says(gzip.compress(CSV) + gzip.compress(b"last,1\n"))
     assert fetched(client, link(amc)) == CSV + b"last,1\n"
 
 
 @pytest.mark.parametrize("plain", [b"", b"x"])
-def test_a_short_file_is_whole(amc: Any, client: AmcClient, plain: bytes) -> None:
+def test_a_short_file_is_whole(amc: Amc, client: AmcClient, plain: bytes) -> None:
     amc.says(plain)
     assert fetched(client, link(amc)) == plain
 
@@ -71,7 +73,7 @@ def test_a_short_file_is_whole(amc: Any, client: AmcClient, plain: bytes) -> Non
     ids=["too short", "packed, cut", "packed, garbage behind", "packed, damaged", "not packed"],
 )
 def test_a_file_that_is_not_whole_is_said_to_be_so(
-    amc: Any, client: AmcClient, body: bytes, more: dict[str, Any]
+    amc: Amc, client: AmcClient, body: bytes, more: dict[str, Any]
 ) -> None:
     amc.says(body, **more)
     with pytest.raises(Unavailable, match="broke off"):
@@ -82,7 +84,7 @@ def test_a_file_that_is_not_whole_is_said_to_be_so(
     ("status", "body"),
     [(403, EXPIRED), (403, b""), (401, b""), (400, b"<Error><Code>ExpiredToken</Code></Error>")],
 )
-def test_an_expired_link_is_refused_with_403(amc: Any, client: AmcClient, status: int, body: bytes) -> None:
+def test_an_expired_link_is_refused_with_403(amc: Amc, client: AmcClient, status: int, body: bytes) -> None:
     amc.says(body, status=status)
     with pytest.raises(Refused, match="link has expired") as caught:
         client.fetch(link(amc), io.BytesIO())
@@ -90,7 +92,7 @@ def test_an_expired_link_is_refused_with_403(amc: Any, client: AmcClient, status
     assert len(amc.asked) == 1
 
 
-def test_any_other_refusal_names_its_code(amc: Any, client: AmcClient) -> None:
+def test_any_other_refusal_names_its_code(amc: Amc, client: AmcClient) -> None:
     amc.says(b"<Error><Code>NoSuchKey</Code></Error>", status=404)
     with pytest.raises(Refused, match="status 404 NoSuchKey") as caught:
         client.fetch(link(amc), io.BytesIO())
@@ -99,7 +101,7 @@ def test_any_other_refusal_names_its_code(amc: Any, client: AmcClient) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_store_is_asked_again(
-    amc: Any, client: AmcClient, pauses: list[timedelta], status: int
+    amc: Amc, client: AmcClient, pauses: list[timedelta], status: int
 ) -> None:
     amc.says(b"<Error><Code>SlowDown</Code></Error>", status=status, headers={"Retry-After": "2"})
     amc.says(CSV)
@@ -108,20 +110,20 @@ def test_a_busy_store_is_asked_again(
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429, Throttled), (503, Unavailable)])
-def test_but_not_for_ever(amc: Any, client: AmcClient, status: int, kind: type[AmciError]) -> None:
+def test_but_not_for_ever(amc: Amc, client: AmcClient, status: int, kind: type[AmciError]) -> None:
     amc.says(b"", status=status)
     with pytest.raises(kind):
         client.fetch(link(amc), io.BytesIO())
     assert len(amc.asked) == 5
 
 
-def test_a_store_that_hangs_up_first_is_asked_again(amc: Any, client: AmcClient) -> None:
+def test_a_store_that_hangs_up_first_is_asked_again(amc: Amc, client: AmcClient) -> None:
     amc.says(b"", ends="close")
     amc.says(CSV)
     assert fetched(client, link(amc)) == CSV
 
 
-def test_a_redirect_of_the_store_is_followed(amc: Any, client: AmcClient) -> None:
+def test_a_redirect_of_the_store_is_followed(amc: Amc, client: AmcClient) -> None:
     amc.says(b"", status=307, headers={"Location": f"{amc.url}/other-region"})
     amc.says(CSV)
     assert fetched(client, link(amc)) == CSV
@@ -137,7 +139,7 @@ def test_a_link_that_is_no_web_address_is_refused(client: AmcClient, url: str) -
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 429, 500])
-def test_no_error_names_the_link(amc: Any, connect: Callable[..., AmcClient], status: int) -> None:
+def test_no_error_names_the_link(amc: Amc, connect: Callable[..., AmcClient], status: int) -> None:
     amc.says(EXPIRED, status=status)
     with pytest.raises(AmciError) as caught:
         connect(attempts=1).fetch(link(amc), io.BytesIO())
@@ -145,7 +147,7 @@ def test_no_error_names_the_link(amc: Any, connect: Callable[..., AmcClient], st
     assert not [word for word in ("planted", "X-Amz", amc.url, "/bucket") if word in said]
 
 
-def test_a_file_is_never_wholly_in_memory(amc: Any, client: AmcClient) -> None:
+def test_a_file_is_never_wholly_in_memory(amc: Amc, client: AmcClient) -> None:
     plain = b"campaign,reach\n" * 4_000_000  # 60 MB, packed into 60 kB
 
     class Counting(io.RawIOBase):

@@ -30,6 +30,8 @@ from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.connections import Connections
 from amci.workflows.amc.model import ExecutionRequest
 
+from ..amc.conftest import Amc
+
 ONCE = AmcSettings(attempts=1)
 REQUEST = ExecutionRequest(workflow_id="reach")
 PLANTED = ("planted", "Atza|", "Atzr|", "X-Amz-Signature")
@@ -59,14 +61,14 @@ class TestWords:
             (["a list"], "AMC refused with status 422 and no text"),
         ],
     )
-    def test_every_family_of_errors_is_read(self, amc: Any, client: AmcClient, body: Any, text: str) -> None:
+    def test_every_family_of_errors_is_read(self, amc: Amc, client: AmcClient, body: Any, text: str) -> None:
         amc.says(body, status=422)
         with pytest.raises(Refused) as caught:
             client.workflow("reach")
         assert (str(caught.value), caught.value.status) == (text, 422)
 
     @pytest.mark.parametrize("header", ["x-amz-rid", "X-Amz-Request-Id"])
-    def test_amazons_id_of_the_request_is_kept(self, amc: Any, client: AmcClient, header: str) -> None:
+    def test_amazons_id_of_the_request_is_kept(self, amc: Amc, client: AmcClient, header: str) -> None:
         amc.says({"code": "400", "details": "no"}, status=400, headers={header: "RID123"})
         with pytest.raises(Refused) as caught:
             client.workflow("reach")
@@ -85,14 +87,14 @@ class TestWords:
         ],
     )
     def test_each_refusal_says_what_to_do(
-        self, amc: Any, client: AmcClient, status: int, details: str, kind: type[RemoteError], hint: str
+        self, amc: Amc, client: AmcClient, status: int, details: str, kind: type[RemoteError], hint: str
     ) -> None:
         amc.says({"code": str(status), "details": details}, status=status)
         with pytest.raises(kind, match=details) as caught:
             client.update_workflow({"workflowId": "reach"})
         assert hint in caught.value.hint
 
-    def test_a_redirect_is_not_followed_with_credentials(self, amc: Any, client: AmcClient) -> None:
+    def test_a_redirect_is_not_followed_with_credentials(self, amc: Amc, client: AmcClient) -> None:
         amc.says({}, status=307, headers={"Location": f"{amc.url}/elsewhere"})
         with pytest.raises(Refused) as caught:
             client.workflow("reach")
@@ -101,7 +103,7 @@ class TestWords:
 
     @pytest.mark.parametrize("status", [400, 401, 403, 429, 503])
     def test_no_error_repeats_a_secret(
-        self, amc: Any, connect: Callable[..., AmcClient], status: int
+        self, amc: Amc, connect: Callable[..., AmcClient], status: int
     ) -> None:
         link = "https://bucket.s3.amazonaws.com/x.csv?X-Amz-Credential=planted&X-Amz-Signature=planted"
         amc.says({"details": f"bad token Atza|planted-access for {link} (Bearer planted)"}, status=status)
@@ -110,7 +112,7 @@ class TestWords:
         assert not [p for p in PLANTED if p in f"{caught.value}{caught.value.hint}{caught.value!r}"]
 
     def test_a_secret_that_cannot_be_sent_is_not_shown(
-        self, amc: Any, clock: FakeClock, tenant: Tenant
+        self, amc: Amc, clock: FakeClock, tenant: Tenant
     ) -> None:
         credential = Credential("amzn1.client", "s", "r", "planted\nline")
         connections = Connections(ONCE, MemoryCredentials({"default": credential}), clock, base_url=amc.url)
@@ -133,7 +135,7 @@ class TestRepeating:
     )
     @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
     def test_what_may_be_repeated_is(
-        self, amc: Any, client: AmcClient, pauses: list[timedelta], ask: Callable[..., Any], status: int
+        self, amc: Amc, client: AmcClient, pauses: list[timedelta], ask: Callable[..., Any], status: int
     ) -> None:
         amc.says({}, {}, status=status)
         amc.says({"workflowId": "reach"})
@@ -142,7 +144,7 @@ class TestRepeating:
         assert len(pauses) == 2
 
     def test_attempts_are_bounded_and_pauses_grow(
-        self, amc: Any, client: AmcClient, pauses: list[timedelta]
+        self, amc: Amc, client: AmcClient, pauses: list[timedelta]
     ) -> None:
         amc.says({"message": "down"}, status=503, headers={"x-amz-rid": "R9"})
         with pytest.raises(Unavailable, match=r"AMC answered with status 503: down \(request R9\)"):
@@ -153,7 +155,7 @@ class TestRepeating:
 
     @pytest.mark.parametrize("status", [429, 503])
     def test_amazons_own_pause_is_kept_in_seconds(
-        self, amc: Any, client: AmcClient, pauses: list[timedelta], status: int
+        self, amc: Amc, client: AmcClient, pauses: list[timedelta], status: int
     ) -> None:
         amc.says({}, status=status, headers={"Retry-After": "7"})
         amc.says({"workflowId": "reach"})
@@ -161,7 +163,7 @@ class TestRepeating:
         assert seconds(pauses) == [7]
 
     def test_amazons_own_pause_is_kept_as_a_date(
-        self, amc: Any, client: AmcClient, clock: FakeClock, pauses: list[timedelta]
+        self, amc: Amc, client: AmcClient, clock: FakeClock, pauses: list[timedelta]
     ) -> None:
         at = format_datetime(clock.now() + timedelta(seconds=9), usegmt=True)
         amc.says({}, status=429, headers={"Retry-After": at})
@@ -170,7 +172,7 @@ class TestRepeating:
         assert seconds(pauses) == [9]
 
     def test_a_pause_longer_than_the_patience_is_the_callers_business(
-        self, amc: Any, client: AmcClient, pauses: list[timedelta]
+        self, amc: Amc, client: AmcClient, pauses: list[timedelta]
     ) -> None:
         amc.says({}, status=429, headers={"Retry-After": "20"})
         with pytest.raises(Throttled) as caught:
@@ -180,7 +182,7 @@ class TestRepeating:
         assert len(amc.asked) == 2
 
     @pytest.mark.parametrize("body", [b"", b"<html>", b'["list"]'])
-    def test_an_answer_cut_short_is_asked_for_again(self, amc: Any, client: AmcClient, body: bytes) -> None:
+    def test_an_answer_cut_short_is_asked_for_again(self, amc: Amc, client: AmcClient, body: bytes) -> None:
         amc.says(body)
         amc.says({"workflowId": "reach"})
         assert client.workflow("reach") == {"workflowId": "reach"}
@@ -190,7 +192,7 @@ class TestRepeating:
     )
     @pytest.mark.parametrize("status", [500, 503, 504])
     def test_an_execution_is_never_asked_for_twice(
-        self, amc: Any, client: AmcClient, pauses: list[timedelta], status: int, body: bytes, kind: type
+        self, amc: Amc, client: AmcClient, pauses: list[timedelta], status: int, body: bytes, kind: type
     ) -> None:
         amc.says(body, status=status)
         with pytest.raises(kind, match=f"status {status}.*may have carried"):
@@ -199,7 +201,7 @@ class TestRepeating:
         assert pauses == []
 
     def test_a_throttled_one_was_not_carried_out(
-        self, amc: Any, client: AmcClient, pauses: list[timedelta]
+        self, amc: Amc, client: AmcClient, pauses: list[timedelta]
     ) -> None:
         amc.says({}, status=429, headers={"Retry-After": "3"})
         with pytest.raises(Throttled) as caught:
@@ -212,7 +214,7 @@ class TestRepeating:
 class TestNoAnswer:
     @pytest.mark.parametrize("ends", ["close", "silence"])
     def test_an_execution_that_got_no_answer_has_an_unknown_outcome(
-        self, amc: Any, connect: Callable[..., AmcClient], ends: str
+        self, amc: Amc, connect: Callable[..., AmcClient], ends: str
     ) -> None:
         amc.says(b"", ends=ends)
         with pytest.raises(OutcomeUnknown, match=r"127\.0\.0\.1 did not answer"):
@@ -221,7 +223,7 @@ class TestNoAnswer:
 
     @pytest.mark.parametrize("ends", ["close", "silence"])
     def test_other_requests_are_sent_again(
-        self, amc: Any, connect: Callable[..., AmcClient], ends: str
+        self, amc: Amc, connect: Callable[..., AmcClient], ends: str
     ) -> None:
         amc.says(b"", ends=ends)
         amc.says({"workflowId": "reach"})
@@ -266,7 +268,7 @@ class TestNoAnswer:
 
 class TestCircuit:
     def test_an_instance_that_does_not_answer_is_given_a_rest(
-        self, amc: Any, connect: Callable[..., AmcClient], clock: FakeClock
+        self, amc: Amc, connect: Callable[..., AmcClient], clock: FakeClock
     ) -> None:
         client = connect(breaker_failures=3, breaker_pause=timedelta(seconds=60))
         amc.says({}, status=503)
@@ -283,7 +285,7 @@ class TestCircuit:
         assert client.workflow("reach") == {"workflowId": "reach"}
 
     def test_lost_executions_count_and_refusals_do_not(
-        self, amc: Any, connect: Callable[..., AmcClient]
+        self, amc: Amc, connect: Callable[..., AmcClient]
     ) -> None:
         client = connect(breaker_failures=2)
         for _ in range(3):

@@ -20,6 +20,8 @@ from amci.workflows.amazon.transport import InProcess
 from amci.workflows.amc.audience_model import AudienceRequest, AudienceStatus, Reach
 from amci.workflows.amc.client import AmcClient
 
+from .conftest import Amc
+
 PATH = "/amc/audiences/query"
 ASKED = AudienceRequest(
     name="Seen",
@@ -49,7 +51,7 @@ NO = {"code": "404", "details": "no", "requestId": "R"}
 
 
 class TestAsking:
-    def test_a_request_says_only_what_is_set(self, amc: Any, client: AmcClient) -> None:
+    def test_a_request_says_only_what_is_set(self, amc: Amc, client: AmcClient) -> None:
         amc.says(NONE)
         amc.says(STARTED, headers={"Content-Type": "application/octet-stream"})
         assert client.create_audience(ASKED) == "a2"
@@ -63,7 +65,7 @@ class TestAsking:
             "timeWindowRelative": False,
         }
 
-    def test_headers_name_account_instance_and_version(self, amc: Any, client: AmcClient) -> None:
+    def test_headers_name_account_instance_and_version(self, amc: Amc, client: AmcClient) -> None:
         amc.says(NONE)
         amc.says(STARTED)
         client.create_audience(replace(ASKED, reach=Reach.BROAD))
@@ -76,7 +78,7 @@ class TestAsking:
             assert asked.headers["amazon-marketing-cloud-audience-instanceid"] == "amcabc12345"
             assert "amazon-advertising-api-advertiserid" not in asked.headers
 
-    def test_a_lookalike_audience_has_a_route_of_its_own(self, amc: Any, client: AmcClient) -> None:
+    def test_a_lookalike_audience_has_a_route_of_its_own(self, amc: Amc, client: AmcClient) -> None:
         declared = ({"name": "x", "dataType": "STRING"},)
         amc.says(NONE)
         amc.says(STARTED)
@@ -116,7 +118,7 @@ class TestAsking:
         ],
     )
     def test_what_amc_never_takes_is_not_sent(
-        self, amc: Any, client: AmcClient, fields: dict[str, Any], says: str
+        self, amc: Amc, client: AmcClient, fields: dict[str, Any], says: str
     ) -> None:
         with pytest.raises(UsageError, match=says):
             client.create_audience(replace(ASKED, **fields))
@@ -136,7 +138,7 @@ class TestOnce:
 
     @pytest.mark.parametrize("lost", LOST)
     def test_what_a_lost_answer_made_is_found_and_taken(
-        self, amc: Any, client: AmcClient, lost: dict[str, Any]
+        self, amc: Amc, client: AmcClient, lost: dict[str, Any]
     ) -> None:
         twin = SHOWN | {"audienceExecutionId": "old"}
         later = SHOWN | {"audienceExecutionId": "later", "createTime": "2026-11-01T06:00:09.000Z"}
@@ -149,7 +151,7 @@ class TestOnce:
 
     @pytest.mark.parametrize("listed", [[], [SHOWN | {"audienceName": "Other"}]])
     def test_what_is_not_found_is_not_asked_for_again(
-        self, amc: Any, client: AmcClient, listed: list[Any]
+        self, amc: Amc, client: AmcClient, listed: list[Any]
     ) -> None:
         amc.says(NONE)
         amc.says(b"", ends="close")
@@ -160,7 +162,7 @@ class TestOnce:
         assert amc.paths.count(f"POST {PATH}") == 1
 
     def test_where_it_cannot_be_looked_for_the_outcome_stays_unknown(
-        self, amc: Any, client: AmcClient
+        self, amc: Amc, client: AmcClient
     ) -> None:
         amc.says(NONE)
         amc.says(b"", ends="close")
@@ -168,21 +170,21 @@ class TestOnce:
         with pytest.raises(OutcomeUnknown):
             client.create_audience(ASKED)
 
-    def test_a_refused_request_is_refused(self, amc: Any, client: AmcClient) -> None:
+    def test_a_refused_request_is_refused(self, amc: Amc, client: AmcClient) -> None:
         amc.says(NONE)
         amc.says({"code": "400", "details": "audienceName is required.", "requestId": "R"}, status=400)
         with pytest.raises(Refused, match="audienceName is required") as caught:
             client.create_audience(ASKED)
         assert caught.value.request_id == "R"
 
-    def test_too_many_requests_make_nothing(self, amc: Any, client: AmcClient) -> None:
+    def test_too_many_requests_make_nothing(self, amc: Amc, client: AmcClient) -> None:
         amc.says(NONE)
         amc.says({"code": "429", "details": "Too Many Requests"}, status=429)
         with pytest.raises(Throttled):
             client.create_audience(ASKED)
         assert amc.paths.count(f"POST {PATH}") == 1
 
-    def test_a_change_is_sent_once_and_looked_at(self, amc: Any, client: AmcClient) -> None:
+    def test_a_change_is_sent_once_and_looked_at(self, amc: Amc, client: AmcClient) -> None:
         amc.says(b"", ends="close")
         amc.says(SHOWN | {"status": "PENDING"})
         client.update_audience("a1", ASKED)
@@ -192,7 +194,7 @@ class TestOnce:
 
     @pytest.mark.parametrize(("status", "document"), [(200, SHOWN | {"status": "FAILED"}), (404, NO)])
     def test_a_change_that_may_not_have_been_made_is_said(
-        self, amc: Any, client: AmcClient, status: int, document: Any
+        self, amc: Amc, client: AmcClient, status: int, document: Any
     ) -> None:
         amc.says(b"", ends="close")
         amc.says(document, status=status)
@@ -201,7 +203,7 @@ class TestOnce:
 
 
 class TestLooking:
-    def test_an_audience_is_read(self, amc: Any, client: AmcClient) -> None:
+    def test_an_audience_is_read(self, amc: Amc, client: AmcClient) -> None:
         amc.says(SHOWN)
         found = client.audience("a/1")
         assert found
@@ -217,7 +219,7 @@ class TestLooking:
         assert found.dsp_canonical_id == "417"
 
     @pytest.mark.parametrize("name", ["executionMetadata", "executionDataList"])
-    def test_lists_come_under_either_name_page_by_page(self, amc: Any, client: AmcClient, name: str) -> None:
+    def test_lists_come_under_either_name_page_by_page(self, amc: Amc, client: AmcClient, name: str) -> None:
         amc.says({name: [SHOWN], "nextToken": "n"})
         amc.says({name: [SHOWN, SHOWN | {"audienceExecutionId": "a2"}], "nextToken": None})
         assert [found.audience_id for found in client.audiences()] == ["a1", "a2"]
@@ -231,17 +233,17 @@ class TestLooking:
         [{"status": "SLEEPING"}, {"createTime": "soon"}, {"audienceCount": "many"}, {"status": None}],
     )
     def test_one_that_cannot_be_read_does_not_hide_the_others(
-        self, amc: Any, client: AmcClient, fields: dict[str, Any]
+        self, amc: Amc, client: AmcClient, fields: dict[str, Any]
     ) -> None:
         amc.says({"executionMetadata": [SHOWN | fields, SHOWN | {"audienceExecutionId": "a2"}]})
         assert [found.audience_id for found in client.audiences()] == ["a2"]
 
-    def test_what_is_not_there_is_none_and_cannot_be_deleted(self, amc: Any, client: AmcClient) -> None:
+    def test_what_is_not_there_is_none_and_cannot_be_deleted(self, amc: Amc, client: AmcClient) -> None:
         amc.says(NO, status=404)
         assert client.audience("a1") is None
         assert not client.delete_audience("a1")
 
-    def test_a_failed_audience_is_deleted(self, amc: Any, client: AmcClient) -> None:
+    def test_a_failed_audience_is_deleted(self, amc: Amc, client: AmcClient) -> None:
         amc.says(b"", status=204)
         assert client.delete_audience("a1")
         assert amc.paths == [f"DELETE {PATH}/a1"]

@@ -19,6 +19,8 @@ from amci.workflows.definitions.run_factory import Action, workflow_run
 from amci.workflows.definitions.workflow_handler import WorkflowHandler
 from amci.workflows.executions.run_factory import execute_run, request_document, request_from
 
+from ..conftest import Desk
+
 SQL = "SELECT campaign, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1"
 AT = datetime(2026, 11, 1, 6, tzinfo=UTC)
 ACME = Tenant(tenant="acme", instance_id="amcacme")
@@ -31,7 +33,7 @@ def workflow(workflow_id: str = "reach", **fields: Any) -> Workflow:
 class Bench:
     """The handler on a desk, and the verbs of these tests."""
 
-    def __init__(self, desk: Any) -> None:
+    def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self._again = map(str, itertools.count(1))
 
@@ -58,7 +60,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(desk: Any) -> Bench:
+def bench(desk: Desk) -> Bench:
     return Bench(desk)
 
 

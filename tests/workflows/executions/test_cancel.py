@@ -10,17 +10,19 @@ from amci.kernel.run import Failed, RunStatus, Snooze
 from amci.workflows.amc.model import ExecutionStatus
 from amci.workflows.executions.cancel import cancel, cancel_run
 
+from ..conftest import Desk
 
-def statuses(desk: Any) -> list[ExecutionStatus]:
+
+def statuses(desk: Desk) -> list[ExecutionStatus]:
     return [execution.status for execution in desk.in_amc()]
 
 
-def the_cancel_run(desk: Any) -> Any:
+def the_cancel_run(desk: Desk) -> Any:
     [run] = desk.runs.list(kind="cancel")
     return run
 
 
-def test_a_run_that_waits_for_a_slot_is_cancelled_here_alone(desk: Any) -> None:
+def test_a_run_that_waits_for_a_slot_is_cancelled_here_alone(desk: Desk) -> None:
     run_id = desk.ask()
     assert cancel(desk.runs, desk.executions, run_id) == []
     desk.finish()
@@ -28,7 +30,7 @@ def test_a_run_that_waits_for_a_slot_is_cancelled_here_alone(desk: Any) -> None:
     assert desk.in_amc() == []
 
 
-def test_a_running_execution_is_cancelled_in_amc_too(desk: Any) -> None:
+def test_a_running_execution_is_cancelled_in_amc_too(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     [new] = cancel(desk.runs, desk.executions, run_id)
@@ -39,7 +41,7 @@ def test_a_running_execution_is_cancelled_in_amc_too(desk: Any) -> None:
     assert the_cancel_run(desk).result["execution_status"] == "CANCELLED"
 
 
-def test_an_execution_amc_may_have_is_looked_for_and_cancelled(desk: Any) -> None:
+def test_an_execution_amc_may_have_is_looked_for_and_cancelled(desk: Desk) -> None:
     desk.fault("no_answer_after", "POST")
     run_id = desk.ask()
     desk.work()
@@ -48,7 +50,7 @@ def test_an_execution_amc_may_have_is_looked_for_and_cancelled(desk: Any) -> Non
     assert statuses(desk) == [ExecutionStatus.CANCELLED]
 
 
-def test_an_execution_amc_never_had_needs_no_cancelling(desk: Any) -> None:
+def test_an_execution_amc_never_had_needs_no_cancelling(desk: Desk) -> None:
     desk.fault("error", "POST", status=504)
     run_id = desk.ask()
     desk.work()
@@ -59,7 +61,7 @@ def test_an_execution_amc_never_had_needs_no_cancelling(desk: Any) -> None:
     assert the_cancel_run(desk).result["execution_status"] is None
 
 
-def test_a_run_cancelled_while_a_worker_has_it_sends_nothing(desk: Any) -> None:
+def test_a_run_cancelled_while_a_worker_has_it_sends_nothing(desk: Desk) -> None:
     run_id = desk.ask()
     handler = desk.handlers()[0]
     runs = desk.runs.claim(("execute",), "w", timedelta(hours=1))
@@ -70,7 +72,7 @@ def test_a_run_cancelled_while_a_worker_has_it_sends_nothing(desk: Any) -> None:
     assert desk.in_amc() == []
 
 
-def test_what_has_ended_cannot_be_cancelled(desk: Any) -> None:
+def test_what_has_ended_cannot_be_cancelled(desk: Desk) -> None:
     run_id = desk.ask()
     desk.finish()
     with pytest.raises(IllegalMove, match="SUCCEEDED"):
@@ -79,7 +81,7 @@ def test_what_has_ended_cannot_be_cancelled(desk: Any) -> None:
         cancel(desk.runs, desk.executions, 99)
 
 
-def test_what_ended_in_amc_meanwhile_is_told_as_such(desk: Any) -> None:
+def test_what_ended_in_amc_meanwhile_is_told_as_such(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     cancel(desk.runs, desk.executions, run_id)
@@ -89,7 +91,7 @@ def test_what_ended_in_amc_meanwhile_is_told_as_such(desk: Any) -> None:
     assert the_cancel_run(desk).reason == "it had ended already: SUCCEEDED"
 
 
-def test_a_failed_run_whose_execution_is_alive_can_still_be_cancelled(desk: Any) -> None:
+def test_a_failed_run_whose_execution_is_alive_can_still_be_cancelled(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     desk.turn(hours=1)
@@ -101,7 +103,7 @@ def test_a_failed_run_whose_execution_is_alive_can_still_be_cancelled(desk: Any)
     assert statuses(desk) == [ExecutionStatus.CANCELLED]
 
 
-def test_cancelling_is_tried_again_while_amc_is_out_of_reach(desk: Any) -> None:
+def test_cancelling_is_tried_again_while_amc_is_out_of_reach(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     cancel(desk.runs, desk.executions, run_id)
@@ -114,7 +116,7 @@ def test_cancelling_is_tried_again_while_amc_is_out_of_reach(desk: Any) -> None:
     assert statuses(desk) == [ExecutionStatus.CANCELLED]
 
 
-def test_an_execution_of_somebody_else_can_be_cancelled(desk: Any) -> None:
+def test_an_execution_of_somebody_else_can_be_cancelled(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     row = desk.row(run_id)

@@ -13,6 +13,8 @@ from amci.kernel.run import RunStatus
 from amci.workflows.amc.model import ExecutionStatus, TimeWindow, WindowType
 from amci.workflows.definitions.definition import InputParameter, Workflow
 
+from ..conftest import Desk
+
 HOUR = timedelta(hours=1)
 
 
@@ -20,7 +22,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-def crashed(desk: Any, *, at: int) -> bool:
+def crashed(desk: Desk, *, at: int) -> bool:
     """Work until the fault point of this number, and die there; False where there are fewer."""
     left = at
 
@@ -54,7 +56,7 @@ def refusing(path: str, status: int = 404, times: int = 1) -> Callable[[str, str
     return answer
 
 
-def test_an_execution_goes_from_the_request_to_the_file(desk: Any) -> None:
+def test_an_execution_goes_from_the_request_to_the_file(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     assert desk.run(run_id).status is RunStatus.PENDING
@@ -70,7 +72,7 @@ def test_an_execution_goes_from_the_request_to_the_file(desk: Any) -> None:
     assert desk.posts() == 1
 
 
-def test_the_note_beside_a_result_says_what_it_is(desk: Any) -> None:
+def test_the_note_beside_a_result_says_what_it_is(desk: Desk) -> None:
     run_id = desk.ask()
     desk.finish()
     note = desk.note(desk.run(run_id).result["key"])
@@ -83,7 +85,7 @@ def test_the_note_beside_a_result_says_what_it_is(desk: Any) -> None:
     assert "dsp_impressions" in note["metadata"][0]
 
 
-def test_dates_and_parameters_are_resolved_for_the_moment_of_the_fire(desk: Any) -> None:
+def test_dates_and_parameters_are_resolved_for_the_moment_of_the_fire(desk: Desk) -> None:
     desk.workflows["reach"] = Workflow(
         workflow_id="reach",
         sql="SELECT campaign, SUM(impressions) AS n FROM dsp_impressions"
@@ -120,7 +122,7 @@ def test_dates_and_parameters_are_resolved_for_the_moment_of_the_fire(desk: Any)
         ({"workflow_id": "x", "sql_query": "SELECT 1; SELECT 2"}, "2 statements"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_amc_is_asked(desk: Any, request_: Any, says: str) -> None:
+def test_what_makes_no_sense_is_refused_before_amc_is_asked(desk: Desk, request_: Any, says: str) -> None:
     run_id = desk.ask(**request_)
     desk.work()
     assert desk.run(run_id).status is RunStatus.FAILED
@@ -128,14 +130,14 @@ def test_what_makes_no_sense_is_refused_before_amc_is_asked(desk: Any, request_:
     assert desk.posts() == 0
 
 
-def test_a_tenant_without_an_instance_says_what_is_missing(desk: Any) -> None:
+def test_a_tenant_without_an_instance_says_what_is_missing(desk: Desk) -> None:
     desk.tenants["acme"] = desk.tenants["acme"].model_copy(update={"instance_id": ""})
     run_id = desk.ask()
     desk.work()
     assert "has no AMC instance" in desk.run(run_id).reason
 
 
-def test_ad_hoc_sql_gets_an_id_of_its_own_and_keeps_its_name_as_folder(desk: Any) -> None:
+def test_ad_hoc_sql_gets_an_id_of_its_own_and_keeps_its_name_as_folder(desk: Desk) -> None:
     sql = "SELECT advertiser, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1 -- all\n;"
     first, second = (desk.ask(workflow_id="look", sql_query=sql) for _ in range(2))
     desk.finish()
@@ -148,7 +150,7 @@ def test_ad_hoc_sql_gets_an_id_of_its_own_and_keeps_its_name_as_folder(desk: Any
 
 
 @pytest.mark.parametrize("option", ["dry_run", "skip_publish"])
-def test_where_there_will_be_no_result_nothing_is_fetched(desk: Any, option: str) -> None:
+def test_where_there_will_be_no_result_nothing_is_fetched(desk: Desk, option: str) -> None:
     run_id = desk.ask(**{option: True})
     desk.finish()
     assert desk.run(run_id).status is RunStatus.SUCCEEDED
@@ -159,7 +161,7 @@ def test_where_there_will_be_no_result_nothing_is_fetched(desk: Any, option: str
 # ---- exactly one execution, whatever happens
 
 
-def points_of(desk: Any) -> list[str]:
+def points_of(desk: Desk) -> list[str]:
     """The fault points of one run from its request to its file."""
     names: list[str] = []
     desk.ask()
@@ -172,7 +174,7 @@ def points_of(desk: Any) -> list[str]:
 
 
 def test_a_run_makes_one_execution_wherever_it_is_killed(
-    desk_of: Any, request: pytest.FixtureRequest
+    desk_of: Callable[..., Desk], request: pytest.FixtureRequest
 ) -> None:
     # The first one also makes the sandbox's events.
     names = [points_of(desk_of(options={"running": timedelta(minutes=2)})) for _ in range(2)][1]
@@ -186,7 +188,7 @@ def test_a_run_makes_one_execution_wherever_it_is_killed(
             assert _killed(desk_of(options={"running": timedelta(minutes=2)}), at), f"{at}: {name}"
 
 
-def _killed(desk: Any, at: int) -> bool:
+def _killed(desk: Desk, at: int) -> bool:
     """Kill a run at its fault point of this number; whether another process brings it to its only end."""
     run_id = desk.ask()
     if not crashed(desk, at=at):
@@ -201,7 +203,7 @@ def _killed(desk: Any, at: int) -> bool:
     )
 
 
-def test_an_execution_whose_creation_got_no_answer_is_found(desk: Any) -> None:
+def test_an_execution_whose_creation_got_no_answer_is_found(desk: Desk) -> None:
     desk.fault("no_answer_after", "POST")
     run_id = desk.ask()
     desk.work()
@@ -212,7 +214,7 @@ def test_an_execution_whose_creation_got_no_answer_is_found(desk: Any) -> None:
     assert len(desk.in_amc()) == 1
 
 
-def test_an_execution_that_was_never_created_is_asked_for_again_after_a_while(desk: Any) -> None:
+def test_an_execution_that_was_never_created_is_asked_for_again_after_a_while(desk: Desk) -> None:
     desk.fault("error", "POST", status=504)
     run_id, began = desk.ask(), desk.clock.now()
     desk.finish()
@@ -223,7 +225,7 @@ def test_an_execution_that_was_never_created_is_asked_for_again_after_a_while(de
 
 
 @pytest.mark.parametrize("window", [None, TimeWindow()], ids=["explicit", "relative"])
-def test_two_equal_requests_never_share_an_execution(desk: Any, window: TimeWindow | None) -> None:
+def test_two_equal_requests_never_share_an_execution(desk: Desk, window: TimeWindow | None) -> None:
     desk.fault("no_answer_after", "POST", times=2)
     asked = {"window": window} if window else {}
     ids = [desk.ask(**asked) for _ in range(3)]
@@ -233,21 +235,21 @@ def test_two_equal_requests_never_share_an_execution(desk: Any, window: TimeWind
     assert len(desk.in_amc()) == 3
 
 
-def test_somebody_elses_equal_execution_stays_theirs_where_ours_is_known(desk: Any) -> None:
+def test_somebody_elses_equal_execution_stays_theirs_where_ours_is_known(desk: Desk) -> None:
     theirs = desk.client().create_execution(_as_sent(desk))
     run_id = desk.ask()
     desk.finish()
     assert desk.row(run_id).workflow_execution_id != theirs.workflow_execution_id
 
 
-def _as_sent(desk: Any) -> Any:
+def _as_sent(desk: Desk) -> Any:
 
     run_id = desk.ask("bolt")
     desk.work()
     return desk.row(run_id).request
 
 
-def test_a_throttled_request_waits_as_long_as_amazon_asked(desk: Any) -> None:
+def test_a_throttled_request_waits_as_long_as_amazon_asked(desk: Desk) -> None:
     desk.fault("throttle", "POST", retry_after=90)
     run_id, began = desk.ask(), desk.clock.now()
     desk.work()
@@ -260,7 +262,7 @@ def test_a_throttled_request_waits_as_long_as_amazon_asked(desk: Any) -> None:
     assert desk.run(run_id).attempts == 0
 
 
-def test_amc_out_of_reach_is_waited_for(desk: Any) -> None:
+def test_amc_out_of_reach_is_waited_for(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     desk.fault("no_connection", times=40)
@@ -270,7 +272,7 @@ def test_amc_out_of_reach_is_waited_for(desk: Any) -> None:
     assert len(desk.in_amc()) == 1
 
 
-def test_amc_out_of_reach_for_ever_is_given_up_and_can_be_taken_up_again(desk: Any) -> None:
+def test_amc_out_of_reach_for_ever_is_given_up_and_can_be_taken_up_again(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     desk.fault("no_connection", times=0)
@@ -288,7 +290,7 @@ def test_amc_out_of_reach_for_ever_is_given_up_and_can_be_taken_up_again(desk: A
 # ---- looking
 
 
-def test_the_pauses_between_two_looks_grow_up_to_the_longest(desk_of: Any) -> None:
+def test_the_pauses_between_two_looks_grow_up_to_the_longest(desk_of: Callable[..., Desk]) -> None:
     desk = desk_of(options={"running": timedelta(hours=3)})
     run_id = desk.ask()
     moments = []
@@ -302,7 +304,7 @@ def test_the_pauses_between_two_looks_grow_up_to_the_longest(desk_of: Any) -> No
     assert all(a <= b + 15 for a, b in itertools.pairwise(pauses))
 
 
-def test_one_list_answers_for_all_executions_in_flight(desk: Any) -> None:
+def test_one_list_answers_for_all_executions_in_flight(desk: Desk) -> None:
     ids = [desk.ask(window=_day(n)) for n in range(1, 9)]
     desk.work()
     desk.asked.clear()
@@ -318,7 +320,7 @@ def _day(n: int) -> TimeWindow:
     )
 
 
-def test_an_execution_that_lasts_too_long_is_cancelled_in_amc(desk_of: Any) -> None:
+def test_an_execution_that_lasts_too_long_is_cancelled_in_amc(desk_of: Callable[..., Desk]) -> None:
     desk = desk_of(options={"running": timedelta(hours=30)}, deadline="2h")
     run_id, began = desk.ask(), desk.clock.now()
     desk.finish()
@@ -329,14 +331,14 @@ def test_an_execution_that_lasts_too_long_is_cancelled_in_amc(desk_of: Any) -> N
     assert run.changed_at - began < 3 * HOUR
 
 
-def test_a_request_that_allows_itself_more_time_gets_it(desk_of: Any) -> None:
+def test_a_request_that_allows_itself_more_time_gets_it(desk_of: Callable[..., Desk]) -> None:
     desk = desk_of(options={"running": timedelta(hours=3)}, deadline="2h")
     run_id = desk.ask(timeout_seconds=4 * 3600)
     desk.finish()
     assert desk.run(run_id).status is RunStatus.SUCCEEDED
 
 
-def test_what_ended_by_itself_just_before_the_deadline_is_fetched(desk_of: Any) -> None:
+def test_what_ended_by_itself_just_before_the_deadline_is_fetched(desk_of: Callable[..., Desk]) -> None:
     desk = desk_of(options={"running": timedelta(hours=1)}, deadline="2h")
     run_id = desk.ask()
     desk.work()
@@ -345,7 +347,7 @@ def test_what_ended_by_itself_just_before_the_deadline_is_fetched(desk_of: Any) 
     assert desk.run(run_id).status is RunStatus.SUCCEEDED
 
 
-def test_what_somebody_cancelled_in_amc_is_skipped(desk: Any) -> None:
+def test_what_somebody_cancelled_in_amc_is_skipped(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     desk.client().cancel_execution(desk.row(run_id).workflow_execution_id)
@@ -354,7 +356,7 @@ def test_what_somebody_cancelled_in_amc_is_skipped(desk: Any) -> None:
     assert desk.run(run_id).reason == "cancelled in AMC"
 
 
-def test_an_execution_amc_forgot_makes_its_run_fail(desk: Any) -> None:
+def test_an_execution_amc_forgot_makes_its_run_fail(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     execution = desk.row(run_id).workflow_execution_id
@@ -364,7 +366,7 @@ def test_an_execution_amc_forgot_makes_its_run_fail(desk: Any) -> None:
     assert desk.row(run_id).status is ExecutionStatus.DELETED
 
 
-def test_a_refused_request_says_why_in_amcs_words(desk: Any) -> None:
+def test_a_refused_request_says_why_in_amcs_words(desk: Desk) -> None:
     run_id = desk.ask(workflow_id="nowhere")
     desk.work()
     run = desk.run(run_id)
@@ -375,7 +377,7 @@ def test_a_refused_request_says_why_in_amcs_words(desk: Any) -> None:
 
 
 @pytest.mark.parametrize("status", ["FAILED", "REJECTED"])
-def test_an_execution_that_fails_says_why_and_is_not_tried_again_by_itself(desk: Any, status: str) -> None:
+def test_an_execution_that_fails_says_why_and_is_not_tried_again_by_itself(desk: Desk, status: str) -> None:
     run_id = _failing(desk, status)
     run = desk.run(run_id)
     assert run.status is RunStatus.FAILED
@@ -384,7 +386,7 @@ def test_an_execution_that_fails_says_why_and_is_not_tried_again_by_itself(desk:
     assert desk.posts() == 1
 
 
-def test_a_status_amci_does_not_know_is_a_failure(desk: Any) -> None:
+def test_a_status_amci_does_not_know_is_a_failure(desk: Desk) -> None:
     desk.words = {
         b'"status":"RUNNING"': b'"status":"DREAMING"',
         b'"status":"SUCCEEDED"': b'"status":"DREAMING"',
@@ -395,7 +397,7 @@ def test_a_status_amci_does_not_know_is_a_failure(desk: Any) -> None:
     assert "unknown status" in desk.run(run_id).reason
 
 
-def _failing(desk: Any, status: str = "FAILED") -> int:
+def _failing(desk: Desk, status: str = "FAILED") -> int:
     """A run whose execution did not succeed; the next one will."""
     said = f'"status":"{status}","statusReason":"too few users"'
     desk.words = {b'"status":"SUCCEEDED"': said.encode()}
@@ -408,7 +410,7 @@ def _failing(desk: Any, status: str = "FAILED") -> int:
 # ---- redriving
 
 
-def test_redriving_a_failed_execution_makes_a_new_one(desk: Any) -> None:
+def test_redriving_a_failed_execution_makes_a_new_one(desk: Desk) -> None:
     run_id = _failing(desk)
     desk.runs.redrive([run_id])
     desk.finish()
@@ -417,7 +419,7 @@ def test_redriving_a_failed_execution_makes_a_new_one(desk: Any) -> None:
     assert desk.posts() == 2
 
 
-def test_redriving_a_refused_request_asks_again(desk: Any) -> None:
+def test_redriving_a_refused_request_asks_again(desk: Desk) -> None:
     run_id = desk.ask(workflow_id="later")
     desk.work()
     desk.client().put_workflow({"workflowId": "later", "sqlQuery": desk.workflows["reach"].sql})
@@ -427,7 +429,7 @@ def test_redriving_a_refused_request_asks_again(desk: Any) -> None:
     assert desk.row(run_id).attempt == 2
 
 
-def test_a_login_that_was_refused_leaves_the_execution_to_be_taken_up_again(desk: Any) -> None:
+def test_a_login_that_was_refused_leaves_the_execution_to_be_taken_up_again(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     desk.turn(hours=2)  # the access token has expired by then
@@ -441,7 +443,7 @@ def test_a_login_that_was_refused_leaves_the_execution_to_be_taken_up_again(desk
     assert len(desk.in_amc()) == 1
 
 
-def test_redriving_goes_on_with_an_execution_that_is_still_alive(desk_of: Any) -> None:
+def test_redriving_goes_on_with_an_execution_that_is_still_alive(desk_of: Callable[..., Desk]) -> None:
     desk = desk_of(options={"running": timedelta(hours=12)}, deadline="2h")
     run_id = desk.ask()
     desk.work()
@@ -460,7 +462,7 @@ def test_redriving_goes_on_with_an_execution_that_is_still_alive(desk_of: Any) -
 # ---- the result
 
 
-def test_expired_links_are_renewed(desk: Any) -> None:
+def test_expired_links_are_renewed(desk: Desk) -> None:
     desk.fault("slow_links", "GET", "*/downloadUrls")
     run_id = desk.ask()
     desk.finish()
@@ -468,7 +470,7 @@ def test_expired_links_are_renewed(desk: Any) -> None:
     assert sum("downloadUrls" in asked for asked in desk.asked) == 2
 
 
-def test_a_result_that_is_not_there_yet_is_waited_for(desk: Any) -> None:
+def test_a_result_that_is_not_there_yet_is_waited_for(desk: Desk) -> None:
     desk.overlay = refusing("/downloadUrls", times=3)
     run_id = desk.ask()
     desk.finish()
@@ -476,7 +478,7 @@ def test_a_result_that_is_not_there_yet_is_waited_for(desk: Any) -> None:
     assert desk.run(run_id).attempts == 0
 
 
-def test_a_result_that_never_comes_makes_the_run_fail_and_a_redrive_ask_anew(desk: Any) -> None:
+def test_a_result_that_never_comes_makes_the_run_fail_and_a_redrive_ask_anew(desk: Desk) -> None:
     desk.overlay = refusing("/downloadUrls", times=10_000)
     run_id = desk.ask()
     desk.finish()
@@ -489,7 +491,7 @@ def test_a_result_that_never_comes_makes_the_run_fail_and_a_redrive_ask_anew(des
     assert desk.row(run_id).attempt == 2
 
 
-def test_a_result_is_announced_with_its_key_when_it_is_in_raw(desk: Any) -> None:
+def test_a_result_is_announced_with_its_key_when_it_is_in_raw(desk: Desk) -> None:
     announced: list[tuple[str, str]] = []
     desk.on_delivered = lambda tenant, key: announced.append((tenant.tenant, key))
     run_id = desk.ask()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +12,12 @@ from amci.kernel.worker import Worker
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
 from amci.workflows.executions.run_factory import execute_run
 
+from ..conftest import Desk
+
 BUSY = ("PENDING", "RUNNING", "PUBLISHING")
 
 
-def many(desk: Any, name: str, count: int) -> list[str]:
+def many(desk: Desk, name: str, count: int) -> list[str]:
     """So many requests of one tenant, each for another hour."""
     runs = []
     for n in range(count):
@@ -28,11 +31,11 @@ def many(desk: Any, name: str, count: int) -> list[str]:
     return [run.idempotency_key for run in runs]
 
 
-def busy(desk: Any, name: str) -> int:
+def busy(desk: Desk, name: str) -> int:
     return sum(str(execution.status) in BUSY for execution in desk.in_amc(name))
 
 
-def test_amc_never_has_more_of_a_tenant_than_its_slots(desk: Any) -> None:
+def test_amc_never_has_more_of_a_tenant_than_its_slots(desk: Desk) -> None:
     desk.runs.set_pool(desk.tenants["acme"].pool, 3)
     many(desk, "acme", 11)
     most = []
@@ -45,7 +48,7 @@ def test_amc_never_has_more_of_a_tenant_than_its_slots(desk: Any) -> None:
     assert len(desk.in_amc()) == 11
 
 
-def test_an_account_bounds_its_instances_together(desk: Any) -> None:
+def test_an_account_bounds_its_instances_together(desk: Desk) -> None:
     for tenant in desk.tenants.values():
         desk.runs.set_pool(tenant.pool, 10, parent="account")
     desk.runs.set_pool("account", 4)
@@ -60,7 +63,7 @@ def test_an_account_bounds_its_instances_together(desk: Any) -> None:
     assert {run.status for run in desk.runs.list(limit=-1)} == {RunStatus.SUCCEEDED}
 
 
-def test_a_thousand_requests_of_one_tenant_do_not_hold_up_anothers_first(desk: Any) -> None:
+def test_a_thousand_requests_of_one_tenant_do_not_hold_up_anothers_first(desk: Desk) -> None:
     many(desk, "acme", 1000)
     desk.work()
     assert busy(desk, "acme") == 10
@@ -72,7 +75,7 @@ def test_a_thousand_requests_of_one_tenant_do_not_hold_up_anothers_first(desk: A
     assert desk.posts() == 11
 
 
-def test_in_one_account_anothers_first_waits_for_one_slot_at_most(desk: Any) -> None:
+def test_in_one_account_anothers_first_waits_for_one_slot_at_most(desk: Desk) -> None:
     for tenant in desk.tenants.values():
         desk.runs.set_pool(tenant.pool, 10, parent="account")
     desk.runs.set_pool("account", 2)
@@ -89,14 +92,14 @@ def test_in_one_account_anothers_first_waits_for_one_slot_at_most(desk: Any) -> 
 class _Steady(SystemClock):
     """The desk's clock for handlers, the machine's for waiting: threads do not turn it."""
 
-    def __init__(self, desk: Any) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     def now(self) -> Any:
         return self._desk.clock.now()
 
 
-def test_threads_share_slots_and_requests_without_asking_twice(desk_of: Any) -> None:
+def test_threads_share_slots_and_requests_without_asking_twice(desk_of: Callable[..., Desk]) -> None:
     desk = desk_of(options={})
     desk.runs.set_pool(desk.tenants["acme"].pool, 3)
     asked = many(desk, "acme", 20) + many(desk, "bolt", 20)

@@ -15,6 +15,8 @@ from amci.workflows.definitions.time_windows import sliding
 from amci.workflows.executions.fan_out import backfill, for_each, lagged, resubmittable
 from amci.workflows.executions.request_parsing import assignments, chosen, window_from
 
+from ..conftest import Desk
+
 AT = datetime(2026, 11, 1, 6, 20, tzinfo=UTC)
 ACME = Tenant(tenant="acme", instance_id="amcacme")
 BOLT = Tenant(tenant="bolt", instance_id="amcbolt")
@@ -144,7 +146,7 @@ def test_a_row_whose_data_are_not_complete_is_left_out_and_said() -> None:
 # ---- what failed
 
 
-def failed(desk: Any, count: int = 1, **asked: Any) -> list[int]:
+def failed(desk: Desk, count: int = 1, **asked: Any) -> list[int]:
     desk.words = {b'"status":"SUCCEEDED"': b'"status":"FAILED","statusReason":"too few users"'}
     ids = [desk.ask(**asked) for _ in range(count)]
     desk.finish()
@@ -152,18 +154,18 @@ def failed(desk: Any, count: int = 1, **asked: Any) -> list[int]:
     return ids
 
 
-def again(desk: Any, **since: float) -> list[int | None]:
+def again(desk: Desk, **since: float) -> list[int | None]:
     began = desk.clock.now() - timedelta(**(since or {"hours": 72}))
     return [row.run_id for row in resubmittable(desk.executions, desk.runs, began)]
 
 
-def test_what_failed_can_be_run_again_and_equal_ones_only_once(desk: Any) -> None:
+def test_what_failed_can_be_run_again_and_equal_ones_only_once(desk: Desk) -> None:
     first, second = failed(desk, 2)
     assert again(desk) == [second]
     assert first != second
 
 
-def test_what_an_equal_request_has_brought_or_will_bring_is_not_run_again(desk: Any) -> None:
+def test_what_an_equal_request_has_brought_or_will_bring_is_not_run_again(desk: Desk) -> None:
     failed(desk)
     equal = desk.ask()
     desk.work()
@@ -173,20 +175,20 @@ def test_what_an_equal_request_has_brought_or_will_bring_is_not_run_again(desk: 
     assert again(desk) == []
 
 
-def test_another_window_or_sql_is_no_equal_request(desk: Any) -> None:
+def test_another_window_or_sql_is_no_equal_request(desk: Desk) -> None:
     [first] = failed(desk)
     desk.ask(window=TimeWindow())
     desk.finish()
     assert again(desk) == [first]
 
 
-def test_equal_ad_hoc_sql_is_an_equal_request(desk: Any) -> None:
+def test_equal_ad_hoc_sql_is_an_equal_request(desk: Desk) -> None:
     sql = "SELECT advertiser, SUM(impressions) AS n FROM dsp_impressions GROUP BY 1"
     _, second = failed(desk, 2, workflow_id="look", sql_query=sql)
     assert again(desk) == [second]
 
 
-def test_what_failed_long_ago_stays(desk: Any) -> None:
+def test_what_failed_long_ago_stays(desk: Desk) -> None:
     failed(desk)
     desk.turn(hours=80)
     assert again(desk) == []

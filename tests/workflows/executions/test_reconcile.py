@@ -7,8 +7,10 @@ from amci.kernel.run import RunStatus
 from amci.workflows.amc.model import ExecutionStatus
 from amci.workflows.executions.reconcile import reconcile_run
 
+from ..conftest import Desk
 
-def reconciled(desk: Any, name: str = "acme") -> dict[str, Any]:
+
+def reconciled(desk: Desk, name: str = "acme") -> dict[str, Any]:
     """What the counts of a reconciliation say, with nothing else done meanwhile."""
     new = reconcile_run(desk.tenants[name], desk.clock.now())
     desk.runs.create([new])
@@ -20,12 +22,12 @@ def reconciled(desk: Any, name: str = "acme") -> dict[str, Any]:
     return result
 
 
-def elsewhere(desk: Any, run_id: int) -> Any:
+def elsewhere(desk: Desk, run_id: int) -> Any:
     """An execution like that of the run, asked for by somebody else."""
     return desk.client().create_execution(desk.row(run_id).request)
 
 
-def test_what_others_asked_for_is_noted_once(desk: Any) -> None:
+def test_what_others_asked_for_is_noted_once(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     theirs = elsewhere(desk, run_id)
@@ -37,7 +39,7 @@ def test_what_others_asked_for_is_noted_once(desk: Any) -> None:
     assert (row.run_id, row.tenant_id, row.name) == (None, "acme", "reach")
 
 
-def test_ours_are_brought_up_to_date(desk: Any) -> None:
+def test_ours_are_brought_up_to_date(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     desk.turn(minutes=10)
@@ -47,7 +49,7 @@ def test_ours_are_brought_up_to_date(desk: Any) -> None:
     assert desk.run(run_id).status is RunStatus.SUCCEEDED
 
 
-def test_ours_that_amc_does_not_know_are_deleted(desk: Any) -> None:
+def test_ours_that_amc_does_not_know_are_deleted(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
 
@@ -67,7 +69,7 @@ def test_ours_that_amc_does_not_know_are_deleted(desk: Any) -> None:
     assert desk.run(run_id).status is RunStatus.FAILED
 
 
-def test_what_is_only_missing_in_the_list_is_asked_for_by_itself(desk: Any) -> None:
+def test_what_is_only_missing_in_the_list_is_asked_for_by_itself(desk: Desk) -> None:
     run_id = desk.ask()
     desk.work()
     desk.turn(minutes=10)
@@ -78,7 +80,7 @@ def test_what_is_only_missing_in_the_list_is_asked_for_by_itself(desk: Any) -> N
     assert desk.row(run_id).status is ExecutionStatus.SUCCEEDED
 
 
-def test_an_execution_that_was_noted_before_its_run_knew_it_becomes_the_runs(desk: Any) -> None:
+def test_an_execution_that_was_noted_before_its_run_knew_it_becomes_the_runs(desk: Desk) -> None:
     desk.fault("no_answer_after", "POST")
     run_id = desk.ask()
     desk.work()
@@ -89,7 +91,7 @@ def test_an_execution_that_was_noted_before_its_run_knew_it_becomes_the_runs(des
     assert only.run_id == run_id
 
 
-def test_what_succeeded_long_ago_keeps_its_status(desk: Any) -> None:
+def test_what_succeeded_long_ago_keeps_its_status(desk: Desk) -> None:
     run_id = desk.ask()
     desk.finish()
     desk.overlay = lambda _method, url: (
@@ -99,7 +101,7 @@ def test_what_succeeded_long_ago_keeps_its_status(desk: Any) -> None:
     assert desk.row(run_id).status is ExecutionStatus.SUCCEEDED
 
 
-def test_one_tenants_executions_are_not_anothers(desk: Any) -> None:
+def test_one_tenants_executions_are_not_anothers(desk: Desk) -> None:
     desk.ask("bolt")
     desk.work()
     assert reconciled(desk, "acme")["listed"] == 0

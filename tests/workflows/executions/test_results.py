@@ -10,10 +10,12 @@ import pytest
 from amci.kernel.run import RunStatus
 from amci.workflows.executions import results
 
+from ..conftest import Desk
+
 LINK = "http://files.test/"
 
 
-def having(desk: Any, *files: bytes, metadata: tuple[bytes, ...] = ()) -> None:
+def having(desk: Desk, *files: bytes, metadata: tuple[bytes, ...] = ()) -> None:
     """AMC hands out these files as the result of whatever is asked."""
     named = {f"{LINK}{n}": content for n, content in enumerate((*files, *metadata))}
 
@@ -29,7 +31,7 @@ def having(desk: Any, *files: bytes, metadata: tuple[bytes, ...] = ()) -> None:
     desk.overlay = answer
 
 
-def delivered(desk: Any) -> tuple[Any, bytes]:
+def delivered(desk: Desk) -> tuple[Any, bytes]:
     run_id = desk.ask()
     desk.finish()
     run = desk.run(run_id)
@@ -52,7 +54,7 @@ def delivered(desk: Any) -> tuple[Any, bytes]:
     ],
     ids=["one", "three", "no-end", "crlf", "bom", "gzip", "empty", "header-only", "quoted"],
 )
-def test_the_files_of_a_result_become_one(desk: Any, files: list[bytes], text: bytes, rows: int) -> None:
+def test_the_files_of_a_result_become_one(desk: Desk, files: list[bytes], text: bytes, rows: int) -> None:
     having(desk, *files)
     run, content = delivered(desk)
     assert content == text
@@ -60,7 +62,7 @@ def test_the_files_of_a_result_become_one(desk: Any, files: list[bytes], text: b
     assert run.result["bytes"] == len(text)
 
 
-def test_files_with_different_columns_are_no_result(desk: Any) -> None:
+def test_files_with_different_columns_are_no_result(desk: Desk) -> None:
     having(desk, b"a,b\n1,2\n", b"a,c\n1,2\n")
     run_id = desk.ask()
     desk.finish()
@@ -69,20 +71,22 @@ def test_files_with_different_columns_are_no_result(desk: Any) -> None:
     assert not list(desk.raw.rglob("*.*"))
 
 
-def test_a_result_without_a_file_is_said_to_have_none(desk: Any) -> None:
+def test_a_result_without_a_file_is_said_to_have_none(desk: Desk) -> None:
     having(desk)
     run_id = desk.ask()
     desk.finish()
     assert "names no file of its result" in desk.run(run_id).reason
 
 
-def test_amcs_own_notes_are_kept_beside_the_result(desk: Any) -> None:
+def test_amcs_own_notes_are_kept_beside_the_result(desk: Desk) -> None:
     having(desk, b"a\n1\n", metadata=(b'{"sqlQuery": "SELECT 1"}', b"plain"))
     run, _ = delivered(desk)
     assert desk.note(run.result["key"])["metadata"] == ['{"sqlQuery": "SELECT 1"}', "plain"]
 
 
-def test_a_result_larger_than_memory_may_take_is_the_same(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_larger_than_memory_may_take_is_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(results, "_IN_MEMORY", 16)
     rows = b"".join(b"%d,%d\n" % (n, n) for n in range(5000))
     having(desk, b"a,b\n" + rows, b"a,b\n" + rows)
@@ -91,7 +95,7 @@ def test_a_result_larger_than_memory_may_take_is_the_same(desk: Any, monkeypatch
     assert run.result["rows"] == 10_000
 
 
-def test_keys_begin_with_the_tenant_in_a_root_of_its_own_too(desk: Any, tmp_path: Path) -> None:
+def test_keys_begin_with_the_tenant_in_a_root_of_its_own_too(desk: Desk, tmp_path: Path) -> None:
     tenant = desk.tenants["acme"].model_copy(update={"raw": "buckets/acme"})
     run_id = desk.ask()
     desk.finish()
@@ -101,7 +105,7 @@ def test_keys_begin_with_the_tenant_in_a_root_of_its_own_too(desk: Any, tmp_path
     assert (own / found.key.removeprefix("acme/")).exists()
 
 
-def test_a_result_that_is_there_is_not_fetched_again(desk: Any) -> None:
+def test_a_result_that_is_there_is_not_fetched_again(desk: Desk) -> None:
     run_id = desk.ask()
     desk.finish()
     path = desk.raw / desk.row(run_id).key
@@ -113,7 +117,7 @@ def test_a_result_that_is_there_is_not_fetched_again(desk: Any) -> None:
     assert path.stat().st_mtime_ns == before
 
 
-def test_what_a_killed_download_left_is_removed(desk: Any, tmp_path: Path) -> None:
+def test_what_a_killed_download_left_is_removed(desk: Desk, tmp_path: Path) -> None:
     run_id = desk.ask()
     desk.finish()
     path = desk.raw / desk.row(run_id).key
@@ -129,7 +133,7 @@ def test_what_a_killed_download_left_is_removed(desk: Any, tmp_path: Path) -> No
     assert other.exists()
 
 
-def test_a_result_can_be_fetched_into_any_file(desk: Any, tmp_path: Path) -> None:
+def test_a_result_can_be_fetched_into_any_file(desk: Desk, tmp_path: Path) -> None:
     having(desk, b"a\n1\n")
     run_id = desk.ask()
     desk.finish()

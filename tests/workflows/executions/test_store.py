@@ -12,6 +12,8 @@ from amci.workflows.executions.polling import next_look, pause
 from amci.workflows.executions.request_matching import content, fingerprint, is_like, recognisable
 from amci.workflows.executions.store import SendDecision
 
+from ..conftest import Desk
+
 WINDOW = TimeWindow(type=WindowType.EXPLICIT, start="2026-10-01T00:00:00", end="2026-10-02T00:00:00")
 ASKED = ExecutionRequest(workflow_id="reach", window=WINDOW, parameter_values={"n": 5, "ids": ["a"]})
 SHOWN = Execution(
@@ -24,7 +26,7 @@ SHOWN = Execution(
 )
 
 
-def begun(desk: Any, *, window: TimeWindow = WINDOW) -> Any:
+def begun(desk: Desk, *, window: TimeWindow = WINDOW) -> Any:
     """A run in the hands of a worker, and the row of its first attempt."""
     run_id = desk.ask()
     [run] = desk.runs.claim(("execute",), "w", timedelta(hours=1))
@@ -42,7 +44,7 @@ def begun(desk: Any, *, window: TimeWindow = WINDOW) -> Any:
     return run, row
 
 
-def submitting(desk: Any, run: Any, row: Any) -> SendDecision:
+def submitting(desk: Desk, run: Any, row: Any) -> SendDecision:
     go, _ = desk.executions.submitting(row, run, unsettled=timedelta(minutes=1))
     return go  # type: ignore[no-any-return]
 
@@ -80,7 +82,7 @@ def test_inline_sql_is_sent_under_an_id_that_belongs_to_one_run() -> None:
     assert fingerprint(first) != fingerprint(second)
 
 
-def test_two_requests_that_look_alike_are_not_on_their_way_together(desk: Any) -> None:
+def test_two_requests_that_look_alike_are_not_on_their_way_together(desk: Desk) -> None:
     (run, row), (other_run, other_row) = begun(desk), begun(desk)
     assert submitting(desk, run, row) is SendDecision.SEND
     assert submitting(desk, other_run, other_row) is SendDecision.WAIT
@@ -97,21 +99,21 @@ def test_two_requests_that_look_alike_are_not_on_their_way_together(desk: Any) -
     ],
 )
 def test_only_requests_that_could_be_mixed_up_wait(
-    desk: Any, window: TimeWindow, expected: SendDecision
+    desk: Desk, window: TimeWindow, expected: SendDecision
 ) -> None:
     run, row = begun(desk)
     submitting(desk, run, row)
     assert submitting(desk, *begun(desk, window=window)) is expected
 
 
-def test_nobody_waits_for_a_request_that_was_sent_long_ago(desk: Any) -> None:
+def test_nobody_waits_for_a_request_that_was_sent_long_ago(desk: Desk) -> None:
     run, row = begun(desk)
     submitting(desk, run, row)
     desk.turn(minutes=2)
     assert submitting(desk, *begun(desk)) is SendDecision.SEND
 
 
-def test_a_run_that_another_worker_has_sends_nothing(desk: Any) -> None:
+def test_a_run_that_another_worker_has_sends_nothing(desk: Desk) -> None:
     run, row = begun(desk)
     desk.turn(hours=2)
     desk.runs.recover()
@@ -120,7 +122,7 @@ def test_a_run_that_another_worker_has_sends_nothing(desk: Any) -> None:
     assert submitting(desk, again, row) is SendDecision.SEND
 
 
-def test_an_execution_belongs_to_one_run(desk: Any) -> None:
+def test_an_execution_belongs_to_one_run(desk: Desk) -> None:
     (_, row), (_, other) = begun(desk), begun(desk)
     assert desk.executions.take(row, SHOWN) is not None
     assert desk.executions.take(other, SHOWN) is None
@@ -128,21 +130,21 @@ def test_an_execution_belongs_to_one_run(desk: Any) -> None:
     assert desk.executions.owned("amcacme", ["e-1", "e-2"]) == {"e-1"}
 
 
-def test_an_execution_of_somebody_else_becomes_the_run_that_asked_for_it(desk: Any) -> None:
+def test_an_execution_of_somebody_else_becomes_the_run_that_asked_for_it(desk: Desk) -> None:
     desk.executions.note_foreign("acme", "amcacme", SHOWN)
     _, row = begun(desk)
     assert desk.executions.take(row, SHOWN) is not None
     assert [found.run_id for found in desk.executions.list()] == [row.run_id]
 
 
-def test_what_is_not_there_is_not_found(desk: Any) -> None:
+def test_what_is_not_there_is_not_found(desk: Desk) -> None:
     with pytest.raises(NotFound, match="no execution 7"):
         desk.executions.get(7)
     with pytest.raises(NotFound, match="no execution e-9"):
         desk.executions.by_amc("e-9")
 
 
-def test_a_summary_counts_by_status_in_the_words_of_the_aws_solution(desk: Any) -> None:
+def test_a_summary_counts_by_status_in_the_words_of_the_aws_solution(desk: Desk) -> None:
     statuses = [
         "SUCCEEDED",
         "SUCCEEDED",
@@ -177,7 +179,7 @@ def test_a_summary_counts_by_status_in_the_words_of_the_aws_solution(desk: Any) 
     assert desk.executions.summary("bolt", desk.clock.now() - timedelta(days=1))["totalExecutions"] == 0
 
 
-def test_executions_are_listed_newest_first_by_tenant_status_and_workflow(desk: Any) -> None:
+def test_executions_are_listed_newest_first_by_tenant_status_and_workflow(desk: Desk) -> None:
     desk.ask()
     desk.ask("bolt")
     desk.finish()
@@ -188,7 +190,7 @@ def test_executions_are_listed_newest_first_by_tenant_status_and_workflow(desk: 
     assert desk.executions.list(workflow="other") == []
 
 
-def test_looks_are_on_a_common_beat_and_never_further_off_than_the_pause(desk: Any) -> None:
+def test_looks_are_on_a_common_beat_and_never_further_off_than_the_pause(desk: Desk) -> None:
     now = desk.clock.now() + timedelta(seconds=4)
     for looks in range(100):
         due = next_look(desk.settings, looks, now)
