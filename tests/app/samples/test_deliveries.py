@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
 import json
 import os
 import re
@@ -15,34 +12,16 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from amci.app import samples
-from amci.app.samples import Sample
 from amci.kernel.errors import StorageError
 
-FIRST = samples.first_delivery()
-SECOND = samples.second_delivery()
+from .delivered import FIRST, SECOND, about, table, text
+
 BY_KEY = {sample.key: sample for sample in FIRST}
 TENANTS = {"northwind-outdoor", "blue-kettle", "atlas_pets"}
 AMC_KEY = re.compile(
     r"(northwind-outdoor|blue-kettle|atlas_pets)/workflow=([^/]+)/schedule=(daily|weekly|adhoc)/"
     r"(\d{4}-\d\d-\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)-([^/.]+)\.csv(\.gz)?"
 )
-
-
-def text(sample: Sample) -> str:
-    content = gzip.decompress(sample.content) if sample.key.endswith(".gz") else sample.content
-    if content.startswith(b"\xff\xfe"):
-        return content.decode("utf-16")
-    return content.decode("latin-1" if sample.about == "Latin-1" else "utf-8")
-
-
-def table(written: str) -> list[list[str]]:
-    """The cells of a CSV, quotes escaped by a backslash; other backslashes stand for themselves."""
-    return list(csv.reader(io.StringIO(written.replace('\\"', '""'), newline=""), strict=True))
-
-
-def about(words: str, among: list[Sample]) -> Sample:
-    (found,) = [sample for sample in among if words in sample.about]
-    return found
 
 
 def test_the_same_seed_gives_the_same_files_in_every_process() -> None:
