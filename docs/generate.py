@@ -24,7 +24,7 @@ from amci.kernel import errors
 from amci.kernel.config import AmcSettings, NotifySettings, RootSettings, SandboxSettings, Settings, Size
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.datasets.dataset import CsvSettings, Dataset, JsonSettings, LimitSettings
-from amci.lake.datasets.pii import PiiHash
+from amci.lake.datasets.pii import PiiDrop, PiiHash
 from amci.lake.datasets.quality import AcceptedValues, QualityRule, Range, RowCount
 from amci.scheduler.config import ScheduleFile, WindowFile
 from amci.tenants.marketplaces import MARKETPLACES
@@ -131,7 +131,7 @@ def _plain(of: type) -> str:
 
 
 def _words(values: Iterable[Any]) -> str:
-    return ", ".join(f"`{value}`" for value in values)
+    return ", ".join(f"`{str(value).lower() if isinstance(value, bool) else value}`" for value in values)
 
 
 def _default(field: FieldInfo) -> str:
@@ -261,7 +261,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
             *(Settings, RootSettings, NotifySettings, AmcSettings, SandboxSettings, Tenant),
             *(Workflow, InputParameter, WindowSpec, ScheduleFile, WindowFile),
             *(Dataset, CsvSettings, JsonSettings),
-            *(LimitSettings, PiiHash, QualityRule, Range, AcceptedValues, RowCount),
+            *(LimitSettings, PiiHash, PiiDrop, QualityRule, Range, AcceptedValues, RowCount),
         )
     },
     "parameter types": _parameter_types,

@@ -11,6 +11,8 @@ from functools import lru_cache
 
 _LONGEST = 200
 _OTHER = re.compile(r"[^A-Za-z0-9_]+")
+#: Accents, and characters that Unicode counts as letters or marks but that show nothing.
+_UNSEEN = re.compile("[\u0300-\u036f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 def sanitized(name: str) -> str:
@@ -20,6 +22,17 @@ def sanitized(name: str) -> str:
     names. A name with no letter or digit left becomes `_`.
     """
     return _OTHER.sub("_", _without_accents(name)).lower() or "_"
+
+
+@lru_cache(maxsize=10_000)
+def comparable(name: str) -> str:
+    """What all spellings of a name have in common: its letters and digits, without case, accents or width.
+
+    `User E-Mail`, `user.email`, `userEmail` and full-width `ＵＳＥＲ＿ＥＭＡＩＬ` are all `useremail`. Letters of every
+    script count. Empty if the name has neither letter nor digit.
+    """
+    text = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return "".join(c for c in _UNSEEN.sub("", text) if unicodedata.category(c)[0] in "LMN")
 
 
 def _without_accents(name: str) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from amci.kernel.names import column_names, literal, quoted, sanitized, table_name
+from amci.kernel.names import column_names, comparable, literal, quoted, sanitized, table_name
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,25 @@ def test_columns_are_always_unique_and_plain(header: list[str]) -> None:
 def test_quotes_cannot_be_left() -> None:
     assert quoted("a", 'b"; DROP TABLE c; --') == '"a"."b""; DROP TABLE c; --"'
     assert literal("it's") == "'it''s'"
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        *(
+            (name, "useremail")
+            for name in ("User E-Mail", "user.email", "userEmail", " USER_EMAIL ", "user\u00a0e\u2011mail")
+        ),
+        *(
+            (name, "useremail")
+            for name in ("ｕｓｅｒ＿ｅｍａｉｌ", "\ufeffuser\u200bemail", "Ûser Émail", "USER EMAİL")
+        ),
+        ("ﬁrst name", "firstname"),
+        ("Straße 2", "strasse2"),
+        ("メール", "メール"),
+        ("ﾒｰﾙ", "メール"),
+        ("- _", ""),
+    ],
+)
+def test_spellings_of_one_name_are_comparable(name: str, same: str) -> None:
+    assert comparable(name) == same

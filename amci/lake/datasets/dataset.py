@@ -93,7 +93,8 @@ class Dataset(Strict):
     timestamp_column: str | None = None
     """A column to add with the time the file was last modified (UTC)."""
     pii: PiiRules = Field(default={})
-    """Columns to hash or to drop before pre-stage is written."""
+    """Columns to hash or to drop before pre-stage is written. A file that lacks one of them is refused, unless
+    its rule is `optional`."""
     quality: tuple[QualityRule, ...] = ()
     """Rules the typed rows should keep."""
 

@@ -19,16 +19,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator
 
 from amci.kernel.config import Strict
-from amci.kernel.errors import ConfigError, Problem
-from amci.kernel.names import sanitized
+from amci.kernel.errors import ConfigError, MalformedFile, Problem
+from amci.kernel.names import comparable
+from amci.lake.datasets.column_rules import ColumnRules, missing
+from amci.lake.datasets.personal_values import Form, Sample, looks_like_a_figure, looks_like_a_value
+from amci.lake.formats import ColumnPath
+from amci.lake.formats.columns import compact
+from amci.lake.formats.json_cursor import Number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,24 +49,43 @@ class PiiHash(Strict):
     """How a value is normalised before it is hashed."""
     keyed: bool = False
     """Use HMAC with the workspace's secret key (AMCI_PII_KEY), so that values cannot be guessed."""
+    optional: bool = False
+    """Whether files may lack the column. A file without it is refused otherwise."""
 
 
-PiiRule = PiiHash | Literal["drop"]
+class PiiDrop(Strict):
+    """Leave a column out."""
+
+    drop: Literal[True]
+    """`true`."""
+    optional: bool = False
+    """Whether files may lack the column. A file without it is refused otherwise."""
+
+
+PiiRule = PiiHash | PiiDrop | Literal["drop", "public"]
+
+
+def is_optional(rule: PiiRule) -> bool:
+    """Whether files may lack the column of a rule."""
+    return rule == "public" or (not isinstance(rule, str) and rule.optional)
 
 
 def _distinct(rules: dict[str, PiiRule]) -> dict[str, PiiRule]:
     seen: dict[str, str] = {}
     for column in rules:
-        other = seen.setdefault(sanitized(column), column)
+        name = comparable(column)
+        if not name:
+            raise ValueError(f"'{column}' has no letter or digit")
+        other = seen.setdefault(name, column)
         if other != column:
             raise ValueError(f"{other} and {column} are the same column")
     return rules
 
 
-#: `pii:` of a dataset: column to rule; columns are compared by their catalogue names.
+#: `pii:` of a dataset: column to rule. Columns are compared as people write them, see `ColumnRules`.
 PiiRules = Annotated[dict[str, PiiRule], AfterValidator(_distinct)]
 
-_NUMBERED = re.compile(r"_\d+$")
+_JSON = json.JSONDecoder(parse_float=Number, parse_int=Number)
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _ZIP_PLUS_4 = re.compile(r"([0-9]{5})-[0-9]{4}")
 _LETTERS = str.maketrans({"ß": "ss", "ä": "ae", "ö": "oe", "ü": "ue", "ø": "o", "æ": "ae"})
@@ -111,30 +136,181 @@ def hashed(text: str, rule: PiiHash, key: bytes | None) -> str | None:
 
 
 def protect(batch: pa.RecordBatch, rules: Mapping[str, PiiRule], key: bytes | None) -> pa.RecordBatch:
-    """The batch without the columns to drop and with hashes in the columns to hash; NULL stays NULL.
+    """The batch as `Protection.apply` leaves it; a rule for a column the batch lacks does nothing."""
+    return Protection(rules, key).apply(batch)
 
-    Columns are text and are matched by their catalogue names, with or without a number behind; a rule for a
-    column the batch lacks does nothing. Raises ConfigError if a rule is keyed and there is no key.
-    """
-    import pyarrow as pa
 
-    if not key and any(isinstance(rule, PiiHash) and rule.keyed for rule in rules.values()):
-        problem = Problem("", "pii", "a keyed column needs a secret key, and there is none")
-        raise ConfigError(
-            [problem], hint="Set AMCI_PII_KEY to a long random text and keep it: hashes depend on it."
-        )
-    by_name = {sanitized(column): rule for column, rule in rules.items()}
-    fields, arrays = [], []
-    for field, array in zip(batch.schema, batch.columns, strict=True):
-        name = sanitized(field.name)
-        # A header that names a column twice makes `email_2` of the second; it is no less personal.
-        rule = by_name.get(name) or by_name.get(_NUMBERED.sub("", name))
-        if rule == "drop":
-            continue
-        fields.append(field)
-        arrays.append(_hashed_array(array, rule, key) if isinstance(rule, PiiHash) else array)
-    schema = pa.schema(fields, metadata=batch.schema.metadata)
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+class Protection:
+    """The rules of a dataset, applied to one file batch by batch."""
+
+    def __init__(self, rules: Mapping[str, PiiRule], key: bytes | None) -> None:
+        self._rules = rules
+        self._key = key
+        self._columns = ColumnRules(rules)
+        self._plans: dict[tuple[str, ...], list[tuple[str, PiiRule] | None]] = {}
+        self._paths: dict[str, ColumnPath] = {}
+        self._met: set[str] = set()
+        self._sample = Sample(_forms(rules))
+
+    @property
+    def notes(self) -> list[dict[str, Any]]:
+        """What `look` found, as notes of a quality rule."""
+        return self._sample.notes
+
+    def apply(
+        self, data: pa.RecordBatch, paths: Sequence[ColumnPath] = (), inner: Sequence[ColumnPath] = ()
+    ) -> pa.RecordBatch:
+        """The rows without the columns to drop and with hashes in the columns to hash; NULL stays NULL.
+
+        `paths` are the columns' names as the file has them, `inner` the fields inside columns of JSON text. Such
+        fields are dropped or hashed where they are. Raises ConfigError if a rule is keyed and there is no key,
+        MalformedFile if a column's name is a value.
+        """
+        import pyarrow as pa
+
+        if not self._key and any(isinstance(rule, PiiHash) and rule.keyed for rule in self._rules.values()):
+            problem = Problem("", "pii", "a keyed column needs a secret key, and there is none")
+            raise ConfigError(
+                [problem], hint="Set AMCI_PII_KEY to a long random text and keep it: hashes depend on it."
+            )
+        paths = paths or [(name,) for name in data.schema.names]
+        fields, arrays = [], []
+        for found, path, field, array in zip(
+            self._plan(data, paths, inner), paths, data.schema, data.columns, strict=True
+        ):
+            rule = found[1] if found else None
+            if _drops(rule):
+                continue
+            fields.append(field)
+            if isinstance(rule, PiiHash):
+                arrays.append(_hashed_array(array, rule, self._key))
+            else:
+                arrays.append(self._inside(array, path))
+        schema = pa.schema(fields, metadata=data.schema.metadata)
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def look(self, data: pa.RecordBatch) -> None:
+        """Look for personal values in a sample of rows that `apply` gave."""
+        kept = {
+            name
+            for name in data.schema.names
+            if (found := self._columns.of_column(name, self._paths.get(name, (name,))))
+            and found[1] == "public"
+        }
+        self._sample.look(data, but=kept)
+
+    def require(self, known: Callable[[], Iterable[str]]) -> None:
+        """Raise MalformedFile if the file lacks a column that it should have, or has a row of data as its header.
+
+        `known` gives names of columns the lake has already. The error names only columns that are no values.
+        """
+        absent = [
+            column
+            for column, rule in self._rules.items()
+            if column not in self._met and not is_optional(rule)
+        ]
+        if absent:
+            raise missing(absent, self._paths, self._rules, known())
+        if not self._met and any(looks_like_a_figure(path[-1]) for path in self._paths.values()):
+            raise _headless()
+
+    def _plan(
+        self, data: pa.RecordBatch, paths: Sequence[ColumnPath], inner: Sequence[ColumnPath]
+    ) -> list[tuple[str, PiiRule] | None]:
+        """The rule of each column; made once for each set of columns."""
+        names = tuple(data.schema.names)
+        if names not in self._plans and data.num_rows:
+            if any(looks_like_a_value(cell) for path in paths for cell in path):
+                raise _headless()
+            self._paths.update(zip(names, paths, strict=True))
+            self._plans[names] = [self._columns.of_column(*at) for at in zip(names, paths, strict=True)]
+            found = [*self._plans[names], *map(self._columns.of, inner)]
+            self._met.update(rule[0] for rule in found if rule)
+        return self._plans.get(names) or [
+            self._columns.of_column(*at) for at in zip(names, paths, strict=True)
+        ]
+
+    def _inside(self, array: pa.Array, path: ColumnPath) -> pa.Array:
+        """The column with the rules applied to fields of JSON objects in its values."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+            return array
+        # A map of Parquet is a list of pairs.
+        is_object = pc.or_(pc.match_substring(array, "{"), pc.match_substring(array, '[["'))
+        at = pc.indices_nonzero(pc.fill_null(is_object, fill_value=False)).to_pylist()
+        changed = {i: text for i in at if (text := self._rewritten(array[i].as_py(), path)) is not None}
+        if not changed:
+            return array
+        return pa.array([changed.get(i, text) for i, text in enumerate(array.to_pylist())], array.type)
+
+    def _rewritten(self, text: str, path: ColumnPath) -> str | None:
+        """JSON text with the rules applied; None if it is not JSON or no rule applies."""
+        try:
+            value = _JSON.decode(text)
+            safe = self._safe(value, path)
+        except ValueError:
+            return None
+        except RecursionError:
+            raise MalformedFile("pii: a value is nested too deeply to look for personal data") from None
+        return None if safe == value else compact(safe)
+
+    def _safe(self, value: Any, path: ColumnPath) -> Any:
+        if isinstance(value, dict):
+            return {
+                name: self._safe(item, (*path, name))
+                for name, item in value.items()
+                if not self._is_dropped((*path, name))
+            }
+        if isinstance(value, list):
+            if value and all(_is_pair(item) for item in value):
+                return [
+                    [name, self._safe(item, (*path, name))]
+                    for name, item in value
+                    if not self._is_dropped((*path, name))
+                ]
+            return [self._safe(item, path) for item in value]
+        found = self._columns.of(path)
+        if found and isinstance(found[1], PiiHash) and value is not None:
+            self._met.add(found[0])
+            return hashed(value if isinstance(value, str) else compact(value), found[1], self._key)
+        if isinstance(value, str) and "{" in value:
+            inner = self._rewritten(value, path)
+            return value if inner is None else inner
+        return value
+
+    def _is_dropped(self, path: ColumnPath) -> bool:
+        found = self._columns.of(path)
+        if found:
+            self._met.add(found[0])
+        return bool(found and _drops(found[1]))
+
+
+def _forms(rules: Mapping[str, PiiRule]) -> Iterator[Form]:
+    """What to look for in columns without a rule: what the rules protect."""
+    yield "e-mail addresses"
+    hashes = {rule.hash for rule in rules.values() if isinstance(rule, PiiHash)}
+    dropped = [comparable(column) for column, rule in rules.items() if _drops(rule)]
+    if "phone" in hashes or any("phone" in column or "mobile" in column for column in dropped):
+        yield "phone numbers"
+    if "plain" in hashes or dropped:
+        yield "social security numbers"
+
+
+def _drops(rule: PiiRule | None) -> bool:
+    return rule == "drop" or isinstance(rule, PiiDrop)
+
+
+def _is_pair(item: object) -> bool:
+    return isinstance(item, list) and len(item) == 2 and isinstance(item[0], str)  # noqa: PLR2004
+
+
+def _headless() -> MalformedFile:
+    return MalformedFile(
+        "pii: the names of the columns are values; the file may have no header",
+        hint="Send it with a header; what a column without a name holds cannot be protected.",
+    )
 
 
 def _hashed_array(array: pa.Array, rule: PiiHash, key: bytes | None) -> pa.Array:

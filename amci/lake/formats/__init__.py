@@ -1,6 +1,23 @@
 """Readers of raw files: CSV, JSON and Parquet become batches in which every column is text."""
 
-from amci.lake.formats.model import CsvOptions, FileFormat, JsonOptions, Limits, TextBatch, format_of
+from amci.lake.formats.model import (
+    ColumnPath,
+    CsvOptions,
+    FileFormat,
+    JsonOptions,
+    Limits,
+    TextBatch,
+    format_of,
+)
 from amci.lake.formats.reading import Reading
 
-__all__ = ["CsvOptions", "FileFormat", "JsonOptions", "Limits", "Reading", "TextBatch", "format_of"]
+__all__ = [
+    "ColumnPath",
+    "CsvOptions",
+    "FileFormat",
+    "JsonOptions",
+    "Limits",
+    "Reading",
+    "TextBatch",
+    "format_of",
+]

@@ -17,6 +17,7 @@ from amci.kernel.errors import MalformedFile
 from amci.kernel.names import column_names
 from amci.lake.formats.escapes import unescaped
 from amci.lake.formats.faults import Shape, record_fault, text_fault
+from amci.lake.formats.model import ColumnPath, TextBatch
 from amci.lake.formats.source import ChunkFile, at_least
 from amci.lake.formats.text import BadText, checked, utf8
 
@@ -50,7 +51,7 @@ def csv_batches(
     reserved: frozenset[str],
     *,
     block_bytes: int = BLOCK_BYTES,
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[TextBatch]:
     """The rows of a CSV file; one batch without rows when there is only a header, none when there is nothing.
 
     Blank lines are skipped. In a file of one column a blank line is a NULL, except before the header.
@@ -67,7 +68,7 @@ def csv_batches(
                 for batch in batches:
                     seen += batch.num_rows
                     if seen > done or not batch.num_rows:
-                        yield batch.slice(batch.num_rows - (seen - done))
+                        yield TextBatch("", batch.slice(batch.num_rows - (seen - done)), reader.paths)
                         done = seen
         except pa.ArrowInvalid as error:
             # Arrow's words hold values of the row, so they go no further.
@@ -90,6 +91,7 @@ class _Reader:
         self._limits = limits
         self._reserved = reserved
         self._shape = Shape(options.delimiter.encode(), options.quote.encode())
+        self.paths: tuple[ColumnPath, ...] = ()  #: the header as it is written; empty until it was read
 
     def batches(self, block: int) -> Generator[pa.RecordBatch]:
         """The rows, parsed in blocks of so many bytes; raises what `fault` then explains."""
@@ -149,7 +151,8 @@ class _Reader:
                 f"it has {record.columns} columns, more than {self._limits.max_columns}",
                 hint="Check the delimiter. If the file is sound, raise max_columns.",
             )
-        return _names(text[: record.size], self._options, self._reserved), text[record.size :]
+        names, self.paths = _names(text[: record.size], self._options, self._reserved)
+        return names, text[record.size :]
 
     def _ended(self, chunks: Iterator[bytes], columns: int) -> Iterator[bytes]:
         """The text and, as its last record, one of empty strings.
@@ -181,8 +184,10 @@ class _Reader:
 
 
 @functools.lru_cache(maxsize=256)
-def _names(header: bytes, options: CsvOptions, reserved: frozenset[str]) -> tuple[str, ...]:
-    """The catalogue names of a header; kept, because ten thousand small files have few headers."""
+def _names(
+    header: bytes, options: CsvOptions, reserved: frozenset[str]
+) -> tuple[tuple[str, ...], tuple[ColumnPath, ...]]:
+    """The catalogue names of a header, and its cells; kept, because ten thousand small files have few headers."""
     try:
         line = header.decode().rstrip("\r\n")
     except UnicodeDecodeError:
@@ -191,7 +196,7 @@ def _names(header: bytes, options: CsvOptions, reserved: frozenset[str]) -> tupl
         cells = next(csv.reader([line], delimiter=options.delimiter, quotechar=options.quote))
     except csv.Error:
         raise MalformedFile("a column's name is too long", hint="A quote may be missing.") from None
-    return tuple(column_names(cells, reserved))
+    return tuple(column_names(cells, reserved)), tuple((cell,) for cell in cells)
 
 
 def _longest(batch: pa.RecordBatch) -> int:

@@ -108,9 +108,17 @@ class Limits:
             )
 
 
+#: The name of a column as the file spells it; of a field inside others, their names from the top down.
+ColumnPath = tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class TextBatch:
     """Some rows of one table inside a file."""
 
     part: str  #: the array the rows come from in an exploded JSON file, else empty
     data: pa.RecordBatch  #: every column is text; names are catalogue names; NULL is null
+    paths: tuple[ColumnPath, ...]  #: how the file itself names each column
+    inner: tuple[
+        ColumnPath, ...
+    ] = ()  #: fields inside columns that became JSON text, if the file declares them

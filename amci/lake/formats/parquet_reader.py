@@ -16,6 +16,7 @@ from amci.kernel.errors import MalformedFile
 from amci.kernel.names import column_names
 from amci.lake.formats.columns import compact
 from amci.lake.formats.json_cursor import Number
+from amci.lake.formats.model import ColumnPath, TextBatch
 
 if TYPE_CHECKING:
     from amci.lake.formats.model import Limits
@@ -27,7 +28,7 @@ _DAMAGED = "Write the file again where it was made."
 
 def parquet_batches(
     source: ByteSource, limits: Limits, reserved: frozenset[str], quoted: set[tuple[str, str]]
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[TextBatch]:
     """The rows of a Parquet file; one batch without rows when it has none.
 
     Moments are ISO with a space (`2026-01-02 03:04:05.123456`), those with a zone in UTC with `+00:00`.
@@ -44,18 +45,21 @@ def parquet_batches(
         _check(file, source.count, limits)
         schema = file.schema_arrow
         names = column_names(schema.names, reserved)
+        paths = tuple((name,) for name in schema.names)
+        inner = tuple(path for field in schema for path in _inner(field, ()))
         quoted |= {("", name) for name, field in zip(names, schema, strict=True) if _is_string(field.type)}
         is_empty = True
         for batch in file.iter_batches(batch_size=_ROWS):
             is_empty = False
-            yield _as_text(batch, names)
+            yield TextBatch("", _as_text(batch, names), paths, inner)
     except (pa.ArrowException, OSError) as error:
         # Arrow says OSError of damaged data as well, but without a number.
         if isinstance(error, OSError) and error.errno:
             raise source.unreadable(error) from error
         raise MalformedFile("it is not valid Parquet", hint=_DAMAGED) from None
     if is_empty:
-        yield pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(names), names=names)
+        empty = pa.RecordBatch.from_arrays([pa.array([], pa.string())] * len(names), names=names)
+        yield TextBatch("", empty, paths, inner)
 
 
 def _check(file: pq.ParquetFile, raw_bytes: int, limits: Limits) -> None:
@@ -66,6 +70,27 @@ def _check(file: pq.ParquetFile, raw_bytes: int, limits: Limits) -> None:
             f"it has more than {limits.max_columns} columns", hint="If the file is sound, raise max_columns."
         )
     limits.check_expanded(expanded, raw_bytes)
+
+
+def _inner(field: pa.Field, above: ColumnPath) -> Iterator[ColumnPath]:
+    """The fields inside a column of structs, or of lists or maps of them."""
+    kind, path = field.type, (*above, field.name)
+    while pa.types.is_dictionary(kind) or pa.types.is_map(kind) or _is_list(kind):
+        kind = kind.item_type if pa.types.is_map(kind) else kind.value_type
+    if pa.types.is_struct(kind):
+        for below in kind:
+            yield (*path, below.name)
+            yield from _inner(below, path)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+        or pa.types.is_list_view(kind)
+        or pa.types.is_large_list_view(kind)
+    )
 
 
 def _is_string(kind: pa.DataType) -> bool:

@@ -50,6 +50,11 @@ class Reading:
         #: (part, column) whose values were strings somewhere, so that they are not numbers; right at the end
         self.quoted: frozenset[tuple[str, str]] = frozenset()
 
+    @property
+    def may_add_columns(self) -> bool:
+        """Whether a later batch may have columns that an earlier one lacks."""
+        return self._format is FileFormat.JSON
+
     def batches(self) -> Iterator[TextBatch]:
         """The rows in order, from the first; NULL is null and '' is ''.
 
@@ -59,13 +64,11 @@ class Reading:
         quoted: set[tuple[str, str]] = set()
         match self._format:
             case FileFormat.CSV:
-                for data in csv_batches(self._source, self._csv, self._limits, self._reserved):
-                    yield TextBatch("", data)
+                yield from csv_batches(self._source, self._csv, self._limits, self._reserved)
             case FileFormat.JSON:
                 yield from json_batches(self._source, self._json, self._limits, self._reserved, quoted)
             case FileFormat.PARQUET:
-                for data in parquet_batches(self._source, self._limits, self._reserved, quoted):
-                    yield TextBatch("", data)
+                yield from parquet_batches(self._source, self._limits, self._reserved, quoted)
         self._source.drain()
         self.sha256, self.bytes, self.quoted = self._source.sha256, self._source.count, frozenset(quoted)
 

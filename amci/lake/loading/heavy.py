@@ -59,10 +59,12 @@ class HeavyHandler:
         for run in runs:
             row = known[object_version(run)]
             try:
+                staged = StagedObject.from_payload(run.payload)
                 item = LoadItem(
                     routed=self.rules.routed(run, row),
-                    staged=StagedObject.from_payload(run.payload),
+                    staged=staged,
                     pre_stage=self.pre_stage,
+                    notes=list(map(dict, staged.notes)),
                 )
                 answer = self._already(item, ledger.get(item.object_id, []), row["newest_loaded"])
                 if answer is None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from amci.kernel.errors import AmciError, MalformedFile
 from amci.kernel.files import storage_errors
@@ -17,7 +20,7 @@ from amci.kernel.names import column_names, quoted
 from amci.kernel.plugins import Transform
 from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
-from amci.lake.datasets.pii import protect
+from amci.lake.datasets.pii import Protection
 from amci.lake.formats import FileFormat, Reading, format_of
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
@@ -31,6 +34,8 @@ from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
 
 #: Small objects are kept until this much text has come together, then written.
 _TOGETHER = 64 * 1024**2
+#: Files of pre-stage whose columns say which names the lake has already.
+_REMEMBERED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,7 @@ class _Read:
     rows: BufferedRows
     origin: Mapping[str, str]  #: what its sidecar says
     types: Mapping[str, str]  #: AMC's, of its columns
+    notes: Sequence[Mapping[str, Any]]  #: personal values in columns without a rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +115,9 @@ class LightHandler:
             before = path.stat()
         if (before.st_size, before.st_mtime_ns) != (routed.size, routed.mtime_ns):
             return self._overtaken(routed, "the file changed before it was read; its next version follows")
+        protection = Protection(obj.dataset.pii, self.rules.pii_key) if obj.dataset.pii else None
         with self._opened(obj, path, place) as reading:
-            buffered = self._buffered(routed, place, reading)
+            buffered = self._buffered(routed, place, reading, protection)
         with storage_errors(f"read {obj.key}"):
             after = path.stat()
         if _identity(before) != _identity(after):
@@ -122,11 +129,17 @@ class LightHandler:
             self.objects.set_loaded([(routed.object_id, obj.version)])
             return Skipped("the lake has this content already, from an earlier version")
         if light and not buffered.is_empty:
-            buffered = self._transformed(routed, place, light, buffered)
+            buffered = self._transformed(routed, place, light, buffered, protection)
         if buffered.is_empty:
             return self._nothing(routed, buffered.skip or "no data rows")
         return _Read(
-            routed=routed, place=place, reading=reading, rows=buffered, origin=origin(path), types=types(path)
+            routed=routed,
+            place=place,
+            reading=reading,
+            rows=buffered,
+            origin=origin(path),
+            types=types(path),
+            notes=protection.notes if protection else (),
         )
 
     def _overtaken(self, routed: RoutedObject, reason: str) -> Skipped:
@@ -156,25 +169,53 @@ class LightHandler:
             reserved=frozenset(reserved),
         )
 
-    def _buffered(self, routed: RoutedObject, place: Placement, reading: Reading) -> BufferedRows:
-        """All rows: few in memory, many in files."""
+    def _buffered(
+        self, routed: RoutedObject, place: Placement, reading: Reading, protection: Protection | None
+    ) -> BufferedRows:
+        """All rows, protected: few in memory, many in files."""
         dataset = routed.obj.dataset
         watch = AllTrue(dataset.skip_if_all)
+        rows = 0
         with RowBuffer(self.pre_stage, routed, place) as buffer:
             for batch in reading.batches():
-                data = protect(batch.data, dataset.pii, self.rules.pii_key) if dataset.pii else batch.data
+                data = batch.data
+                rows += data.num_rows
+                if protection:
+                    data = protection.apply(data, batch.paths, batch.inner)
+                    # Rows of JSON may bring further columns. Others have shown all, and nothing is written yet.
+                    if data.num_rows and not reading.may_add_columns:
+                        protection.require(lambda: self._known_columns(routed))
+                    if not (routed.light and routed.light.takes_rows):
+                        protection.look(data)
                 watch.see(data)
                 buffer.take(batch.part, data)
+            if protection and rows:
+                protection.require(lambda: self._known_columns(routed))
             buffered = buffer.buffered()
         if watch.holds:
             buffered.drop()
             return BufferedRows([], [], skip=f"every row is {watch.column}")
         return buffered
 
+    def _known_columns(self, routed: RoutedObject) -> set[str]:
+        """Names of columns that the dataset has in pre-stage."""
+        folder = self.pre_stage / routed.obj.dataset.team / routed.obj.dataset.dataset
+        files = islice(folder.rglob("*.parquet"), _REMEMBERED)
+        return {name for file in files for name in pq.read_schema(file).names}
+
     def _transformed(
-        self, routed: RoutedObject, place: Placement, light: Transform, landed: BufferedRows
+        self,
+        routed: RoutedObject,
+        place: Placement,
+        light: Transform,
+        landed: BufferedRows,
+        protection: Protection | None,
     ) -> BufferedRows:
-        """The rows as the light transform wants them; text again, whatever types it made."""
+        """The rows as the light transform wants them; text again, whatever types it made.
+
+        Rows are protected before they get here. What the transform calls a personal column is protected again:
+        a hash stays the hash it is.
+        """
         taken = RESERVED | {name for name, _ in place.partition}
         with (
             self.rules.connection(self.spill) as con,
@@ -190,7 +231,10 @@ class LightHandler:
                 names = zip(columns, column_names(columns, taken), strict=True)
                 cast = ", ".join(f"CAST({quoted(old)} AS VARCHAR) AS {quoted(new)}" for old, new in names)
                 for batch in con.sql(f"SELECT {cast} FROM changed").to_arrow_reader(100_000):
-                    buffer.take(part, batch)
+                    data = protection.apply(batch) if protection else batch
+                    if protection:
+                        protection.look(data)
+                    buffer.take(part, data)
             buffered = buffer.buffered()
         landed.drop()
         return buffered
@@ -243,6 +287,7 @@ class LightHandler:
             sha256=read.reading.sha256,
             origin=read.origin,
             types=read.types,
+            notes=tuple(read.notes),
         )
         result = {"rows": sum(table.rows for table in tables), "bytes": read.reading.bytes}
         return Done(result, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, loadable)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
@@ -87,8 +88,11 @@ class RowBuffer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._streams.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # With the exception, so that what was written of a refused file goes.
+        self._streams.__exit__(kind, value, trace)
 
     def take(self, part: str, data: pa.RecordBatch) -> None:
         """Take further rows of one part."""

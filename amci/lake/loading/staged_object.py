@@ -66,6 +66,7 @@ class StagedObject:
     sha256: str = ""  #: of the raw file, hexadecimal
     origin: Mapping[str, str] = field(default_factory=dict)  #: what the sidecar says of the execution
     types: Mapping[str, str] = field(default_factory=dict)  #: AMC's types of the columns
+    notes: tuple[Mapping[str, Any], ...] = ()  #: what to tell of the rows, as notes of a quality rule
 
     def to_payload(self) -> dict[str, Any]:
         """As JSON values."""
@@ -82,6 +83,7 @@ class StagedObject:
             "sha256": self.sha256,
             "origin": dict(self.origin),
             "types": dict(self.types),
+            **({"notes": list(map(dict, self.notes))} if self.notes else {}),
         }
 
     @classmethod
@@ -102,6 +104,7 @@ class StagedObject:
             sha256=payload.get("sha256", ""),
             origin=payload.get("origin", {}),
             types=payload.get("types", {}),
+            notes=tuple(payload.get("notes", ())),
         )
 
 

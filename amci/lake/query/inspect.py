@@ -161,7 +161,7 @@ _OUTCOMES = {"SKIPPED": "skipped", "FAILED": "failed", "CANCELLED": "cancelled",
 
 #: With the newest run of the newest version, found by its key, which is indexed (as in `_runs`).
 _FILES = """
-    SELECT o.*, r.status, r.reason,
+    SELECT o.*, r.status, r.reason, r.result ->> 'quality' AS quality,
            EXISTS (SELECT 1 FROM versions v WHERE v.object_id = o.object_id AND v.version < o.version
                       AND v.loaded_at IS NOT NULL) AS is_newer,
            (SELECT json_group_array(json_array(q.rows, q.reason)) FROM quarantine q
@@ -179,7 +179,7 @@ def files(session: QuerySession, state: State, *, tenant: str | None = None, lim
     """What became of each raw file's newest version, newest first: `outcome`, `rows`, `reason`, `key` and more.
 
     The outcome is `loaded`, `replaced` (an earlier version's rows), `skipped`, `quarantined`, `failed`, `cancelled`,
-    `purged` or `waiting`; the reason says why, or which rows were kept out of the lake.
+    `purged` or `waiting`; the reason says why, which rows were kept out of the lake, or what a rule warns of.
     """
     found = state.read(_FILES, {"tenant": tenant, "limit": limit})
     loaded = {
@@ -198,7 +198,10 @@ def _file(row: sqlite3.Row, rows: int | None) -> Row:
     refused = [reason for kept_out, reason in findings if kept_out is None]
     if rows is not None:
         outcome = "replaced" if row["is_newer"] else "loaded"
-        reason = "; ".join(sorted(f"{n} in quarantine: {why}" for n, why in findings if n is not None))
+        warned = [note for note in json.loads(row["quality"] or "[]") if note["on_fail"] == "warn"]
+        told = [f"{n} in quarantine: {why}" for n, why in findings if n is not None]
+        told += [f"{note['rows']} with a warning: {note['rule']}" for note in warned]
+        reason = "; ".join(sorted(told))
     elif refused:
         outcome, reason = "quarantined", refused[-1]
     else:

@@ -104,6 +104,10 @@ def test_a_keyed_column_without_a_key_is_a_mistake_in_the_configuration(key: byt
         {"a": {"hash": "md5"}},
         {"a": {"hash": "email", "salt": "x"}},
         {"E-Mail": "drop", "e_mail": "drop"},
+        {"userEmail": "drop", "user.email": {"hash": "email"}},
+        {"a": {"drop": False}},
+        {"a": {"drop": True, "hash": "email"}},
+        {"--": "drop"},
     ],
 )
 def test_mistaken_rules_are_refused(given: dict[str, object]) -> None:

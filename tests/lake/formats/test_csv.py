@@ -227,7 +227,7 @@ def streamed(path: Path, block_bytes: int, chunk_bytes: int, limits: Limits) -> 
         batches = list(csv_batches(source, CsvOptions(), limits, frozenset(), block_bytes=block_bytes))
     finally:
         source.close()
-    return [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
+    return [tuple(row.values()) for batch in batches for row in batch.data.to_pylist()]
 
 
 @pytest.mark.parametrize("chunk_bytes", [100, 4096, 1 << 20])
