@@ -221,7 +221,8 @@ def test_a_killed_drain_is_taken_up_where_it_died(
         # A thread that finds nothing to claim passes fault points too, a few more or fewer each time.
         assert code == -signal.SIGKILL or number > len(points_named) - 12, f"point {number}: {said}"
         code, said = amci(*scenario.command, "--home", home)
-        assert code == scenario.code, f"point {number} ({scenario.points[number - 1]}): {said}"
+        # What fails may have failed in the process that was killed.
+        assert code in (0, scenario.code), f"point {number} ({scenario.points[number - 1]}): {said}"
         assert lake(site) == scenario.after, f"after point {number} ({scenario.points[number - 1]})"
         assert is_whole(site)
         shutil.rmtree(site.workspace.home)
