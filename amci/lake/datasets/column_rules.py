@@ -46,6 +46,7 @@ class ColumnRules(Generic[R]):
         self._rules = {comparable(column): (column, rule) for column, rule in rules.items()}
         self._longest = max(map(len, self._rules), default=0)
         self._remembered: dict[ColumnPath, tuple[str, R] | None] = {}
+        self._meanings: dict[str, bool] = {}
 
     def of_column(self, name: str, path: ColumnPath) -> tuple[str, R] | None:
         """The rule of a column with this catalogue name, and the name that the rule has; None if there is none."""
@@ -62,6 +63,17 @@ class ColumnRules(Generic[R]):
                 self._remembered.clear()
             self._remembered[path] = self._resolved(path)
         return self._remembered[path]
+
+    def may_mean(self, name: str) -> bool:
+        """Whether a field of this name, wherever it is, can be what a rule means."""
+        if name not in self._meanings:
+            if len(self._meanings) >= _REMEMBERED:
+                self._meanings.clear()
+            steps = [step for part in name.split(".") if (step := comparable(part))]
+            self._meanings[name] = any(
+                rule.endswith((step, step.rstrip(_DIGITS) or step)) for step in steps for rule in self._rules
+            )
+        return self._meanings[name]
 
     def _resolved(self, path: ColumnPath) -> tuple[str, R] | None:
         steps = [step for name in path for part in name.split(".") if (step := comparable(part))]

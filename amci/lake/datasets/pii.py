@@ -85,6 +85,9 @@ def _distinct(rules: dict[str, PiiRule]) -> dict[str, PiiRule]:
 #: `pii:` of a dataset: column to rule. Columns are compared as people write them, see `ColumnRules`.
 PiiRules = Annotated[dict[str, PiiRule], AfterValidator(_distinct)]
 
+#: An object in JSON text, or the list of pairs that a map of Parquet becomes.
+_OBJECT = re.compile(rb"\{|\[\[")
+_KEY = re.compile(r'"([^"]*)"\s*:')
 _JSON = json.JSONDecoder(parse_float=Number, parse_int=Number)
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _ZIP_PLUS_4 = re.compile(r"([0-9]{5})-[0-9]{4}")
@@ -233,20 +236,21 @@ class Protection:
     def _inside(self, array: pa.Array, path: ColumnPath) -> pa.Array:
         """The column with the rules applied to fields of JSON objects in its values."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
-        if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+        if not (pa.types.is_string(array.type) and _OBJECT.search(_characters(array))):
             return array
-        # A map of Parquet is a list of pairs.
-        is_object = pc.or_(pc.match_substring(array, "{"), pc.match_substring(array, '[["'))
-        at = pc.indices_nonzero(pc.fill_null(is_object, fill_value=False)).to_pylist()
-        changed = {i: text for i in at if (text := self._rewritten(array[i].as_py(), path)) is not None}
-        if not changed:
-            return array
-        return pa.array([changed.get(i, text) for i, text in enumerate(array.to_pylist())], array.type)
+        values = array.to_pylist()
+        changed = False
+        for i, text in enumerate(values):
+            if text and _OBJECT.search(text.encode()) and (safe := self._rewritten(text, path)) is not None:
+                values[i], changed = safe, True
+        return pa.array(values, array.type) if changed else array
 
     def _rewritten(self, text: str, path: ColumnPath) -> str | None:
         """JSON text with the rules applied; None if it is not JSON or no rule applies."""
+        # Most objects hold nothing of the kind, and reading their keys is quicker than reading them.
+        if not ("\\" in text or "[[" in text or any(map(self._columns.may_mean, _KEY.findall(text)))):
+            return None
         try:
             value = _JSON.decode(text)
             safe = self._safe(value, path)
@@ -285,6 +289,15 @@ class Protection:
         if found:
             self._met.add(found[0])
         return bool(found and _drops(found[1]))
+
+
+def _characters(array: pa.Array) -> memoryview:
+    """The UTF-8 of all values of a text column, one after the other."""
+    _, offsets, characters = array.buffers()
+    if not len(array) or characters is None:
+        return memoryview(b"")
+    ends = memoryview(offsets).cast("i")
+    return memoryview(characters)[ends[array.offset] : ends[array.offset + len(array)]]
 
 
 def _forms(rules: Mapping[str, PiiRule]) -> Iterator[Form]:
