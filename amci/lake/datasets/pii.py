@@ -25,7 +25,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Discriminator, Tag
 
 from amci.kernel.config import Strict
 from amci.kernel.errors import ConfigError, MalformedFile, Problem
@@ -70,6 +70,24 @@ def is_optional(rule: PiiRule) -> bool:
     return rule == "public" or (not isinstance(rule, str) and rule.optional)
 
 
+def _kind(rule: object) -> str:
+    """Which kind of rule is meant, so that a mistake is told of that kind alone."""
+    if not isinstance(rule, (Mapping, PiiHash, PiiDrop)):
+        return "word"
+    is_drop = isinstance(rule, PiiDrop) or (
+        isinstance(rule, Mapping) and "drop" in rule and "hash" not in rule
+    )
+    return "PiiDrop" if is_drop else "PiiHash"
+
+
+_ReadRule = Annotated[
+    Annotated[PiiHash, Tag("PiiHash")]
+    | Annotated[PiiDrop, Tag("PiiDrop")]
+    | Annotated[Literal["drop", "public"], Tag("word")],
+    Discriminator(_kind),
+]
+
+
 def _distinct(rules: dict[str, PiiRule]) -> dict[str, PiiRule]:
     seen: dict[str, str] = {}
     for column in rules:
@@ -83,7 +101,7 @@ def _distinct(rules: dict[str, PiiRule]) -> dict[str, PiiRule]:
 
 
 #: `pii:` of a dataset: column to rule. Columns are compared as people write them, see `ColumnRules`.
-PiiRules = Annotated[dict[str, PiiRule], AfterValidator(_distinct)]
+PiiRules = Annotated[dict[str, _ReadRule], AfterValidator(_distinct)]
 
 #: An object in JSON text, or the list of pairs that a map of Parquet becomes.
 _OBJECT = re.compile(rb"\{|\[\[")
@@ -223,7 +241,7 @@ class Protection:
         """The rule of each column; made once for each set of columns."""
         names = tuple(data.schema.names)
         if names not in self._plans and data.num_rows:
-            if any(looks_like_a_value(cell) for path in paths for cell in path):
+            if any(looks_like_a_value(cell) for path in (*paths, *inner) for cell in path):
                 raise _headless()
             self._paths.update(zip(names, paths, strict=True))
             self._plans[names] = [self._columns.of_column(*at) for at in zip(names, paths, strict=True)]

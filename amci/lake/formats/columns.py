@@ -90,7 +90,8 @@ class Columns:
                 "a string is not Unicode text", line=line, hint="Check the file where it was made."
             ) from None
         self._rows, self._lines, self._characters = [], [], 0
-        paths = tuple((path,) if isinstance(path, str) else path for path in self._paths)
+        above = (self._part,) if self._part else ()
+        paths = tuple((*above, path) if isinstance(path, str) else (*above, *path) for path in self._paths)
         return TextBatch(self._part, pa.RecordBatch.from_arrays(arrays, names=self._names), paths)
 
     def _flatten(self, row: dict[str, Any], above: tuple[str, ...], into: dict[_Path, str | None]) -> None:

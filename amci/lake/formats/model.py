@@ -118,7 +118,7 @@ class TextBatch:
 
     part: str  #: the array the rows come from in an exploded JSON file, else empty
     data: pa.RecordBatch  #: every column is text; names are catalogue names; NULL is null
-    paths: tuple[ColumnPath, ...]  #: how the file itself names each column
+    paths: tuple[ColumnPath, ...]  #: how the file itself names each column, below its part
     inner: tuple[
         ColumnPath, ...
     ] = ()  #: fields inside columns that became JSON text, if the file declares them

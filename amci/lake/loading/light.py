@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -200,8 +201,12 @@ class LightHandler:
     def _known_columns(self, routed: RoutedObject) -> set[str]:
         """Names of columns that the dataset has in pre-stage."""
         folder = self.pre_stage / routed.obj.dataset.team / routed.obj.dataset.dataset
-        files = islice(folder.rglob("*.parquet"), _REMEMBERED)
-        return {name for file in files for name in pq.read_schema(file).names}
+        names: set[str] = set()
+        for file in islice(folder.rglob("*.parquet"), _REMEMBERED):
+            # It only makes an error more helpful; upkeep may have taken the file.
+            with suppress(OSError, pa.ArrowException):
+                names.update(pq.read_schema(file).names)
+        return names
 
     def _transformed(
         self,

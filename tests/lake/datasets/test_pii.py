@@ -115,6 +115,21 @@ def test_mistaken_rules_are_refused(given: dict[str, object]) -> None:
         rules(**given)
 
 
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("keep", ["word: Input should be 'drop' or 'public'"]),
+        ({"hash": "md5"}, ["PiiHash.hash: Input should be 'email', 'phone'"]),
+        ({"drop": False}, ["PiiDrop.drop: Input should be True"]),
+    ],
+)
+def test_a_mistake_is_told_of_the_kind_of_rule_that_was_meant(rule: object, says: list[str]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        rules(email=rule)
+    told = [f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in refused.value.errors()]
+    assert [line[: len(said)] for line, said in zip(told, says, strict=True)] == says
+
+
 def test_a_column_named_twice_is_protected_twice() -> None:
     batch = pa.RecordBatch.from_pydict({"email": ["a@b.c"], "email_2": ["a@b.c"]})
     rules = {"email": PiiHash(hash="email")}

@@ -9,8 +9,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ RULES = {
     "ssns": "{ssn: drop}",
     "japanese": "{メール: {hash: plain}}",
     "maybe": "{email: {hash: email, optional: true}}",
+    "tabs": "{email: drop}",
+    "parts": "{email: {hash: email}}",
 }
 #: Names that are the column's, and names that are near it only.
 SPELLED = {
@@ -90,6 +93,9 @@ STRANGE = {
     "ssns": ("social_security_number", "SSN_last4", "国民番号"),
     "japanese": ("電話", "email"),
 }
+
+
+Files = Callable[[str], dict[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -157,67 +163,99 @@ def nested(value: str) -> dict[str, bytes]:
     }
 
 
-def broken(value: str) -> dict[str, tuple[bytes, str]]:
-    """Files that cannot be read, or not wholly, or have no header; and what becomes of them."""
+def broken(value: str) -> dict[str, bytes]:
+    """Files that cannot be read, or not wholly, or have no header."""
     good = f"email,clicks\n{value},1\n".encode()
     return {
-        "headerless.csv": (f"{value},7\nb{value},8\n".encode(), "quarantined"),
-        "quoted.csv": (f'"{value}","7"\n"b{value}","8"\n'.encode(), "quarantined"),
-        "headerless.tsv.csv": (f"{value}\t7\nb{value}\t8\n".encode(), "quarantined"),
-        "other.csv": (b"Canary,Street 7\nx," + value.encode() + b"\n", "quarantined"),
-        "alone.csv": (f"{value}\n".encode(), "skipped"),
-        "onecolumn.csv": (f"{value}\nb{value}\n".encode(), "quarantined"),
-        "more.csv": (good + f"{value},1,{value}\n".encode(), "quarantined"),
-        "fewer.csv": (good + f"{value}\n".encode(), "quarantined"),
-        "encoding.csv": (b"\xef\xbb\xbf" + good + value.encode() + b"\xff,1\n", "quarantined"),
-        "nul.csv": (good + value.encode() + b"\0,1\n", "quarantined"),
-        "unclosed.csv": (good + b'"' + value.encode() + b",1\n", "quarantined"),
-        "huge.csv": (good + value.encode() * 9_000 + b",1\n", "quarantined"),
-        "lines.csv": (f'email,clicks\n"x\n{value}\n",1\n'.encode(), "loaded"),
-        "cut.csv.gz": (gzip.compress(good * 50)[:-9], "quarantined"),
-        "no.csv.gz": (good, "quarantined"),
-        "cut.json": (f'[{{"email": "{value}"}}, {{"email": "{value}'.encode(), "quarantined"),
-        "mistaken.json": (f'[{{"email": "{value}"}}, {value}]'.encode(), "quarantined"),
-        "rows.json": (f'[["{value}"]]'.encode(), "quarantined"),
-        "text.json": (f'"{value}"'.encode(), "quarantined"),
-        "huge.ndjson": (f'{{"email": "{value * 9_000}"}}'.encode(), "quarantined"),
-        "keys.json": (json.dumps([{"email": "x", value: 1}]).encode(), "quarantined"),
-        "inner.json": (json.dumps([{"email": "x", "by": {value: 1}}]).encode(), "quarantined"),
-        "surrogate.json": (b'[{"email": "\\ud800 ' + value.encode() + b'"}]', "quarantined"),
-        "text.parquet": (good, "quarantined"),
-        "cut.parquet": (parquet(value)[:-9], "quarantined"),
-        "bytes.parquet": (parquet(value.encode() + b"\xff", pa.binary()), "quarantined"),
+        "headerless.csv": f"{value},7\nb{value},8\n".encode(),
+        "quoted.csv": f'"{value}","7"\n"b{value}","8"\n'.encode(),
+        "headerless.tsv.csv": f"{value}\t7\nb{value}\t8\n".encode(),
+        "other.csv": b"Canary,Street 7\nx," + value.encode() + b"\n",
+        "alone.csv": f"{value}\n".encode(),
+        "semicolon.csv": f"email;clicks\n{value};1\n".encode(),
+        "separator.csv": f"sep=,\nemail,clicks\n{value},1\n".encode(),
+        "preamble.csv": f"Report for,{value}\nemail,clicks\n{value},1\n".encode(),
+        "codepage.csv": "メール,値\n".encode("cp932") + f"{value},1\n".encode(),
+        "utf16.csv": good.decode().encode("utf-16"),
+        "unmarked.csv": good.decode().encode("utf-16-le"),
+        "twice.csv": f"email,E-Mail,email\n{value},{value},{value}\n".encode(),
+        "book.xlsx": b"PK\x03\x04" + good,
+        "archive.zip": b"PK\x03\x04" + good,
+        "onecolumn.csv": f"{value}\nb{value}\n".encode(),
+        "more.csv": good + f"{value},1,{value}\n".encode(),
+        "fewer.csv": good + f"{value}\n".encode(),
+        "encoding.csv": b"\xef\xbb\xbf" + good + value.encode() + b"\xff,1\n",
+        "nul.csv": good + value.encode() + b"\0,1\n",
+        "unclosed.csv": good + b'"' + value.encode() + b",1\n",
+        "huge.csv": good + value.encode() * 9_000 + b",1\n",
+        "lines.csv": f'email,clicks\n"x\n{value}\n",1\n'.encode(),
+        "cut.csv.gz": gzip.compress(good * 50)[:-9],
+        "no.csv.gz": good,
+        "cut.json": f'[{{"email": "{value}"}}, {{"email": "{value}'.encode(),
+        "mistaken.json": f'[{{"email": "{value}"}}, {value}]'.encode(),
+        "rows.json": f'[["{value}"]]'.encode(),
+        "text.json": f'"{value}"'.encode(),
+        "huge.ndjson": f'{{"email": "{value * 9_000}"}}'.encode(),
+        "keys.json": json.dumps([{"email": "x", value: 1}]).encode(),
+        "inner.json": json.dumps([{"email": "x", "by": {value: 1}}]).encode(),
+        "surrogate.json": b'[{"email": "\\ud800 ' + value.encode() + b'"}]',
+        "text.parquet": good,
+        "cut.parquet": parquet(value)[:-9],
+        "bytes.parquet": parquet(value.encode() + b"\xff", pa.binary()),
     }
 
 
-def cases() -> list[Case]:
-    numbers = iter(range(1000, 10_000))
-    made: list[Case] = []
+#: What becomes of them.
+OUTCOMES = dict.fromkeys(broken("x"), "quarantined") | {
+    "alone.csv": "skipped",
+    **dict.fromkeys(("lines.csv", "utf16.csv", "twice.csv"), "loaded"),
+}
+#: Files that a dataset takes if its column is optional: nothing tells that the column has another name in them.
+UNSEEN = {"other.csv", "semicolon.csv", "separator.csv", "codepage.csv"}
 
-    def add(dataset: str, files: Callable[[str], dict[str, bytes]], outcome: str) -> None:
-        number = next(numbers)
-        canary = f"canary{number}x"
-        made.extend(
-            Case(dataset, f"{number}.{ending}", content, canary, outcome)
-            for ending, content in files(f"{canary}@example.com").items()
-        )
 
-    for dataset, names in SPELLED.items():
-        for name in names:
-            add(dataset, lambda value, name=name: table_of(name, value), "loaded")  # type: ignore[misc]
-    for dataset, names in STRANGE.items():
-        for name in names:
-            add(dataset, lambda value, name=name: table_of(name, value), "quarantined")  # type: ignore[misc]
+def parts(value: str) -> dict[str, bytes]:
+    """Exploded JSON, where the column is in one of the tables."""
+    buyer = {"E-Mail": value, "clicks": 1}
+    return {
+        "one.json": json.dumps({"buyers": [buyer], "orders": [{"id": 1}]}).encode(),
+        "both.json": json.dumps({"buyers": [buyer], "orders": [{"buyer": buyer}]}).encode(),
+        "inside.json": json.dumps({"orders": [{"id": 1, "buyers": [buyer]}]}).encode(),
+        "above.json": json.dumps({"email": [{"value": value}], "orders": [{"id": 1}]}).encode(),
+        "named.json": json.dumps({value: [{"email": "x"}]}).encode(),
+    }
+
+
+def one(files: Files, ending: str, value: str) -> dict[str, bytes]:
+    """One of the files, which has a value of its own."""
+    return {ending: files(value)[ending]}
+
+
+def wanted() -> Iterator[tuple[str, str, Files]]:
+    """Dataset, outcome and what makes the files."""
+    for outcome, spelled in (("loaded", SPELLED), ("quarantined", STRANGE)):
+        for dataset, names in spelled.items():
+            yield from ((dataset, outcome, partial(table_of, name)) for name in names)
     for ending in nested("x"):
-        add("mails", lambda value, ending=ending: {ending: nested(value)[ending]}, "loaded")  # type: ignore[misc]
-    for dataset in ("mails", "maybe"):
-        for ending, (_, outcome) in broken("x").items():
-            if (dataset, ending) != ("maybe", "other.csv"):
-                add(dataset, lambda value, ending=ending: {ending: broken(value)[ending][0]}, outcome)  # type: ignore[misc]
-    return made
+        yield "mails", "loaded", partial(one, nested, ending)
+    for ending in parts("x"):
+        yield "parts", "quarantined" if ending == "named.json" else "loaded", partial(one, parts, ending)
+    yield "tabs", "loaded", lambda value: {"tabs.csv": f"clicks\tE-Mail\n1\t{value}\n".encode()}
+    yield "tabs", "quarantined", lambda value: {"none.csv": f"1\t{value}\n1\t{value}\n".encode()}
+    for ending, outcome in OUTCOMES.items():
+        yield "mails", outcome, partial(one, broken, ending)
+        if ending not in UNSEEN:
+            yield "maybe", outcome, partial(one, broken, ending)
 
 
-CASES = cases()
+def cases() -> Iterator[Case]:
+    for number, (dataset, outcome, files) in enumerate(wanted(), start=1000):
+        canary = f"canary{number}x"
+        for ending, content in files(f"{canary}@example.com").items():
+            yield Case(dataset, f"{number}.{ending}", content, canary, outcome)
+
+
+CASES = list(cases())
 
 
 def everything(home: Path) -> str:
@@ -243,7 +281,8 @@ class Loaded:
 def lake(tmp_path_factory: pytest.TempPathFactory, site_of: Any) -> Loaded:
     site = site_of(tmp_path_factory.mktemp("privacy"))
     for dataset, rules in RULES.items():
-        site.dataset(dataset, pii=rules, limits="{max_line: 64KiB}")
+        more = {"tabs": {"csv": '{delimiter: "\\t"}'}, "parts": {"json": "{explode: true}"}}.get(dataset, {})
+        site.dataset(dataset, pii=rules, limits="{max_line: 64KiB}", **more)
     for case in CASES:
         site.put(case.key, case.content)
     site.drain()
