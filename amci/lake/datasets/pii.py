@@ -148,7 +148,7 @@ def hashed(text: str, rule: PiiHash, key: bytes | None) -> str | None:
         return text
     if _DIGEST.fullmatch(text):
         return text.lower()
-    normal = _NORMALISERS[rule.hash](text).encode()
+    normal = _NORMALISERS[rule.hash](text).encode(errors="surrogatepass")
     if not normal:
         return None
     if rule.keyed:
@@ -271,12 +271,13 @@ class Protection:
             return None
         try:
             value = _JSON.decode(text)
-            safe = self._safe(value, path)
         except ValueError:
             return None
         except RecursionError:
             raise MalformedFile("pii: a value is nested too deeply to look for personal data") from None
-        return None if safe == value else compact(safe)
+        safe = self._safe(value, path)
+        # Half of a surrogate pair, which JSON can write, is no text.
+        return None if safe == value else compact(safe).encode(errors="replace").decode()
 
     def _safe(self, value: Any, path: ColumnPath) -> Any:
         if isinstance(value, dict):

@@ -130,7 +130,11 @@ class LightHandler:
             self.objects.set_loaded([(routed.object_id, obj.version)])
             return Skipped("the lake has this content already, from an earlier version")
         if light and not buffered.is_empty:
-            buffered = self._transformed(routed, place, light, buffered, protection)
+            landed = buffered
+            try:
+                buffered = self._transformed(routed, place, light, landed, protection)
+            finally:
+                landed.drop()
         if buffered.is_empty:
             return self._nothing(routed, buffered.skip or "no data rows")
         return _Read(
@@ -230,7 +234,6 @@ class LightHandler:
                 _show(con, landed, part)
                 answer = transform_call.run(light, con, "landed", routed.obj, into="changed")
                 if isinstance(answer, Skip):
-                    landed.drop()
                     return BufferedRows([], [], skip=answer.reason)
                 columns = [c for c in con.table("changed").columns if c not in RESERVED]
                 names = zip(columns, column_names(columns, taken), strict=True)
@@ -240,9 +243,7 @@ class LightHandler:
                     if protection:
                         protection.look(data)
                     buffer.take(part, data)
-            buffered = buffer.buffered()
-        landed.drop()
-        return buffered
+            return buffer.buffered()
 
     def _finish(self, reads: Sequence[_Read]) -> dict[int, Outcome]:
         """Write the small ones together, then say what each object's heavy run has to load."""

@@ -151,6 +151,8 @@ def nested(value: str) -> dict[str, bytes]:
         "texts.json": json.dumps([{"a": [{"payload": json.dumps(user)}]}]).encode(),
         "late.ndjson": b'{"a": 1}\n' * 3 + json.dumps({"a": 1, "e-mail": value}).encode(),
         "cell.csv": f'id,payload\n1,"{quoted}"\n'.encode(),
+        "half.csv": f'id,payload\n1,"{quoted[:-1]}, ""x"": ""\\ud800""}}"\n'.encode(),
+        "halves.csv": f'id,payload\n1,"{{""email"": ""\\ud800{value}""}}"\n'.encode(),
         "dotted.csv": f"id,user.email\n1,{value}\n".encode(),
         "struct.parquet": parquet(user, struct, "user"),
         "list.parquet": parquet([user], pa.list_(struct), "users"),
@@ -426,6 +428,15 @@ def test_nothing_of_a_refused_file_stays_in_pre_stage(site: Any) -> None:
     assert [path for path in site.workspace.pre_stage.rglob("*") if path.is_file()] == []
 
 
+def test_nothing_of_a_file_whose_light_transform_fails_stays_in_pre_stage(site: Any) -> None:
+    site.transform("fails.sql", "SELECT error(email) FROM rows")
+    site.dataset("own", pii=HASH, light="fails")
+    site.put("adtech/own/t/1.csv", "email,text\n" + f"{MAIL},{'x' * 1000}\n" * 10_000)
+    site.drain()
+    assert list(site.quarantined()) == ["adtech/own/t/1.csv"]
+    assert [path for path in site.workspace.pre_stage.rglob("*") if path.is_file()] == []
+
+
 # Light transforms: the rules come first, and once more for what the transform gives.
 
 
@@ -528,6 +539,15 @@ def test_personal_values_in_a_column_without_a_rule_are_told(
     site.drain()
     assert notes(site) == [(f"pii: column note has no rule and holds {form}", rows) for form, rows in found]
     assert len(site.query("SELECT note FROM adtech_own.t")) == len(column)
+
+
+def test_a_value_far_down_in_a_file_is_told(site: Any) -> None:
+    site.dataset("own", pii=HASH)
+    site.put("adtech/own/t/1.csv", "email,note\n" + f"{MAIL},x\n" * 20_000 + f"{MAIL},{MAIL}\n" * 1_000)
+    site.drain()
+    ((rule, count),) = notes(site)
+    assert rule == "pii: column note has no rule and holds e-mail addresses"
+    assert 0 < count < 1_000
 
 
 def test_what_a_transform_leaves_out_is_not_told(site: Any) -> None:
