@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from amci.kernel.files import replacing
-from amci.lake.datasets.objects import OBJECT_ID, ROW, VERSION
+from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION
 
 #: Rows of one row group; DuckDB's own size, so that its threads share a file evenly.
 ROW_GROUP = 122_880
@@ -82,6 +82,36 @@ def write_together(parts: Sequence[StagedRows]) -> list[StagedFile]:
             pq.write_table(rows, beside, row_group_size=ROW_GROUP, **_encoding(rows))
         staged |= {i: StagedFile(path, parts[i].data.num_rows) for i in positions}
     return [staged[i] for i in range(len(parts))]
+
+
+def changed_copy(
+    source: Path, to: Path, object_id: int, version: int, change: Callable[[pa.RecordBatch], pa.RecordBatch]
+) -> bool:
+    """Write the rows that one object version has in a staged file to another one, as `change` leaves their columns.
+
+    The columns that amci adds stay. False, and no file, if there are no rows or no other columns left.
+    """
+    with pq.ParquetFile(source) as file:
+        changed = _changed(file, object_id, version, change)
+        first = next(changed, None)
+        if first is None or len(first.column_names) == len(RESERVED):
+            return False
+        with replacing(to) as part, pq.ParquetWriter(part, first.schema, **_encoding(first)) as writer:
+            for rows in chain([first], changed):
+                writer.write_table(rows)
+    return True
+
+
+def _changed(
+    file: pq.ParquetFile, object_id: int, version: int, change: Callable[[pa.RecordBatch], pa.RecordBatch]
+) -> Iterator[pa.Table]:
+    own = (pc.field(OBJECT_ID) == object_id) & (pc.field(VERSION) == version)
+    for batch in file.iter_batches():
+        rows = batch.filter(own)
+        if rows.num_rows:
+            changed = change(rows.select([name for name in rows.schema.names if name not in RESERVED]))
+            added = {name: rows.column(name) for name in (OBJECT_ID, VERSION, ROW)}
+            yield pa.table(dict(zip(changed.schema.names, changed.columns, strict=True)) | added)
 
 
 def _encoding(data: pa.Table) -> dict[str, Any]:

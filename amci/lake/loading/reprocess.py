@@ -9,14 +9,17 @@ from datetime import datetime
 from pathlib import Path
 
 from amci.kernel.clock import Clock, timestamp
-from amci.kernel.errors import AmciError
+from amci.kernel.errors import AmciError, DataError
 from amci.kernel.run import NewRun
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
+from amci.lake.datasets.dataset import Dataset
+from amci.lake.datasets.pii import Protection
 from amci.lake.datasets.router import Route
 from amci.lake.landing.ingest import light_run
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
+from amci.lake.loading.pre_stage import changed_copy
 from amci.lake.loading.rules import Rules
 from amci.lake.loading.staged_object import StagedObject, heavy_run
 
@@ -58,21 +61,20 @@ class Reprocess:
         new: list[NewRun] = []
         staged = 0
         impossible: list[str] = []
-        with self.state.transaction():
-            for row in rows:
-                try:
-                    route = self.rules.router.route(row["key"])
-                except AmciError:
-                    impossible.append(row["key"])
-                    continue
-                if self._is_there(row):
-                    new.append(self._light(row, route, again))
-                elif run := self._heavy(row, again):
-                    new.append(run)
-                    staged += 1
-                else:
-                    impossible.append(row["key"])
-            self.runs.create(new)
+        for row in rows:
+            try:
+                route = self.rules.router.route(row["key"])
+            except AmciError:
+                impossible.append(row["key"])
+                continue
+            if self._is_there(row):
+                new.append(self._light(row, route, again))
+            elif run := self._heavy(row, route, again):
+                new.append(run)
+                staged += 1
+            else:
+                impossible.append(row["key"])
+        self.runs.create(new)
         return Again(len(new) - staged, staged, tuple(impossible))
 
     def _is_there(self, row: sqlite3.Row) -> bool:
@@ -82,7 +84,7 @@ class Reprocess:
     def _light(self, row: sqlite3.Row, route: Route, again: str) -> NewRun:
         return light_run(row["root"], row["key"], row["object_id"], row["version"], route, again=again)
 
-    def _heavy(self, row: sqlite3.Row, again: str) -> NewRun | None:
+    def _heavy(self, row: sqlite3.Row, route: Route, again: str) -> NewRun | None:
         """A run that loads the object's newest pre-stage rows, if there are any."""
         found = self.state.read(
             "SELECT run_id FROM runs WHERE idempotency_key >= :key AND idempotency_key < :key || char(0x10ffff)"
@@ -95,4 +97,30 @@ class Reprocess:
         staged = StagedObject.from_payload(first.payload)
         if not all((self.pre_stage / file).exists() for table in staged.tables for file in table.files):
             return None
+        if route.dataset.pii and row["rules_hash"] != self.rules.rules_hash(route.dataset):
+            try:
+                staged = self._protected(staged, route.dataset)
+            except DataError:  # names of columns that are values
+                return None
         return heavy_run(row["root"], row["key"], first, replace(staged, again=again))
+
+    def _protected(self, staged: StagedObject, dataset: Dataset) -> StagedObject:
+        """The object in new files, with today's rules of `pii:` applied: older ones may have protected less.
+
+        What is a hash already stays as it is. Upkeep deletes the older files, which no run needs any more.
+        """
+        protection = Protection(dataset.pii, self.rules.pii_key)
+        tables = []
+        for table in staged.tables:
+            files = []
+            for number, file in enumerate(table.files, start=1):
+                old = self.pre_stage / file
+                name = (
+                    f"{staged.object_id}v{staged.version}.{self.rules.rules_hash(dataset)}.{number}.parquet"
+                )
+                new = old.with_name(f"{old.name.partition('.')[0]}.{name}")
+                if changed_copy(old, new, staged.object_id, staged.version, protection.apply):
+                    files.append(str(new.relative_to(self.pre_stage)))
+            if files:
+                tables.append(replace(table, files=tuple(files)))
+        return replace(staged, tables=tuple(tables), reason=staged.reason or "no data rows")

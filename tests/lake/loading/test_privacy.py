@@ -556,3 +556,53 @@ def test_what_a_transform_leaves_out_is_not_told(site: Any) -> None:
     site.put("adtech/own/t/1.csv", f"email,note\n{MAIL},{MAIL}\n")
     site.drain()
     assert notes(site) == []
+
+
+# What was staged under other rules is protected before it is loaded again.
+
+
+def staged_then_gone(
+    site: Any, files: dict[str, str | bytes], *, before: str = "{}", after: str = HASH
+) -> dict[str, Any]:
+    """Load files, delete them, and load them again from pre-stage, under other rules."""
+    site.dataset("own", pii=before)
+    paths = [site.put(f"adtech/own/t/{name}", content) for name, content in files.items()]
+    site.drain()
+    for path in paths:
+        path.unlink()
+    site.dataset("own", pii=after)
+    report: dict[str, Any] = site.reprocess(changed_only=True)
+    return report
+
+
+def test_rows_of_pre_stage_are_protected_by_todays_rules(site: Any) -> None:
+    files = {f"{n}.csv": f"E-Mail,clicks\n{n}{MAIL},{n}\n" for n in range(3)}
+    long = "e-mail,clicks,text\n" + f"3{MAIL},3,{'x' * 1000}\n" * 10_000
+    assert staged_then_gone(site, {**files, "3.csv": long})["from_pre_stage"] == 4
+    wanted = [
+        (n, hashed(f"{n}{MAIL}", PiiHash(hash="email"), None), 10_000 if n == 3 else 1) for n in range(4)
+    ]
+    assert site.query("SELECT clicks, e_mail, count(*) FROM adtech_own.t GROUP BY ALL ORDER BY 1") == wanted
+
+
+def test_a_hash_in_pre_stage_stays_and_a_column_may_be_dropped(site: Any) -> None:
+    report = staged_then_gone(
+        site,
+        {"1.csv": f"email,ssn\n{MAIL},123-45-6789\n"},
+        before=HASH,
+        after="{email: {hash: email}, ssn: drop}",
+    )
+    assert report["from_pre_stage"] == 1
+    assert site.query("SELECT email, ssn FROM adtech_own.t") == [(HASHED, None)]
+
+
+def test_rows_without_any_column_left_leave_the_lake(site: Any) -> None:
+    staged_then_gone(site, {"1.csv": f"email\n{MAIL}\n"}, after="{email: drop}")
+    assert site.query("SELECT * FROM adtech_own.t") == []
+
+
+def test_what_cannot_be_protected_is_not_loaded_again(site: Any) -> None:
+    report = staged_then_gone(
+        site, {"1.json": json.dumps({"hashed": "x", "0" * 64: "y"})}, after="{hashed: {hash: plain}}"
+    )
+    assert report["impossible"] == ("adtech/own/t/1.json",)
