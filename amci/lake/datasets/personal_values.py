@@ -26,6 +26,7 @@ _FORMS: dict[Form, str] = {
 }
 _DIGEST = re.compile(r"\s*[0-9a-fA-F]{64}\s*")
 _FIGURE = re.compile(r"\s*[-+]?[0-9][0-9.,:/ TZ-]*\s*")
+_PERIOD = re.compile(r"\s*(19|20)[0-9]{2}([-/.]?[0-9]{1,2}){0,2}\s*")
 #: Rows of a batch, and of a file, that are looked at; fewer if there are very many columns.
 _OF_BATCH, _OF_FILE = 5_000, 100_000
 _CELLS = 200_000
@@ -38,8 +39,8 @@ def looks_like_a_value(cell: str) -> bool:
 
 
 def looks_like_a_figure(cell: str) -> bool:
-    """Whether a header cell is a number, a date or a time."""
-    return bool(_FIGURE.fullmatch(cell))
+    """Whether a header cell is a number. Years, months and days are not: some reports have a column for each."""
+    return bool(_FIGURE.fullmatch(cell)) and not _PERIOD.fullmatch(cell)
 
 
 class Sample:

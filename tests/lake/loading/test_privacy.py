@@ -371,6 +371,25 @@ def test_a_file_may_lack_an_optional_column(site: Any, rule: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "is_refused"),
+    [
+        ("Ann,7", True),
+        ("Ann,12.50", True),
+        ("region,2025", False),
+        ("region,2026-11-01", False),
+        ("a,b", False),
+    ],
+)
+def test_numbers_in_place_of_all_names_are_a_row_of_data(site: Any, header: str, is_refused: bool) -> None:
+    site.dataset("own", pii="{email: {hash: email, optional: true}}")
+    site.put("adtech/own/t/1.csv", f"{header}\nx,1\n")
+    site.drain()
+    assert [reason.startswith("pii: the names") for reason in site.quarantined().values()] == [
+        True
+    ] * is_refused
+
+
+@pytest.mark.parametrize(
     ("rule", "row"),
     [
         ("drop", {"clicks": 1}),
