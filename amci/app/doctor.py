@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from importlib import metadata
@@ -24,8 +24,10 @@ from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
+from amci.lake.catalog.pairing import HINT, lost_catalog, mismatch
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root, scan
+from amci.lake.query.session import session
 from amci.lake.upkeep.check import what_keeps_it_closed
 
 Severity = Literal["error", "warning", "info"]
@@ -170,13 +172,14 @@ def _state(workspace: WorkspacePaths) -> Diagnoses:
 
 
 def _catalog(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
-    if not workspace.catalog.exists():
+    if not workspace.catalog.exists() or not workspace.catalog.stat().st_size:
         if any(workspace.post_stage.rglob("*.parquet")):
             yield Diagnosis(
                 "error",
                 "post-stage has files, but there is no catalog",
-                "restore state/catalog.db, or move stage/post-stage away and run `amci lake reprocess`",
+                HINT,
             )
+        yield from _pair(workspace, settings)
         return
     if reason := what_keeps_it_closed(workspace, memory_limit=settings.query_memory_limit):
         yield Diagnosis(
@@ -184,6 +187,23 @@ def _catalog(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
             f"the catalog cannot be opened: {reason}",
             "check the packages of duckdb and its extensions, or restore state/catalog.db from a backup",
         )
+        return
+    yield from _pair(workspace, settings)
+
+
+def _pair(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
+    """Whether state and catalog belong together; a state that cannot be opened is told of by other checks."""
+    if not workspace.state.exists():
+        return
+    limit, timeout = settings.query_memory_limit, settings.query_timeout
+    says = ""
+    with suppress(AmciError), _opened(workspace) as state:
+        says = lost_catalog(state, workspace.catalog)
+        if workspace.catalog.exists() and not says:
+            with session(workspace, memory_limit=limit, timeout=timeout) as lake:
+                says = mismatch(state, lake.con)
+    if says:
+        yield Diagnosis("error", says, HINT)
 
 
 def _work(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:

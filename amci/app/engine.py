@@ -300,21 +300,21 @@ class Engine:
 
 
 @contextmanager
-def open_engine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str]) -> Iterator[Engine]:
+def open_engine(
+    workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str], *, is_checked: bool = True
+) -> Iterator[Engine]:
     """The engine of a workspace; raises WorkspaceBusy while another process has it.
+
+    Raises LakeMismatch if state and catalog do not belong together, unless that is not checked.
 
     `AMCI_FAULT` in `environ` arms the fault points of crash tests; see `amci.kernel.testing`.
     """
     if plan := environ.get("AMCI_FAULT"):
         arm(plan)
     with workspace.writing(), open_session(workspace, clock, environ) as session:
-        settings = session.project.settings
-        log.configure(workspace.log, settings.log_level, False, clock=clock)
-        catalog = Catalog(workspace, memory_limit=settings.memory_limit, threads=settings.threads)
-        try:
+        log.configure(workspace.log, session.project.settings.log_level, False, clock=clock)
+        with session.catalog(is_checked=is_checked) as catalog:
             yield Engine(session, catalog)
-        finally:
-            catalog.close()
 
 
 def roots(workspace: WorkspacePaths, project: Project) -> list[Root]:

@@ -18,6 +18,7 @@ from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
+from amci.lake.catalog.pairing import require_catalog, require_match
 from amci.scheduler.service import Scheduler
 from amci.scheduler.store import ScheduleStore
 from amci.tenants.credentials import CredentialStore
@@ -122,13 +123,25 @@ class Session:
 
     def purge_tenant(self, tenant_id: str, *, dry_run: bool) -> dict[str, int]:
         """Take a tenant's rows out of the lake, or say how many; raises WorkspaceBusy beside a writing process."""
+        with self.workspace.writing(), self.catalog() as catalog:
+            return catalog.purge(tenant_id, dry_run=dry_run)
+
+    @contextmanager
+    def catalog(self, *, is_checked: bool = True) -> Iterator[Catalog]:
+        """The lake, opened by the process that writes; raises LakeMismatch if it does not belong to the state.
+
+        If not `is_checked`, to bring the two together again.
+        """
         settings = self.project.settings
-        with self.workspace.writing():
-            catalog = Catalog(self.workspace, memory_limit=settings.memory_limit, threads=settings.threads)
-            try:
-                return catalog.purge(tenant_id, dry_run=dry_run)
-            finally:
-                catalog.close()
+        if is_checked:
+            require_catalog(self.state, self.workspace.catalog)
+        catalog = Catalog(self.workspace, memory_limit=settings.memory_limit, threads=settings.threads)
+        try:
+            if is_checked:
+                require_match(self.state, catalog.con)
+            yield catalog
+        finally:
+            catalog.close()
 
     def set_pools(self) -> None:
         """Give every instance, account and slow listener its slots."""

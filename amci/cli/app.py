@@ -31,6 +31,15 @@ COMMANDS = {
         "Counts of objects and runs, and whether a process is working.",
     ),
     "doctor": ("amci.cli.overview:overview_app", "What is wrong, and what to do about it."),
+    "backup": (
+        "amci.cli.backup:backup_app",
+        "Copy the workspace into a new directory, also while amci is at work.",
+    ),
+    "restore": ("amci.cli.backup:backup_app", "Make a new workspace from a backup, checking each file."),
+    "recover": (
+        "amci.cli.backup:backup_app",
+        "Bring state and catalog together after one was lost or restored alone, and load again what is missing.",
+    ),
     "redrive": ("amci.cli.work:work_app", "Queue failed or skipped runs again and process them."),
     "plan": ("amci.cli.plan:plan_app", "What differs between config/, the workspace and AMC."),
     "apply": ("amci.cli.plan:plan_app", "Make the workspace and AMC what config/ says."),

@@ -62,11 +62,11 @@ class Context:
 
         return load(self.workspace, environment())
 
-    def engine(self) -> AbstractContextManager[Engine]:
-        """The workspace opened for writing; raises WorkspaceBusy."""
+    def engine(self, *, is_checked: bool = True) -> AbstractContextManager[Engine]:
+        """The workspace opened for writing; raises WorkspaceBusy, and LakeMismatch if that is checked."""
         from amci.app.engine import open_engine
 
-        return open_engine(self.workspace, self.clock, environment())
+        return open_engine(self.workspace, self.clock, environment(), is_checked=is_checked)
 
     def session(self) -> AbstractContextManager[Session]:
         """The workspace opened to look at and to put runs in line, also beside a writing process."""

@@ -6,7 +6,8 @@ AmciError                                exit 1
 ├── WorkspaceError
 │   ├── NoWorkspace                          10
 │   ├── WorkspaceBusy                        11
-│   └── WorkspaceTooNew
+│   ├── WorkspaceTooNew
+│   └── LakeMismatch                         13
 ├── StateError
 │   ├── IllegalMove
 │   └── LeaseLost
@@ -114,6 +115,12 @@ class WorkspaceBusy(WorkspaceError):
 
 class WorkspaceTooNew(WorkspaceError):
     """This workspace was written by a newer amci."""
+
+
+class LakeMismatch(WorkspaceError):
+    """The state file and the catalog do not belong together."""
+
+    exit_code = 13
 
 
 class StateError(AmciError):

@@ -159,6 +159,10 @@ class RunStore:
             raise _not_found(run_id)
         return Run.of(rows[0])
 
+    def newest(self) -> int:
+        """The id of the newest run, 0 if there is none."""
+        return int(self.state.read("SELECT coalesce(max(run_id), 0) AS run_id FROM runs")[0]["run_id"])
+
     def by_keys(self, keys: Iterable[str]) -> Runs:
         """The runs with these idempotency keys, in order of creation; unknown keys are passed over."""
         rows = self.state.read(_SQL["by_keys"], {"keys": json.dumps(sorted(keys))})

@@ -7,7 +7,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import AmciError, StateError, StorageError, WorkspaceTooNew
-from amci.kernel.files import fault_point
+from amci.kernel.files import fault_point, fsync, storage_errors
 
 Params = Sequence[Any] | Mapping[str, Any]
 
@@ -160,6 +160,15 @@ class State:
         """Run one statement for each of `rows`, all or none of them. Raises StorageError."""
         with self.transaction() as db:
             db.executemany(sql, rows)
+
+    def sync(self) -> None:
+        """Bring to the disk what is committed; `synchronous = NORMAL` leaves that to the operating system.
+
+        Raises StorageError if the disk refuses.
+        """
+        name = self.read("PRAGMA database_list")[0]["file"]
+        with storage_errors(f"write the {self.name} file"), suppress(FileNotFoundError):
+            fsync(Path(f"{name}-wal"))
 
     def has_foreign_changes(self) -> bool:
         """Whether another process has written since this was asked last."""

@@ -150,7 +150,7 @@ def allowed(state: State) -> set[tuple[str, str]]:
 
 def test_the_legal_moves_are_those_of_the_design(state: State) -> None:
     assert allowed(state) == {
-        ("", P), (P, R), (R, S), (R, K), (R, P), (R, F), (P, C), (R, C), (F, P), (K, P)
+        ("", P), ("", S), (P, R), (R, S), (R, K), (R, P), (R, F), (P, C), (R, C), (F, P), (K, P)
     }  # fmt: skip
 
 

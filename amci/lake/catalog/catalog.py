@@ -106,6 +106,7 @@ class Catalog:
 
     def close(self) -> None:
         """Let go of the catalog."""
+        self.guard.close()
         self.con.close()
 
     @contextmanager
@@ -146,6 +147,10 @@ class Catalog:
             finally:
                 self._written = []
             fault_point("catalog.after_commit")
+
+    def note_run(self, run_id: int) -> None:
+        """Write with the commit which run was the newest then; see `pairing`."""
+        self.con.execute(f"CALL {LAKE}.set_commit_message('amci', 'load', extra_info => ?)", [str(run_id)])
 
     def loaded(self, object_ids: Collection[int]) -> list[LedgerEntry]:
         """The ledger's rows for these objects."""

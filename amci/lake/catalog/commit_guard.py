@@ -18,8 +18,8 @@ import duckdb
 from amci.kernel.errors import StorageError
 from amci.lake.catalog.duck import METADATA, duck_errors
 
-#: Beside DuckLake's own tables: a number that changes, so that SQLite has something to write.
-_TABLE = f"{METADATA}.amci_settled"
+#: One row beside DuckLake's own tables. `settled` is a number that changes, so that SQLite has something to write.
+LAKE_ROW = f"{METADATA}.amci_lake"
 
 
 class CommitGuard:
@@ -32,9 +32,15 @@ class CommitGuard:
         self._is_unsure = False
         self._before = 0
         with duck_errors("prepare the catalog"):
-            con.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE} (number BIGINT)")
-            if con.execute(f"SELECT count(*) FROM {_TABLE}").fetchall() == [(0,)]:
-                con.execute(f"INSERT INTO {_TABLE} VALUES (0)")
+            con.execute(
+                f"CREATE TABLE IF NOT EXISTS {LAKE_ROW} (lake_id VARCHAR, epoch BIGINT, settled BIGINT)"
+            )
+            if con.execute(f"SELECT count(*) FROM {LAKE_ROW}").fetchall() == [(0,)]:
+                con.execute(f"INSERT INTO {LAKE_ROW} VALUES (NULL, 0, 0)")
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._reader.close()
 
     @contextmanager
     def watching(self, doing: str) -> Iterator[None]:
@@ -64,8 +70,8 @@ class CommitGuard:
         False also if the commit had succeeded, whatever was raised after it.
         """
         try:
-            self._con.execute(f"UPDATE {_TABLE} SET number = number + 1")
-            now = self._newest(self._con)
+            self._con.execute(f"UPDATE {LAKE_ROW} SET settled = settled + 1")
+            now = self.newest()
         except duckdb.Error:
             self._is_unsure = True
             return False
@@ -77,11 +83,15 @@ class CommitGuard:
     def _begin_reading(self) -> None:
         self._reader.execute("BEGIN")
         try:
-            self._before = self._newest(self._reader)
+            self._before = _newest(self._reader)
         except duckdb.Error:
             self._reader.execute("ROLLBACK")
             raise
 
-    def _newest(self, con: duckdb.DuckDBPyConnection) -> int:
+    def newest(self) -> int:
         """The number of the newest snapshot."""
-        return int(con.execute(f"SELECT max(snapshot_id) FROM {METADATA}.ducklake_snapshot").fetchall()[0][0])
+        return _newest(self._con)
+
+
+def _newest(con: duckdb.DuckDBPyConnection) -> int:
+    return int(con.execute(f"SELECT max(snapshot_id) FROM {METADATA}.ducklake_snapshot").fetchall()[0][0])

@@ -16,6 +16,7 @@ from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.kernel.runs import RunStore
 from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
 from amci.lake.catalog.columns import UNFIT
+from amci.lake.catalog.pairing import note_commit
 from amci.lake.datasets.objects import Skip
 from amci.lake.landing import sidecar
 from amci.lake.landing.ingest import object_version
@@ -161,6 +162,9 @@ class HeavyHandler:
                     else:
                         self.catalog.insert_file(name, part.source.select(columns), part.own_file)
             self.catalog.enter(entries)
+            # After a power cut the state must know all that the commit is about, or it would give the ids again.
+            self.runs.state.sync()
+            self.catalog.note_run(self.runs.newest())
         return loads
 
     def _load_again(self, name: TableName, but: Sequence[LoadItem]) -> None:
@@ -223,6 +227,7 @@ class HeavyHandler:
         self.objects.set_loaded([(item.object_id, item.version) for item in items])
         self.objects.set_rules([(item.object_id, item.version, item.routed.rules_hash) for item in items])
         self.objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
+        note_commit(self.runs.state, self.catalog.guard.newest())
 
 
 def _by_object(entries: Sequence[LedgerEntry]) -> dict[int, list[LedgerEntry]]:

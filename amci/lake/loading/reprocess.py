@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Literal
 
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import AmciError, DataError
@@ -22,6 +23,10 @@ from amci.lake.landing.roots import Root
 from amci.lake.loading.pre_stage import changed_copy
 from amci.lake.loading.rules import Rules
 from amci.lake.loading.staged_object import StagedObject, heavy_run
+
+Source = Literal["raw", "pre-stage"]
+#: Of the table `objects`, with the `rules_hash` of the version.
+ObjectRow = sqlite3.Row | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,43 +62,50 @@ class Reprocess:
 
     def queue(self, rows: Sequence[sqlite3.Row]) -> Again:
         """Create a run for each object: all of them or, if this process dies, none."""
-        again = f"~{timestamp(self.clock.now())}"
-        new: list[NewRun] = []
-        staged = 0
-        impossible: list[str] = []
-        for row in rows:
-            try:
-                route = self.rules.router.route(row["key"])
-            except AmciError:
-                impossible.append(row["key"])
-                continue
-            if self._is_there(row):
-                new.append(self._light(row, route, again))
-            elif run := self._heavy(row, route, again):
-                new.append(run)
-                staged += 1
-            else:
-                impossible.append(row["key"])
-        self.runs.create(new)
-        return Again(len(new) - staged, staged, tuple(impossible))
+        sources = self.queue_each(rows)
+        return Again(
+            sources.count("raw"),
+            sources.count("pre-stage"),
+            tuple(row["key"] for row, source in zip(rows, sources, strict=True) if source is None),
+        )
 
-    def _is_there(self, row: sqlite3.Row) -> bool:
+    def queue_each(self, rows: Sequence[ObjectRow], *, older: bool = False) -> list[Source | None]:
+        """Create a run for each object, all or none: what each reads, None if there is nothing to read.
+
+        `rows` are objects; if `older`, with a version before the newest, of which only pre-stage has rows.
+        """
+        again = f"~{timestamp(self.clock.now())}"
+        queued = [self._run(row, again, older=older) for row in rows]
+        self.runs.create(run for _, run in filter(None, queued))
+        return [each and each[0] for each in queued]
+
+    def _run(self, row: ObjectRow, again: str, *, older: bool) -> tuple[Source, NewRun] | None:
+        try:
+            route = self.rules.router.route(row["key"])
+        except AmciError:
+            return None
+        if not older and self._is_there(row):
+            return "raw", light_run(
+                row["root"], row["key"], row["object_id"], row["version"], route, again=again
+            )
+        run = self._heavy(row, route, again, row["version"] if older else None)
+        return ("pre-stage", run) if run else None
+
+    def _is_there(self, row: ObjectRow) -> bool:
         root = self.roots.get(row["root"])
         return root is not None and row["removed_at"] is None and root.path_of(row["key"]).exists()
 
-    def _light(self, row: sqlite3.Row, route: Route, again: str) -> NewRun:
-        return light_run(row["root"], row["key"], row["object_id"], row["version"], route, again=again)
-
-    def _heavy(self, row: sqlite3.Row, route: Route, again: str) -> NewRun | None:
-        """A run that loads the object's newest pre-stage rows, if there are any."""
-        found = self.state.read(
+    def _heavy(self, row: ObjectRow, route: Route, again: str, version: int | None) -> NewRun | None:
+        """A run that loads the pre-stage rows of a version, or the newest there are of the object; None if none are."""
+        runs = self.state.read(
             "SELECT run_id FROM runs WHERE idempotency_key >= :key AND idempotency_key < :key || char(0x10ffff)"
-            " AND payload ->> 'object_id' = :object_id ORDER BY run_id DESC LIMIT 1",
-            {"key": f"heavy:{row['root']}/{row['key']}@", "object_id": row["object_id"]},
+            " AND payload ->> 'object_id' = :object_id AND payload ->> 'recovered' IS NULL"
+            " AND (:version IS NULL OR payload ->> 'version' = :version) ORDER BY run_id DESC LIMIT 1",
+            {"key": f"heavy:{row['root']}/{row['key']}@", "object_id": row["object_id"], "version": version},
         )
-        if not found:
+        if not runs:
             return None
-        first = self.runs.get(found[0]["run_id"])
+        first = self.runs.get(runs[0]["run_id"])
         staged = StagedObject.from_payload(first.payload)
         if not all((self.pre_stage / file).exists() for table in staged.tables for file in table.files):
             return None
