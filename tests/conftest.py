@@ -47,6 +47,7 @@ NOT_QUICK = (
     "tests/crash/",
     "tests/lake/landing/test_ingest.py",
     "tests/lake/loading/test_own_datasets.py",
+    "tests/lake/loading/test_privacy.py",
     "tests/lake/query/test_session.py",
     "tests/lake/upkeep/",
     "tests/properties/",

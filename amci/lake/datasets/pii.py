@@ -103,8 +103,6 @@ def _distinct(rules: dict[str, PiiRule]) -> dict[str, PiiRule]:
 #: `pii:` of a dataset: column to rule. Columns are compared as people write them, see `ColumnRules`.
 PiiRules = Annotated[dict[str, _ReadRule], AfterValidator(_distinct)]
 
-#: An object in JSON text, or the list of pairs that a map of Parquet becomes.
-_OBJECT = re.compile(rb"\{|\[\[")
 _KEY = re.compile(r'"([^"]*)"\s*:')
 _JSON = json.JSONDecoder(parse_float=Number, parse_int=Number)
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
@@ -255,12 +253,12 @@ class Protection:
         """The column with the rules applied to fields of JSON objects in its values."""
         import pyarrow as pa
 
-        if not (pa.types.is_string(array.type) and _OBJECT.search(_characters(array))):
+        if not (pa.types.is_string(array.type) and _may_hold_object(_characters(array))):
             return array
         values = array.to_pylist()
         changed = False
         for i, text in enumerate(values):
-            if text and _OBJECT.search(text.encode()) and (safe := self._rewritten(text, path)) is not None:
+            if text and _may_hold_object(text.encode()) and (safe := self._rewritten(text, path)) is not None:
                 values[i], changed = safe, True
         return pa.array(values, array.type) if changed else array
 
@@ -310,13 +308,18 @@ class Protection:
         return bool(found and _drops(found[1]))
 
 
-def _characters(array: pa.Array) -> memoryview:
+def _may_hold_object(text: bytes) -> bool:
+    """Whether JSON text has an object in it, or the list of pairs that a map of Parquet becomes."""
+    return b"{" in text or b"[[" in text
+
+
+def _characters(array: pa.Array) -> bytes:
     """The UTF-8 of all values of a text column, one after the other."""
     _, offsets, characters = array.buffers()
     if not len(array) or characters is None:
-        return memoryview(b"")
+        return b""
     ends = memoryview(offsets).cast("i")
-    return memoryview(characters)[ends[array.offset] : ends[array.offset + len(array)]]
+    return bytes(memoryview(characters)[ends[array.offset] : ends[array.offset + len(array)]])
 
 
 def _forms(rules: Mapping[str, PiiRule]) -> Iterator[Form]:
