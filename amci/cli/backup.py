@@ -43,8 +43,9 @@ def recover_command(ctx: Context) -> None:
     """Bring state and catalog together after one was lost or restored alone, and load again what is missing."""
     with ctx.engine(is_checked=False) as engine:
         found = recover(engine)
-        rows = [asdict(each) for each in found]
-        ctx.out.rows(rows, ["key", "version", "rows", "fate"], empty="state and catalog agree")
-        report_work(ctx, engine)
+        versions = [asdict(each) for each in found]
+        if not ctx.out.as_json:
+            ctx.out.rows(versions, ["key", "version", "rows", "fate"], empty="state and catalog agree")
+        report_work(ctx, engine, **({"versions": versions} if ctx.out.as_json else {}))
     if any(each.fate == "lost" for each in found):
         raise typer.Exit(1)

@@ -31,7 +31,7 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 #: Options of several groups of commands.
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-Limit = Annotated[int, typer.Option("--limit", help="At most so many, newest first.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many, newest first.")]
 RowsOf = Annotated[str | None, typer.Option("--tenant", help="Only rows of this tenant.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

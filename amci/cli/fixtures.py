@@ -39,7 +39,7 @@ def fixtures_list(ctx: Context) -> None:
 def fixtures_show(
     ctx: Context,
     scenario: Annotated[str, typer.Argument(help="Which fixture.")],
-    exchange: Annotated[int | None, typer.Option(help="Only this one, by its number, whole.")] = None,
+    exchange: Annotated[int | None, typer.Option(min=1, help="Only this one, by its number, whole.")] = None,
 ) -> None:
     """What was asked and answered, in order."""
     fixture = read(scenario_path(ctx.workspace.fixtures, scenario))

@@ -162,9 +162,10 @@ def reprocess(
     """Route what no dataset took, then load objects again."""
     with ctx.engine() as engine:
         again = engine.load_again(changed_only=changed, dataset=dataset, since=since, dry_run=dry_run)
-        ctx.out.record(again)
-        if not dry_run:
-            report_work(ctx, engine)
+        if dry_run:
+            ctx.out.record(again)
+        else:
+            report_work(ctx, engine, **again)
 
 
 @command(lake_app, "compact", epilog="Example: amci lake compact")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -58,8 +58,8 @@ def _drained(report: dict[str, int]) -> list[str]:
     return lines
 
 
-def report_work(ctx: Context, engine: Engine, **also: int) -> None:
-    """Do the runs there are and say what became of them; exit code 3 where some failed."""
+def report_work(ctx: Context, engine: Engine, **also: Any) -> None:
+    """Do the runs there are and say what became of them, with what `also` is to be said; exit code 3 if some failed."""
     with ctx.out.progress("working") as tell, stopping() as stop:
         tally = engine.work(stop, _counting(tell))
     ctx.out.record(also | {"succeeded": tally.succeeded, "skipped": tally.skipped, "failed": tally.failed})

@@ -25,7 +25,9 @@ def runs_list(
     kind: Annotated[str | None, typer.Option(help="Such as light, heavy, execute or notify.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
     limit: Limit = 50,
-    before: Annotated[int | None, typer.Option(help="Only runs with a smaller id; for paging.")] = None,
+    before: Annotated[
+        int | None, typer.Option(min=1, max=2**63 - 1, help="Only runs with a smaller id; for paging.")
+    ] = None,
 ) -> None:
     """Runs, newest first."""
     with ctx.state() as state:

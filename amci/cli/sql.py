@@ -42,8 +42,10 @@ Values = Annotated[
     list[str] | None, typer.Option("--value", "--param", "-p", help="name=value; may be given again.")
 ]
 NoPrivacy = Annotated[bool, typer.Option("--no-privacy", help="Hide nothing: the people here are made up.")]
-Scale = Annotated[float | None, typer.Option(help="How many people: 1 is 100,000; else the sandbox's.")]
-Seed = Annotated[int | None, typer.Option(help="Other numbers make other events.")]
+Scale = Annotated[
+    float | None, typer.Option(max=100, help="How many people: 1 is 100,000; else the sandbox's.")
+]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Other numbers make other events.")]
 Last = Annotated[str | None, typer.Option("--last", help="Last day of events; else today.")]
 
 

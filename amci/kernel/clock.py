@@ -63,7 +63,10 @@ def duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"'{text}' is not a duration", hint="write 500ms, 2s, 5m, 1h or 30d")
-    return timedelta(**{_UNITS[match[2] or "s"]: float(match[1])})
+    try:
+        return timedelta(**{_UNITS[match[2] or "s"]: float(match[1])})
+    except OverflowError:
+        raise UsageError(f"'{text}' is too long a duration", hint="write 500ms, 2s, 5m, 1h or 30d") from None
 
 
 def clock_offset(environ: Mapping[str, str]) -> timedelta:

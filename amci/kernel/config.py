@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from amci.kernel.clock import duration
 from amci.kernel.errors import ConfigError, Problem, UsageError
@@ -20,6 +21,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 #: Suffixes of documents that people write.
 DOCUMENTS = (".yaml", ".yml", ".json")
+_CENTURY = timedelta(days=36525)
+_NO_DURATION = "should be a duration such as '500ms', '2s', '5m', '1h' or '30d'"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 
 
@@ -30,7 +33,7 @@ def _duration(value: object) -> object:
     try:
         return duration(value)
     except UsageError:
-        raise ValueError("should be a duration such as '500ms', '2s', '5m', '1h' or '30d'") from None
+        raise ValueError(_NO_DURATION) from None
 
 
 def _size(value: object) -> object:
@@ -39,12 +42,37 @@ def _size(value: object) -> object:
         match = _SIZE.fullmatch(value.strip())
         if not match:
             raise ValueError("should be a size such as '4096', '16MiB' or '2GB'")
-        return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
+        return int(Decimal(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Size = Annotated[int, BeforeValidator(_size)]
+def _not_negative(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        raise ValueError("should not be negative")
+    return value
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("should be longer than 0")
+    return value
+
+
+def _at_most_a_century(value: timedelta) -> timedelta:
+    if value > _CENTURY:
+        raise ValueError("should be at most 36525d")
+    return value
+
+
+#: Of any length a workspace may live; times beyond could not be written down.
+Duration = Annotated[
+    timedelta, BeforeValidator(_duration), AfterValidator(_not_negative), AfterValidator(_at_most_a_century)
+]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+#: Bytes; at most 1 PiB.
+Size = Annotated[int, BeforeValidator(_size), Field(ge=1, le=1024**5)]
+#: What DuckDB can work with at least.
+MemorySize = Annotated[Size, Field(ge=16 * 1024**2)]
 
 
 class Strict(BaseModel):
@@ -87,15 +115,15 @@ class SandboxSettings(Strict):
     """How long an execution stays PENDING even if a slot is free."""
     running: Duration = timedelta(0)
     """How long an execution stays RUNNING at least."""
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=2**63)
     """Of the synthetic events; the same seed gives the same events."""
-    scale: float = Field(default=0.02, gt=0, le=100)
+    scale: float = Field(default=0.02, gt=0, le=100, allow_inf_nan=False)
     """How many people and events: 1 is about 100,000 people, 0.01 about 1,000."""
     days: int = Field(default=60, ge=1, le=400)
     """Days of events up to the first day of the first query; later days are added as they come."""
-    audience_minimum: int = Field(default=2000, ge=1)
+    audience_minimum: int = Field(default=2000, ge=1, le=1_000_000_000)
     """People an audience needs at least; less makes sense if `scale` is small."""
-    budget: int = Field(default=0, ge=0)
+    budget: int = Field(default=0, ge=0, le=1_000_000)
     """Most different queries about the same data and time within a day, against differencing; 0 sets no limit."""
 
 
@@ -108,27 +136,27 @@ class AmcSettings(Strict):
     """Which file in `fixtures/` is recorded or replayed."""
     matching: Literal["strict", "any_order"] = "any_order"
     """How `replay` finds an answer: in the order of the recording, or by what is asked."""
-    timeout: Duration = timedelta(seconds=30)
+    timeout: PositiveDuration = timedelta(seconds=30)
     """For connecting, and for each read."""
-    attempts: int = 5
+    attempts: int = Field(default=5, ge=1, le=100)
     """Tries of a request that may be repeated, the first one included."""
-    requests_per_second: float = 5.0
+    requests_per_second: float = Field(default=5.0, ge=0, le=10_000, allow_inf_nan=False)
     """To one instance; 0 means no limit."""
-    account_slots: int = 200
+    account_slots: int = Field(default=200, ge=1, le=100_000)
     """Executions at one time in one AMC account; AMC's own limit is 200."""
-    poll_first: Duration = timedelta(seconds=15)
+    poll_first: PositiveDuration = timedelta(seconds=15)
     """Pause before the first look at an execution; grows by half each time up to `poll_longest`."""
-    poll_longest: Duration = timedelta(minutes=5)
+    poll_longest: PositiveDuration = timedelta(minutes=5)
     """Longest pause between two looks."""
-    deadline: Duration = timedelta(hours=8)
+    deadline: PositiveDuration = timedelta(hours=8)
     """An execution that has not ended by then is given up: cancelled in AMC, and its run fails."""
     adopt_within: Duration = timedelta(minutes=1)
     """How long amci looks for an execution whose creation got no answer before it asks for it again."""
-    breaker_failures: int = 5
+    breaker_failures: int = Field(default=5, ge=1, le=1_000_000)
     """So many failed requests in a row to one instance open its circuit."""
-    breaker_pause: Duration = timedelta(seconds=30)
+    breaker_pause: PositiveDuration = timedelta(seconds=30)
     """How long an open circuit rests before one request tries again."""
-    look_back: Duration = timedelta(hours=72)
+    look_back: PositiveDuration = timedelta(hours=72)
     """How far `amci exec reconcile` looks for executions."""
     sandbox: SandboxSettings = SandboxSettings()
     """For `mode: sandbox`."""
@@ -154,25 +182,25 @@ class Settings(Strict):
     """Directories that are watched."""
     settle: Duration = timedelta(seconds=0.5)
     """A file has landed when its size and mtime stood still this long (or it was renamed into place)."""
-    scan_every: Duration = timedelta(seconds=30)
+    scan_every: PositiveDuration = timedelta(seconds=30)
     """How often `amci up` compares the directories with what it knows, whatever events said."""
-    batch: int = 2000
+    batch: int = Field(default=2000, ge=1, le=1_000_000)
     """At most this many small files share one transaction."""
-    lease: Duration = timedelta(seconds=60)
+    lease: PositiveDuration = timedelta(seconds=60)
     """A worker that is silent this long loses its runs."""
-    max_attempts: int = 5
+    max_attempts: int = Field(default=5, ge=1, le=1000)
     """Tries of a run that meets a passing fault (disk full, busy file), the first one included."""
     retry_interval: Duration = timedelta(seconds=1)
     """Pause before the second try; doubles each time, with jitter, up to `retry_max_delay`."""
     retry_max_delay: Duration = timedelta(minutes=5)
     """Longest pause between two tries."""
-    threads: int | None = None
+    threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads DuckDB may use; as many as there are cores by default."""
-    memory_limit: Size = 1024**3
+    memory_limit: MemorySize = 1024**3
     """Memory DuckDB may use while loading."""
-    query_memory_limit: Size = 2 * 1024**3
+    query_memory_limit: MemorySize = 2 * 1024**3
     """Memory a query may use."""
-    query_timeout: Duration = timedelta(minutes=10)
+    query_timeout: PositiveDuration = timedelta(minutes=10)
     """A query that runs longer is stopped."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is written to logs/amci.jsonl."""
@@ -226,6 +254,8 @@ def read_text(text: str, shown: str) -> Any:
         where = f"line {mark.line + 1}: " if mark else ""
         said = getattr(error, "problem", None) or str(error)
         raise ConfigError([Problem(shown, "", f"{where}{said}")]) from error
+    except RecursionError:
+        raise ConfigError([Problem(shown, "", "is nested too deeply")]) from None
 
 
 def documents_in(folder: Path) -> list[Path]:

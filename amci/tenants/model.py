@@ -43,7 +43,7 @@ class Tenant(Strict):
     """Marketplace of the AMC account, such as `ATVPDKIKX0DER`."""
     auth_id: str = "default"
     """Which credentials of `amci auth`."""
-    slots: Annotated[int, Field(ge=1)] = AMC_SLOTS
+    slots: Annotated[int, Field(ge=1, le=100_000)] = AMC_SLOTS
     """Executions of this tenant at one time."""
     raw: str = ""
     """A raw directory of its own, relative to the workspace or absolute; outside directories are only read.

@@ -5,12 +5,16 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
 from amci.kernel.clock import SystemClock, clock_offset, duration
-from amci.kernel.config import Settings, parsed, read_document, read_settings
+from amci.kernel.config import AmcSettings, SandboxSettings, Settings, parsed, read_document, read_settings
 from amci.kernel.errors import ConfigError, UsageError
+from amci.lake.datasets.dataset import Dataset
+from amci.tenants.model import Tenant
 
 
 def read(tmp_path: Path, text: str | bytes) -> dict[str, object]:
@@ -112,3 +116,42 @@ def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
     assert settings.settle == Settings().settle
     with pytest.raises(ConfigError, match="batch"):
         read_settings(path, {"AMCI_BATCH": "many"})
+
+
+def numbers(model: type[BaseModel]) -> list[tuple[type[BaseModel], str]]:
+    """The fields of a model that hold numbers, sizes or durations."""
+    kinds = {int, float, timedelta}
+    return [
+        (model, name)
+        for name, field in model.model_fields.items()
+        if kinds & {field.annotation, *get_args(field.annotation)}
+    ]
+
+
+NUMBERS = [
+    pair for model in (Settings, AmcSettings, SandboxSettings, Dataset, Tenant) for pair in numbers(model)
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), NUMBERS, ids=[f"{model.__name__}.{name}" for model, name in NUMBERS]
+)
+@pytest.mark.parametrize("value", [-1, "-5s", 10**40, "9" * 400, "9" * 400 + "d", float("inf"), float("nan")])
+def test_every_number_has_bounds(model: type[BaseModel], name: str, value: object) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parsed(model, {name: value}, "x.yaml")
+    assert name in {problem.field.partition(".")[0] for problem in refused.value.problems}
+
+
+@pytest.mark.parametrize(
+    "name", ["lease", "scan_every", "query_timeout", "batch", "max_attempts", "memory_limit"]
+)
+def test_what_would_stand_still_with_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        parsed(Settings, {name: 0}, "amci.yaml")
+
+
+@pytest.mark.parametrize("text", ["[" * 5000 + "]" * 5000, "{a: " * 5000 + "1" + "}" * 5000])
+def test_a_document_that_is_nested_too_deeply_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        read(tmp_path, text)

@@ -44,9 +44,9 @@ class LimitSettings(Strict):
     """Longest record."""
     max_expanded: Size = Limits().max_expanded_bytes
     """Most bytes a compressed file may unfold to."""
-    max_ratio: int = Limits().max_ratio
+    max_ratio: int = Field(default=Limits().max_ratio, ge=1)
     """Most times its own size a compressed file may unfold to."""
-    max_columns: int = Limits().max_columns
+    max_columns: int = Field(default=Limits().max_columns, ge=1)
     """Most columns."""
 
 
