@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from amci.kernel.clock import Clock
@@ -164,6 +165,12 @@ def _refused(request: Request, refusal: Refusal) -> Response:
     if request.path.startswith("/amc/audiences/"):
         response.document["requestId"] = request_id()
     return response
+
+
+def refused_unread(method: str, url: str, refusal: Refusal, now: datetime) -> Answer:
+    """AMC's answer to a request that is refused before its body is read."""
+    response = _refused(parsed(method, url, {}, b"", now), refusal)
+    return _answer(response, response.media)
 
 
 def _error(refusal: Refusal) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,45 @@ def test_many_may_ask_at_one_time(client: httpx.Client) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(one, range(40))) == {"SUCCEEDED"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}],
+)
+def test_a_web_page_of_somebody_else_is_refused(client: httpx.Client, headers: dict[str, str]) -> None:
+    answer = client.get(f"{REPORTING}/workflows", headers=headers)
+    assert answer.status_code == 403
+    assert set(answer.json()) == {"code", "details"} or "message" in answer.json()
+    own = {"Origin": str(client.base_url).rstrip("/")}
+    assert client.get(f"{REPORTING}/workflows", headers=own).status_code == 200
+
+
+@pytest.mark.parametrize("path", [f"{REPORTING}/workflows", "/auth/o2/token", "/nowhere"])
+def test_a_body_is_limited_before_anything_else_is_asked(sandbox: Sandbox, path: str) -> None:
+    """Without a token, and in pieces of which nobody knows how many will come."""
+    sent = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 1
+            yield b" " * 2**20
+
+    with Server(sandbox) as server, httpx.Client(base_url=server.url) as stranger:
+        try:
+            answer = stranger.post(path, content=pieces())
+        except httpx.WriteError:
+            pass  # the server closed the connection while it was being written to
+        else:
+            assert answer.status_code == 413
+            assert answer.headers["connection"] == "close"
+    assert sent < 100
+
+
+def test_a_kept_connection_does_not_wait_for_acknowledgements(sandbox: Sandbox) -> None:
+    with Server(sandbox) as server:
+        assert server.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_port_that_is_taken_is_said_to_be(sandbox: Sandbox) -> None:
