@@ -36,7 +36,7 @@ QUICKLY := PYTHONDONTWRITEBYTECODE= PYTEST_DEBUG_TEMPROOT=$${TMPDIR:-$$($(ROOMY)
 
 # The tests of a file share what takes long to make, so one process has them all; the longest files come first.
 test: install
-	$(QUICKLY) $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
+	$(QUICKLY) $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
 
 # One case of each quick test of every package; tests/conftest.py says which are left out.
 test-quick: install

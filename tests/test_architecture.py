@@ -53,7 +53,7 @@ ROOMS = {
     "sandbox.administration": "sandbox sandbox.uploads",
     "sandbox.routes": "amcsql sandbox sandbox.audiences sandbox.uploads sandbox.administration",
     "sandbox.service": "kernel sandbox sandbox.audiences sandbox.uploads sandbox.administration sandbox.routes",
-    "sandbox.rest": "kernel sandbox.service",
+    "sandbox.rest": "kernel sandbox sandbox.service",
     "app": "kernel tenants amcsql scheduler lake workflows sandbox",
     "cli": "kernel tenants amcsql scheduler lake workflows sandbox app",
 }

@@ -31,14 +31,14 @@ _ENTRIES = f"""
            strftime(max(loaded_at), '%Y-%m-%dT%H:%M:%S.%fZ') AS loaded_at
       FROM {LEDGER} GROUP BY object_id, version, root, key ORDER BY object_id, version"""
 
-#: Versions that the state believes loaded with rows: how many, by the newest run that loaded it.
+#: Versions that the state believes loaded by a run, the newest such run of each, and how many rows it loaded.
 _BELIEVED = """
-    SELECT o.*, v.version AS loaded, v.sha256, v.rules_hash, (
-           SELECT (SELECT sum(value) FROM json_each(r.result, '$.tables')) FROM runs r
-            WHERE r.lock_key = 'object:' || o.object_id AND r.kind = 'heavy' AND r.status = 'SUCCEEDED'
-              AND r.payload ->> 'version' = v.version ORDER BY r.run_id DESC LIMIT 1) AS rows
+    SELECT o.*, v.version AS loaded, v.sha256, v.rules_hash, max(r.run_id) AS run_id,
+           coalesce((SELECT sum(value) FROM json_each(r.result, '$.tables')), 0) AS rows
       FROM objects o JOIN versions v USING (object_id)
-     WHERE v.loaded_at IS NOT NULL ORDER BY o.object_id, v.version"""
+      JOIN runs r ON r.lock_key = 'object:' || o.object_id AND r.kind = 'heavy' AND r.status = 'SUCCEEDED'
+                 AND r.payload ->> 'version' = v.version
+     WHERE v.loaded_at IS NOT NULL GROUP BY o.object_id, v.version ORDER BY o.object_id, v.version"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ def _values(engine: Engine, entry: LedgerVersion) -> dict[str, Any]:
         "payload": json.dumps(
             {"object_id": entry.object_id, "version": entry.version, "tables": [], "recovered": True}
         ),
-        "result": json.dumps({"tables": {}}),
+        "result": json.dumps({"tables": {"all tables": entry.rows}}),
         "correlation_id": new_id(),
     }
 
@@ -238,23 +238,25 @@ def _spell_again(engine: Engine, ours: StateSide) -> list[Recovered]:
 
 
 def _load_again(engine: Engine, entries: Sequence[LedgerVersion]) -> list[Recovered]:
-    """Queue what the state believes loaded and the lake lacks; a version may have the content of an earlier one."""
-    in_lake: dict[int, set[str | None]] = {}
-    for entry in entries:
-        in_lake.setdefault(entry.object_id, set()).add(entry.sha256)
+    """Queue what the state believes loaded and the lake lacks."""
+    in_lake = {(entry.object_id, entry.version): entry for entry in entries}
+    objects = {entry.object_id for entry in entries}
     believed = [dict(row) for row in engine.state.read(_BELIEVED)]
     newest = {row["object_id"]: row["loaded"] for row in believed}
     appended = {
         name for name, dataset in engine.project.datasets.items() if dataset.on_new_version == "append"
     }
-    missing = [
-        row
-        for row in believed
-        if row["sha256"] not in in_lake.get(row["object_id"], ())
-        and (row["loaded"] == newest[row["object_id"]] or row["dataset"] in appended)
-        # A version without rows is in no ledger; but rows of an older one have to go.
-        and (row["rows"] or row["object_id"] in in_lake)
-    ]
+
+    def is_missing(row: dict[str, Any]) -> bool:
+        if row["loaded"] != newest[row["object_id"]] and row["dataset"] not in appended:
+            return False
+        if not row["rows"]:
+            # It is in no ledger; but rows of an older version have to go.
+            return row["object_id"] in objects
+        entry = in_lake.get((row["object_id"], row["loaded"]))
+        return entry is None or entry.run_id < row["run_id"] or entry.sha256 != row["sha256"]
+
+    missing = [row for row in believed if is_missing(row)]
     engine.state.write_many(
         "UPDATE versions SET loaded_at = NULL WHERE object_id = ? AND version = ?",
         [(row["object_id"], row["loaded"]) for row in missing],
@@ -266,4 +268,4 @@ def _load_again(engine: Engine, entries: Sequence[LedgerVersion]) -> list[Recove
         engine.reprocess.queue_each(current) + engine.reprocess.queue_each(older, older=True),
         strict=True,
     )
-    return [Recovered(row["key"], row["loaded"], row["rows"] or 0, fate or "lost") for row, fate in fates]
+    return [Recovered(row["key"], row["loaded"], row["rows"], fate or "lost") for row, fate in fates]

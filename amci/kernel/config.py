@@ -144,9 +144,9 @@ class AmcSettings(Strict):
     """To one instance; 0 means no limit."""
     account_slots: int = Field(default=200, ge=1, le=100_000)
     """Executions at one time in one AMC account; AMC's own limit is 200."""
-    poll_first: PositiveDuration = timedelta(seconds=15)
+    poll_first: Duration = timedelta(seconds=15)
     """Pause before the first look at an execution; grows by half each time up to `poll_longest`."""
-    poll_longest: PositiveDuration = timedelta(minutes=5)
+    poll_longest: Duration = timedelta(minutes=5)
     """Longest pause between two looks."""
     deadline: PositiveDuration = timedelta(hours=8)
     """An execution that has not ended by then is given up: cancelled in AMC, and its run fails."""

@@ -99,7 +99,7 @@ class ScheduleFile(Strict):
     """No fire before; local to `time_zone` unless it names an offset. Also the first fire of a `rate(…)`."""
     end: Moment | None = None
     """No fire at or after; written as `start` is."""
-    jitter: Annotated[Duration, Field(ge=timedelta(0))] = timedelta(0)
+    jitter: Duration = timedelta(0)
     """Each fire's run waits for up to so long, so that many schedules do not start at once."""
     enabled: bool = True
     """`false` switches it off and keeps the file."""

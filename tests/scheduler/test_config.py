@@ -103,7 +103,7 @@ def test_a_file_is_read_from_yaml_as_people_write_it(tmp_path: Path) -> None:
         ({"start": "2026-11-02", "end": "2026-11-02"}, "end: should be later than start"),
         ({"start": 2026}, "start: should be a date or a date and time"),
         ({"jitter": "-5m"}, "jitter: should be a duration"),
-        ({"jitter": -5}, "jitter: input should be greater than or equal to"),
+        ({"jitter": -5}, "jitter: should not be negative"),
         ({"window": {"type": "EXPLICIT", "start": "TODAY(-7)"}}, "window: start and end go with type EXPLICIT"),
         ({"window": {"start": "TODAY(-7)", "end": "TODAY()"}}, "window: start and end go with type EXPLICIT"),
         ({"window": {"time_zone": "Mars"}}, "window.time_zone: there is no time zone 'Mars'"),
