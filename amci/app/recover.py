@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -135,7 +134,7 @@ def _enter(engine: Engine, entries: Sequence[LedgerVersion]) -> list[Recovered]:
                 " VALUES (:object_id, :root, :key, :dataset, :tenant_id, :version, :size, :mtime_ns, :loaded_at)"
                 " ON CONFLICT (object_id) DO UPDATE SET version = excluded.version, size = excluded.size,"
                 "  mtime_ns = excluded.mtime_ns WHERE objects.version < excluded.version",
-                values := _values(engine, entry),
+                values := _values(entry),
             ).rowcount
             added += db.execute(
                 "INSERT INTO versions (object_id, version, size, mtime_ns, seen_at, sha256, rules_hash, loaded_at)"
@@ -175,7 +174,7 @@ def _enter_run(engine: Engine, run_id: int) -> None:
     engine.state.write(_RUN, values)
 
 
-def _values(engine: Engine, entry: LedgerVersion) -> dict[str, Any]:
+def _values(entry: LedgerVersion) -> dict[str, Any]:
     """What the state has of an entry, by the names that the statements above use."""
     return {
         "object_id": entry.object_id,
@@ -185,7 +184,8 @@ def _values(engine: Engine, entry: LedgerVersion) -> dict[str, Any]:
         "tenant_id": entry.tenant_id,
         "version": entry.version,
         "size": entry.size,
-        "mtime_ns": _mtime_ns(engine, entry),
+        # To the second. The file is read again then, and is seen to be the same: safer than to believe it.
+        "mtime_ns": entry.modified_us * 1000,
         "sha256": entry.sha256,
         "rules_hash": entry.rules_hash,
         "loaded_at": entry.loaded_at,
@@ -199,17 +199,6 @@ def _values(engine: Engine, entry: LedgerVersion) -> dict[str, Any]:
         "result": json.dumps({"tables": {"all tables": entry.rows}}),
         "correlation_id": new_id(),
     }
-
-
-def _mtime_ns(engine: Engine, entry: LedgerVersion) -> int:
-    """When the raw file was last modified: as exactly as the disk says it, if it is that file still."""
-    root = engine.reprocess.roots.get(entry.root)
-    with suppress(OSError):
-        file = root.path_of(entry.key).stat() if root else None
-        # The ledger has it in microseconds, rounded.
-        if file and file.st_size == entry.size and abs(file.st_mtime_ns / 1000 - entry.modified_us) <= 1:
-            return file.st_mtime_ns
-    return entry.modified_us * 1000
 
 
 #: Objects that have rows in a table of which a column became text after a commit.
