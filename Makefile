@@ -40,7 +40,7 @@ test: install
 
 # One case of each quick test of every package; tests/conftest.py says which are left out.
 test-quick: install
-	$(QUICKLY) $(PY) -m pytest -n 2 -q --quick
+	$(QUICKLY) $(PY) -m pytest -n 3 -q --quick
 
 lint: install
 	$(VENV)/bin/ruff check .
