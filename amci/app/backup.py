@@ -49,10 +49,12 @@ class Copied:
 def back_up(workspace: WorkspacePaths, folder: Path, clock: Clock, tell: Callable[[str], None]) -> Copied:
     """Copy a workspace into the new `folder`; `tell` hears what is being copied.
 
-    Raises UsageError if the folder exists and is not empty, StorageError if the disk refuses or a file of the lake
-    went while it was copied.
+    Raises UsageError if the folder is inside the workspace, or exists and is not empty; StorageError if the disk
+    refuses, or a file of the lake went while it was copied.
     """
     _require_empty(folder)
+    if folder.resolve().is_relative_to(workspace.home):
+        raise UsageError(f"{folder} is inside the workspace", hint="name a directory outside it")
     files: dict[str, dict[str, Any]] = {}
     with storage_errors("make the backup"):
         (folder / "state").mkdir(parents=True, exist_ok=True)
@@ -82,8 +84,8 @@ def restore(folder: Path, home: Path, tell: Callable[[str], None]) -> Copied:
     Raises NotFound if there is no whole backup, UsageError if `home` is not empty, StateError if a file was altered.
     """
     try:
-        files = json.loads((folder / MANIFEST).read_bytes())["files"]
-    except (OSError, ValueError, KeyError) as error:
+        files = dict(json.loads((folder / MANIFEST).read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotFound(
             f"{folder} has no whole backup", hint=f"{MANIFEST} is written when a backup is complete"
         ) from error
@@ -91,6 +93,10 @@ def restore(folder: Path, home: Path, tell: Callable[[str], None]) -> Copied:
     with storage_errors("restore the backup"):
         for name, described in files.items():
             tell(name)
+            if not (home / name).resolve().is_relative_to(home.resolve()):
+                raise StateError(
+                    f"the backup names {name}, outside the workspace", hint="take another backup"
+                )
             try:
                 copied = _copy(folder / name, home / name)
             except FileNotFoundError:
@@ -171,7 +177,6 @@ def _copy(source: Path, target: Path) -> dict[str, Any]:
     """Copy a file with its times and mode; its size and hash. Raises FileNotFoundError."""
     digest, size = hashlib.sha256(), 0
     with source.open("rb") as read:
-        status = os.fstat(read.fileno())
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as write:
             while chunk := read.read(_CHUNK):
@@ -180,6 +185,8 @@ def _copy(source: Path, target: Path) -> dict[str, Any]:
                 write.write(chunk)
             write.flush()
             os.fsync(write.fileno())
+        # After it was read: a file that changed meanwhile must look new where it is restored.
+        status = os.fstat(read.fileno())
     target.chmod(status.st_mode & 0o7777)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
     return {"size": size, "sha256": digest.hexdigest()}

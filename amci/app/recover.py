@@ -246,15 +246,15 @@ def _load_again(engine: Engine, entries: Sequence[LedgerVersion]) -> list[Recove
         return entry is None or entry.run_id < row["run_id"] or entry.sha256 != row["sha256"]
 
     missing = [row for row in believed if is_missing(row)]
+    current = [row for row in missing if row["loaded"] == row["version"]]
+    older = [row | {"version": row["loaded"]} for row in missing if row["loaded"] != row["version"]]
+    fates = engine.reprocess.queue_each(current) + engine.reprocess.queue_each(older, older=True)
+    # Only now: a process that dies before this finds them missing again.
     engine.state.write_many(
         "UPDATE versions SET loaded_at = NULL WHERE object_id = ? AND version = ?",
         [(row["object_id"], row["loaded"]) for row in missing],
     )
-    current = [row for row in missing if row["loaded"] == row["version"]]
-    older = [row | {"version": row["loaded"]} for row in missing if row["loaded"] != row["version"]]
-    fates = zip(
-        current + older,
-        engine.reprocess.queue_each(current) + engine.reprocess.queue_each(older, older=True),
-        strict=True,
-    )
-    return [Recovered(row["key"], row["loaded"], row["rows"], fate or "lost") for row, fate in fates]
+    return [
+        Recovered(row["key"], row["loaded"], row["rows"], fate or "lost")
+        for row, fate in zip(current + older, fates, strict=True)
+    ]

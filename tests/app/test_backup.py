@@ -121,6 +121,30 @@ def test_a_backup_that_is_not_whole_is_refused(loaded: Any, tmp_path: Path) -> N
         restore(tmp_path / "backup", tmp_path / "once more", quiet)
 
 
+@pytest.mark.parametrize("where", ["raw/backup", "stage/pre-stage/backup", "backup"])
+def test_a_workspace_is_not_copied_into_itself(loaded: Any, where: str) -> None:
+    with pytest.raises(UsageError, match="inside the workspace"):
+        back_up(loaded.workspace, loaded.workspace.home / where, loaded.clock, quiet)
+    assert not (loaded.workspace.home / where).exists()
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"files": 1}', '{"files": [1]}', "\udcff"])
+def test_a_manifest_that_cannot_be_read_is_no_backup(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / MANIFEST).write_bytes(manifest.encode(errors="surrogateescape"))
+    with pytest.raises(NotFound, match="no whole backup"):
+        restore(tmp_path, tmp_path / "again", quiet)
+
+
+def test_a_manifest_reaches_nothing_outside(tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
+    (backup / MANIFEST).write_text('{"files": {"../mine": {}}}', encoding="utf-8")
+    with pytest.raises(StateError, match="outside the workspace"):
+        restore(backup, tmp_path / "again" / "deeper", quiet)
+    assert not (tmp_path / "again" / "mine").exists()
+
+
 def test_a_lake_whose_file_is_missing_is_not_backed_up_silently(loaded: Any, tmp_path: Path) -> None:
     next(loaded.workspace.post_stage.rglob("*.parquet")).unlink()
     with pytest.raises(StorageError, match="missing in the copy"):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,6 +18,7 @@ from amci.app.doctor import examine
 from amci.app.engine import open_engine
 from amci.app.recover import recover
 from amci.kernel.errors import LakeMismatch
+from amci.lake.loading.reprocess import Reprocess
 
 REACH = "acme/workflow=reach/schedule=daily/2026-09-"
 Halves = dict[str, bytes | None]
@@ -179,6 +181,20 @@ def test_a_catalog_of_another_lake_gets_the_numbers_of_the_state(
     assert rows(site) == expected
     ids = dict(site.state("SELECT key, object_id FROM objects"))
     assert dict(site.query("SELECT key, object_id FROM amci.objects")) == ids
+
+
+def test_a_recovery_that_dies_while_it_queues_can_be_done_again(
+    loaded: tuple[Any, Halves, Halves], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, before, after = loaded
+    expected = rows(site)
+    put_back(site, after["amci.db"], before["catalog.db"])
+    with monkeypatch.context() as dying:
+        dying.setattr(Reprocess, "queue_each", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            recovered(site)
+    assert recovered(site) == {"raw": 3}
+    assert rows(site) == expected
 
 
 def test_the_halves_of_two_copies_do_not_go_together(loaded: tuple[Any, Halves, Halves]) -> None:
