@@ -74,7 +74,8 @@ COMMANDS = {
 }
 
 
-_with_pydantic = core.build_runtime_param  # type: ignore[attr-defined]
+#: Typer's own way; None in a version that has another.
+_with_pydantic: Any = getattr(core, "build_runtime_param", None)
 
 
 class _PlainParam:
@@ -97,7 +98,8 @@ class _PlainParam:
         return _with_pydantic(self._descriptor).coerce(value, param, ctx)
 
 
-core.build_runtime_param = _PlainParam  # type: ignore[attr-defined, assignment]
+if _with_pydantic is not None:
+    core.build_runtime_param = _PlainParam  # type: ignore[attr-defined, assignment]
 
 
 class LazyGroup(TyperGroup):

@@ -56,11 +56,14 @@ def app(sandbox: Sandbox, host: str = "127.0.0.1") -> Starlette:
 
 def _check_source(request: Request, host: str) -> None:
     """Raise Refusal for a request of a web page: of another origin, or to a name that a page made up for this host."""
-    named = request.url.hostname or ""
+    origin = request.headers.get("origin")
+    try:
+        named, comes_from = request.url.hostname or "", origin and urlsplit(origin).netloc
+    except ValueError:
+        raise Refusal(400, "Host or Origin cannot be read.") from None
     if host not in _ANY and named not in _OURS | {host}:
         raise Refusal(403, f"Host {named} is not served here.")
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and comes_from != request.headers.get("host"):
         raise Refusal(403, "Requests of other origins are not served.")
 
 

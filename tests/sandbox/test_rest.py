@@ -103,6 +103,10 @@ def test_a_web_page_of_somebody_else_is_refused(client: httpx.Client, headers: d
     assert client.get(f"{REPORTING}/workflows", headers=own).status_code == 200
 
 
+def test_an_origin_that_cannot_be_read_is_a_bad_request(client: httpx.Client) -> None:
+    assert client.get(f"{REPORTING}/workflows", headers={"Origin": "http://[::1"}).status_code == 400
+
+
 @pytest.mark.parametrize("path", [f"{REPORTING}/workflows", "/auth/o2/token", "/nowhere"])
 def test_a_body_is_limited_before_anything_else_is_asked(sandbox: Sandbox, path: str) -> None:
     """Without a token, and in pieces of which nobody knows how many will come."""
