@@ -70,6 +70,8 @@ BROAD = {
     "amci.lake.query.result": "an error of the reading thread is raised where the result is asked for",
     "amci.lake.loading.transform_call": "a transform may raise anything",
     "amci.kernel.plugins": "a plugin may raise anything while it is loaded",
+    "amci.workflows.executions.execute": "what AMC has begun goes on, whatever fails here",
+    "amci.workflows.executions.steps": "what AMC has begun goes on, whatever fails here",
     "amci.kernel.worker": "a handler may raise anything; its run is then FAILED",
 }
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 
-from amci.kernel.errors import AmciError, RemoteError, StorageError, UsageError
-from amci.kernel.run import Failed, Outcome, Run
+from amci.kernel.errors import AmciError, UsageError
+from amci.kernel.run import Outcome, Run
 from amci.tenants.model import Tenant, tenant_named
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import ExecutionStatus
@@ -18,7 +18,7 @@ from amci.workflows.definitions.definition import Workflow
 from amci.workflows.executions.handler_context import HandlerContext
 from amci.workflows.executions.polling import look
 from amci.workflows.executions.request_matching import recognisable
-from amci.workflows.executions.request_resolution import resolved
+from amci.workflows.executions.request_resolution import resolved, sql_hash_of
 from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask
 from amci.workflows.executions.steps import GONE, ExecutionWork, Steps
 from amci.workflows.executions.store import ExecutionRecord
@@ -58,18 +58,23 @@ class ExecuteHandler:
         outcomes: dict[int, Outcome] = {}
         for tenant_id, group in groupby(sorted(runs, key=_tenant_id), key=_tenant_id):
             own = list(group)
+            rows = self._shared.executions.newest(run.run_id for run in own)
             try:
                 tenant = _with_instance(self._shared.tenants, tenant_id)
-                outcomes |= self._of_tenant(tenant, self._shared.clients(tenant), own)
-            except StorageError:
-                raise
+                outcomes |= self._of_tenant(tenant, self._shared.clients(tenant), own, rows)
             except AmciError as error:
-                outcomes |= {run.run_id: Failed(error) for run in own}
+                outcomes |= {run.run_id: self._steps.after(rows.get(run.run_id), error) for run in own}
+            except Exception as error:  # what AMC has begun goes on, whatever fails here
+                # One of several is at fault: the worker finds out which.
+                if len(runs) > 1:
+                    raise
+                outcomes |= {run.run_id: self._steps.after(rows.get(run.run_id), error) for run in own}
         return outcomes
 
-    def _of_tenant(self, tenant: Tenant, client: AmcClient, runs: Sequence[Run]) -> dict[int, Outcome]:
-        ids = [run.run_id for run in runs]
-        rows, redrives = self._shared.executions.newest(ids), self._shared.executions.redrives(ids)
+    def _of_tenant(
+        self, tenant: Tenant, client: AmcClient, runs: Sequence[Run], rows: Mapping[int, ExecutionRecord]
+    ) -> dict[int, Outcome]:
+        redrives = self._shared.executions.redrives(run.run_id for run in runs)
         works: list[ExecutionWork] = []
         outcomes: dict[int, Outcome] = {}
         for run in runs:
@@ -98,12 +103,8 @@ class ExecuteHandler:
             if row.redrives == redrives:
                 return row
             return self._redriven(tenant, client, run, row, redrives)
-        except StorageError:
-            raise
-        except RemoteError as error:
-            return self._steps.later(row, error) if row and error.retryable else Failed(error)
         except AmciError as error:
-            return Failed(error)
+            return self._steps.after(row, error)
 
     def _redriven(
         self, tenant: Tenant, client: AmcClient, run: Run, row: ExecutionRecord, redrives: int
@@ -125,7 +126,8 @@ class ExecuteHandler:
     def _new(self, tenant: Tenant, run: Run, attempt: int, redrives: int) -> ExecutionRecord:
         task = ExecuteTask.of(run.payload)
         workflow_id = task.request.workflow_id
-        request = resolved(task.request, self._workflows.get(workflow_id), tenant, task.at or run.created_at)
+        workflow = self._workflows.get(workflow_id)
+        request = resolved(task.request, workflow, tenant, task.at or run.created_at)
         return self._shared.executions.begin(
             run,
             tenant.instance_id,
@@ -134,6 +136,7 @@ class ExecuteHandler:
             schedule=_folder_name(task.schedule),
             attempt=attempt,
             redrives=redrives,
+            sql_hash=sql_hash_of(request, workflow),
             # A request that allows itself more time gets it.
             lasting=max(self._shared.settings.deadline, timedelta(seconds=request.timeout_seconds or 0)),
         )

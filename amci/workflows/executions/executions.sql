@@ -11,9 +11,9 @@ SELECT run_id, count(*) AS redrives FROM run_events
 
 -- name: begin
 INSERT INTO executions (run_id, attempt, redrives, tenant_id, instance_id, workflow_id, name, schedule, request,
-                        content, fingerprint, time_window, deadline_at, changed_at)
+                        content, fingerprint, time_window, sql_hash, deadline_at, changed_at)
 VALUES (:run_id, :attempt, :redrives, :tenant_id, :instance_id, :workflow_id, :name, :schedule, :request,
-        :content, :fingerprint, :time_window, :deadline_at, :now)
+        :content, :fingerprint, :time_window, :sql_hash, :deadline_at, :now)
 RETURNING *;
 
 -- name: go_on

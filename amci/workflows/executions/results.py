@@ -70,9 +70,8 @@ def deliver(
     key = f"{tenant.tenant}/{path_of(row)}"
     path = folder / path_of(row)
     note = sidecar_of(path)
-    if path.exists() and note.exists():
-        known = json.loads(note.read_bytes())
-        return Delivered(key=key, rows=known["rows"], bytes=known["bytes"])
+    if path.exists() and (known := _noted(note, key)):
+        return known
     if was_killed:
         sweep(path)
     fault_point("execute.before_download")
@@ -83,6 +82,16 @@ def deliver(
         write_bytes(note, json.dumps(document, ensure_ascii=False, indent=1, default=str).encode())
         fault_point("execute.downloaded")
     return Delivered(key=key, rows=rows, bytes=size)
+
+
+def _noted(note: Path, key: str) -> Delivered | None:
+    """What the note beside a result says; None if there is none, or it is damaged: then it is fetched again."""
+    try:
+        with storage_errors(f"read {note.name}"):
+            known = json.loads(note.read_bytes())
+        return Delivered(key=key, rows=int(known["rows"]), bytes=int(known["bytes"]))
+    except (FileNotFoundError, ValueError, TypeError, LookupError):
+        return None
 
 
 def fetch_into(client: AmcClient, row: ExecutionRecord, path: Path) -> Delivered:

@@ -2,6 +2,23 @@
 
 Whatever is killed when, a run makes one execution in AMC: that a request is about to be sent is written before
 it is, and a request without an answer looks for what it may have made before it is sent again.
+
+What may be raised once a request is out, and what becomes of the run:
+
+| where                                   | what                                         | then                       |
+|-----------------------------------------|----------------------------------------------|----------------------------|
+| the POST                                | AMC refused: Refused, Throttled, AuthError   | failed, or sent later      |
+|                                         | never sent: Unavailable, UsageError          | sent later, or failed      |
+|                                         | OutcomeUnknown, an answer nobody can read    | looked for, then sent      |
+|                                         | anything else, as from a recording           | looked for, then sent      |
+| tenant, account or workflow in config   | NotFound, UsageError, ConfigError            | goes on later              |
+| a look, a list, a cancellation          | Refused, Unavailable, an unreadable answer   | goes on later              |
+|                                         | AuthError                                    | failed; a redrive goes on  |
+| links, download, columns, note, folder  | Refused, DataError, Unavailable, the disk    | goes on later              |
+| the state file                          | StorageError                                 | the worker tries it again  |
+| amci itself                             | anything                                     | goes on later              |
+
+Later is on the beat of looks, until the deadline and its grace are over; a redrive goes on even then.
 """
 
 from __future__ import annotations
@@ -12,17 +29,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from amci.kernel import log
 from amci.kernel.errors import (
     AmciError,
+    AuthError,
+    ConfigError,
     ExecutionFailed,
     OutcomeUnknown,
     Refused,
     RemoteError,
-    StorageError,
     Throttled,
+    UsageError,
 )
 from amci.kernel.files import fault_point
-from amci.kernel.run import Done, Failed, Outcome, Run, Skipped, Snooze
+from amci.kernel.run import Done, Failed, Outcome, Run, Skipped, Snooze, reason_for
 from amci.tenants.model import Tenant
 from amci.workflows.amazon.circuit_breaker import CircuitOpen
 from amci.workflows.amc.client import AmcClient
@@ -39,6 +59,8 @@ _NO_RESULT = "AMC does not hand out its result"
 _LOOKING = "AMC did not answer; looking whether it has the execution"
 #: HTTP statuses of a result that is not there yet or whose links expired (amc-api 1.5, 2.2).
 _NOT_TO_BE_HAD = (403, 404)
+_log = log.get("execute")
+
 #: So many of the longest pauses a run outlasts its deadline if AMC cannot be asked to cancel.
 _GRACE = 12
 
@@ -66,27 +88,34 @@ class Steps:
         """The next step; `seen` is how the execution stands in AMC, if AMC was asked."""
         try:
             return self._advance(work, seen)
-        except StorageError as error:
-            # Of one result's file; the others of the batch have nothing to do with it.
-            return Failed(error)
-        except RemoteError as error:
-            row = self.shared.executions.get(work.row.execution_id)
-            return self.later(row, error) if error.retryable else Failed(error)
-        except AmciError as error:
-            return Failed(error)
+        except Exception as error:  # noqa: BLE001 - what AMC has begun goes on, whatever fails here
+            return self.after(self.shared.executions.get(work.row.execution_id), error)
 
-    def later(self, row: ExecutionRecord, error: RemoteError) -> Outcome:
+    def after(self, row: ExecutionRecord | None, error: Exception) -> Outcome:
+        """What an error means for a run: it goes on later once AMC has, or may have, what was asked for.
+
+        But not if Amazon refuses the login: a person has to do something, and a redrive goes on.
+        """
+        is_passing = isinstance(error, RemoteError) and error.retryable
+        if row is None or isinstance(error, AuthError) or not (row.may_go_on or is_passing):
+            return Failed(error)
+        if not isinstance(error, AmciError):
+            _log.error("step failed", execution_id=row.execution_id, exc_info=error)
+        return self._later(row, error)
+
+    def _later(self, row: ExecutionRecord, error: Exception) -> Outcome:
         """Try again after a while; long past the deadline it is enough."""
         now = self.shared.clock.now()
         if now >= self._deadline(row) + self._grace:
+            what = "AMC could not be asked" if isinstance(error, RemoteError) else "it could not go on"
             return Failed(
                 RemoteError(
-                    f"AMC could not be asked in time: {error}", hint=f"`amci redrive {row.run_id}` goes on"
+                    f"{what} in time: {reason_for(error)}", hint=f"`amci redrive {row.run_id}` goes on"
                 )
             )
         row = self.shared.executions.looked(row)
         until = max(now + polling.pause(self.shared.settings, row.looks - 1), _asked_for(error, now))
-        return Snooze(until, str(error), keeps_slot=row.is_in_amc)
+        return Snooze(until, reason_for(error), keeps_slot=row.is_in_amc)
 
     def _advance(self, work: ExecutionWork, seen: Seen) -> Outcome:
         row = work.row
@@ -150,9 +179,10 @@ class Steps:
             row = self.shared.executions.not_submitted(row)
             row = self.shared.executions.end(row, ExecutionStatus.REJECTED, refused.details)
             return Failed(refused, _result(row))
-        except AmciError:
+        except (RemoteError, UsageError, ConfigError):
             self.shared.executions.not_submitted(row)
             raise
+        # Any other error may have come after the request went out, as one of a recording: it is looked for.
         fault_point("execute.after_post")
         taken = self.shared.executions.take(row, execution)
         fault_point("execute.recorded")
@@ -207,8 +237,7 @@ class Steps:
     def _delivered(self, work: ExecutionWork) -> Outcome:
         row, request = work.row, work.row.sent_request
         if row.key is None and not (request.dry_run or request.skip_publish):
-            sql_hash = sql_hash_of(request, self.workflows.get(row.name))
-            about = results.about(row, sql_hash, work.run.correlation_id)
+            about = results.about(row, self._sql_hash(row), work.run.correlation_id)
             try:
                 there = results.deliver(
                     work.client,
@@ -228,6 +257,15 @@ class Steps:
             self.on_delivered(work.tenant, row.key)
         return Done(_result(row))
 
+    def _sql_hash(self, row: ExecutionRecord) -> str:
+        if row.sql_hash is not None:
+            return row.sql_hash
+        try:
+            return sql_hash_of(row.sent_request, self.workflows.get(row.name))
+        except UsageError:
+            # The workflow was edited since; what was sent is not known here any more.
+            return ""
+
     def _not_to_be_had(self, row: ExecutionRecord, refused: Refused) -> Outcome:
         now = self.shared.clock.now()
         if now >= self._deadline(row):
@@ -245,7 +283,7 @@ class Steps:
         return self.shared.settings.poll_longest * _GRACE
 
 
-def _asked_for(error: RemoteError, now: datetime) -> datetime:
+def _asked_for(error: Exception, now: datetime) -> datetime:
     """When Amazon, or its open circuit, may be asked again."""
     if isinstance(error, CircuitOpen):
         return error.retry_at

@@ -57,6 +57,9 @@ class ExecutionRecord:
     key: str | None  #: of the result in raw/
     rows: int | None
     bytes: int | None
+    sql_hash: (
+        str | None
+    )  #: of the SQL as it was sent; empty if only AMC has it, None if an older amci began it
     changed_at: datetime
 
     @classmethod
@@ -84,6 +87,11 @@ class ExecutionRecord:
         """Whether AMC has it, or may have it, and has not ended it as far as we know."""
         may_have = self.workflow_execution_id is not None or self.submitting_at is not None
         return may_have and not (self.status and self.status.is_final)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether AMC has or may have something of it that its run still waits for: an answer, an end, a result."""
+        return self.is_in_amc or self.status is ExecutionStatus.SUCCEEDED
 
 
 class SendDecision(Enum):
@@ -129,6 +137,7 @@ class ExecutionStore:
         schedule: str,
         attempt: int,
         redrives: int,
+        sql_hash: str,
         lasting: timedelta,
     ) -> ExecutionRecord:
         """Note a new attempt; `request` is what will be sent, `name` the workflow as people know it."""
@@ -145,6 +154,7 @@ class ExecutionStore:
             "content": content(name, request),
             "fingerprint": fingerprint(request),
             "time_window": window_text(request),
+            "sql_hash": sql_hash,
             "deadline_at": timestamp(self._clock.now() + lasting),
         }
         return self._changed("begin", values)

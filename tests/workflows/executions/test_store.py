@@ -39,6 +39,7 @@ def begun(desk: Desk, *, window: TimeWindow = WINDOW) -> Any:
         schedule="adhoc",
         attempt=1,
         redrives=0,
+        sql_hash="",
         lasting=timedelta(hours=8),
     )
     return run, row
