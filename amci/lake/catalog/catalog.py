@@ -99,7 +99,7 @@ class Catalog:
         #: Every commit is made under its eyes.
         self.guard = CommitGuard(self.con)
         self._lock = threading.RLock()
-        self._post_stage = workspace.post_stage
+        self._metadata, self._post_stage = workspace.catalog, workspace.post_stage
         self._columns: dict[TableName, dict[str, str]] = {}
         self._written: list[Path] = []  #: files of the running transaction that no commit covers yet
         self._make_ledger()
@@ -108,6 +108,17 @@ class Catalog:
         """Let go of the catalog."""
         self.guard.close()
         self.con.close()
+
+    def reattach(self) -> None:
+        """Attach the lake again, outside of any transaction, and so forget the older schemas that DuckLake has cached.
+
+        DuckLake caches them by schema version alone, but rows of the ledger that are inlined are read with the
+        tables of the snapshot that made it. Later tables of the same version are then missing for whatever looks
+        at files by their schema version, as compaction does (duckdb/ducklake issue 955).
+        """
+        self.con.execute(f"DETACH {LAKE}")
+        duck.attach(self.con, self._metadata, self._post_stage)
+        self._columns.clear()
 
     @contextmanager
     def exclusive(self, doing: str) -> Iterator[None]:

@@ -79,6 +79,8 @@ class Maintenance:
         """
         there = all_tables(self.catalog.con)
         names = [table_named(table, there)] if table else there
+        names.sort(key=lambda name: name == publish.OBJECTS)  # last, for flushing reads it
+        self.catalog.reattach()
         before = self._file_count(names)
         for name in names:
             self.tell(str(name))

@@ -67,6 +67,28 @@ def test_compact_makes_fewer_files_of_the_same_rows_and_ledger(workspace: Worksp
     assert is_whole(workspace)
 
 
+def test_compact_merges_the_files_of_every_table_whatever_was_read_before(site: Any) -> None:
+    """Tables made in one commit, in later ones and by a rewrite; in a process that has read the ledger."""
+    site.configure("tenants/blue-kettle.yaml", "tenant: blue-kettle\n")
+    other, third = REACH.replace("reach", "zeal"), REACH.replace("reach", "spend")
+    for number, keys in enumerate(((REACH, other), (REACH, third), (REACH, other), (third, other))):
+        for key in keys:
+            users = "many" if key == other and number else number  # which rewrites that table
+            site.put(key.format(f"10-0{number + 1}"), f"campaign,users\nA,{users}\n")
+        site.drain()
+    names = site.tables()
+    before = [site.query(f"SELECT * FROM {name} ORDER BY ALL") for name in names]
+    assert len(names) == 3
+    for _ in range(2):
+        with maintaining(site.workspace) as upkeep:
+            upkeep.catalog.con.execute("SELECT * FROM lake.amci.objects").fetchall()
+            upkeep.compact(None)
+            again = upkeep.compact(None)
+            assert again["files_before"] == again["files_after"] == 4
+    assert [site.query(f"SELECT * FROM {name} ORDER BY ALL") for name in names] == before
+    assert is_whole(site.workspace)
+
+
 def test_very_many_files_are_merged_in_groups_and_then_together(
     workspace: WorkspacePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
