@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from amci.amcsql.findings import CompileError
-from amci.kernel.errors import UsageError
+from amci.kernel.errors import RemoteError, UsageError
 from amci.kernel.files import text_of
 from amci.sandbox.audiences.rules import check
 from amci.sandbox.errors import NoAudience
+from amci.workflows.amc import audience_wire
 from amci.workflows.amc.audience_model import Audience, AudienceRequest, Reach
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.audiences.audience_parsing import advertiser_for, parameters, query_of, window
@@ -98,6 +99,18 @@ def changed_request(audience: Audience, options: AudienceOptions, at: datetime) 
         parameter_values=values,
         country_code=str(audience.raw.get("countryCode") or ""),
     )
+
+
+def require_as_sent(sent: AudienceRequest, shown: Audience) -> None:
+    """Raise RemoteError if AMC shows another audience than was sent."""
+    if fields := audience_wire.differing(sent, shown):
+        ours = audience_wire.hash_of(audience_wire.body(sent), fields)[:16]
+        theirs = audience_wire.hash_of(shown.raw, fields)[:16]
+        raise RemoteError(
+            f"AMC has another audience {shown.audience_id} than was sent: hash {ours} here, {theirs} in AMC;"
+            f" it differs in {', '.join(fields)}",
+            hint=f"see `amci audience show {shown.audience_id}`; `amci audience update` sends one that failed again",
+        )
 
 
 def hint_for(says: str) -> str:

@@ -8,7 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from amci.app.audiences import AudienceOptions, audience_request, changed_request, hint_for
+from amci.app.audiences import (
+    AudienceOptions,
+    audience_request,
+    changed_request,
+    hint_for,
+    require_as_sent,
+)
 from amci.app.session import Session
 from amci.cli.context import Context, Yes, command
 from amci.cli.exec_requests import utc_window
@@ -17,7 +23,7 @@ from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.signals import stopping
 from amci.kernel.text import shown
 from amci.tenants.model import Tenant
-from amci.workflows.amc.audience_model import Audience, AudienceStatus, Reach
+from amci.workflows.amc.audience_model import Audience, AudienceRequest, AudienceStatus, Reach
 from amci.workflows.amc.audience_wire import is_like, is_named
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.audiences.audience_parsing import meant, reach_from
@@ -150,7 +156,7 @@ def update(
         failed = _failed(audience, client, "changes", "make a new one with `amci audience create`")
         request = changed_request(failed, options, session.clock.now())
         client.update_audience(failed.audience_id, request)
-        show_audience(ctx, session, owner, failed.audience_id, wait=wait)
+        show_audience(ctx, session, owner, failed.audience_id, wait=wait, sent=request)
 
 
 @command(audience_app, "delete", epilog="Example: amci audience delete 'Seen in May'")
@@ -198,13 +204,26 @@ def create_audience(
         return
     if namesakes:
         ctx.out.note(f"AMC has {len(namesakes)} of this name already; they are told apart by their ids only")
-    show_audience(ctx, session, tenant, client.create_audience(request), wait=wait)
+    show_audience(ctx, session, tenant, client.create_audience(request), wait=wait, sent=request)
 
 
-def show_audience(ctx: Context, session: Session, tenant: Tenant, identifier: str, *, wait: bool) -> None:
-    """Show an audience; with `wait`, once AMC has made it or given up. Exit code 3 if it then failed."""
+def show_audience(
+    ctx: Context,
+    session: Session,
+    tenant: Tenant,
+    identifier: str,
+    *,
+    wait: bool,
+    sent: AudienceRequest | None = None,
+) -> None:
+    """Show an audience; with `wait`, once AMC has made it or given up. Exit code 3 if it then failed.
+
+    Raises RemoteError if AMC shows another one than was `sent`.
+    """
     client = session.client(tenant)
     audience = client.audience(identifier) or meant(identifier, client.audiences())
+    if sent is not None:
+        require_as_sent(sent, audience)
     if wait:
         audience = _completed(ctx, session, client, audience)
     ctx.out.record(audience_row(audience), words(audience, tenant.tenant))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -21,6 +22,7 @@ Kind = Literal[
     "empty_body",  # carried out, and answered with an empty body
     "changed_page",  # a list repeats an item and the token, as if it had changed between two pages
     "slow_links",  # download links have expired before they are used
+    "other_text",  # a workflow or an audience is shown with another query than it has
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 #: Faults that only some requests can meet: method and path.
@@ -29,7 +31,12 @@ _ONLY = {
     "stuck_pending": ("POST", "/amc/reporting/*/workflowExecutions"),
     "changed_page": ("GET", "/amc/*"),
     "slow_links": ("GET", "/amc/reporting/*/downloadUrls"),
+    "other_text": ("GET", "/amc/*"),
 }
+
+
+#: Fields that hold a query.
+_TEXTS = ("sqlQuery", "query")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,10 @@ def afterwards(fault: InjectedFault, response: Response, request: Request) -> Re
         return replace(response, document=None, content=b"")
     if fault.kind == "changed_page" and isinstance(response.document, dict):
         return replace(response, document=_changed(response.document, request.query.get("nextToken")))
+    if fault.kind == "other_text" and response.media.endswith("json"):
+        document = json.loads(response.body())
+        texts = {name: f"{text} + 1" for name, text in document.items() if name in _TEXTS and text}
+        return replace(response, content=json.dumps({**document, **texts}).encode())
     return response
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from amci.kernel.clock import moment
 from amci.kernel.errors import UsageError
 from amci.workflows.amazon.answers import Answer, error_text
 from amci.workflows.amc.audience_model import Audience, AudienceRequest, AudienceStatus
@@ -135,6 +138,40 @@ def is_like(request: AudienceRequest, found: Audience) -> bool:
         and is_window
         and is_query
     )
+
+
+def differing(request: AudienceRequest, found: Audience) -> list[str]:
+    """The fields, as AMC spells them, that AMC shows otherwise than they were sent; one it does not show is none."""
+    # AMC writes parameters out with what they are by default.
+    ours = {name: _comparable(value) for name, value in body(request).items() if name != "inputParameters"}
+    theirs = {name: _comparable(found.raw.get(name)) for name in ours}
+    if request.is_window_moving:
+        ours |= {name: theirs[name] for name in ("timeWindowStart", "timeWindowEnd")}
+    if is_named(found, request.name):
+        ours["audienceName"] = theirs["audienceName"]
+    return [name for name, value in ours.items() if theirs[name] not in ("", value)]
+
+
+def hash_of(document: Document, names: Iterable[str]) -> str:
+    """SHA-256 of these fields of an audience, the layout of its query left out."""
+    text = json.dumps({name: _comparable(document.get(name)) for name in sorted(names)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _comparable(value: Any) -> str:
+    """As text: AMC may show the number 5 as "5", a moment with fractions, and a query on other lines."""
+    if value in (None, "", [], {}):
+        return ""
+    if isinstance(value, str):
+        try:
+            return moment(value).isoformat() if value[:1].isdigit() else " ".join(value.split())
+        except ValueError:
+            return " ".join(value.split())
+    if isinstance(value, Mapping):
+        return str({name: _comparable(each) for name, each in sorted(value.items())})
+    if isinstance(value, list | tuple):
+        return str([_comparable(each) for each in value])
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def with_list(answer: Answer) -> Answer:

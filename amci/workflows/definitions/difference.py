@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from amci.kernel.errors import UsageError
-from amci.workflows.definitions.sql import sql_hash
+from amci.workflows.definitions.run_factory import definition_hash
+from amci.workflows.definitions.sql import loose_hash
 
 #: Fields of AMC's workflow, in the order they are shown (amc-api 2.2).
 FIELDS = (
@@ -31,20 +31,34 @@ def diff(ours: Mapping[str, Any], remote: Mapping[str, Any]) -> list[str]:
 
     Fields that amci does not know are compared only if they stand in `ours`.
     """
-    lines: list[str] = []
-    for field in (*FIELDS, *sorted(set(ours) - {*FIELDS, "workflowId"})):
-        mine, theirs = ours.get(field), remote.get(field)
-        if field == "sqlQuery":
-            lines += _sql(str(mine or ""), str(theirs or ""))
-        elif field == "inputParameters":
-            lines += _parameters(_by_name(mine), _by_name(theirs))
-        else:
-            lines += _values(field, mine, theirs)
-    return lines
+    return [line for field in _compared(ours) for line in _field(field, ours.get(field), remote.get(field))]
+
+
+def fields(ours: Mapping[str, Any], remote: Mapping[str, Any]) -> list[str]:
+    """The fields in which the two differ."""
+    return [field for field in _compared(ours) if any(_field(field, ours.get(field), remote.get(field)))]
+
+
+def hash_of(ours: Mapping[str, Any], remote: Mapping[str, Any]) -> str:
+    """The hash of what AMC has; that of `ours` as long as they do not differ."""
+    differing = {field: remote.get(field) for field in fields(ours, remote)}
+    return definition_hash({**ours, **differing})
+
+
+def _compared(ours: Mapping[str, Any]) -> list[str]:
+    return [*FIELDS, *sorted(set(ours) - {*FIELDS, "workflowId"})]
+
+
+def _field(field: str, mine: Any, theirs: Any) -> Iterable[str]:
+    if field == "sqlQuery":
+        return _sql(str(mine or ""), str(theirs or ""))
+    if field == "inputParameters":
+        return _parameters(_by_name(mine), _by_name(theirs))
+    return _values(field, mine, theirs)
 
 
 def _sql(mine: str, theirs: str) -> list[str]:
-    if _hash(mine) == _hash(theirs):
+    if loose_hash(mine) == loose_hash(theirs):
         return []
     return list(
         difflib.unified_diff(_lines(theirs), _lines(mine), "sqlQuery in AMC", "sqlQuery here", lineterm="")
@@ -53,13 +67,6 @@ def _sql(mine: str, theirs: str) -> list[str]:
 
 def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip()]
-
-
-def _hash(text: str) -> str:
-    try:
-        return sql_hash(text)
-    except UsageError:
-        return text  # AMC may hold what amci would refuse
 
 
 def _parameters(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:

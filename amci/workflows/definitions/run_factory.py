@@ -11,7 +11,7 @@ from typing import Any
 from amci.kernel.run import NewRun
 from amci.tenants.model import Tenant
 from amci.workflows.definitions.definition import Workflow, amc_definition
-from amci.workflows.definitions.sql import sql_hash
+from amci.workflows.definitions.sql import loose_hash
 
 #: The kind of a run that changes a workflow in AMC.
 WORKFLOW = "workflow"
@@ -55,6 +55,6 @@ def workflow_run(
 
 def definition_hash(definition: Mapping[str, Any]) -> str:
     """SHA-256 of a definition as AMC spells it; the layout of the SQL does not count."""
-    counted = {**definition, "sqlQuery": sql_hash(definition["sqlQuery"])}
+    counted = {**definition, "sqlQuery": loose_hash(str(definition["sqlQuery"] or ""))}
     text = json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from amci.kernel.errors import NotFound, Refused, UsageError
+from amci.kernel.errors import NotFound, NotRecorded, Refused, Unavailable, UsageError
 from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.kernel.worker import SingleHandler
 from amci.tenants.model import Tenant, tenant_named
 from amci.workflows.amc.client import AmcClient
-from amci.workflows.definitions import sql
+from amci.workflows.definitions import difference, sql
 from amci.workflows.definitions.definition import Workflow, amc_definition
 from amci.workflows.definitions.library import workflow_named
 from amci.workflows.definitions.run_factory import WORKFLOW, Action, definition_hash
@@ -53,6 +53,7 @@ class WorkflowHandler(SingleHandler):
         workflow = workflow_named(self.workflows, workflow_id)
         definition = amc_definition(workflow, tenant)
         status = client.put_workflow(definition) if action is Action.CREATE else _updated(client, definition)
+        _read_back(client, definition)
         return Done(result(status, workflow, definition))
 
 
@@ -67,6 +68,23 @@ def _updated(client: AmcClient, definition: Mapping[str, Any]) -> str:
             f"AMC has no workflow {name}", hint=f"`amci workflow create {name}` creates it"
         ) from error
     return "UPDATED"
+
+
+def _read_back(client: AmcClient, definition: Mapping[str, Any]) -> None:
+    """Raise Unavailable, so that it is sent again, unless AMC has the definition that was sent."""
+    workflow_id = definition["workflowId"]
+    try:
+        remote = client.workflow(workflow_id) or {}
+    except NotRecorded:
+        # A recording of an amci that did not look.
+        return
+    if fields := difference.fields(definition, remote):
+        theirs = difference.hash_of(definition, remote)[:16] if remote else "none"
+        raise Unavailable(
+            f"AMC has another definition of workflow {workflow_id} than was sent: hash"
+            f" {definition_hash(definition)[:16]} here, {theirs} in AMC; it differs in {', '.join(fields)}",
+            hint=f"amci sends it again by itself; `amci workflow diff {workflow_id}` shows the difference",
+        )
 
 
 def result(status: str, workflow: Workflow, definition: Mapping[str, Any]) -> dict[str, Any]:

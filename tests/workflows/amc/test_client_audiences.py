@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from amci.kernel.errors import ConfigError, OutcomeUnknown, Refused, Throttled, Unavailable, UsageError
+from amci.app.audiences import require_as_sent
+from amci.kernel.errors import (
+    ConfigError,
+    OutcomeUnknown,
+    Refused,
+    RemoteError,
+    Throttled,
+    Unavailable,
+    UsageError,
+)
 from amci.kernel.testing import FakeClock
 from amci.sandbox.faults import InjectedFault
 from amci.sandbox.options import SandboxInstance, SandboxOptions
@@ -18,6 +27,7 @@ from amci.sandbox.service import Sandbox
 from amci.tenants.model import Tenant
 from amci.workflows.amazon.transport import InProcess
 from amci.workflows.amc.audience_model import AudienceRequest, AudienceStatus, Reach
+from amci.workflows.amc.audience_wire import differing
 from amci.workflows.amc.client import AmcClient
 
 from .conftest import Amc
@@ -285,6 +295,26 @@ class TestOnTheSandbox:
         assert (found.refresh_days, found.is_window_moving) == (9, True)
         assert (found.window_start, found.window_end) == (ASKED.window_start, ASKED.window_end)
         assert [each.audience_id for each in client.audiences()] == [found.audience_id]
+
+    @pytest.mark.parametrize(
+        "fields",
+        [{}, {"reach": Reach.SIMILAR, "refresh_days": 9}, {"is_window_moving": True}, {"description": "d"}],
+    )
+    def test_an_audience_that_amc_shows_otherwise_than_it_was_sent_is_told(
+        self, client: AmcClient, sandbox: Sandbox, fields: dict[str, Any]
+    ) -> None:
+        request = replace(ASKED, **fields)
+        audience_id = client.create_audience(request)
+        shown = client.audience(audience_id)
+        assert shown
+        assert differing(request, shown) == []
+        require_as_sent(request, shown)
+        sandbox.faults.add(InjectedFault("other_text", "GET", f"{PATH}/*"))
+        other = client.audience(audience_id)
+        assert other
+        assert differing(request, other) == ["query"]
+        with pytest.raises(RemoteError, match=r"than was sent: hash [0-9a-f]{16} here, [0-9a-f]{16} in AMC"):
+            require_as_sent(request, other)
 
     @pytest.mark.parametrize("kind", ["no_answer_after", "empty_body"])
     def test_an_audience_is_made_once_whatever_becomes_of_the_answer(
