@@ -76,6 +76,24 @@ BROAD = {
 }
 
 
+#: Who opens files by itself. Everyone else reads what comes from outside by kernel.files, within bounds.
+READING = {
+    "amci.kernel.files": "the bounded reader itself, and what writes files whole",
+    "amci.kernel.workspace": "the lock, which it makes",
+    "amci.tenants.credentials": "the lock, which it makes",
+    "amci.sandbox.uploads.versions": "the lock, which it makes",
+    "amci.kernel.notify.notifier": "appends notices",
+    "amci.kernel.testing": "appends names of fault points",
+    "amci.app.workspace": "has an `open` of its own",
+    "amci.app.backup": "copies and hashes files of any size, piece by piece",
+    "amci.app.samples.model": "writes samples",
+    "amci.cli.query_output": "writes results",
+    "amci.workflows.executions.results": "writes results",
+    "amci.sandbox.uploads.formats": "reads files of any size, row by row; listed as regular before",
+    "amci.sandbox.uploads.unpacking": "reads files of any size, piece by piece; listed as regular before",
+}
+
+
 def name_of(path: Path) -> str:
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -176,6 +194,45 @@ def test_only_the_clock_asks_for_the_time_and_makes_ids() -> None:
 def test_only_one_module_reads_the_environment() -> None:
     reading = {"os.environ", "os.getenv", "os.environb", "os.putenv"}
     assert {name for name, path in NAMES.items() if called(path) & reading} == {"amci.kernel.environment"}
+
+
+def test_what_comes_from_outside_is_read_within_bounds() -> None:
+    opening = {"read_text", "read_bytes", "fdopen"}
+    who = set()
+    for name, path in NAMES.items():
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.Call):
+                continue
+            called_as = ast.unparse(node.func)
+            last = called_as.rpartition(".")[2]
+            # A path's own `open` is called with a mode or an encoding; `State.open` and the like are not.
+            says_how = {keyword.arg for keyword in node.keywords} & {
+                "mode",
+                "encoding",
+                "newline",
+                "buffering",
+            }
+            has_mode = any(isinstance(arg, ast.Constant) and isinstance(arg.value, str) for arg in node.args)
+            is_open = called_as in ("open", "os.open", "io.open") or (
+                last == "open" and (says_how or has_mode)
+            )
+            is_own = "resources.files" in called_as or called_as == "file.read_text"  # what comes with amci
+            if (last in opening and last != called_as and not is_own) or is_open:
+                who.add(name)
+    assert who == READING.keys()
+
+
+def test_json_from_outside_is_read_within_bounds() -> None:
+    # What amci has written itself, in its own stores and lines, may be read plainly.
+    stores = ("amci.kernel.", "amci.sandbox.", "amci.lake.query.", "amci.amcsql.sources", "amci.cli.demo")
+    stores += (
+        "amci.workflows.executions.store",
+        "amci.workflows.amazon.answers",
+        "amci.tenants.encrypted_file",
+    )
+    who = {name for name, path in NAMES.items() if called(path) & {"json.loads", "json.load", "yaml.load"}}
+    assert {name for name in who if not name.startswith(stores)} == set()
+    assert "amci.kernel.files" in who
 
 
 def test_a_module_says_what_it_is_for() -> None:

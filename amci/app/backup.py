@@ -20,13 +20,14 @@ from typing import Any
 
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import NotFound, StateError, StorageError, UsageError
-from amci.kernel.files import fsync, storage_errors, write_bytes
+from amci.kernel.files import bounded_bytes, fsync, json_of, storage_errors, write_bytes
 from amci.kernel.version import __version__
 from amci.kernel.workspace import MARKER, WorkspacePaths
 from amci.lake.query.session import session
 from amci.lake.upkeep.check import examine
 
 MANIFEST = "backup.json"
+_LONGEST_MANIFEST = 1024**3  #: bytes; it has a line or two for each file
 #: The databases, in the order in which they are copied, and the table of each that has the epoch.
 _DATABASES = {"state/catalog.db": "amci_lake", "state/amci.db": "lake"}
 #: What else is copied: files, and folders with all that is in them. Not the key of the credentials.
@@ -84,7 +85,7 @@ def restore(folder: Path, home: Path, tell: Callable[[str], None]) -> Copied:
     Raises NotFound if there is no whole backup, UsageError if `home` is not empty, StateError if a file was altered.
     """
     try:
-        files = dict(json.loads((folder / MANIFEST).read_bytes())["files"])
+        files = dict(json_of(bounded_bytes(folder / MANIFEST, _LONGEST_MANIFEST))["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotFound(
             f"{folder} has no whole backup", hint=f"{MANIFEST} is written when a backup is complete"

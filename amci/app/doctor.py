@@ -18,7 +18,7 @@ from amci.app.project import load
 from amci.kernel.clock import Clock
 from amci.kernel.config import Settings, read_settings
 from amci.kernel.errors import AmciError, ConfigError
-from amci.kernel.files import storage_error
+from amci.kernel.files import storage_error, text_of
 from amci.kernel.run import RunStatus
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
@@ -286,7 +286,7 @@ def _watches(folders: int, limits: Path = _WATCHES) -> Diagnoses:
     """Whether the kernel lets this user watch so many folders; other systems have no such limit."""
     if not limits.exists():
         return
-    most = int(limits.read_text())
+    most = int(text_of(limits))
     if folders > most:
         yield Diagnosis(
             "warning",

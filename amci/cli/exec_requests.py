@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from amci.app.session import Session
 from amci.cli.context import Context
 from amci.cli.run_progress import exit_if_failed, finish_runs
 from amci.kernel.errors import UsageError
-from amci.kernel.files import source_text
+from amci.kernel.files import json_of, source_text
 from amci.kernel.names import did_you_mean
 from amci.kernel.run import NewRun, Run
 from amci.workflows.amc.model import ExecutionRequest, ExecutionStatus, TimeWindow
@@ -67,7 +66,7 @@ def doubt(ctx: Context, session: Session, asked: ExecutionRequest) -> None:
 def aws_request_from(source: str) -> AwsRequest:
     """A request document of the AWS solution, from a file or standard input; raises UsageError, ConfigError."""
     try:
-        document = json.loads(source_text(source))
+        document = json_of(source_text(source))
     except ValueError as error:
         raise UsageError(f"{source} is not JSON", hint=str(error)) from None
     if not isinstance(document, dict):

@@ -14,13 +14,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from amci.kernel.clock import duration
 from amci.kernel.errors import ConfigError, Problem, UsageError
-from amci.kernel.files import text_of
+from amci.kernel.files import MOST_BYTES, MOST_DEPTH, entries, text_of
 from amci.kernel.names import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
 
 #: Suffixes of documents that people write.
 DOCUMENTS = (".yaml", ".yml", ".json")
+#: Values in one document, each counted as often as it is referred to.
+MOST_VALUES = 200_000
 _CENTURY = timedelta(days=36525)
 _NO_DURATION = "should be a duration such as '500ms', '2s', '5m', '1h' or '30d'"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
@@ -211,7 +213,39 @@ class Settings(Strict):
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is a mistake, as it always is."""
+    """YAML in which a key that stands twice is a mistake, as it always is.
+
+    Bounded: a few lines of aliases of aliases would stand for billions of values, or for a value inside itself.
+    """
+
+    most_values = MOST_VALUES
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+        self._sizes: dict[yaml.Node, int] = {}  #: values in each node that is complete
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """One node with all below it; raises ComposerError if it is too large or too deep."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        at: Any = event.start_mark
+        if self._depth >= MOST_DEPTH and isinstance(event, yaml.CollectionStartEvent):
+            raise yaml.composer.ComposerError(None, None, "is nested too deeply", at)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is None:
+            return None
+        if isinstance(event, yaml.AliasEvent) and node not in self._sizes:
+            raise yaml.composer.ComposerError(None, None, "a value refers to itself", at)
+        if node not in self._sizes:
+            inner = [] if isinstance(node, yaml.ScalarNode) else node.value
+            below = [one for each in inner for one in (each if isinstance(each, tuple) else (each,))]
+            self._sizes[node] = 1 + sum(self._sizes[one] for one in below)
+        if self._sizes[node] > self.most_values or len(self._sizes) > self.most_values:
+            says = f"more than {self.most_values:,} values"
+            raise yaml.composer.ComposerError(None, None, says, at)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -244,28 +278,45 @@ _UniqueKeys.add_implicit_resolver(
 )
 
 
-def read_text(text: str, shown: str) -> Any:
+class _Recorded(_UniqueKeys):
+    """A recording, which holds as many values as AMC answered."""
+
+    most_values = 5_000_000
+
+
+def read_text(text: str, shown: str, *, is_recording: bool = False) -> Any:
     """What a YAML or JSON document holds, of whatever type. Raises ConfigError if it is neither."""
     try:
-        # _UniqueKeys is a SafeLoader: it builds plain values only.
-        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506
+        # These are SafeLoaders: they build plain values only.
+        return yaml.load(text, Loader=_Recorded if is_recording else _UniqueKeys)  # noqa: S506
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         said = getattr(error, "problem", None) or str(error)
         raise ConfigError([Problem(shown, "", f"{where}{said}")]) from error
-    except RecursionError:
+    except (RecursionError, MemoryError):
         raise ConfigError([Problem(shown, "", "is nested too deeply")]) from None
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError):
+        # PyYAML's own, for `!!int x`, `!!timestamp 2026-99-99` or a number of thousands of digits.
+        raise ConfigError(
+            [Problem(shown, "", "has a value that is not of the type it claims to be")]
+        ) from None
 
 
 def documents_in(folder: Path) -> list[Path]:
-    """The YAML and JSON files of a folder, by name; none if there is no such folder."""
-    return sorted(path for path in folder.glob("*") if path.suffix in DOCUMENTS)
+    """The YAML and JSON files of a folder, by name; none if there is no such folder.
+
+    Raises ConfigError if it cannot be listed.
+    """
+    shown = f"{folder.parent.name}/{folder.name}"
+    return [path for path in entries(folder, shown) if path.suffix in DOCUMENTS]
 
 
-def read_document(path: Path, shown: str) -> dict[str, Any]:
-    """One YAML or JSON document as a mapping. Raises ConfigError if it is not one."""
-    document = read_text(text_of(path, shown), shown)
+def read_document(
+    path: Path, shown: str, *, most: int = MOST_BYTES, is_recording: bool = False
+) -> dict[str, Any]:
+    """One YAML or JSON document of at most `most` bytes as a mapping. Raises ConfigError if it is not one."""
+    document = read_text(text_of(path, shown, most=most), shown, is_recording=is_recording)
     if document is None:
         return {}
     if not isinstance(document, dict):

@@ -1,16 +1,30 @@
-"""Files that are complete or absent (write beside, fsync, rename), and texts that people name."""
+"""Files that are complete or absent (write beside, fsync, rename), and the bounded reader of files from outside."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from amci.kernel.errors import ConfigError, Problem, StorageError
+
+#: Bytes of a file that is read whole: configuration, SQL, a transform, a note beside a result.
+MOST_BYTES = 4 * 1024**2
+#: How deep lists and mappings may lie in each other; what works on them later is recursive.
+MOST_DEPTH = 100
+_SPECIAL = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 _on_fault: Callable[[str], None] | None = None
 
@@ -37,7 +51,7 @@ def storage_error(error: OSError, doing: str) -> StorageError:
         errno.EPERM: "give this user read and write permission there",
         errno.EMFILE: "raise the limit of open files (ulimit -n)",
     }
-    said = os.strerror(error.errno) if error.errno else str(error)
+    said = error.strerror or str(error)
     hint = hints.get(error.errno or 0, "check the disk; the run is tried again")
     return StorageError(f"{doing}: {said}", hint=hint)
 
@@ -106,20 +120,133 @@ def write_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
             out.write(content)
 
 
-def text_of(path: Path, shown: str = "", *, newline: str | None = None) -> str:
-    """The text of a file in UTF-8, without a byte order mark; `newline` is as in `open`.
+def plain_file(path: Path) -> BinaryIO:
+    """A regular file, opened to read its bytes; a link to one is followed, as config/ may consist of links.
 
-    Raises ConfigError if it cannot be read; `shown` is what it calls the file.
+    Never waits for the other end of a pipe, and opens no device. Raises OSError, with what is there instead in
+    its `strerror`.
     """
+    _require_regular(path.stat())
+    # It may have been replaced meanwhile: looked at again once it is open.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        with path.open(encoding="utf-8-sig", newline=newline) as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        problem = Problem(shown or str(path), "", f"cannot be read: {why}")
-        raise ConfigError([problem], hint="check the path") from error
+        _require_regular(os.fstat(handle))
+        return os.fdopen(handle, "rb", buffering=0)
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _require_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        if stat.S_ISDIR(found.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        says = f"it is {_SPECIAL.get(stat.S_IFMT(found.st_mode), 'something else')}, not a file"
+        raise OSError(errno.EINVAL, says)
+
+
+def bounded_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a regular file of at most so many bytes; raises OSError, as `plain_file` does."""
+    with plain_file(path) as file:
+        return _bounded(file, most)
+
+
+def _bounded(file: BinaryIO, most: int) -> bytes:
+    """All that is in a file or stream, of at most `most` bytes; raises OSError."""
+    # Its size is no promise: it may grow, and files of /proc have none.
+    parts, left = [], most + 1
+    while left and (part := file.read(min(left, 1 << 20))):
+        parts.append(part)
+        left -= len(part)
+    if not left:
+        raise _too_large(most)
+    return b"".join(parts)
+
+
+def _too_large(most: int) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {most // 1024**2} MiB")
+
+
+def text_of(path: Path, shown: str = "", *, newline: str | None = None, most: int = MOST_BYTES) -> str:
+    """The text of a regular file in UTF-8, without a byte order mark; `newline` is as in `open`.
+
+    Raises ConfigError if it cannot be read or has more than `most` bytes; `shown` is what it calls the file.
+    """
+    with _unreadable(shown or str(path)):
+        return _decoded(bounded_bytes(path, most), newline)
 
 
 def source_text(source: str) -> str:
-    """The text of a file, or of standard input if the source is `-`; raises ConfigError."""
-    return sys.stdin.read() if source == "-" else text_of(Path(source))
+    """The text of what a person named: a file, a pipe, or standard input if it is `-`; raises ConfigError."""
+    with _unreadable("standard input" if source == "-" else str(source)):
+        if source == "-":
+            text = sys.stdin.read(MOST_BYTES + 1)
+            if len(text) > MOST_BYTES:
+                raise _too_large(MOST_BYTES)
+            return text
+        # A shell gives the output of a command as a pipe: amci tenant add <(…).
+        if not Path(source).is_fifo():
+            return _decoded(bounded_bytes(Path(source)), None)
+        with Path(source).open("rb", buffering=0) as pipe:
+            return _decoded(_bounded(pipe, MOST_BYTES), None)
+
+
+def _decoded(content: bytes, newline: str | None) -> str:
+    text = content.decode("utf-8-sig")
+    return text if newline == "" else text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@contextmanager
+def _unreadable(shown: str) -> Iterator[None]:
+    """What keeps a text from being read, as ConfigError."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, MemoryError) as error:
+        why = {UnicodeDecodeError: "it is not UTF-8 text", MemoryError: "there is not enough memory"}
+        says = error.strerror if isinstance(error, OSError) else why[type(error)]
+        raise ConfigError([Problem(shown, "", f"cannot be read: {says}")], hint="check the path") from error
+
+
+def entries(folder: Path, shown: str) -> list[Path]:
+    """What lies in a folder, by name; nothing if there is no folder. Raises ConfigError if it cannot be listed."""
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(
+            [Problem(shown, "", f"cannot be read: {error.strerror}")], hint="check the path"
+        ) from error
+
+
+def json_of(
+    text: str | bytes, *, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
+    """The value of a JSON text from outside.
+
+    Raises ValueError, in one sentence, if it is not JSON, deeper than MOST_DEPTH, or has a number of thousands of
+    digits.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=object_pairs_hook)
+    except json.JSONDecodeError:
+        raise
+    except (RecursionError, MemoryError):
+        raise ValueError("it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+    except ValueError:
+        raise ValueError("it has a number with too many digits") from None
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MOST_DEPTH:
+            raise ValueError("it is nested too deeply")
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return value

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from amci.kernel.errors import Problem
+from amci.kernel.files import text_of
 
 GROUP = "amci.transforms"
 
@@ -56,7 +57,7 @@ def find(
 
 
 def _of_sql(path: Path) -> Transform:
-    text = path.read_text(encoding="utf-8")
+    text = text_of(path, newline="")
     return Transform(name=path.stem, origin=f"transforms/{path.name}", source_hash=_hash(text), sql=text)
 
 
@@ -67,7 +68,7 @@ def _of_file(path: Path, shown: str, problems: list[Problem]) -> dict[str, Trans
         problems.append(Problem(shown, "", f"cannot be loaded: {_said(error)}"))
         return {}
     # The whole file is the source: a helper that changed makes its transforms stale too.
-    source_hash = _hash(path.read_text(encoding="utf-8"))
+    source_hash = _hash(text_of(path))
     return {
         name: _python(name, f"transforms/{path.name}", source_hash, function)
         for name, function in vars(module).items()

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from amci.kernel.clock import new_id
+from amci.kernel.files import json_of
 from amci.sandbox.errors import bad
 from amci.sandbox.options import SandboxInstance
 
@@ -43,7 +44,7 @@ class Request:
         If it wraps another object under the key `wrapper`, that one: AMC's documents show some bodies both ways.
         """
         try:
-            document = json.loads(self.body or b"null")
+            document = json_of(self.body or b"null")
         except ValueError as error:
             raise bad("The request body is not valid JSON.") from error
         if not isinstance(document, dict):

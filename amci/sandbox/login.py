@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
 from amci.kernel.clock import new_id
+from amci.kernel.files import json_of
 from amci.sandbox.backend import Backend
 from amci.sandbox.errors import UNAUTHORIZED, Refusal
 from amci.sandbox.http import Request, Response
@@ -63,7 +63,7 @@ def _fields(request: Request) -> dict[str, str]:
     text = request.body.decode("utf-8", "replace").strip()
     if text.startswith("{"):
         try:
-            return {name: str(value) for name, value in json.loads(text).items()}
+            return {name: str(value) for name, value in json_of(text).items()}
         except ValueError:
             raise _no("invalid_request", "The request body cannot be read") from None
     return dict(parse_qsl(text))

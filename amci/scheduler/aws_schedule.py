@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from amci.kernel.files import json_of
 
 #: Fields of AMC's execution request that have a place of their own in a schedule file.
 _WINDOW = {
@@ -93,7 +94,7 @@ def _mapping(value: Any, field: str) -> Mapping[str, Any]:
     """EventBridge keeps a rule's input as JSON text."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = json_of(value)
         except ValueError:
             raise ValueError(f"{field}: is not JSON") from None
     if not isinstance(value, Mapping):

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from amci.kernel.clock import Clock, moment, timestamp
 from amci.kernel.errors import AuthError, ConfigError, NotFound, Problem
-from amci.kernel.files import storage_errors, write_bytes
+from amci.kernel.files import bounded_bytes, json_of, storage_errors, write_bytes
 from amci.kernel.workspace import WorkspacePaths
 from amci.tenants import encrypted_file
 from amci.tenants.keys import Key, Keys, KeySource
@@ -223,7 +223,7 @@ class CredentialStore:
     def _read(self) -> _Content:
         try:
             with storage_errors(f"read {self._shown}"):
-                content = self._path.read_bytes()
+                content = bounded_bytes(self._path)
         except FileNotFoundError:
             return _Content({"logins": {}, "secrets": {}}, None, os.urandom(encrypted_file.SALT_BYTES))
         found = encrypted_file.read(content, self._shown)
@@ -308,9 +308,11 @@ def _document(text: str, shown: str) -> dict[str, Any]:
         return dict(given)
 
     try:
-        document = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=pairs)
+        document = json_of(text.removeprefix("\ufeff"), object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         raise ConfigError([Problem(shown, "", f"line {error.lineno}: {error.msg}")]) from None
+    except ValueError as error:
+        raise ConfigError([Problem(shown, "", str(error))]) from None
     if twice:
         raise ConfigError([Problem(shown, name, "stands twice") for name in twice])
     if not isinstance(document, dict):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from amci.kernel.errors import AuthError
+from amci.kernel.files import json_of
 
 VERSION = 1
 SALT_BYTES = 16
@@ -40,7 +41,7 @@ def read(content: bytes, shown: str) -> EncryptedFile:
     if not end or len(header) > _LONGEST_HEADER:
         raise _damaged(shown)
     try:
-        says = json.loads(header)
+        says = json_of(header)
         if isinstance(says["version"], int) and says["version"] > VERSION:
             raise AuthError(
                 f"{shown} was written by a newer amci", hint="use that version, or a newer one, of amci"

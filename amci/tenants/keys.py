@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from amci.kernel.errors import AuthError, UsageError
-from amci.kernel.files import storage_errors, write_bytes
+from amci.kernel.files import plain_file, storage_errors, write_bytes
 from amci.kernel.workspace import WorkspacePaths
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ENVIRONMENT_KEY = "AMCI_KEY"
 _SERVICE = "amci"
 _KEY_BYTES = 32
+_LONGEST_FILE = 1 << 16  #: bytes that are read of it; a key has 44
 #: keyring's own mark between stores that keep a secret and those that only hold it.
 _RECOMMENDED = 1
 
@@ -164,9 +165,9 @@ class Keys:
         """The key file; AuthError if others could read it or it is not ours."""
         path = self._workspace.key_file
         try:
-            with storage_errors("read the key file"), path.open("rb") as file:
+            with storage_errors("read the key file"), plain_file(path) as file:
                 status = os.fstat(file.fileno())
-                content = file.read()
+                content = file.read(_LONGEST_FILE)
         except FileNotFoundError:
             return ""
         shown = self._workspace.relative(path)

@@ -13,7 +13,7 @@ import yaml
 
 from amci.kernel.config import documents_in, parsed, read_document
 from amci.kernel.errors import ConfigError, Problem, collected
-from amci.kernel.files import storage_errors, write_bytes
+from amci.kernel.files import bounded_bytes, storage_errors, text_of, write_bytes
 from amci.tenants.checks import clashes, faults, shared
 from amci.tenants.documents import tenants_from
 from amci.tenants.model import Tenant, tenant_named
@@ -218,7 +218,7 @@ class Registry:
 
     def _lost_comments(self, path: Path) -> str:
         """A note if rewriting the file loses comments, else an empty text."""
-        below = path.read_text(encoding="utf-8-sig").removeprefix(_top_comments(path))
+        below = text_of(path).removeprefix(_top_comments(path))
         if not any(line.lstrip().startswith("#") or " #" in line for line in below.splitlines()):
             return ""
         return f"{self._shown(path)} is rewritten: comments at its top are kept, those below are not"
@@ -227,7 +227,7 @@ class Registry:
 @contextmanager
 def _all_or_none(paths: Iterable[Path]) -> Iterator[None]:
     """Restore these files if the block raises."""
-    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    before = {path: bounded_bytes(path) if path.exists() else None for path in paths}
     done = False
     try:
         yield
@@ -236,7 +236,7 @@ def _all_or_none(paths: Iterable[Path]) -> Iterator[None]:
         for path, content in before.items() if not done else ():
             if content is None:
                 path.unlink(missing_ok=True)
-            elif path.read_bytes() != content:
+            elif bounded_bytes(path) != content:
                 write_bytes(path, content)
 
 
@@ -275,7 +275,7 @@ def _document(tenant: Tenant) -> dict[str, Any]:
 def _top_comments(path: Path) -> str:
     """The comment and empty lines a file begins with."""
     kept = []
-    for line in path.read_text(encoding="utf-8-sig").splitlines(keepends=True):
+    for line in text_of(path).splitlines(keepends=True):
         if line.strip() and not line.startswith("#"):
             break
         kept.append(line)

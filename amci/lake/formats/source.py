@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from amci.kernel.errors import MalformedFile, StorageError
+from amci.kernel.files import plain_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ class ByteSource:
         self._path = path
         self._chunk_bytes = chunk_bytes
         try:
-            self._file = path.open("rb", buffering=0)
+            self._file = plain_file(path)
         except FileNotFoundError:
             raise
         except OSError as error:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from amci.kernel import log
 from amci.kernel.clock import moment
+from amci.kernel.files import bounded_bytes, json_of
 from amci.kernel.layout import sidecar_of
 from amci.kernel.names import column_names
+from amci.lake.landing.roots import ODD
 
 #: Fields of the comprehensive catalogue that only the execution knows.
 TEXTS = ("workflow_execution_id", "sql_hash")
 MOMENTS = ("time_window_start", "time_window_end")
 Found = TypeVar("Found")
 
+#: Letters of a field; ids and times have a few dozen.
+_LONGEST = 1000
 _WORDS = re.compile(r"[A-Z_]+")
 
 _log = log.get("sidecar")
@@ -49,13 +52,13 @@ def _said(path: Path, names: Sequence[str]) -> dict[str, str]:
 
 def _read(path: Path, wanted: Callable[[Mapping[str, Any]], Found]) -> Found | None:
     try:
-        document = json.loads(sidecar_of(path).read_bytes())
+        document = json_of(bounded_bytes(sidecar_of(path)))
         if not isinstance(document, dict):
             raise TypeError("not a mapping")  # noqa: TRY301 - said once, below
         return wanted(document)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         # It says where rows came from, not what they are: they are loaded all the same.
         _log.warning("sidecar not usable", file=path.name, exc_info=error)
         return None
@@ -68,11 +71,11 @@ def _column(said: object) -> tuple[str, str]:
 
 
 def _spelled(data_type: object) -> str:
-    if not isinstance(data_type, dict):
-        return " ".join(_WORDS.findall(str(data_type).upper())[:2])
-    element = data_type.get("elementDataType")
-    # Of arrays of arrays, and of rows, the values say more than AMC does.
-    return f"{data_type.get('type')} {element if isinstance(element, str) else ''}".strip().upper()
+    if isinstance(data_type, dict):
+        element = data_type.get("elementDataType")
+        # Of arrays of arrays, and of rows, the values say more than AMC does.
+        data_type = f"{data_type.get('type')} {element if isinstance(element, str) else ''}"
+    return " ".join(_WORDS.findall(str(data_type).upper())[:2])
 
 
 def moments(origin: Mapping[str, str]) -> dict[str, datetime]:
@@ -82,6 +85,8 @@ def moments(origin: Mapping[str, str]) -> dict[str, datetime]:
 
 def _text(name: str, document: Mapping[str, Any]) -> str:
     text = str(document.get(name) or "")
+    if len(text) > _LONGEST or ODD.search(text):
+        raise ValueError(f"{name} is no text that could be stored")
     if text and name in MOMENTS:
-        moment(text)
+        moment(text).astimezone(UTC)
     return text

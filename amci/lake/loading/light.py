@@ -113,6 +113,8 @@ class LightHandler:
             return self._nothing(routed, place.reason)
         path = self.roots[obj.root].path_of(obj.key)
         with storage_errors(f"read {obj.key}"):
+            if not path.is_file():  # a link that leads nowhere, or something that is no file at all
+                raise FileNotFoundError
             before = path.stat()
         if (before.st_size, before.st_mtime_ns) != (routed.size, routed.mtime_ns):
             return self._overtaken(routed, "the file changed before it was read; its next version follows")

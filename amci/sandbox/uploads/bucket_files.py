@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amci.kernel.errors import DataError
-from amci.kernel.files import storage_errors
+from amci.kernel.files import bounded_bytes, storage_errors
 
 _LONGEST_MANIFEST = 1_000_000  #: bytes
 _LINE = re.compile(r"s3://([^/]+)/(.+)")
@@ -86,7 +86,7 @@ def _listed(buckets: Path, manifest: BucketFile) -> tuple[BucketFile, ...]:
     with storage_errors("read a manifest"):
         if manifest.path.stat().st_size > _LONGEST_MANIFEST:
             raise UploadFailed(f"{manifest.key}: a manifest has at most {_LONGEST_MANIFEST} bytes.")
-        lines = manifest.path.read_bytes().decode("utf-8", "replace").splitlines()
+        lines = bounded_bytes(manifest.path).decode("utf-8", "replace").splitlines()
     files, wrong = [], []
     for number, line in enumerate(map(str.strip, lines), start=1):
         parts = _LINE.fullmatch(line)

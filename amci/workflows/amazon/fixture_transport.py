@@ -11,7 +11,7 @@ import httpx
 
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import NotRecorded
-from amci.kernel.files import storage_errors, write_bytes
+from amci.kernel.files import storage_errors, text_of, write_bytes
 from amci.kernel.version import __version__
 from amci.workflows.amazon import fixtures
 from amci.workflows.amazon.fixture_matching import Answers, Matching
@@ -65,7 +65,7 @@ class Recorder:
         self.scrubber = scrubber
         if path.exists():
             earlier = fixtures.read(path)
-            self.scrubber = scrubber.resumed(earlier.known, path.read_text(encoding="utf-8-sig"))
+            self.scrubber = scrubber.resumed(earlier.known, text_of(path, most=fixtures.LARGEST))
             self._entries = [_entry(exchange.plain()) for exchange in earlier.exchanges]
 
     def request(self, request: httpx.Request) -> tuple[int, dict[str, Any]]:
@@ -170,7 +170,7 @@ class ReplayTransport(httpx.BaseTransport):
     def __init__(self, path: Path, scrubber: Scrubber, matching: Matching) -> None:
         """Raises NotFound if the scenario is not recorded, ConfigError if the file is damaged."""
         fixture = fixtures.read(path)
-        self._scrubber = scrubber.resumed(fixture.known, path.read_text(encoding="utf-8-sig"))
+        self._scrubber = scrubber.resumed(fixture.known, text_of(path, most=fixtures.LARGEST))
         self._answers = Answers(fixture, matching, scenario=path.stem)
         self._lock = threading.Lock()
 

@@ -18,11 +18,14 @@ from pydantic import Base64Bytes, Field
 
 from amci.kernel.config import Strict, parsed, read_document
 from amci.kernel.errors import ConfigError, NotFound, UsageError
+from amci.kernel.files import json_of, text_of
 from amci.workflows.amazon import scrub_rules
 from amci.workflows.amazon.scrub import Scrubber
 
 #: A download longer than this is cut at the end of a line; bytes.
 LARGEST_DOWNLOAD = 1_000_000
+#: Bytes of a recording that is read.
+LARGEST = 256 * 1024**2
 
 Family = Literal["api", "login", "download"]
 _GZIP = b"\x1f\x8b"
@@ -112,7 +115,8 @@ def read(path: Path) -> Fixture:
             f"no fixture for the scenario '{path.stem}'",
             hint=f"record it with `mode: record` in amci.yaml; recorded are: {there}",
         )
-    return parsed(Fixture, read_document(path, f"fixtures/{path.name}"), f"fixtures/{path.name}")
+    shown = f"fixtures/{path.name}"
+    return parsed(Fixture, read_document(path, shown, most=LARGEST, is_recording=True), shown)
 
 
 def numbered(fixture: Fixture, number: int) -> Exchange:
@@ -160,7 +164,7 @@ def body(content: bytes, scrubber: Scrubber, *, is_download: bool = False, more:
 def _document(content: bytes) -> dict[str, Any] | list[Any] | None:
     """An object or array of JSON, whatever its content type said; None for anything else."""
     try:
-        found = json.loads(content)
+        found = json_of(content)
     except ValueError:
         return None
     return found if isinstance(found, dict | list) else None
@@ -203,7 +207,7 @@ def verify(path: Path, scrubber: Scrubber) -> list[str]:
         fixture = read(path)
     except ConfigError as error:
         return [str(problem) for problem in error.problems]
-    text = path.read_text(encoding="utf-8-sig")
+    text = text_of(path, most=LARGEST)
     problems = [f"line {line}: {what} is still there" for line, what in scrub_rules.leaks(text)]
     fresh = scrubber.resumed(fixture.known, text)
     if fresh.ids(text) != text:

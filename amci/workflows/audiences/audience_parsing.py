@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.files import json_of
 from amci.workflows.amc.audience_model import Audience, Reach
 from amci.workflows.amc.audience_wire import is_named
 from amci.workflows.amc.model import Advertiser, TimeWindow
@@ -82,7 +82,7 @@ def _given(pair: str) -> tuple[str, tuple[ParameterType, Any]]:
 
 def _guessed(text: str) -> tuple[ParameterType, Any]:
     try:
-        value = json.loads(text)
+        value = json_of(text)
     except ValueError:
         value = text
     if isinstance(value, list):

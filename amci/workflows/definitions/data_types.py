@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from pydantic import BeforeValidator, model_serializer
 from amci.kernel import dates
 from amci.kernel.config import Strict
 from amci.kernel.errors import UsageError
+from amci.kernel.files import json_of
 
 
 class DataType(StrEnum):
@@ -77,8 +77,8 @@ def converted(value: Any, wanted: ParameterType) -> Any:
         return _one(value, wanted.of)
     if isinstance(value, str) and value.strip().startswith("["):
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
+            value = json_of(value)
+        except ValueError:
             raise ValueError(f"{value!r} is not a list in JSON") from None
     if not isinstance(value, list | tuple):
         raise ValueError(f'{value!r} is not a list; write ["a", "b"]')  # noqa: TRY004 - one kind of error for all

@@ -8,7 +8,7 @@ from typing import Any
 
 from amci.kernel.config import DOCUMENTS, parsed, read_document
 from amci.kernel.errors import ConfigError, NotFound, Problem, collected
-from amci.kernel.files import text_of
+from amci.kernel.files import entries, text_of
 from amci.kernel.names import suggestion
 from amci.tenants.model import Tenant
 from amci.workflows.definitions import aws_names, definition_check
@@ -20,10 +20,12 @@ def read(folder: Path, problems: list[Problem], shown: Callable[[Path], str]) ->
 
     `<id>.yaml` may leave its SQL to `<id>.sql`; a `.sql` with no document beside it is a workflow, too.
     """
-    files = sorted(p for p in folder.glob("*") if p.is_file() and not p.name.startswith("."))
+    files: list[Path] = []
+    with collected(problems):
+        files = [path for path in entries(folder, shown(folder)) if not path.name.startswith(".")]
     documents = [path for path in files if path.suffix in DOCUMENTS]
     stems = {path.stem for path in documents}
-    alone = [path for path in files if path.suffix == ".sql" and path.stem not in stems]
+    alone = [path for path in files if path.suffix == ".sql" and path.stem not in stems and not path.is_dir()]
     found: dict[str, Workflow] = {}
     for path in documents + alone:
         with collected(problems):
@@ -41,7 +43,7 @@ def one(path: Path, shown: Callable[[Path], str]) -> Workflow:
     name = shown(path)
     document = _document(path, name) if path.suffix in DOCUMENTS else {}
     beside = path.with_name(f"{path.stem}.sql")
-    if beside.is_file():
+    if beside.exists() or beside.is_symlink():
         if "sql" in document:
             raise ConfigError([Problem(name, "sql", f"stands here and in {beside.name}: keep one of them")])
         document["sql"] = text_of(beside, shown(beside))

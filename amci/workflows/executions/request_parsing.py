@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from amci.kernel.errors import UsageError
+from amci.kernel.files import json_of
 from amci.tenants.model import Tenant, tenant_named
 from amci.workflows.amc.model import TimeWindow, WindowType
 
@@ -52,7 +52,7 @@ def assignments(pairs: Iterable[str], *, is_typed: bool) -> dict[str, Any]:
 
 def _guessed(text: str) -> Any:
     try:
-        value = json.loads(text)
+        value = json_of(text)
     except ValueError:
         return text
     return value if isinstance(value, bool | int | float | list) else text

@@ -14,7 +14,15 @@ from typing import IO, Any, BinaryIO, cast
 
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import DataError, Refused, Unavailable
-from amci.kernel.files import fault_point, replacing, storage_errors, sweep, write_bytes
+from amci.kernel.files import (
+    bounded_bytes,
+    fault_point,
+    json_of,
+    replacing,
+    storage_errors,
+    sweep,
+    write_bytes,
+)
 from amci.kernel.layout import ResultName, sidecar_of
 from amci.tenants.model import Tenant
 from amci.workflows.amc.client import AmcClient
@@ -87,10 +95,9 @@ def deliver(
 def _noted(note: Path, key: str) -> Delivered | None:
     """What the note beside a result says; None if there is none, or it is damaged: then it is fetched again."""
     try:
-        with storage_errors(f"read {note.name}"):
-            known = json.loads(note.read_bytes())
+        known = json_of(bounded_bytes(note))
         return Delivered(key=key, rows=int(known["rows"]), bytes=int(known["bytes"]))
-    except (FileNotFoundError, ValueError, TypeError, LookupError):
+    except (OSError, ValueError, TypeError, LookupError):
         return None
 
 
