@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from amci.kernel.clock import Clock, timestamp
-from amci.kernel.errors import NotFound, StateError, StorageError, UsageError
+from amci.kernel.errors import DamagedFile, NotFound, StateError, StorageError, UsageError
 from amci.kernel.files import bounded_bytes, fsync, json_of, storage_errors, write_bytes
 from amci.kernel.version import __version__
 from amci.kernel.workspace import MARKER, WorkspacePaths
+from amci.lake.catalog.checksums import REMEDY, lake_files
 from amci.lake.query.session import session
 from amci.lake.upkeep.check import examine
 
@@ -51,7 +52,7 @@ def back_up(workspace: WorkspacePaths, folder: Path, clock: Clock, tell: Callabl
     """Copy a workspace into the new `folder`; `tell` hears what is being copied.
 
     Raises UsageError if the folder is inside the workspace, or exists and is not empty; StorageError if the disk
-    refuses, or a file of the lake went while it was copied.
+    refuses, or a file of the lake went while it was copied; DamagedFile if one is not what was written.
     """
     _require_empty(folder)
     if folder.resolve().is_relative_to(workspace.home):
@@ -72,7 +73,9 @@ def back_up(workspace: WorkspacePaths, folder: Path, clock: Clock, tell: Callabl
                 files[name] = _copy(workspace.home / name, folder / name)
             except FileNotFoundError:
                 continue  # a raw file that was removed meanwhile; files of the lake are asked for below
-        _require_whole(WorkspacePaths(folder.resolve()))
+        _require_whole(
+            WorkspacePaths(folder.resolve()), {name: each["sha256"] for name, each in files.items()}
+        )
         manifest = {"amci": __version__, "taken_at": timestamp(clock.now()), "files": files}
         write_bytes(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
     return Copied(len(files), sum(each["size"] for each in files.values()))
@@ -198,12 +201,20 @@ def _described(path: Path) -> dict[str, Any]:
         return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def _require_whole(copy: WorkspacePaths) -> None:
-    """Raise StorageError unless the copied catalog's files were all copied: `vacuum` may have deleted one meanwhile."""
+def _require_whole(copy: WorkspacePaths, hashes: Mapping[str, str]) -> None:
+    """Raise StorageError unless the copied catalog's files were all copied: `vacuum` may have deleted one meanwhile.
+
+    Raises DamagedFile if one is not what was written, by the hash it was copied with: a backup of damage is none.
+    """
     if not copy.catalog.exists():
         return
     with session(copy, memory_limit=_LITTLE, timeout=_LONG, threads=1) as asking:
         wrong = [row for row in examine(asking, copy, deep=False) if row["problem"] != "extra"]
+        files = lake_files(asking.con, copy.post_stage)
+    for file in files:
+        name = copy.relative(file.path)
+        if file.sha256 and hashes.get(name, file.sha256) != file.sha256:
+            raise DamagedFile(f"{name} is not what amci wrote", hint=REMEDY)
     if wrong:
         raise StorageError(
             f"{wrong[0]['file']} of the lake is {wrong[0]['problem']} in the copy",

@@ -12,6 +12,7 @@ from typing import Any
 
 from amci.app.handlers import amc_handlers, lake_handlers
 from amci.app.project import Project, fingerprint, load, tenant_root
+from amci.app.repair import Repair
 from amci.app.session import Session, open_session
 from amci.kernel import log
 from amci.kernel.clock import Clock, moment
@@ -94,6 +95,16 @@ class Engine:
             pre_stage=workspace.pre_stage,
             clock=clock,
         )
+        self.repair = Repair(
+            workspace=workspace,
+            catalog=catalog,
+            state=state,
+            runs=self.runs,
+            objects=self.objects,
+            rules=self.rules,
+            reprocess=self.reprocess,
+            clock=clock,
+        )
         self._progress: Callable[[Run], None] = lambda _: None
         self._failure: BaseException | None = None
         self.is_outdated = False  #: `up` ended because the configuration has changed; open it again
@@ -104,6 +115,7 @@ class Engine:
             catalog=catalog,
             roots=by_name,
             reprocess=lambda changed, dataset: self.load_again(changed_only=changed, dataset=dataset),
+            repair=lambda: self.repair.run().as_report(),
         )
         handlers += amc_handlers(session, self.router, self.ingest)
         self._worker = Worker(

@@ -45,6 +45,7 @@ def lake_handlers(
     catalog: Catalog,
     roots: Mapping[str, Root],
     reprocess: Reprocessing,
+    repair: Callable[[], Mapping[str, Any]],
 ) -> list[Handler]:
     """What becomes of files."""
     workspace, settings = opened.workspace, opened.project.settings
@@ -68,7 +69,7 @@ def lake_handlers(
             clock=opened.clock,
             batch=settings.batch,
         ),
-        UpkeepHandler(catalog, maintenance, reprocess),
+        UpkeepHandler(catalog, maintenance, reprocess, repair),
     ]
 
 

@@ -115,6 +115,8 @@ def _renumber(engine: Engine, numbers: Mapping[int, int]) -> None:
         tables = catalog.con.execute(
             f"SELECT DISTINCT schema_name, table_name FROM {LEDGER} WHERE object_id IN ({listed})"
         ).fetchall()
+        for table in [*tables, ("amci", "objects")]:
+            catalog.checksums.require(".".join(table))
         for name, column in [(TableName(*t).sql, quoted(OBJECT_ID)) for t in tables] + [
             (LEDGER, "object_id")
         ]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from amci.cli.context import Context, DryRun, Limit, RowsOf, command
-from amci.cli.run_progress import report_drain, report_work
-from amci.kernel.clock import duration
+from amci.cli.run_progress import exit_if_failed, finish_runs, report_drain, report_work
+from amci.kernel.clock import duration, timestamp
 from amci.kernel.errors import WorkspaceBusy
+from amci.kernel.run import NewRun
 from amci.lake.landing.copy_in import copy_in
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.query import inspect
-from amci.lake.upkeep.check import examine
+from amci.lake.upkeep.check import examine, examine_pre_stage
 from amci.lake.upkeep.maintenance import Maintenance
+from amci.lake.upkeep.tasks import UPKEEP
 
 lake_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -204,16 +207,60 @@ def export(
     _maintain(ctx, lambda m: m.export_parquet(parquet) if parquet else m.publish())
 
 
-@command(lake_app, "check", epilog="Example: amci lake check --deep")
+@command(lake_app, "check", epilog="Example: amci lake check --deep, or: amci lake check --repair")
 def check(
-    ctx: Context, deep: Annotated[bool, typer.Option("--deep", help="Also read every file.")] = False
+    ctx: Context,
+    deep: Annotated[bool, typer.Option("--deep", help="Compare every file with its checksum.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Take out damaged files and load their rows again.")
+    ] = False,
 ) -> None:
-    """Compare the catalog with the files: missing, altered, or extra ones."""
+    """Compare the catalog with the files: missing, altered, or extra ones.
+
+    --repair looks as --deep does, and loads what was in damaged files again, from pre-stage or raw. The files stay on
+    the disk. Beside a running `amci up`, that one does it.
+    """
+    if repair:
+        _repair(ctx)
+        return
     with ctx.query_session() as session:
         found = examine(session, ctx.workspace, deep=deep)
+    if ctx.workspace.state.exists():
+        with ctx.state() as state:
+            found += examine_pre_stage(state, ctx.workspace, deep=deep)
     ctx.out.rows(found, ["problem", "file", "says"], empty="catalog and files agree")
     if found:
         raise typer.Exit(1)
+
+
+def _repair(ctx: Context) -> None:
+    """Repair the lake here, or have the process do it that is at work; exit code 1 if rows are lost."""
+    try:
+        with ctx.engine() as engine:
+            repaired = engine.repair.run()
+            report = repaired.as_report()
+            _show_repaired(ctx, report)
+            report_work(ctx, engine, **(report if ctx.out.as_json else {}))
+            is_whole = not repaired.has_losses
+    except WorkspaceBusy:
+        key = f"upkeep:repair@{timestamp(ctx.clock.now())}"
+        with ctx.session() as session:
+            session.runs.create([NewRun(idempotency_key=key, kind=UPKEEP, payload={"do": "repair"})])
+            (run,) = finish_runs(ctx, session, [key], wait=True)
+        exit_if_failed([run])
+        report = dict(run.result or {})
+        _show_repaired(ctx, report)
+        ctx.out.record(report, ["the amci at work loads them"])
+        is_whole = not any(each["fate"] == "lost" for each in report["objects"])
+    if not is_whole:
+        raise typer.Exit(1)
+
+
+def _show_repaired(ctx: Context, report: Mapping[str, Any]) -> None:
+    if not ctx.out.as_json:
+        ctx.out.rows(report["files"], ["problem", "file", "done"], empty="catalog and files agree")
+        if report["objects"]:
+            ctx.out.rows(report["objects"], ["key", "version", "rows", "fate"])
 
 
 def _maintain(ctx: Context, do: Any) -> None:

@@ -12,6 +12,7 @@ AmciError                                exit 1
 │   ├── IllegalMove
 │   └── LeaseLost
 ├── StorageError                              the disk is at fault: full, read-only, unreadable; retried
+├── DamagedFile                               a file that amci wrote is missing or altered: repair it first
 ├── MemoryLimit                               more was needed than memory_limit allows
 ├── QueryError                                2
 ├── DataError                                 the file is at fault: quarantine, never retry
@@ -139,6 +140,10 @@ class StorageError(AmciError):
     """The disk refused to read or write."""
 
     retryable = True
+
+
+class DamagedFile(AmciError):
+    """A file that amci wrote is missing, or is not what was written."""
 
 
 class MemoryLimit(AmciError):

@@ -18,6 +18,7 @@ from amci.kernel.layout import hive_path
 from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
+from amci.lake.catalog.checksums import Checksums
 from amci.lake.catalog.columns import Kind, widen_sql, widening_check_sql
 from amci.lake.catalog.commit_guard import CommitGuard
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
@@ -96,13 +97,16 @@ class Catalog:
         workspace.catalog.parent.mkdir(parents=True, exist_ok=True)
         self.con = duck.connect(memory_limit=memory_limit, threads=threads, temp=workspace.spill)
         duck.attach(self.con, workspace.catalog, workspace.post_stage)
-        #: Every commit is made under its eyes.
-        self.guard = CommitGuard(self.con)
+        #: Every commit is made under the eyes of the guard.
+        self.checksums = Checksums(self.con, workspace.post_stage)
+        self.guard = CommitGuard(self.con, on_committed=self.checksums.record)
         self._lock = threading.RLock()
         self._metadata, self._post_stage = workspace.catalog, workspace.post_stage
         self._columns: dict[TableName, dict[str, str]] = {}
         self._written: list[Path] = []  #: files of the running transaction that no commit covers yet
         self._make_ledger()
+        # What a process that died had committed and not come to.
+        self.checksums.record()
 
     def close(self) -> None:
         """Let go of the catalog."""
@@ -249,6 +253,7 @@ class Catalog:
         self, name: TableName, have: Mapping[str, str], after: Mapping[str, str], partition_by: Sequence[str]
     ) -> None:
         """Rewrite the table with wider types beside itself, then rename it; readers keep their snapshot."""
+        self.checksums.require(str(name))
         fresh = TableName(name.schema, f"{name.table}__rewritten")
         self._create(fresh, after, partition_by)
         values = ", ".join(f"{widened(c, have[c], _stored(after[c]))} AS {quoted(c)}" for c in have)
@@ -330,6 +335,50 @@ class Catalog:
                     self.forget(set().union(*versions.values()))
         objects, rows = {object_id for object_id, *_ in entries}, sum(rows for *_, rows in entries)
         return {"objects": len(objects), "rows": rows, "tables": len(versions)}
+
+    def end_files(self, tables: Mapping[int, int]) -> None:
+        """Let the newest snapshot go without these files (number to the number of their table), in a commit of its own.
+
+        As DuckLake does when all rows of a file are deleted, but without reading it. Older snapshots keep them.
+        """
+        ids = ", ".join(map(str, tables))
+        changes = ",".join(f"deleted_from_table:{number}" for number in sorted(set(tables.values())))
+        with self.guard.watching("take damaged files out of the lake"):
+            self.con.execute("BEGIN")
+            try:
+                new = self.guard.newest() + 1
+                self.con.execute(
+                    f"INSERT INTO {METADATA}.ducklake_snapshot"
+                    " SELECT snapshot_id + 1, strftime(now() AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M:%S.%f+00'),"
+                    f" schema_version, next_catalog_id, next_file_id FROM {METADATA}.ducklake_snapshot"
+                    f" WHERE snapshot_id = {new - 1}"
+                )
+                self.con.execute(
+                    f"INSERT INTO {METADATA}.ducklake_snapshot_changes"
+                    " (snapshot_id, changes_made, author, commit_message) VALUES (?, ?, 'amci', 'repair')",
+                    [new, changes],
+                )
+                for kind in ("data", "delete"):
+                    self.con.execute(
+                        f"UPDATE {METADATA}.ducklake_{kind}_file SET end_snapshot = {new}"
+                        f" WHERE {kind}_file_id IN ({ids}) AND end_snapshot IS NULL"
+                    )
+                fault_point("catalog.before_commit")
+                self.con.execute("COMMIT")
+            except BaseException:
+                with suppress(duckdb.TransactionException):
+                    self.con.execute("ROLLBACK")
+                raise
+
+    def has_ended_ledger_files(self) -> bool:
+        """Whether a file of the ledger was taken out, which may have been all that was known of a load."""
+        rows = self.con.execute(
+            f"SELECT count(*) FROM {METADATA}.ducklake_snapshot_changes c, {METADATA}.ducklake_table t"
+            f" JOIN {METADATA}.ducklake_schema s USING (schema_id)"
+            " WHERE c.commit_message = 'repair' AND s.schema_name = 'amci' AND t.table_name = 'objects'"
+            " AND ',' || c.changes_made || ',' LIKE '%,deleted_from_table:' || t.table_id || ',%'"
+        ).fetchall()
+        return bool(rows[0][0])
 
     def enter(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write these rows into the ledger; missing fields are NULL."""

@@ -10,7 +10,7 @@ catalog would redo it: a table whose files are gone. Another commit written over
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import duckdb
@@ -25,8 +25,9 @@ LAKE_ROW = f"{METADATA}.amci_lake"
 class CommitGuard:
     """Guards the commits of one connection to the lake; one thread at a time."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, *, on_committed: Callable[[], None]) -> None:
         self._con = con
+        self._on_committed = on_committed
         # A reader keeps SQLite's index of the log alive, and with it the knowledge that the failed commit is not valid.
         self._reader = con.cursor()
         self._is_unsure = False
@@ -63,6 +64,7 @@ class CommitGuard:
             finally:
                 if not self._is_unsure:
                     self._reader.execute("ROLLBACK")
+            self._on_committed()
 
     def undo(self) -> bool:
         """Whether it is certain that nothing was committed since the block began; makes it so if it can.

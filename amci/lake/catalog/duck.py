@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from amci.kernel.duckdb_settings import limits, no_extensions
-from amci.kernel.errors import AmciError, MemoryLimit, StorageError
+from amci.kernel.errors import AmciError, DamagedFile, MemoryLimit, StorageError
 from amci.kernel.names import literal, quoted
 
 #: The name under which the lake is attached.
@@ -93,9 +93,25 @@ _IO_ERRORS = (
 )
 
 
+#: How DuckDB says that a Parquet file is not what it was when it was written. The names of files stand in some of them.
+_DAMAGE = (
+    "no such file or directory",
+    "no magic bytes",
+    "magic bytes",
+    "footer length",
+    "too small to be a parquet file",
+    "protocolexception",
+    "decompress",
+    "corrupt",
+)
+
+
 @contextmanager
 def duck_errors(doing: str) -> Iterator[None]:
-    """Raise DuckDB's errors about locks, disk and memory as StorageError (retried) or MemoryLimit."""
+    """Raise DuckDB's errors about locks, disk and memory as StorageError (retried) or MemoryLimit.
+
+    Raises DamagedFile if a file of post-stage is missing or damaged.
+    """
     try:
         yield
     except duckdb.Error as error:
@@ -110,6 +126,10 @@ def duck_errors(doing: str) -> Iterator[None]:
         if any(each in lowered for each in _IO_ERRORS):
             raise StorageError(
                 f"{doing}: the disk refused to read or write", hint="check the disk; the run is tried again"
+            ) from error
+        if "post-stage/" in lowered and any(each in lowered for each in _DAMAGE):
+            raise DamagedFile(
+                f"{doing}: {first_line(error)}", hint="`amci lake check --repair` loads its rows again"
             ) from error
         if "permission denied" in lowered or "read-only" in lowered or "readonly" in lowered:
             raise StorageError(

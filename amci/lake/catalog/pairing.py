@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from amci.kernel.clock import new_id
-from amci.kernel.errors import LakeMismatch
+from amci.kernel.errors import DamagedFile, LakeMismatch
 from amci.kernel.state import State
 from amci.lake.catalog.commit_guard import LAKE_ROW
 from amci.lake.catalog.duck import LEDGER, METADATA, duck_errors
@@ -58,10 +58,7 @@ class CatalogSide:
             snapshot = con.execute(f"SELECT max(snapshot_id) FROM {METADATA}.ducklake_snapshot").fetchall()[
                 0
             ][0]
-            newest = con.execute(
-                "SELECT coalesce(max(object_id), 0), coalesce(max(run_id), 0),"
-                f" coalesce(arg_max('heavy:' || root || '/' || key || '@' || version, run_id), '') FROM {LEDGER}"
-            ).fetchall()[0]
+            newest = _newest_of_ledger(con)
             notes = con.execute(_NEWEST_NOTE).fetchall()
         object_id, loaded_by, run_key = newest
         return cls(
@@ -72,6 +69,22 @@ class CatalogSide:
             run_key=run_key,
             run_id=max(loaded_by, int(notes[0][0]) if notes else 0),
         )
+
+
+def _newest_of_ledger(con: duckdb.DuckDBPyConnection) -> tuple[int, int, str]:
+    """Highest object, newest run and how its key begins; as of an empty ledger if its file is damaged.
+
+    What would load or repair then still asks for identity, epoch and newest commit.
+    """
+    try:
+        with duck_errors("look at the catalog"):
+            rows: list[tuple[int, int, str]] = con.execute(
+                "SELECT coalesce(max(object_id), 0), coalesce(max(run_id), 0),"
+                f" coalesce(arg_max('heavy:' || root || '/' || key || '@' || version, run_id), '') FROM {LEDGER}"
+            ).fetchall()
+    except (DamagedFile, duckdb.InvalidInputException):
+        return 0, 0, ""
+    return rows[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,10 +12,11 @@ from typing import Any
 import duckdb
 
 from amci.kernel.clock import Clock
-from amci.kernel.errors import AmciError, DataError
+from amci.kernel.errors import AmciError, DataError, MalformedFile
 from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.kernel.runs import RunStore
 from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
+from amci.lake.catalog.checksums import is_intact
 from amci.lake.catalog.columns import UNFIT
 from amci.lake.catalog.pairing import note_commit
 from amci.lake.datasets.objects import Skip
@@ -57,6 +59,7 @@ class HeavyHandler:
         items: list[LoadItem] = []
         known = self.objects.for_versions([object_version(run) for run in runs])
         ledger = _by_object(self.catalog.loaded({object_id for object_id, _ in known}))
+        is_whole = functools.cache(is_intact)  # objects share files
         for run in runs:
             row = known[object_version(run)]
             try:
@@ -69,6 +72,10 @@ class HeavyHandler:
                 )
                 answer = self._already(item, ledger.get(item.object_id, []), row["newest_loaded"])
                 if answer is None:
+                    for table in staged.tables:
+                        for file, sha256 in table.checked_files:
+                            if not is_whole(self.pre_stage / file, sha256):
+                                raise _damaged(file)
                     items.append(item)
                 else:
                     outcomes[run.run_id] = answer
@@ -142,7 +149,11 @@ class HeavyHandler:
     ) -> TableLoads:
         """One transaction: older rows out, new rows in, the ledger beside them."""
         outdated = {item: _outdated(item, ledger.get(item.object_id, [])) for item in items}
-        entries = [self._entry(item, name, rows) for item in items for name, rows in loads.of(item)]
+        entries = [
+            ledger_entry(item, name, rows, self.clock.now())
+            for item in items
+            for name, rows in loads.of(item)
+        ]
         if not entries and not any(outdated.values()):
             return loads
         with self.catalog.transaction():
@@ -195,31 +206,6 @@ class HeavyHandler:
         if gone:
             self.catalog.forget({(e.object_id, e.version) for e in gone})
 
-    def _entry(self, item: LoadItem, name: TableName, rows: int) -> dict[str, Any]:
-        obj, staged = item.routed.obj, item.staged
-        return {
-            "object_id": item.object_id,
-            "version": item.version,
-            "root": obj.root,
-            "key": obj.key,
-            "tenant_id": item.run.tenant_id,
-            "dataset": obj.dataset.dataset,
-            "schema_name": name.schema,
-            "table_name": name.table,
-            "run_id": item.run.run_id,
-            "rows": rows,
-            "bytes": obj.size,
-            "sha256": staged.sha256,
-            "modified_at": _naive(obj.modified_at),
-            "loaded_at": _naive(self.clock.now()),
-            "workflow_id": staged.workflow_id,
-            "schedule": staged.schedule,
-            "export_time": _naive(staged.export_time) if staged.export_time else None,
-            "rules_hash": item.routed.rules_hash,
-            **{name: staged.origin.get(name) for name in sidecar.TEXTS},
-            **{name: _naive(at) for name, at in sidecar.moments(staged.origin).items()},
-        }
-
     def _settle(self, items: Sequence[LoadItem]) -> None:
         """Note in the state what the ledger has; safe to repeat."""
         if not items:
@@ -228,6 +214,33 @@ class HeavyHandler:
         self.objects.set_rules([(item.object_id, item.version, item.routed.rules_hash) for item in items])
         self.objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
         note_commit(self.runs.state, self.catalog.guard.newest())
+
+
+def ledger_entry(item: LoadItem, name: TableName, rows: int, loaded_at: datetime) -> dict[str, Any]:
+    """The ledger's row for an object version that has rows in a table."""
+    obj, staged = item.routed.obj, item.staged
+    return {
+        "object_id": item.object_id,
+        "version": item.version,
+        "root": obj.root,
+        "key": obj.key,
+        "tenant_id": item.run.tenant_id,
+        "dataset": obj.dataset.dataset,
+        "schema_name": name.schema,
+        "table_name": name.table,
+        "run_id": item.run.run_id,
+        "rows": rows,
+        "bytes": obj.size,
+        "sha256": staged.sha256,
+        "modified_at": _naive(obj.modified_at),
+        "loaded_at": _naive(loaded_at),
+        "workflow_id": staged.workflow_id,
+        "schedule": staged.schedule,
+        "export_time": _naive(staged.export_time) if staged.export_time else None,
+        "rules_hash": item.routed.rules_hash,
+        **{name: staged.origin.get(name) for name in sidecar.TEXTS},
+        **{name: _naive(at) for name, at in sidecar.moments(staged.origin).items()},
+    }
 
 
 def _by_object(entries: Sequence[LedgerEntry]) -> dict[int, list[LedgerEntry]]:
@@ -242,6 +255,13 @@ def _outdated(item: LoadItem, ledger: Sequence[LedgerEntry]) -> list[LedgerEntry
     if item.dataset.on_new_version == "append":
         return [entry for entry in ledger if entry.version == item.version]
     return list(ledger)
+
+
+def _damaged(file: str) -> MalformedFile:
+    return MalformedFile(
+        f"pre-stage file {file} is missing, or is not what was written",
+        hint="`amci lake check --repair` reads the raw file again",
+    )
 
 
 def _outcome(item: LoadItem, loads: TableLoads) -> Outcome:

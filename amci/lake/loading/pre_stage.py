@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from amci.kernel.files import replacing
+from amci.lake.catalog.checksums import sha256_of
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION
 
 #: Rows of one row group; DuckDB's own size, so that its threads share a file evenly.
@@ -37,6 +38,7 @@ class StagedFile:
 
     path: Path
     rows: int
+    sha256: str  #: hexadecimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def write_together(parts: Sequence[StagedRows]) -> list[StagedFile]:
         rows = pa.concat_tables([with_origin(m.data, m.object_id, m.version, 1) for m in members])
         with replacing(path) as beside:
             pq.write_table(rows, beside, row_group_size=ROW_GROUP, **_encoding(rows))
-        staged |= {i: StagedFile(path, parts[i].data.num_rows) for i in positions}
+            sha256 = sha256_of(beside)
+        staged |= {i: StagedFile(path, parts[i].data.num_rows, sha256) for i in positions}
     return [staged[i] for i in range(len(parts))]
 
 
@@ -211,7 +214,7 @@ class StreamWriter:
         with pq.ParquetWriter(part, first.schema, **_encoding(first)) as writer:
             for rows in chain([first], groups):
                 writer.write_table(rows, row_group_size=2 * ROW_GROUP)
-        self.staged.append(StagedFile(path, self.rows - before))
+        self.staged.append(StagedFile(path, self.rows - before, sha256_of(part)))
 
     def _row_groups(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         """The batches put together to row groups, with their origin."""

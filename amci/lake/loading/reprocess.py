@@ -14,6 +14,7 @@ from amci.kernel.errors import AmciError, DataError
 from amci.kernel.run import NewRun
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
+from amci.lake.catalog.checksums import is_intact, sha256_of
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.pii import Protection
 from amci.lake.datasets.router import Route
@@ -69,21 +70,30 @@ class Reprocess:
             tuple(row["key"] for row, source in zip(rows, sources, strict=True) if source is None),
         )
 
-    def queue_each(self, rows: Sequence[ObjectRow], *, older: bool = False) -> list[Source | None]:
+    def queue_each(
+        self, rows: Sequence[ObjectRow], *, older: bool = False, staged_first: bool = False
+    ) -> list[Source | None]:
         """Create a run for each object, all or none: what each reads, None if there is nothing to read.
 
-        `rows` are objects; if `older`, with a version before the newest, of which only pre-stage has rows.
+        `rows` are objects; if `older`, with a version before the newest, of which only pre-stage has rows. With
+        `staged_first`, pre-stage is preferred to raw if it is sure to be what today's rules make of the raw file.
         """
         again = f"~{timestamp(self.clock.now())}"
-        queued = [self._run(row, again, older=older) for row in rows]
+        queued = [self._run(row, again, older=older, staged_first=staged_first) for row in rows]
         self.runs.create(run for _, run in filter(None, queued))
         return [each and each[0] for each in queued]
 
-    def _run(self, row: ObjectRow, again: str, *, older: bool) -> tuple[Source, NewRun] | None:
+    def _run(
+        self, row: ObjectRow, again: str, *, older: bool, staged_first: bool
+    ) -> tuple[Source, NewRun] | None:
         try:
             route = self.rules.router.route(row["key"])
         except AmciError:
             return None
+        if staged_first and row["rules_hash"] == self.rules.rules_hash(route.dataset):
+            staged = self._heavy(row, route, again, row["version"], is_sure=True)
+            if staged:
+                return "pre-stage", staged
         if not older and self._is_there(row):
             return "raw", light_run(
                 row["root"], row["key"], row["object_id"], row["version"], route, again=again
@@ -95,8 +105,13 @@ class Reprocess:
         root = self.roots.get(row["root"])
         return root is not None and row["removed_at"] is None and root.path_of(row["key"]).exists()
 
-    def _heavy(self, row: ObjectRow, route: Route, again: str, version: int | None) -> NewRun | None:
-        """A run that loads the pre-stage rows of a version, or the newest there are of the object; None if none are."""
+    def _heavy(
+        self, row: ObjectRow, route: Route, again: str, version: int | None, *, is_sure: bool = False
+    ) -> NewRun | None:
+        """A run that loads the pre-stage rows of a version, or the newest there are of the object; None if none are.
+
+        If it has to be sure that they are what was written, also None if they have no checksums.
+        """
         runs = self.state.read(
             "SELECT run_id FROM runs WHERE idempotency_key >= :key AND idempotency_key < :key || char(0x10ffff)"
             " AND payload ->> 'object_id' = :object_id AND payload ->> 'recovered' IS NULL"
@@ -107,7 +122,10 @@ class Reprocess:
             return None
         first = self.runs.get(runs[0]["run_id"])
         staged = StagedObject.from_payload(first.payload)
-        if not all((self.pre_stage / file).exists() for table in staged.tables for file in table.files):
+        files = [file for table in staged.tables for file in table.checked_files]
+        if is_sure and not (files and all(sha256 for _, sha256 in files)):
+            return None
+        if not all(is_intact(self.pre_stage / file, sha256) for file, sha256 in files):
             return None
         if route.dataset.pii and row["rules_hash"] != self.rules.rules_hash(route.dataset):
             try:
@@ -124,7 +142,7 @@ class Reprocess:
         protection = Protection(dataset.pii, self.rules.pii_key)
         tables = []
         for table in staged.tables:
-            files = []
+            files, sums = [], []
             for number, file in enumerate(table.files, start=1):
                 old = self.pre_stage / file
                 name = (
@@ -133,6 +151,7 @@ class Reprocess:
                 new = old.with_name(f"{old.name.partition('.')[0]}.{name}")
                 if changed_copy(old, new, staged.object_id, staged.version, protection.apply):
                     files.append(str(new.relative_to(self.pre_stage)))
+                    sums.append(sha256_of(new))
             if files:
-                tables.append(replace(table, files=tuple(files)))
+                tables.append(replace(table, files=tuple(files), sha256=tuple(sums)))
         return replace(staged, tables=tuple(tables), reason=staged.reason or "no data rows")

@@ -4,7 +4,8 @@ It travels as the JSON payload of the heavy run, so that it outlives the process
 which files of pre-stage are still needed. For `acme/reach.csv` with 120 rows:
 
     {"object_id": 7, "version": 1, "again": "",
-     "tables": [{"table": "reach", "files": ["adtech/amc/reach/reach.7v1.parquet"], "rows": 120, "quoted": []}],
+     "tables": [{"table": "reach", "files": ["adtech/amc/reach/reach.7v1.parquet"], "rows": 120, "quoted": [],
+                 "sha256": ["5e88…"]}],
      "partition": {"customer": "acme"}, "constants": {}, "workflow_id": "reach", "schedule": null,
      "export_time": "2026-03-01T06:00:00.000000Z", "sha256": "9f86…", "origin": {}, "types": {"users": "LONG"}}
 """
@@ -28,6 +29,12 @@ class StagedTable:
     files: tuple[str, ...]  #: Parquet files, relative to pre-stage; other objects may have rows in them
     rows: int  #: of this object, in all the files
     quoted: frozenset[str] = frozenset()  #: columns whose JSON values were strings
+    sha256: tuple[str, ...] = ()  #: of the files, hexadecimal; empty if an earlier release wrote them
+
+    @property
+    def checked_files(self) -> list[tuple[str, str | None]]:
+        """The files, each with its checksum if it has one."""
+        return list(zip(self.files, self.sha256 or [None] * len(self.files), strict=True))
 
     def to_payload(self) -> dict[str, Any]:
         """As JSON values."""
@@ -36,6 +43,7 @@ class StagedTable:
             "files": list(self.files),
             "rows": self.rows,
             "quoted": sorted(self.quoted),
+            **({"sha256": list(self.sha256)} if self.sha256 else {}),
         }
 
     @classmethod
@@ -46,6 +54,7 @@ class StagedTable:
             files=tuple(payload["files"]),
             rows=payload["rows"],
             quoted=frozenset(payload["quoted"]),
+            sha256=tuple(payload.get("sha256", ())),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,41 +14,138 @@ import pyarrow.parquet as pq
 
 from amci.kernel.clock import moment
 from amci.kernel.errors import AmciError
+from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import TableName
+from amci.lake.catalog.checksums import LakeFile, footer_of, lake_files, sha256_of
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, first_line
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.session import QuerySession, session
 
-_FILES = f"""
-    WITH homes AS (
-        SELECT DISTINCT t.table_id,
-               CASE WHEN t.path_is_relative::BOOLEAN THEN s.path || t.path ELSE t.path END AS home
-          FROM {METADATA}.ducklake_table t JOIN {METADATA}.ducklake_schema s USING (schema_id)),
-    files AS (
-        SELECT table_id, path, path_is_relative, record_count AS rows, file_size_bytes
-          FROM {METADATA}.ducklake_data_file
+#: Pre-stage files that may be read again: by runs that have not ended well, by `reprocess` (which takes the
+#: newest heavy run of an object), and those the newest loaded version came from.
+_STAGED = """
+    WITH heavy AS (
+        SELECT run_id, status, lock_key, payload, payload ->> 'object_id' AS object_id, payload ->> 'version' AS version
+          FROM runs WHERE kind = 'heavy'),
+    loaded AS (
+        SELECT object_id, max(version) AS version FROM versions
+         WHERE loaded_at IS NOT NULL GROUP BY object_id),
+    newest AS (
+        SELECT max(run_id) FROM heavy GROUP BY object_id
          UNION ALL
-        SELECT table_id, path, path_is_relative, NULL, file_size_bytes FROM {METADATA}.ducklake_delete_file)
-    SELECT CASE WHEN path_is_relative::BOOLEAN THEN home || path ELSE path END, rows, file_size_bytes
-      FROM files JOIN homes USING (table_id)"""
+        SELECT max(run_id) FROM heavy JOIN loaded USING (object_id, version) GROUP BY object_id)
+    SELECT file.value AS path, json_extract(listed.value, '$.sha256[' || file.key || ']') AS sha256, run_id,
+           object_id, version,
+           EXISTS (SELECT 1 FROM runs l WHERE l.lock_key = heavy.lock_key AND l.kind = 'light'
+                    AND l.status IN ('PENDING', 'RUNNING')) AS is_rewritten
+      FROM heavy, json_each(heavy.payload, '$.tables') AS listed, json_each(listed.value, '$.files') AS file
+     WHERE heavy.status IN ('PENDING', 'RUNNING', 'FAILED') OR heavy.run_id IN newest
+     ORDER BY run_id"""
 
-
-@dataclass(frozen=True, slots=True)
-class CatalogFile:
-    """A file of the lake, as the catalog knows it."""
-
-    rows: int | None  #: None for a file that lists deleted rows
-    size: int  #: bytes
-
+#: What `amci lake check` says of a file, besides what is wrong with it.
+NEEDED_NOW = "`amci lake check --repair` loads its rows again"
+UNREADABLE = "check the disk; if it stays so, move the file away, then `amci lake check --repair`"
+NEEDED_BEFORE = "only older states of the lake need it (`--as-of`); `amci lake expire` forgets them"
 
 Row = dict[str, str]
 
 
-def known_files(con: duckdb.DuckDBPyConnection, post_stage: Path) -> dict[Path, CatalogFile]:
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A file of the lake that is not what the catalog says."""
+
+    file: LakeFile
+    problem: str  #: missing, altered or unreadable
+    says: str
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        if not self.file.is_current:
+            return NEEDED_BEFORE
+        return UNREADABLE if self.problem == "unreadable" else NEEDED_NOW
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A file of pre-stage that may be read again."""
+
+    path: Path  #: absolute
+    sha256: str | None  #: None if an earlier release wrote it, or it is being written again
+    versions: frozenset[tuple[int, int]]  #: object ids and versions that have rows in it
+
+
+@dataclass(frozen=True, slots=True)
+class StagedDamage:
+    """A file of pre-stage that is not what was written."""
+
+    file: StagedFile
+    problem: str  #: missing, altered or unreadable
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An object version of which a table has other rows than the ledger says."""
+
+    object_id: int
+    version: int
+    have: int  #: rows in the table
+    want: int  #: rows that the ledger says
+
+
+def known_files(con: duckdb.DuckDBPyConnection, post_stage: Path) -> dict[Path, LakeFile]:
     """Every file some snapshot needs, by its absolute path."""
-    rows = con.execute(_FILES).fetchall()
-    return {post_stage / path: CatalogFile(count, size) for path, count, size in rows}
+    return {file.path: file for file in lake_files(con, post_stage)}
+
+
+def staged_files(state: State, pre_stage: Path) -> list[StagedFile]:
+    """Files of pre-stage that a run may read again."""
+    files: dict[str, StagedFile] = {}
+    for row in state.read(_STAGED):
+        path, pair = row["path"], (int(row["object_id"]), int(row["version"]))
+        earlier = files[path].versions if path in files else frozenset()
+        # The newest run knows what was written last.
+        sha256 = None if row["is_rewritten"] else row["sha256"]
+        files[path] = StagedFile(pre_stage / path, sha256, earlier | {pair})
+    return list(files.values())
+
+
+def staged_damages(state: State, pre_stage: Path, *, deep: bool) -> list[StagedDamage]:
+    """Files of pre-stage that are missing or, with `deep`, not what was written; safe beside a writer."""
+    suspects = [f for f in staged_files(state, pre_stage) if _staged_trouble(f, deep=deep)]
+    if not suspects:
+        return []
+    # A run may have ended, or upkeep have come, between the list and the look.
+    again = {file.path: file for file in staged_files(state, pre_stage)}
+    files = [again[file.path] for file in suspects if file.path in again]
+    troubles = ((file, _staged_trouble(file, deep=deep)) for file in files)
+    return [StagedDamage(file, *trouble) for file, trouble in troubles if trouble]
+
+
+def _staged_trouble(file: StagedFile, *, deep: bool) -> tuple[str, str] | None:
+    try:
+        if not deep or file.sha256 is None:
+            return None if file.path.exists() else ("missing", "runs may read it again")
+        is_same = sha256_of(file.path) == file.sha256
+    except FileNotFoundError:
+        return "missing", "runs may read it again"
+    except OSError as error:
+        return "unreadable", f"the disk refuses to read it: {error.strerror}"
+    return None if is_same else ("altered", "its checksum is not that of what was written")
+
+
+def examine_pre_stage(state: State, workspace: WorkspacePaths, *, deep: bool) -> list[Row]:
+    """What is wrong with the files of pre-stage that may be read again, as `examine` says it."""
+    return [
+        {
+            "problem": damage.problem,
+            "file": workspace.relative(damage.file.path),
+            "says": f"{damage.says}; `amci lake check --repair` reads the raw files again, if they are there",
+        }
+        for damage in staged_damages(state, workspace.pre_stage, deep=deep)
+    ]
 
 
 def scheduled_files(con: duckdb.DuckDBPyConnection, post_stage: Path) -> dict[Path, datetime]:
@@ -69,14 +166,21 @@ def files_below(folder: Path) -> Iterator[Path]:
 def examine(session: QuerySession, workspace: WorkspacePaths, *, deep: bool) -> list[Row]:
     """What is wrong with the lake's files, as rows of `problem`, `file` and `says`; safe beside a writer.
 
-    `problem` is `missing`, `altered` (other size or number of rows), `extra` (nothing refers to it), or with
-    `deep`, which reads every file, `ledger` (a table and the ledger of loads disagree).
+    `problem` is `missing`, `altered` (other size, footer or number of rows), `unreadable` (the disk refuses), `extra`
+    (nothing refers to it), or with `deep`, which compares every file with its checksum, `ledger` (a table and the
+    ledger of loads disagree).
     """
     known = known_files(session.con, workspace.post_stage)
-    suspects = {path for path, file in known.items() if _trouble(path, file, deep=deep)}
+    suspects = {path for path, file in known.items() if _trouble(file, deep=deep)}
     suspects |= {path for path in files_below(workspace.post_stage) if path not in known}
     found = _look_again(session, workspace, suspects, deep=deep) if suspects else []
     return found + (_against_ledger(session) if deep else [])
+
+
+def damages(files: Iterable[LakeFile], *, deep: bool) -> list[Damage]:
+    """Those of `files` that are not what the catalog says."""
+    troubles = ((file, _trouble(file, deep=deep)) for file in files)
+    return [Damage(file, *trouble) for file, trouble in troubles if trouble]
 
 
 def _look_again(
@@ -91,8 +195,10 @@ def _look_again(
     for path in sorted(suspects):
         shown = workspace.relative(path)
         if path in known:
-            if trouble := _trouble(path, known[path], deep=deep):
-                found.append({"problem": trouble[0], "file": shown, "says": trouble[1]})
+            found += [
+                {"problem": damage.problem, "file": shown, "says": f"{damage.says}; {damage.remedy}"}
+                for damage in damages([known[path]], deep=deep)
+            ]
         elif path not in scheduled and _is_left_over(path, since):
             says = "no snapshot refers to it; `amci lake vacuum` deletes it when it is old enough"
             found.append({"problem": "extra", "file": shown, "says": says})
@@ -113,19 +219,31 @@ def _is_left_over(path: Path, writing_since: float | None) -> bool:
     return writing_since is None or modified < writing_since
 
 
-def _trouble(path: Path, file: CatalogFile, *, deep: bool) -> tuple[str, str] | None:
+def _trouble(file: LakeFile, *, deep: bool) -> tuple[str, str] | None:
+    """What is wrong with a file: the kind of problem, and words for it."""
     try:
-        size = path.stat().st_size
-        if size != file.size:
-            return "altered", f"the catalog says {file.size:,} bytes, the disk has {size:,}"
-        rows = _rows_read(path) if deep else pq.read_metadata(path).num_rows
+        says = _alteration(file, deep=deep)
     except FileNotFoundError:
-        return "missing", "the catalog refers to it; restore it from a backup, or `amci lake reprocess`"
-    except (pa.ArrowException, OSError):
+        return "missing", "the catalog refers to it"
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            return "unreadable", f"the disk refuses to read it: {os.strerror(error.errno)}"
         return "altered", "it cannot be read as Parquet"
+    return ("altered", says) if says else None
+
+
+def _alteration(file: LakeFile, *, deep: bool) -> str:
+    """What tells a file from what was written, empty if nothing does. Raises OSError and ArrowException."""
+    size = file.path.stat().st_size
+    if size != file.size:
+        return f"the catalog says {file.size:,} bytes, the disk has {size:,}"
+    if file.sha256 and file.footer:
+        is_same = sha256_of(file.path) == file.sha256 if deep else footer_of(file.path) == file.footer
+        return "" if is_same else "its checksum is not that of what was written"
+    rows = _rows_read(file.path) if deep else pq.read_metadata(file.path).num_rows
     if file.rows is not None and rows != file.rows:
-        return "altered", f"the catalog says {file.rows:,} rows, the file has {rows:,}"
-    return None
+        return f"the catalog says {file.rows:,} rows, the file has {rows:,}"
+    return ""
 
 
 def _rows_read(path: Path) -> int:
@@ -134,46 +252,54 @@ def _rows_read(path: Path) -> int:
         return sum(batch.num_rows for batch in file.iter_batches())
 
 
-def _against_ledger(session: QuerySession) -> list[Row]:
-    tables = session.con.execute(
+def tables_with_rows(con: duckdb.DuckDBPyConnection) -> list[TableName]:
+    """The tables that data are loaded into, and those that the ledger believes there are."""
+    rows = con.execute(
         "SELECT schema_name, table_name FROM duckdb_tables()"
         f" WHERE database_name = '{LAKE}' AND schema_name <> 'amci'"
         f" UNION SELECT schema_name, table_name FROM {LEDGER} ORDER BY ALL"
     ).fetchall()
+    return [TableName(*row) for row in rows]
+
+
+def _against_ledger(session: QuerySession) -> list[Row]:
     found: list[Row] = []
-    for name in (TableName(*row) for row in tables):
+    try:
+        tables = tables_with_rows(session.con)
+    except duckdb.Error as error:
+        says = f"cannot be read: {first_line(error)}; `amci lake check --repair` makes it again"
+        return [{"problem": "ledger", "file": "amci.objects", "says": says}]
+    for name in tables:
+        says = ""
         try:
-            if says := _differences(session, name):
-                found.append({"problem": "ledger", "file": str(name), "says": says})
+            if wrong := differences(session.con, name):
+                says = (
+                    f"{len(wrong)} object versions have other rows than the ledger says; the first is object"
+                    f" {wrong[0].object_id} version {wrong[0].version}: {wrong[0].have:,} rows,"
+                    f" {wrong[0].want:,} in the ledger; `amci lake check --repair` loads them again"
+                )
         except duckdb.Error as error:
             if _is_entered(session, name):
-                found.append(
-                    {
-                        "problem": "ledger",
-                        "file": str(name),
-                        "says": f"cannot be counted: {first_line(error)}",
-                    }
-                )
+                says = f"cannot be counted: {first_line(error)}; `amci lake check --repair` loads it again"
+        if says:
+            found.append({"problem": "ledger", "file": str(name), "says": says})
     return found
 
 
-def _differences(session: QuerySession, name: TableName) -> str:
-    """One statement, hence one snapshot of table and ledger."""
-    rows = session.con.execute(
+def differences(con: duckdb.DuckDBPyConnection, name: TableName) -> list[Difference]:
+    """The object versions of which a table has other rows than the ledger says.
+
+    One statement, hence one snapshot of table and ledger. Raises duckdb.Error if the table cannot be read.
+    """
+    rows = con.execute(
         "SELECT o, v, coalesce(have, 0), coalesce(want, 0) FROM"
         f" (SELECT {OBJECT_ID} AS o, {VERSION} AS v, count(*) AS have FROM {name.sql} GROUP BY ALL) FULL JOIN"
-        f" (SELECT object_id AS o, version AS v, sum(rows) AS want FROM {LEDGER}"
+        f" (SELECT object_id AS o, version AS v, sum(rows)::BIGINT AS want FROM {LEDGER}"
         "   WHERE schema_name = ? AND table_name = ? GROUP BY ALL) USING (o, v)"
         " WHERE coalesce(have, 0) <> coalesce(want, 0) ORDER BY ALL",
         [name.schema, name.table],
     ).fetchall()
-    if not rows:
-        return ""
-    object_id, version, have, want = rows[0]
-    return (
-        f"{len(rows)} object versions have other rows than the ledger says; the first is object {object_id}"
-        f" version {version}: {have:,} rows, {want:,} in the ledger"
-    )
+    return [Difference(*row) for row in rows]
 
 
 def _is_entered(session: QuerySession, name: TableName) -> bool:

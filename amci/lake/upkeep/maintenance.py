@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from amci.kernel.clock import Clock
+from amci.kernel.errors import DamagedFile
 from amci.kernel.files import storage_errors
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
@@ -19,7 +20,7 @@ from amci.lake.catalog.catalog import Catalog, TableName
 from amci.lake.catalog.duck import LAKE, METADATA
 from amci.lake.query.inspect import all_tables, table_named
 from amci.lake.upkeep import publish
-from amci.lake.upkeep.check import files_below, known_files, scheduled_files
+from amci.lake.upkeep.check import files_below, known_files, scheduled_files, staged_files
 
 #: Files are deleted when nothing has needed them for this long, so that queries under way keep theirs.
 GRACE = timedelta(hours=1)
@@ -34,24 +35,6 @@ _FULL = 512 * 1000**2
 _CHUNK = 1000
 #: The name `files.replacing` gives to what is not complete yet.
 _PART = re.compile(r"\..+\.\d+-\d+\.part")
-
-#: Pre-stage files that may be read again: by runs that have not ended well, by `reprocess` (which takes the
-#: newest heavy run of an object), and those the newest loaded version came from.
-_NEEDED = """
-    WITH heavy AS (
-        SELECT run_id, status, payload, payload ->> 'object_id' AS object_id, payload ->> 'version' AS version
-          FROM runs WHERE kind = 'heavy'),
-    loaded AS (
-        SELECT object_id, max(version) AS version FROM versions
-         WHERE loaded_at IS NOT NULL GROUP BY object_id),
-    newest AS (
-        SELECT max(run_id) FROM heavy GROUP BY object_id
-         UNION ALL
-        SELECT max(run_id) FROM heavy JOIN loaded USING (object_id, version) GROUP BY object_id)
-    SELECT DISTINCT file.value AS path
-      FROM heavy, json_each(heavy.payload, '$.tables') AS listed, json_each(listed.value, '$.files') AS file
-     WHERE heavy.status IN ('PENDING', 'RUNNING', 'FAILED') OR heavy.run_id IN newest
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +58,30 @@ class Maintenance:
     def compact(self, table: str | None) -> Report:
         """Rewrite files with deleted rows and merge small ones, table by table.
 
-        The old files stay for snapshots and queries until `expire` and `vacuum`. Raises NotFound.
+        The old files stay for snapshots and queries until `expire` and `vacuum`. Raises NotFound, and, when the
+        other tables are done, DamagedFile for a table with a file that is not what was written: it stays as it is.
         """
         there = all_tables(self.catalog.con)
         names = [table_named(table, there)] if table else there
         names.sort(key=lambda name: name == publish.OBJECTS)  # last, for flushing reads it
         self.catalog.reattach()
         before = self._file_count(names)
+        damaged: DamagedFile | None = None
         for name in names:
             self.tell(str(name))
-            with self.catalog.guard.watching(f"compact {name}"):
-                if name == publish.OBJECTS:
-                    self.catalog.con.execute(
-                        f"CALL ducklake_flush_inlined_data('{LAKE}', schema_name => 'amci')"
-                    )
-                publish.rewrite(self.catalog.con, name)
-                self._merge(name)
+            try:
+                self.catalog.checksums.require(str(name), smaller_than=_FULL)
+                with self.catalog.guard.watching(f"compact {name}"):
+                    if name == publish.OBJECTS:
+                        self.catalog.con.execute(
+                            f"CALL ducklake_flush_inlined_data('{LAKE}', schema_name => 'amci')"
+                        )
+                    publish.rewrite(self.catalog.con, name)
+                    self._merge(name)
+            except DamagedFile as error:
+                damaged = damaged or error
+        if damaged:
+            raise damaged
         self._publish_again()
         return {"tables": len(names), "files_before": before, "files_after": self._file_count(names)}
 
@@ -112,6 +103,7 @@ class Maintenance:
                         f"CALL ducklake_expire_snapshots('{LAKE}', versions => ?)",
                         [numbers[first : first + _CHUNK]],
                     )
+                    self.catalog.checksums.forget()
             self._publish_again()
         return {"snapshots": len(numbers), "dry_run": dry_run}
 
@@ -131,7 +123,7 @@ class Maintenance:
             for path in _older(files_below(post_stage), cutoff)
             if path not in known and path not in scheduled
         ]
-        needed = {self.workspace.pre_stage / row["path"] for row in self.state.read(_NEEDED)}
+        needed = {file.path for file in staged_files(self.state, self.workspace.pre_stage)}
         staged = [
             path
             for path in _older(files_below(self.workspace.pre_stage), cutoff)

@@ -39,6 +39,8 @@ def publish(catalog: Catalog, target: Path, tell: Callable[[str], None]) -> dict
         plain.unregister("ledger")
         for name in names:
             tell(str(name))
+            # What is rewritten gets a checksum of its own.
+            catalog.checksums.require(str(name), smaller_than=0)
             with duck_errors(f"publish {name}"):
                 rewrite(catalog.con, name)
                 plain.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name.schema)}")
@@ -76,7 +78,8 @@ def _select(catalog: Catalog, name: TableName) -> str:
 def export_parquet(catalog: Catalog, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Copy every table into the new `folder` as schema/table/…, hive-partitioned as the table is.
 
-    The folder appears when all of it is there. Raises UsageError if it exists and is not empty.
+    The folder appears when all of it is there. Raises UsageError if it exists and is not empty, DamagedFile if a file
+    of the lake is not what was written.
     """
     target = folder.absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -104,6 +107,7 @@ def export_parquet(catalog: Catalog, folder: Path, tell: Callable[[str], None]) 
 
 def _export(catalog: Catalog, name: TableName, into: Path) -> None:
     into.mkdir(parents=True)
+    catalog.checksums.require(str(name))
     by = ", ".join(map(quoted, partition_by(catalog.con, name)))
     # The columns stay in the files too, as in post-stage: a reader that guesses types from the names of
     # folders would take '09' for a number.

@@ -1,4 +1,4 @@
-"""The upkeep run: compacting, expiring, vacuuming, publishing and reprocessing, as a schedule may ask for them."""
+"""The upkeep run: compacting, expiring, publishing, repairing and the like, as a schedule may ask for them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ TASKS: Mapping[str, frozenset[str]] = {
     "vacuum": frozenset(),
     "export": frozenset(),
     "reprocess": frozenset({"changed", "dataset"}),
+    "repair": frozenset(),
 }
 _KEEP_SNAPSHOTS = "30d"
 
@@ -51,6 +52,8 @@ class UpkeepHandler(SingleHandler):
     maintenance: Maintenance
     #: queues objects again: (only changed ones, of which dataset) → report
     reprocess: Callable[[bool, str | None], Mapping[str, Any]]
+    #: takes damaged files out, and queues their objects → report
+    repair: Callable[[], Mapping[str, Any]]
 
     def outcome(self, run: Run) -> Outcome:
         """Do what the payload says; a task that was interrupted starts again from its beginning."""
@@ -70,5 +73,7 @@ class UpkeepHandler(SingleHandler):
                 return self.maintenance.vacuum(dry_run=False)
             case "export":
                 return self.maintenance.publish()
+            case "repair":
+                return self.repair()
             case _:
                 return self.reprocess(bool(options.get("changed", True)), options.get("dataset"))

@@ -12,7 +12,7 @@ import pytest
 
 from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
-from amci.kernel.errors import NotFound, UsageError
+from amci.kernel.errors import DamagedFile, NotFound, UsageError
 from amci.kernel.testing import FakeClock
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.query.session import session
@@ -297,6 +297,6 @@ def test_a_failing_export_leaves_nothing_behind(workspace: WorkspacePaths, tmp_p
     target = tmp_path / "out" / "lake"
     with reading(workspace) as opened:
         next(iter(check.known_files(opened.con, workspace.post_stage))).unlink()
-    with maintaining(workspace) as upkeep, pytest.raises(duckdb.IOException):
+    with maintaining(workspace) as upkeep, pytest.raises(DamagedFile, match="missing"):
         upkeep.export_parquet(target)
     assert list(target.parent.iterdir()) == []
