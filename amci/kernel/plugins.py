@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import inspect
+import json
+import os
+import signal
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import ModuleType
 from typing import Any
 
-from amci.kernel.errors import Problem
-from amci.kernel.files import text_of
+from amci.kernel import plugin_probe
+from amci.kernel.clock import stopwatch
+from amci.kernel.environment import environment
+from amci.kernel.errors import Problem, collected
+from amci.kernel.files import entries, json_of, text_of
+from amci.kernel.plugin_probe import execute, hashed, source_of, takes_rows
 
 GROUP = "amci.transforms"
-
-#: What a transform's parameters may be called; it is given those it names.
-_PARAMETERS = {"rows", "obj"}
+#: Seconds that a source may take to be loaded, without computing much.
+_PATIENCE = 20.0
+_LOOK = 0.02  #: seconds between two looks at the process
+#: What was found in sources, so that a workspace that is read again does not load them again.
+_looked_at: dict[tuple[str, str], Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,93 +40,192 @@ class Transform:
     name: str
     origin: str  #: file relative to config/, `package:function`, or `built in`
     source_hash: str  #: SHA-256 of its source, 16 hex digits
-    function: Callable[..., Any] | None = None
+    #: Gives the function; runs its module's code the first time, and raises whatever that raises.
+    load: Callable[[], Callable[..., Any]] | None = None
     sql: str | None = None
     takes_rows: bool = True  #: one that only wants the object is asked before the file is read
 
 
 def find(
-    folder: Path, built_in: Sequence[Callable[..., Any]], problems: list[Problem]
+    folder: Path,
+    built_in: Sequence[Callable[..., Any]],
+    problems: list[Problem],
+    stop: threading.Event | None = None,
 ) -> dict[str, Transform]:
     """All transforms by name; what cannot be loaded is added to `problems`.
 
-    A name in `folder` hides the same name in a package, which hides amci's own.
+    A name in `folder` hides the same name in a package, which hides amci's own. Their code runs in another process,
+    within limits of time and memory, and in this one when one of them is called. `stop` ends the looking.
     """
-    found = {f.__name__: _of_function(f, "built in") for f in built_in}
-    for point in entry_points(group=GROUP):
-        try:
-            found[point.name] = _of_function(point.load(), point.value, name=point.name)
-        except Exception as error:  # noqa: BLE001 - a plugin may fail in any way while it is loaded
-            problems.append(Problem(f"package {point.value}", "", f"cannot be loaded: {_said(error)}"))
-    for path in sorted(folder.glob("*")):
-        shown = f"config/{folder.name}/{path.name}"
-        if path.suffix == ".sql":
-            found[path.stem] = _of_sql(path)
-        elif path.suffix == ".py" and not path.name.startswith("_"):
-            found |= _of_file(path, shown, problems)
+    given: list[Transform | _File | _Package] = [_Package(point) for point in entry_points(group=GROUP)]
+    with collected(problems):
+        for path in entries(folder, f"config/{folder.name}"):
+            shown = f"config/{folder.name}/{path.name}"
+            with collected(problems):
+                if path.suffix == ".sql":
+                    given.append(_of_sql(path, text_of(path, shown)))
+                elif path.suffix == ".py" and not path.name.startswith("_"):
+                    given.append(_File(path, shown, text_of(path, shown)))
+    answers = _looks([one for one in given if not isinstance(one, Transform)], stop)
+    found = {f.__name__: _built_in(f) for f in built_in}
+    for one in given:
+        if isinstance(one, Transform):
+            found[one.name] = one
+        elif "functions" in (answer := next(answers)):
+            found |= one.transforms(answer)
+        else:
+            problems.append(Problem(one.shown, "", f"cannot be loaded: {answer['says']}"))
     return found
 
 
-def _of_sql(path: Path) -> Transform:
-    text = text_of(path, newline="")
-    return Transform(name=path.stem, origin=f"transforms/{path.name}", source_hash=_hash(text), sql=text)
+class _File:
+    """A file of config/transforms/; its code runs when the first of its transforms is called."""
+
+    def __init__(self, path: Path, shown: str, text: str) -> None:
+        self.shown = shown
+        self._path = path
+        self._text = text
+        self._module: ModuleType | None = None
+        self._lock = threading.Lock()
+
+    def request(self) -> dict[str, str]:
+        """What the looking process has to know."""
+        return {"path": str(self._path), "text": self._text}
+
+    def transforms(self, answer: Mapping[str, Any]) -> dict[str, Transform]:
+        """Its transforms, by what was seen in it."""
+        return {
+            name: Transform(
+                name=name,
+                origin=f"transforms/{self._path.name}",
+                source_hash=hashed(self._text),
+                load=partial(self._function, name),
+                takes_rows=takes,
+            )
+            for name, takes in answer["functions"].items()
+        }
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        with self._lock:
+            self._module = self._module or execute(self._path, self._text)
+        function: Callable[..., Any] = vars(self._module)[name]
+        return function
 
 
-def _of_file(path: Path, shown: str, problems: list[Problem]) -> dict[str, Transform]:
-    try:
-        module = _load(path)
-    except Exception as error:  # noqa: BLE001 - a plugin may fail in any way while it is loaded
-        problems.append(Problem(shown, "", f"cannot be loaded: {_said(error)}"))
-        return {}
-    # The whole file is the source: a helper that changed makes its transforms stale too.
-    source_hash = _hash(text_of(path))
-    return {
-        name: _python(name, f"transforms/{path.name}", source_hash, function)
-        for name, function in vars(module).items()
-        if inspect.isfunction(function)
-        and function.__module__ == module.__name__
-        and _is_transform(name, function)
-    }
+class _Package:
+    """A transform of an installed package."""
+
+    def __init__(self, point: EntryPoint) -> None:
+        self.shown = f"package {point.value}"
+        self._point = point
+
+    def request(self) -> dict[str, str]:
+        """What the looking process has to know."""
+        return {"name": self._point.name, "value": self._point.value, "group": GROUP}
+
+    def transforms(self, answer: Mapping[str, Any]) -> dict[str, Transform]:
+        """Its one transform, by what was seen in it."""
+        (takes,) = answer["functions"].values()
+        return {
+            self._point.name: Transform(
+                name=self._point.name,
+                origin=self._point.value,
+                source_hash=answer["source_hash"],
+                load=self._point.load,
+                takes_rows=takes,
+            )
+        }
 
 
-def _is_transform(name: str, function: Callable[..., Any]) -> bool:
-    parameters = set(inspect.signature(function).parameters)
-    return not name.startswith("_") and bool(parameters) and parameters <= _PARAMETERS
-
-
-def _of_function(function: Callable[..., Any], origin: str, name: str = "") -> Transform:
-    module = inspect.getmodule(function)
-    source = inspect.getsource(module) if module else inspect.getsource(function)
-    return _python(name or function.__name__, origin, _hash(source), function)
-
-
-def _python(name: str, origin: str, source_hash: str, function: Callable[..., Any]) -> Transform:
-    takes_rows = "rows" in inspect.signature(function).parameters
+def _built_in(function: Callable[..., Any]) -> Transform:
     return Transform(
-        name=name, origin=origin, source_hash=source_hash, function=function, takes_rows=takes_rows
+        name=function.__name__,
+        origin="built in",
+        source_hash=hashed(source_of(function)),
+        load=lambda: function,
+        takes_rows=takes_rows(function),
     )
 
 
-def _load(path: Path) -> ModuleType:
-    name = f"amci_transforms.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError("not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    # A stale bytecode cache must not hide an edit made within the same second.
-    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = before
-    return module
+def _of_sql(path: Path, text: str) -> Transform:
+    return Transform(name=path.stem, origin=f"transforms/{path.name}", source_hash=hashed(text), sql=text)
 
 
-def _said(error: Exception) -> str:
-    line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
-    return f"{type(error).__name__}: {error}{line}"
+def _looks(sources: Sequence[_File | _Package], stop: threading.Event | None) -> Iterator[Mapping[str, Any]]:
+    """What is in each source (`functions`), or what is wrong with it (`says`)."""
+    requests = [source.request() for source in sources]
+    keys = [(request.get("path", request.get("value", "")), request.get("text", "")) for request in requests]
+    new = [n for n, key in enumerate(keys) if key not in _looked_at]
+    answers: dict[int, Mapping[str, Any]] = {}
+    while new:
+        given = _look([requests[n] for n in new], stop)
+        answers |= zip(new, given, strict=False)
+        # One that cannot be loaded is the last that has an answer: the rest are looked at in another process.
+        new = new[len(given) :]
+    for number, key in enumerate(keys):
+        answer = answers.get(number) or _looked_at[key]
+        if "functions" in answer:
+            _looked_at[key] = answer
+        yield answer
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _look(requests: Sequence[Mapping[str, str]], stop: threading.Event | None) -> list[Mapping[str, Any]]:
+    """Answers to the first of these requests, at least to one: up to one that cannot be loaded."""
+    words = [sys.executable, "-P", "-m", plugin_probe.__name__]
+    # Files, as a pipe would also be kept open by what a transform starts.
+    with TemporaryFile() as request, TemporaryFile() as report:
+        request.write(json.dumps(requests).encode())
+        request.seek(0)
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, with a module of ours
+            words,
+            stdin=request,
+            stdout=report,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        try:
+            says = _waited(process, report.fileno(), stop)
+        finally:
+            # With all that it started, which is in its group.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        answers = list(_answers(os.pread(report.fileno(), 1 << 24, 0)))
+    if len(answers) < len(requests) and (not answers or "functions" in answers[-1]):
+        answers.append({"says": says or "it ended the process that looked at it"})
+    return answers
+
+
+def _waited(process: subprocess.Popen[bytes], report: int, stop: threading.Event | None) -> str:
+    """Wait for the end of the process; why it is given up, or how it ended."""
+    since, size = stopwatch(), 0
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(_LOOK)
+            break
+        if stop is not None and stop.is_set():
+            return "it was not looked at, as amci was told to stop"
+        if (now := os.fstat(report).st_size) != size:
+            size, since = now, stopwatch()
+        if stopwatch() - since > _PATIENCE:
+            return f"it does not end within {_PATIENCE:.0f} s"
+    if code == -signal.SIGXCPU:
+        return f"it computes for more than {plugin_probe.CPU_SECONDS} s"
+    return f"it ended its process with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
+
+
+def _answers(report: bytes) -> Iterator[Mapping[str, Any]]:
+    """The whole answers of a report, up to the first that is none."""
+    for line in report.split(b"\n")[1:]:
+        try:
+            answer = json_of(line)
+        except ValueError:
+            return
+        functions = answer.get("functions") if isinstance(answer, dict) else None
+        is_whole = isinstance(functions, dict) and all(
+            isinstance(takes, bool) for takes in functions.values()
+        )
+        if not is_whole and not (isinstance(answer, dict) and isinstance(answer.get("says"), str)):
+            return
+        yield answer

@@ -255,9 +255,11 @@ class Worker:
             except StorageError as error:
                 # The disk is at fault, not one of the runs: each will be tried again.
                 return {run.run_id: Failed(error) for run in part}
-            except Exception as error:  # noqa: BLE001 - a handler may raise anything; its run is then Failed
+            except BaseException as error:  # noqa: BLE001 - a handler may raise anything; its run is then Failed
                 if len(part) == 1:
-                    return {part[0].run_id: Failed(error)}
+                    # Not an Exception: sys.exit in somebody else's code, which must not end this thread.
+                    failure = error if isinstance(error, Exception) else StateError(f"ended by {error!r}")
+                    return {part[0].run_id: Failed(failure)}
                 _log.info("batch halved", runs=len(part), exc_info=error)
                 return None
 

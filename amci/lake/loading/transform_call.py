@@ -24,7 +24,7 @@ def _blaming(transform: Transform) -> Iterator[None]:
         yield
     except AmciError:
         raise
-    except Exception as error:
+    except BaseException as error:
         log.get(__name__).exception("transform failed", transform=transform.name)
         words = first_line(error) if isinstance(error, NAMING_ERRORS) else type(error).__name__
         raise TransformError(
@@ -39,10 +39,10 @@ def place(transform: Transform, obj: RawObject) -> Placement | Skip:
 
     Raises TransformError if it fails or returns something else; a DataError it raises passes through.
     """
-    if transform.function is None:
+    if transform.load is None:
         raise TransformError(transform.name, "a .sql transform cannot place an object")
     with _blaming(transform):
-        answer = transform.function(obj=obj)
+        answer = transform.load()(obj=obj)
     if not isinstance(answer, Placement | Skip):
         raise TransformError(transform.name, "should return a Placement or a Skip")
     return answer
@@ -59,12 +59,13 @@ def run(
     Column names of the result are sanitised. Raises TransformError.
     """
     with _blaming(transform), _variables(con, obj):
-        if transform.function is None:
+        if transform.load is None:
             answer = _select(transform, con, source)
         else:
+            function = transform.load()
             given = {"rows": con.table(source), "obj": obj}
-            wanted = transform.function.__code__.co_varnames[: transform.function.__code__.co_argcount]
-            answer = transform.function(**{name: given[name] for name in wanted})
+            wanted = function.__code__.co_varnames[: function.__code__.co_argcount]
+            answer = function(**{name: given[name] for name in wanted})
         if isinstance(answer, Skip):
             return answer
         relation = _relation(transform, con, answer)
