@@ -69,6 +69,7 @@ NOT_QUICK = (
     "tests/sandbox/uploads/",
     "tests/scheduler/test_zones.py",
     "tests/test_package.py",
+    "tests/test_threads.py",
     "tests/workflows/amazon/test_fixtures.py",
     "tests/workflows/amc/test_client_administration.py",
     "tests/workflows/executions/test_execute.py",

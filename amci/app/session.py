@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
 from pathlib import Path
 
 from amci.app.amc_connection import amc_connection, amc_settings
@@ -69,25 +69,26 @@ class Session:
         self.executions = ExecutionStore(state, clock)
         self.schedules = ScheduleStore(state, clock)
         self.scheduler = Scheduler(project.schedules, self.schedules, self.runs, state, clock)
+        self.credentials = CredentialStore(workspace, environ, clock)  #: the encrypted ones
         self._closing = closing
+        self._connecting = threading.Lock()
+        self._connections: Connections | None = None
 
-    @cached_property
-    def credentials(self) -> CredentialStore:
-        """The encrypted credentials."""
-        return CredentialStore(self.workspace, self.environ, self.clock)
-
-    @cached_property
+    @property
     def connections(self) -> Connections:
-        """Ways to AMC, as the workspace's mode says."""
-        return amc_connection(
-            self.workspace,
-            self.project,
-            self.clock,
-            lambda: self.credentials,
-            read_circuits(self.state),
-            lambda circuit: write_circuit(self.state, circuit),
-            self._closing,
-        )
+        """Ways to AMC, as the workspace's mode says; made once, whichever thread asks first."""
+        with self._connecting:
+            if self._connections is None:
+                self._connections = amc_connection(
+                    self.workspace,
+                    self.project,
+                    self.clock,
+                    lambda: self.credentials,
+                    read_circuits(self.state),
+                    lambda circuit: write_circuit(self.state, circuit),
+                    self._closing,
+                )
+            return self._connections
 
     def client(self, tenant: Tenant) -> AmcClient:
         """What asks AMC for a tenant."""

@@ -172,9 +172,10 @@ class State:
 
     def has_foreign_changes(self) -> bool:
         """Whether another process has written since this was asked last."""
-        seen = self.read("PRAGMA data_version")[0][0]
-        seen, self._seen = self._seen, seen
-        return bool(seen != self._seen)
+        with self._lock:
+            seen = self.read("PRAGMA data_version")[0][0]
+            seen, self._seen = self._seen, seen
+            return bool(seen != self._seen)
 
     def _migrate(self, clock: Clock) -> None:
         self._db.execute(
