@@ -63,8 +63,10 @@ use-cases: install
 bench: install
 	$(PY) -m bench
 
+# Kills at every fault point, and fails every call to the disk: hours. EVERY=12 tries each twelfth. Progress with -s.
+EVERY := 1
 crash: install
-	$(PY) -m pytest tests/crash -q --crash-all
+	$(QUICKLY) $(PY) -m pytest tests/crash -q -s --crash-all --crash-every $(EVERY)
 
 # The wheel and the source distribution, in dist/.
 package: install

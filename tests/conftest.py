@@ -80,6 +80,9 @@ NOT_QUICK = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--crash-all", action="store_true", help="kill at every fault point, not at a spread")
+    parser.addoption(
+        "--crash-every", type=int, default=0, help="kill or refuse at every so manyth point; 1 is --crash-all"
+    )
     parser.addoption("--quick", action="store_true", help="one case of each test, and none of whole programs")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import stat
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from amci.app.project import load
-from amci.kernel.clock import Clock
+from amci.kernel.clock import Clock, timestamp
 from amci.kernel.config import Settings, read_settings
 from amci.kernel.errors import AmciError, ConfigError
 from amci.kernel.files import storage_error, text_of
@@ -24,12 +26,15 @@ from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
+from amci.lake.catalog.checksums import lake_files
 from amci.lake.catalog.pairing import HINT, lost_catalog, mismatch
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root, scan
 from amci.lake.query.session import session
-from amci.lake.upkeep.check import what_keeps_it_closed
+from amci.lake.upkeep.check import NEEDED_BEFORE, NEEDED_NOW, damages, staged_damages, what_keeps_it_closed
 
+#: What in a workspace is not for everybody: rows, requests, and code that runs.
+_PLACES = ("state", "stage", "raw", "quarantine", "logs", "config", "amci.yaml", "catalog.duckdb")
 Severity = Literal["error", "warning", "info"]
 
 _PYTHON = (3, 11)
@@ -68,8 +73,10 @@ def examine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str])
         _packages,
         lambda: _configuration(workspace, environ),
         lambda: _disk(workspace),
+        lambda: _modes(workspace),
         lambda: _state(workspace),
         lambda: _catalog(workspace, settings),
+        lambda: _pre_stage(workspace),
         lambda: _work(workspace, clock),
         lambda: _roots(workspace, settings, clock),
     ]
@@ -155,6 +162,35 @@ def _disk(workspace: WorkspacePaths) -> Diagnoses:
         )
 
 
+def _modes(workspace: WorkspacePaths) -> Diagnoses:
+    """Files that other users of this machine may read or change; those of a directory they cannot enter are none."""
+    for secret in (workspace.credentials, workspace.key_file):
+        if secret.exists() and (mode := secret.stat().st_mode & 0o777) & 0o077:
+            shown = workspace.relative(secret)
+            yield Diagnosis(
+                "error",
+                f"{shown} can be read by others (mode {mode:04o})",
+                f"`chmod 600 {secret}`; if others may have read it, `amci auth rotate` after that",
+            )
+    home = workspace.home.resolve()
+    if not all(folder.stat().st_mode & stat.S_IXOTH for folder in (home, *home.parents)):
+        return
+    places = [place for place in _PLACES if (home / place).exists()]
+    modes = {place: (home / place).stat().st_mode for place in places}
+    if changed := [place for place, mode in modes.items() if mode & stat.S_IWOTH]:
+        yield Diagnosis(
+            "error",
+            f"every user of this machine may change {', '.join(changed)}",
+            f"`chmod -R o-w {home}`; check what has been changed",
+        )
+    if read := [place for place, mode in modes.items() if mode & stat.S_IROTH]:
+        yield Diagnosis(
+            "warning",
+            f"every user of this machine may read {', '.join(read)}",
+            f"`chmod 700 {home}`, if they are not meant to",
+        )
+
+
 def _state(workspace: WorkspacePaths) -> Diagnoses:
     if not workspace.state.exists():
         yield Diagnosis("info", "nothing has run here yet", "put files into raw/, then run `amci drain`")
@@ -189,6 +225,49 @@ def _catalog(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
         )
         return
     yield from _pair(workspace, settings)
+    yield from _lake_files(workspace, settings)
+
+
+def _lake_files(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
+    """Files of the lake, by size and footer: `amci lake check --deep` reads all of them."""
+    limit, timeout = settings.query_memory_limit, settings.query_timeout
+    with session(workspace, memory_limit=limit, timeout=timeout) as lake:
+        files = lake_files(lake.con, workspace.post_stage)
+        # A commit or an expiry may have come meanwhile.
+        wrong = {damage.file.file_id for damage in damages(files, deep=False)}
+        again = lake_files(lake.con, workspace.post_stage) if wrong else []
+    found = damages([file for file in again if file.file_id in wrong], deep=False)
+    if len(found) == len(files) and found and not any(workspace.post_stage.rglob("*.parquet")):
+        yield Diagnosis(
+            "error",
+            f"post-stage is lost: the catalog knows {len(files):,} files, and there are none",
+            f"mount its disk or restore it from a backup; else {NEEDED_NOW}",
+        )
+        return
+    for remedy in dict.fromkeys(damage.remedy for damage in found):
+        damaged = [damage for damage in found if damage.remedy == remedy]
+        counts = Counter(damage.problem for damage in damaged)
+        listed = ", ".join(f"{number:,} {problem}" for problem, number in counts.items())
+        first = workspace.relative(damaged[0].file.path)
+        yield Diagnosis(
+            "warning" if remedy == NEEDED_BEFORE else "error",
+            f"files of the lake: {listed}; the first is {first}",
+            remedy,
+        )
+
+
+def _pre_stage(workspace: WorkspacePaths) -> Diagnoses:
+    """Whether what runs may read again is there; `amci lake check --deep` reads it."""
+    if not workspace.state.exists():
+        return
+    with suppress(AmciError), _opened(workspace) as state:
+        lost = staged_damages(state, workspace.pre_stage, deep=False)
+        if lost:
+            yield Diagnosis(
+                "warning",
+                f"{len(lost):,} files of pre-stage are missing; the first is {workspace.relative(lost[0].file.path)}",
+                "restore them from a backup, or `amci lake check --repair`, which reads the raw files again",
+            )
 
 
 def _pair(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
@@ -217,9 +296,16 @@ def _work(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
             for status, number in by_status.items():
                 counts[status] = counts.get(status, 0) + number
         objects = ObjectStore(state, clock).counts()
+        now = timestamp(clock.now())
+        stalled = state.read(
+            "SELECT count(*) AS n FROM runs WHERE status = 'RUNNING' AND lease_until < ?", (now,)
+        )
     if writer is None and (stuck := counts.get(RunStatus.RUNNING, 0)):
         said = f"{stuck} runs were under way when their process ended"
         yield Diagnosis("warning", said, "run `amci drain`: it takes them up again")
+    elif writer and (late := stalled[0]["n"]):
+        said = f"{late} runs stand still: their lease has run out, and process {writer} does not take them up"
+        yield Diagnosis("warning", said, "if that stays so, end that process and run `amci drain`")
     if failed := counts.get(RunStatus.FAILED, 0):
         said = f"{failed} runs failed"
         yield Diagnosis("warning", said, "see `amci runs list --status failed`, then `amci redrive --failed`")

@@ -23,7 +23,11 @@ def status(ctx: Context) -> None:
 
 @command(overview_app, "doctor", epilog="Example: amci doctor")
 def doctor(ctx: Context) -> None:
-    """What is wrong, and what to do about it."""
+    """What is wrong, and what to do about it.
+
+    Configuration, modes of files, runs, and whether state and catalog belong together are looked at fully; of the
+    files of the lake their size and footer, of raw files their names. `amci lake check --deep` reads the lake's files.
+    """
     # Here, because it loads DuckDB, which `amci status` does without.
     from amci.app.doctor import examine
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from amci.app.doctor import Diagnosis, _watches, examine
 from amci.app.engine import open_engine
 from amci.kernel.clock import Clock, SystemClock
 from amci.kernel.state import State
+from amci.kernel.testing import TurnableClock
 from amci.kernel.workspace import WorkspacePaths
 
 NOBODY: Mapping[str, str] = {}
@@ -134,6 +137,92 @@ def test_files_from_the_future_and_files_nobody_took_are_told(workspace: Workspa
     assert said(workspace, "modified in the future") == ["warning"]
     write(workspace, KEY, "campaign,users\nA,1\n")
     assert said(workspace, "not taken yet") == ["info"]
+
+
+def lake_paths(workspace: WorkspacePaths) -> list[Path]:
+    """Two data files of the lake, in different partitions."""
+    write(workspace, KEY, "campaign,users\nA,1\n")
+    write(workspace, KEY.replace("2026-10", "2026-11"), "campaign,users\nB,2\nC,3\n")
+    drain(workspace)
+    return sorted(workspace.post_stage.rglob("*.parquet"))
+
+
+def swapped(one: Path, other: Path) -> None:
+    beside = one.with_name("beside")
+    one.rename(beside)
+    other.rename(one)
+    beside.rename(other)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda one, _: one.unlink(),
+        lambda one, _: os.truncate(one, one.stat().st_size - 1),
+        lambda one, _: os.truncate(one, 0),
+        lambda one, _: one.write_bytes(one.read_bytes()[:-20] + b"x" * 20),
+        swapped,
+    ],
+    ids=["missing", "cut", "emptied", "altered", "exchanged"],
+)
+def test_damaged_files_of_the_lake_are_errors_with_a_remedy(
+    workspace: WorkspacePaths, harm: Callable[[Path, Path], None]
+) -> None:
+    one, other = lake_paths(workspace)
+    harm(one, other)
+    (found,) = [f for f in findings(workspace) if "files of the lake" in f.what]
+    assert found.severity == "error"
+    assert one.name in found.what or other.name in found.what
+    assert "amci lake check --repair" in found.do
+    with open_engine(workspace, SystemClock(), NOBODY) as engine:
+        engine.repair.run()
+        engine.work(threading.Event())
+    (found,) = findings(workspace)
+    assert (found.severity, "amci lake expire" in found.do) == ("warning", True)
+
+
+def test_lost_stages_and_a_lost_catalog_are_told(workspace: WorkspacePaths) -> None:
+    lake_paths(workspace)
+    shutil.rmtree(workspace.pre_stage)
+    assert said(workspace, "pre-stage") == ["warning"]
+    shutil.rmtree(workspace.post_stage)
+    assert said(workspace, "post-stage is lost") == ["error"]
+    workspace.catalog.unlink()
+    assert said(workspace, "catalog.db is lost") == ["error"]
+
+
+def test_runs_that_stand_still_beside_a_process_are_told(workspace: WorkspacePaths) -> None:
+    write(workspace, KEY, "campaign,users\nA,1\n")
+    clock = TurnableClock()
+    with open_engine(workspace, clock, NOBODY) as engine:
+        engine.ingest.look_everywhere()
+        assert engine.runs.claim(["light"], "w", engine.project.settings.lease)
+        clock.turn(2 * engine.project.settings.lease)
+        found = examine(workspace, clock, NOBODY)
+    assert [f.severity for f in found if "stand still" in f.what] == ["warning"]
+
+
+def test_what_others_may_read_or_change_is_told() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "w"
+        if not all(above.stat().st_mode & 0o001 for above in home.resolve().parents[1:]):
+            pytest.skip("nobody else may enter the directory of temporary files")
+        workspace = WorkspacePaths(home)
+        home.mkdir(mode=0o755)
+        workspace.settings_file.write_text("notify: []\nthreads: 1\n")
+        workspace.config.mkdir(mode=0o755)
+        drain(workspace)
+        assert said(workspace, "may read") == []  # the directory above is closed
+        Path(folder).chmod(0o711)
+        assert said(workspace, "may read state, ") == ["warning"]
+        workspace.config.chmod(0o777)
+        assert said(workspace, "may change config") == ["error"]
+        home.chmod(0o700)
+        assert said(workspace, "may read") == said(workspace, "may change") == []
+        workspace.key_file.write_text("key")
+        for mode, severities in ((0o640, ["error"]), (0o604, ["error"]), (0o600, [])):
+            workspace.key_file.chmod(mode)
+            assert said(workspace, "credentials.key can be read by others") == severities
 
 
 def test_a_workspace_nobody_may_write_to_is_an_error(workspace: WorkspacePaths) -> None:

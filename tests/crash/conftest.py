@@ -36,7 +36,8 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
     """Runs `amci` on a disk that refuses: `(home, number, *arguments)` → exit code, what it printed, all calls.
 
     The call with this number fails with EIO, none if it is 0; if it is negative, all later ones of its kind
-    fail, too. A call is a line such as `fsync state/amci.db-wal`.
+    fail, too. Calls that change a file are counted, or, with `reads=True`, those that read one. A call is a line such
+    as `fsync state/amci.db-wal`.
     """
     folder = tmp_path_factory.mktemp("refusing")
     library, names = folder / "failing_calls.so", folder / "calls"
@@ -44,8 +45,8 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
     subprocess.run([_compiler(), "-shared", "-fPIC", "-o", library, source], check=True)
     with command_server_in(folder, LD_PRELOAD=str(library)) as server:
 
-        def run(home: Path, number: int, *arguments: str) -> tuple[int, str, list[str]]:
-            plan = {"FAILING_CALLS": f"{number}:{names}:{home}"}
+        def run(home: Path, number: int, *arguments: str, reads: bool = False) -> tuple[int, str, list[str]]:
+            plan = {"FAILING_CALLS": f"{'r' if reads else 'w'}{number}:{names}:{home}"}
             code, said = _run(server, [*arguments, "--home", str(home)], folder / "output", plan)
             return code, said, names.read_text(encoding="utf-8").splitlines()
 

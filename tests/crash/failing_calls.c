@@ -1,4 +1,4 @@
-/* Fails system calls that change files below a directory, as a disk does that refuses once, or from now on. */
+/* Fails system calls that change, or read, files below a directory, as a disk does that refuses once, or from now on. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -8,23 +8,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 static char below[PATH_MAX];
 static long failing, counted;
 static int names = -1;
+static char reads; /* 'r' if calls that read are counted, 'w' if those that change something are */
 static const char *kind = "";
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* FAILING_CALLS=<number>:<file>:<directory>: the call with this number, from 1, fails with EIO; none if it is 0. If it is
-   negative, all later calls of the same kind fail, too. The names of all are written to the file. */
+/* FAILING_CALLS=<w or r><number>:<file>:<directory>: of the calls that change (w) or read (r) a file, the one with this
+   number, from 1, fails with EIO; none if it is 0. If it is negative, all later calls of the same kind fail, too. The names
+   of all are written to the file. */
 static int is_on(void) {
     if (*below)
         return 1;
     const char *plan = getenv("FAILING_CALLS");
     char file[PATH_MAX];
-    if (!plan || sscanf(plan, "%ld:%[^:]:%[^:]", &failing, file, below) != 3)
+    if (!plan || sscanf(plan, "%c%ld:%[^:]:%[^:]", &reads, &failing, file, below) != 4)
         return 0;
     names = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     strcat(below, "/");
@@ -32,7 +35,8 @@ static int is_on(void) {
 }
 
 static int fails(const char *call, const char *path) {
-    if (!is_on() || strncmp(path, below, strlen(below)))
+    int is_read = !strcmp(call, "read") || !strcmp(call, "mmap");
+    if (!is_on() || is_read != (reads == 'r') || strncmp(path, below, strlen(below)))
         return 0;
     int saved = errno;
     pthread_mutex_lock(&lock);
@@ -75,6 +79,31 @@ ssize_t pwrite(int fd, const void *from, size_t n, off_t at) {
 ssize_t pwrite64(int fd, const void *from, size_t n, off64_t at) {
     REAL(pwrite64);
     return fails_open("write", fd) ? -1 : real(fd, from, n, at);
+}
+
+ssize_t read(int fd, void *to, size_t n) {
+    REAL(read);
+    return fails_open("read", fd) ? -1 : real(fd, to, n);
+}
+
+ssize_t pread(int fd, void *to, size_t n, off_t at) {
+    REAL(pread);
+    return fails_open("read", fd) ? -1 : real(fd, to, n, at);
+}
+
+ssize_t pread64(int fd, void *to, size_t n, off64_t at) {
+    REAL(pread64);
+    return fails_open("read", fd) ? -1 : real(fd, to, n, at);
+}
+
+void *mmap(void *at, size_t n, int rights, int flags, int fd, off_t from) {
+    REAL(mmap);
+    return fd >= 0 && fails_open("mmap", fd) ? MAP_FAILED : real(at, n, rights, flags, fd, from);
+}
+
+void *mmap64(void *at, size_t n, int rights, int flags, int fd, off64_t from) {
+    REAL(mmap64);
+    return fd >= 0 && fails_open("mmap", fd) ? MAP_FAILED : real(at, n, rights, flags, fd, from);
 }
 
 int fsync(int fd) {

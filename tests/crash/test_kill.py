@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from amci.lake.query.session import session
-from amci.lake.upkeep.check import examine
+from amci.lake.upkeep.check import NEEDED_BEFORE, examine
 
 pytestmark = pytest.mark.crash
 
@@ -61,6 +63,18 @@ def large_delivery(site: Any) -> None:
 def large_replacement(site: Any) -> None:
     """Another large file in place of the first."""
     site.put("adtech/orders/lines/large.csv", "n\n" + "2\n" * 500_001)
+
+
+def damage(site: Any) -> None:
+    """A lake whose files are gone, cut or altered; the ledger's rows lie in the catalog."""
+    for number, path in enumerate(sorted(site.workspace.post_stage.rglob("*.parquet"))):
+        match number % 3:
+            case 0:
+                path.unlink()
+            case 1:
+                os.truncate(path, path.stat().st_size // 2)
+            case _:
+                path.write_bytes(bytes(path.stat().st_size))
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,7 @@ class Scenario:
     command: tuple[str, ...]
     points: list[str]  #: the fault points that it passes
     calls: list[str]  #: the calls that change something on the disk
+    reads: list[str]  #: the calls that read from it
     code: int  #: how the command ends
     after: Lake
 
@@ -128,6 +143,7 @@ SCENARIOS = {
     "second": ((first_delivery,), second_delivery, ("drain",)),
     "large": ((large_delivery,), large_replacement, ("drain",)),
     "compact": ((first_delivery, second_delivery), None, ("lake", "compact")),
+    "repair": ((first_delivery, second_delivery), damage, ("lake", "check", "--repair")),
 }
 
 
@@ -160,28 +176,38 @@ def scenario(
     other = copied(site_of, site.workspace.home, folder / "other")
     *_, calls = refusing(other.workspace.home, 0, *command)
     assert lake(other) == after
+    other = copied(site_of, site.workspace.home, folder / "read")
+    *_, reads = refusing(other.workspace.home, 0, *command, reads=True)
+    assert lake(other) == after
     return Scenario(
         before=site.workspace.home,
         command=command,
         points=names.read_text(encoding="utf-8").split(),
         calls=calls,
+        reads=reads,
         code=code,
         after=after,
     )
 
 
-def chosen(points: list[str], *, all_of_them: bool) -> list[int]:
+def every(config: pytest.Config, count: int) -> list[int]:
+    """The numbers from 1 to `count` that the long form tries; none in the short one."""
+    step = config.getoption("--crash-every") or int(config.getoption("--crash-all"))
+    return list(range(1, count + 1, step)) if step else []
+
+
+def chosen(points: list[str], config: pytest.Config) -> list[int]:
     """Numbers of the fault points to try, counted from 1."""
-    if all_of_them:
-        return list(range(1, len(points) + 1))
+    if long := every(config, len(points)):
+        return long
     firsts = {points.index(name) + 1 for name in points}
     return sorted(firsts | spread(len(points), SPREAD))
 
 
-def refused(calls: list[str], *, all_of_them: bool) -> list[int]:
+def refused(calls: list[str], config: pytest.Config) -> list[int]:
     """Numbers of the calls to refuse, from 1; in the short form a few, and the commits of what is loaded."""
-    if all_of_them:
-        return list(range(1, len(calls) + 1))
+    if long := every(config, len(calls)):
+        return long
     loading = next(number for number, call in enumerate(calls) if call.startswith("write stage/post-stage"))
     fsyncs = [n for n, call in enumerate(calls, 1) if n > loading and call == "fsync state/catalog.db-wal"]
     return [len(calls) // 2, *(fsyncs[n - 1] for n in sorted(spread(len(fsyncs), 3)))]
@@ -197,7 +223,8 @@ def is_whole(site: Any) -> bool:
     with session(site.workspace, memory_limit=2**28, timeout=timedelta(minutes=1), threads=1) as asking:
         found = examine(asking, site.workspace, deep=True)
     statuses = {status for (status,) in site.state("SELECT status FROM runs")}
-    return {row["problem"] for row in found} <= {"extra"} and not statuses & {"PENDING", "RUNNING"}
+    wrong = {row["problem"] for row in found if NEEDED_BEFORE not in row["says"]}
+    return wrong <= {"extra"} and not statuses & {"PENDING", "RUNNING"}
 
 
 @pytest.mark.parametrize("scenario", ["first", "second"], indirect=True)
@@ -212,7 +239,7 @@ def test_a_killed_drain_is_taken_up_where_it_died(
     request: pytest.FixtureRequest,
 ) -> None:
     points_named = scenario.points
-    points = chosen(scenario.points, all_of_them=request.config.getoption("--crash-all"))
+    points = chosen(scenario.points, request.config)
     assert {"state.before_commit", "files.before_rename", "catalog.before_commit"} <= set(scenario.points)
     for number in points[share::2]:
         site = copied(site_of, scenario.before, tmp_path / f"{number}")
@@ -230,8 +257,8 @@ def test_a_killed_drain_is_taken_up_where_it_died(
 
 @pytest.mark.parametrize(
     ("scenario", "sign"),
-    [("second", 1), ("large", 1), ("compact", 1), ("large", -1)],
-    ids=["second", "large", "compact", "large, from then on"],
+    [("second", 1), ("large", 1), ("compact", 1), ("repair", 1), ("large", -1)],
+    ids=["second", "large", "compact", "repair", "large, from then on"],
     indirect=["scenario"],
 )
 def test_what_the_disk_refused_is_done_when_it_no_longer_does(
@@ -245,13 +272,13 @@ def test_what_the_disk_refused_is_done_when_it_no_longer_does(
     request: pytest.FixtureRequest,
 ) -> None:
     wrong = []
-    for number in refused(scenario.calls, all_of_them=request.config.getoption("--crash-all")):
+    for number in refused(scenario.calls, request.config):
         site = copied(site_of, scenario.before, tmp_path / f"{number}")
         home = site.workspace.home
         # So that nothing comes between what failed and the next process.
         site.settings("max_attempts: 1\n")
         _, first, calls = refusing(home, sign * number, *scenario.command)
-        if scenario.command == ("drain",) and site.workspace.state.exists():
+        if site.workspace.state.exists() and site.state("SELECT 1 FROM runs WHERE status = 'FAILED'"):
             amci("redrive", "--failed", "--home", str(home))
         code, then = amci(*scenario.command, "--home", str(home))
         is_right = code in (0, scenario.code) and "bug in amci" not in first
@@ -260,5 +287,41 @@ def test_what_the_disk_refused_is_done_when_it_no_longer_does(
         if not (is_right and now == after and is_whole(site)):
             call = calls[number - 1] if number <= len(calls) else "none"
             wrong.append(f"call {number} ({call}): {first}then: {then}")
+        sys.stdout.write(
+            f"{scenario.command} {sign * number} of {len(scenario.calls)}, wrong: {len(wrong)} {wrong[-1:]}\n"
+        )
+        shutil.rmtree(home)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("scenario", ["second", "large", "compact", "repair"], indirect=True)
+def test_what_could_not_be_read_is_read_again_or_told(
+    scenario: Scenario,
+    *,
+    amci: Any,
+    refusing: Any,
+    site_of: Callable[[Path], Any],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Of the catalog, the state, their logs, Parquet and raw: nothing is deleted, and nothing fails for good."""
+    wrong = []
+    numbers = every(request.config, len(scenario.reads)) or sorted(spread(len(scenario.reads), SPREAD))
+    for number in numbers:
+        site = copied(site_of, scenario.before, tmp_path / f"{number}")
+        home = site.workspace.home
+        raw = sorted(site.raw.rglob("*"))
+        _, first, calls = refusing(home, number, *scenario.command, reads=True)
+        code, then = amci(*scenario.command, "--home", str(home))
+        is_right = (
+            code in (0, scenario.code) and "bug in amci" not in first and sorted(site.raw.rglob("*")) == raw
+        )
+        # With what has failed: nothing that would not have failed anyway.
+        if not (is_right and lake(site) == scenario.after and is_whole(site)):
+            call = calls[number - 1] if number <= len(calls) else "none"
+            wrong.append(f"call {number} ({call}): {first}then: {then}")
+        sys.stdout.write(
+            f"{scenario.command} read {number} of {len(scenario.reads)}, wrong: {len(wrong)} {wrong[-1:]}\n"
+        )
         shutil.rmtree(home)
     assert not wrong, "\n".join(wrong)

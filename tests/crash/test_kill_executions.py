@@ -8,6 +8,7 @@ import json
 import shutil
 import signal
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 from amci.app.session import Session, open_session
 from amci.cli.app import app
 from amci.kernel.clock import timestamp
+from amci.kernel.errors import AmciError
 from amci.kernel.files import on_fault_point
 from amci.kernel.runs import MOST_EXPIRIES
 from amci.sandbox.data.world import World
@@ -28,6 +30,8 @@ from amci.sandbox.options import SandboxOptions
 from amci.workflows.amc.model import ExecutionRequest
 from amci.workflows.executions.cancel import cancel
 from amci.workflows.executions.run_factory import execute_run
+
+from .test_kill import every, spread
 
 pytestmark = pytest.mark.crash
 
@@ -115,10 +119,10 @@ class Scenario:
         assert code == 0, said
         return cls(site.workspace.home, command, (folder / "points").read_text(encoding="utf-8").split())
 
-    def chosen(self, *, all_of_them: bool) -> list[int]:
+    def chosen(self, config: pytest.Config) -> list[int]:
         """Numbers of the fault points to try, counted from 1."""
-        if all_of_them:
-            return list(range(1, len(self.points) + 1))
+        if long := every(config, len(self.points)):
+            return long
         firsts = {self.points.index(name) + 1 for name in self.points}
         return sorted(firsts | {1 + len(self.points) * (2 * i + 1) // (2 * SPREAD) for i in range(SPREAD)})
 
@@ -214,7 +218,7 @@ def test_a_killed_drain_makes_each_execution_once(
 ) -> None:
     wanted = {"before_post", "after_post", "recorded", "before_download", "downloaded", "delivered"}
     assert {f"execute.{name}" for name in wanted} <= set(drain.points)
-    points = drain.chosen(all_of_them=request.config.getoption("--crash-all"))[share::2]
+    points = drain.chosen(request.config)[share::2]
     for site in drain.killed(points, amci=amci, site_of=site_of, under=tmp_path):
         told(site, "drain")
         assert_nothing_is_open(site)
@@ -246,7 +250,7 @@ def apply(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_a_killed_apply_leaves_nothing_half_done_once_it_is_repeated(
     apply: Scenario, amci: Any, site_of: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    points = apply.chosen(all_of_them=request.config.getoption("--crash-all"))
+    points = apply.chosen(request.config)
     for site in apply.killed(points, amci=amci, site_of=site_of, under=tmp_path):
         told(site, "apply")
         assert json.loads(told(site, "plan", "--json")) == []
@@ -256,6 +260,43 @@ def test_a_killed_apply_leaves_nothing_half_done_once_it_is_repeated(
         assert in_amc(site, "SELECT instance_id, workflow_id FROM workflows ORDER BY 1, 2") == [
             (f"amc{tenant}001", workflow) for tenant in ("acme", "bolt") for workflow in ("reach", "shown")
         ]
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["writes", "reads"])
+def test_an_apply_that_the_disk_refused_is_finished_by_the_next(
+    apply: Scenario,
+    *,
+    reads: bool,
+    refusing: Any,
+    site_of: Any,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    """What it writes and reads of state, configuration and of the sandbox that stands for AMC."""
+    counted = copied(site_of, apply.before, tmp_path / "counted")
+    *_, calls = refusing(counted.workspace.home, 0, "apply", reads=reads)
+    wrong = []
+    for number in every(request.config, len(calls)) or sorted(spread(len(calls), SPREAD)):
+        site = copied(site_of, apply.before, tmp_path / f"{number}")
+        _, said, _ = refusing(site.workspace.home, number, "apply", reads=reads)
+        try:
+            assert "bug in amci" not in said
+            told(site, "apply")
+            assert json.loads(told(site, "plan", "--json")) == []
+            if site.state("SELECT 1 FROM runs WHERE status = 'FAILED'"):
+                told(site, "redrive", "--failed")
+            told(site, "drain")
+            assert_nothing_is_open(site)
+            assert in_amc(site, "SELECT instance_id, workflow_id FROM workflows ORDER BY 1, 2") == [
+                (f"amc{tenant}001", workflow)
+                for tenant in ("acme", "bolt")
+                for workflow in ("reach", "shown")
+            ]
+        except (AssertionError, AmciError) as error:
+            wrong.append(f"call {number} ({calls[number - 1]}): {said}then: {error}")
+        sys.stdout.write(f"apply {number} of {len(calls)}, wrong: {len(wrong)} {wrong[-1:]}\n")
+        shutil.rmtree(site.workspace.home)
+    assert not wrong, "\n".join(wrong)
 
 
 class Killed(BaseException):
@@ -303,7 +344,7 @@ def cancelled(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory)
 def test_a_killed_cancelling_cancels_what_was_meant_and_nothing_else(
     cancelled: Scenario, amci: Any, site_of: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    points = cancelled.chosen(all_of_them=request.config.getoption("--crash-all"))
+    points = cancelled.chosen(request.config)
     for site in cancelled.killed(points, amci=amci, site_of=site_of, under=tmp_path):
         told(site, "drain")
         assert dict(site.state("SELECT idempotency_key, status FROM runs WHERE kind = 'execute'")) == {

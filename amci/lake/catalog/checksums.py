@@ -71,7 +71,7 @@ _FILES = """
            f.rows, f.file_size_bytes, f.data_file_id, f.end_snapshot IS NULL AS is_current, {checksums}
       FROM files f JOIN homes USING (table_id) {join} ORDER BY f.file_id"""
 _WITH = {"checksums": "c.sha256, c.footer", "join": "LEFT JOIN amci_file c USING (file_id)"}
-_WITHOUT = {"checksums": "NULL, NULL", "join": ""}
+_WITHOUT = {"checksums": "NULL AS sha256, NULL AS footer", "join": ""}
 
 
 def lake_files(con: duckdb.DuckDBPyConnection, post_stage: Path, *, least: int = 0) -> list[LakeFile]:

@@ -86,8 +86,10 @@ def attach(
 
 
 #: Of SQLite, of the operating system, and of DuckLake, which tells no more if it cannot make a new catalog.
+#: SQLite calls a file malformed also if the disk refused to read a page of it.
 _IO_ERRORS = (
     "disk i/o error",
+    "database disk image is malformed",
     "input/output error",
     "failed to initialize ducklake: current transaction is aborted",
 )
@@ -125,7 +127,8 @@ def duck_errors(doing: str) -> Iterator[None]:
             ) from error
         if any(each in lowered for each in _IO_ERRORS):
             raise StorageError(
-                f"{doing}: the disk refused to read or write", hint="check the disk; the run is tried again"
+                f"{doing}: the disk refused to read or write",
+                hint="check the disk; the run is tried again. If it stays so, see `amci doctor`",
             ) from error
         if "post-stage/" in lowered and any(each in lowered for each in _DAMAGE):
             raise DamagedFile(

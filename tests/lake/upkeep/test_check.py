@@ -7,7 +7,10 @@ from typing import Any
 
 from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
+from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
+from amci.lake.catalog.checksums import is_intact
+from amci.lake.catalog.duck import METADATA
 from amci.lake.upkeep import check
 
 from ..lakes import TABLE, drain, reading, write
@@ -113,3 +116,44 @@ def test_what_keeps_a_catalog_closed_is_said(workspace: WorkspacePaths) -> None:
     assert check.what_keeps_it_closed(workspace, memory_limit=2**28) == ""
     workspace.catalog.write_bytes(b"not a database" * 100)
     assert check.what_keeps_it_closed(workspace, memory_limit=2**28)
+
+
+def test_no_altered_bit_of_any_file_goes_unnoticed(workspace: WorkspacePaths) -> None:
+    with reading(workspace) as opened, State.read_only(workspace.state) as state:
+        files = check.known_files(opened.con, workspace.post_stage)
+        staged = {file.path: file for file in check.staged_files(state, workspace.pre_stage)}
+    assert len(files) >= 4
+    assert len(staged) >= 3
+    assert all(file.sha256 for file in (*files.values(), *staged.values()))
+    unnoticed = []
+    for path in (*files, *staged):
+        content = path.read_bytes()
+        for at in range(len(content)):
+            changed = bytearray(content)
+            changed[at] ^= 1 << at % 8
+            path.write_bytes(changed)
+            if path in files:
+                found: list[Any] = check.damages([files[path]], deep=True)
+            else:
+                found = [] if is_intact(path, staged[path].sha256) else [path]
+            if not found:
+                unnoticed.append((path, at))
+        path.write_bytes(content)
+    assert unnoticed == []
+
+
+def test_files_of_an_earlier_release_get_checksums_when_they_are_found_sound(
+    workspace: WorkspacePaths,
+) -> None:
+    with open_engine(workspace, SystemClock(), {}) as engine:
+        engine.catalog.con.execute(f"DROP TABLE {METADATA}.amci_file")
+    assert found(workspace, deep=True) == []
+    write(workspace, REACH.format("12-01"), "campaign,users\nA,1\n")
+    drain(workspace)
+    with reading(workspace) as opened:
+        files = check.known_files(opened.con, workspace.post_stage)
+    assert {bool(file.sha256) for file in files.values()} == {False, True}
+    with open_engine(workspace, SystemClock(), {}) as engine:
+        assert engine.repair.run().files == ()
+    with reading(workspace) as opened:
+        assert all(file.sha256 for file in check.known_files(opened.con, workspace.post_stage).values())
