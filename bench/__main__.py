@@ -52,6 +52,7 @@ def main() -> None:
             "small_files": lambda: loads.small_files(folder, files=asked.files, repeat=asked.repeat),
             "one_partition": lambda: loads.one_partition(folder, rows=asked.rows, repeat=asked.repeat),
             "thirty_dates": lambda: loads.thirty_dates(folder, rows=asked.rows, repeat=asked.repeat),
+            "wide": lambda: loads.wide(folder, repeat=asked.repeat),
             "ticks": lambda: schedules.ticks(folder, schedules=2000, repeat=5),
             "next_fire": lambda: schedules.next_fire(repeat=1000),
             "executions": lambda: executions.in_flight(

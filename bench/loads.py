@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -88,6 +89,31 @@ def one_partition(folder: Path, *, rows: int, repeat: int) -> list[dict[str, Any
             1.4,
         ),
     ]
+
+
+def wide(folder: Path, *, repeat: int) -> list[dict[str, Any]]:
+    """A hundred rows of more and more columns, against DuckDB that reads the same CSV to Parquet."""
+    found = []
+    for columns in (100, 1000, 3000):
+        source = folder / f"wide-{columns}.csv"
+        header = ",".join(f"c{i}" for i in range(columns))
+        rows = (",".join(str(row * i) for i in range(columns)) for row in range(100))
+        source.write_text("\n".join((header, *rows)) + "\n")
+        copy = f"COPY (FROM read_csv('{source}')) TO '{folder}/wide.parquet'"
+        pair = pairs(
+            partial(_wide_loaded, folder, source),
+            partial(python, f"import duckdb; duckdb.execute({copy!r})", folder),
+            repeat,
+        )
+        found.append(_report(f"wide, {columns} columns vs DuckDB COPY", pair, 8.0))
+    return found
+
+
+def _wide_loaded(folder: Path, source: Path) -> Cost:
+    home = _workspace(folder, lambda h: _link(source, h / "raw" / "adtech" / "wide" / "t" / "a.csv"))
+    (home / "config" / "datasets").mkdir(parents=True, exist_ok=True)
+    (home / "config" / "datasets" / "wide.yaml").write_text("dataset: wide\n")
+    return _drained(home, "adtech_wide.t")
 
 
 def thirty_dates(folder: Path, *, rows: int, repeat: int) -> list[dict[str, Any]]:

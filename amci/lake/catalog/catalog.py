@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +14,8 @@ import duckdb
 import pyarrow as pa
 
 from amci.kernel.clock import new_id
-from amci.kernel.files import fault_point, replacing
+from amci.kernel.errors import MalformedFile
+from amci.kernel.files import fault_point, json_of, replacing
 from amci.kernel.layout import hive_path
 from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
@@ -25,8 +27,11 @@ from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
 from amci.lake.catalog.schema import SchemaPlan, plan
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 
-#: Comment of a column that has had no value yet.
+#: The comment of a table lists its columns that have had no value yet, as JSON behind this. Lakes of earlier releases
+#: have it as the comment of each column; but a comment costs what the table has columns.
 _NO_VALUE = "no value yet"
+#: Changing so many columns one by one costs more than to rewrite a table of so many values.
+_MANY_COLUMNS, _FEW_VALUES = 100, 50_000_000
 
 #: The comprehensive catalogue: one row for each table an object version has rows in.
 _LEDGER_COLUMNS = {
@@ -103,6 +108,7 @@ class Catalog:
         self._lock = threading.RLock()
         self._metadata, self._post_stage = workspace.catalog, workspace.post_stage
         self._columns: dict[TableName, dict[str, str]] = {}
+        self._remarked: dict[TableName, set[str]] = {}  #: columns with a comment of an earlier release
         self._written: list[Path] = []  #: files of the running transaction that no commit covers yet
         self._make_ledger()
         # What a process that died had committed and not come to.
@@ -191,28 +197,46 @@ class Catalog:
         A column that has had no value yet is `NOTHING`; it is text until its first value gives it a type.
         """
         if name not in self._columns:
+            where = "WHERE database_name = ? AND schema_name = ? AND table_name = ?"
+            key = [LAKE, name.schema, name.table]
             rows = self.con.execute(
-                "SELECT column_name, CASE WHEN comment = ? THEN 'NOTHING' ELSE data_type END FROM duckdb_columns()"
-                " WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
-                [_NO_VALUE, LAKE, name.schema, name.table],
+                f"SELECT column_name, data_type, comment FROM duckdb_columns() {where} ORDER BY column_index",
+                key,
             ).fetchall()
-            self._columns[name] = dict(rows)
+            notes = self.con.execute(f"SELECT comment FROM duckdb_tables() {where}", key).fetchall()
+            remarked = {column for column, _, comment in rows if comment == _NO_VALUE}
+            self._remarked[name] = remarked
+            empty = remarked | _without_value(notes[0][0] if notes else None)
+            self._columns[name] = {c: Kind.NOTHING.value if c in empty else kind for c, kind, _ in rows}
         return self._columns[name]
 
-    def plan(self, name: TableName, want: Mapping[str, str], *, may_evolve: bool) -> SchemaPlan:
-        """What has to change in table `name` before rows with columns `want` go in."""
+    def plan(
+        self, name: TableName, want: Mapping[str, str], *, may_evolve: bool, max_columns: int
+    ) -> SchemaPlan:
+        """What has to change in table `name` before rows with columns `want` go in.
+
+        Raises SchemaConflict if it may not be changed so, MalformedFile if it would have too many columns.
+        """
         have = self.columns(name)
+        if (count := len(have.keys() | want.keys())) > max_columns:
+            raise MalformedFile(
+                f"table {name} would have {count} columns, more than {max_columns}",
+                hint="Check the names of the file's columns. If they are sound, raise max_columns.",
+            )
         if not have:
             return SchemaPlan(add=dict(want))
 
-        def survives(column: str, old: Kind, new: Kind) -> bool:
-            check = widening_check_sql(old, new, column)
-            return check is None or self.con.execute(f"SELECT {check} FROM {name.sql}").fetchall()[0][0] in (
-                0,
-                None,
-            )
-
-        return plan(have, want, may_evolve=may_evolve, survives=survives)
+        checks = {
+            column: check
+            for column, sql_type in want.items()
+            if (check := widening_check_sql(Kind.of_sql(have.get(column, "")), Kind.of_sql(sql_type), column))
+        }
+        lost: set[str] = set()
+        if checks:
+            # One scan for all columns, not one for each.
+            counts = self.con.execute(f"SELECT {', '.join(checks.values())} FROM {name.sql}").fetchall()[0]
+            lost = {column for column, count in zip(checks, counts, strict=True) if count}
+        return plan(have, want, may_evolve=may_evolve, survives=lambda column, _old, _new: column not in lost)
 
     def apply(self, name: TableName, changes: SchemaPlan, partition_by: Sequence[str]) -> dict[str, str]:
         """Carry out `changes` inside the running transaction; returns the table's columns afterwards, as stored."""
@@ -221,28 +245,37 @@ class Catalog:
         after = {**have, **changes.widen, **changes.rewrite, **settled, **changes.add}
         if not have:
             self._create(name, after, partition_by)
-        elif changes.rewrite:
+        elif changes.rewrite or (
+            len(changes.add) + len(changes.widen) > _MANY_COLUMNS and self._has_few_values(name, len(have))
+        ):
             self._rewrite(name, have, after, partition_by)
         else:
             for column, sql_type in changes.widen.items():
                 self.con.execute(f"ALTER TABLE {name.sql} ALTER {quoted(column)} SET DATA TYPE {sql_type}")
             for column, sql_type in changes.add.items():
                 self.con.execute(f"ALTER TABLE {name.sql} ADD COLUMN {quoted(column)} {_stored(sql_type)}")
-            self._remark(name, settled | dict(changes.add))
+            for column in self._remarked[name] & settled.keys():
+                self.con.execute(f"COMMENT ON COLUMN {name.sql}.{quoted(column)} IS NULL")
+            if _empty(have) != _empty(after):
+                self._remark(name, _empty(after))
         self._columns[name] = after
         return {column: _stored(sql_type) for column, sql_type in after.items()}
 
-    def _remark(self, name: TableName, columns: Mapping[str, str]) -> None:
-        """Note in the catalog which of these columns have had no value yet, and which have."""
-        for column, sql_type in columns.items():
-            comment = literal(_NO_VALUE) if sql_type == Kind.NOTHING else "NULL"
-            self.con.execute(f"COMMENT ON COLUMN {name.sql}.{quoted(column)} IS {comment}")
+    def _has_few_values(self, name: TableName, columns: int) -> bool:
+        rows: int = self.con.execute(f"SELECT count(*) FROM {name.sql}").fetchall()[0][0]
+        return rows * columns <= _FEW_VALUES
+
+    def _remark(self, name: TableName, empty: Sequence[str]) -> None:
+        """Note in the catalog which columns have had no value yet."""
+        comment = literal(f"{_NO_VALUE}: {json.dumps(empty, ensure_ascii=False)}") if empty else "NULL"
+        self.con.execute(f"COMMENT ON TABLE {name.sql} IS {comment}")
 
     def _create(self, name: TableName, columns: Mapping[str, str], partition_by: Sequence[str]) -> None:
         self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(LAKE, name.schema)}")
         body = ", ".join(f"{quoted(column)} {_stored(sql_type)}" for column, sql_type in columns.items())
         self.con.execute(f"CREATE TABLE {name.sql} ({body})")
-        self._remark(name, {column: kind for column, kind in columns.items() if kind == Kind.NOTHING})
+        if empty := _empty(columns):
+            self._remark(name, empty)
         self._partition(name, [column for column in partition_by if column in columns])
 
     def _partition(self, name: TableName, columns: Sequence[str]) -> None:
@@ -396,6 +429,17 @@ class Catalog:
             yield
         finally:
             self.con.unregister(name)
+
+
+def _empty(columns: Mapping[str, str]) -> list[str]:
+    """The columns that have had no value yet."""
+    return [column for column, sql_type in columns.items() if sql_type == Kind.NOTHING]
+
+
+def _without_value(comment: str | None) -> set[str]:
+    """The columns that a table's comment lists."""
+    says, _, listed = (comment or "").partition(": ")
+    return set(json_of(listed)) if says == _NO_VALUE else set()
 
 
 def _stored(sql_type: str) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
 
 from amci.kernel.names import literal, quoted as identifier
-
-if TYPE_CHECKING:
-    import duckdb
 
 #: A regular expression of arrays whose elements are text. Brackets right inside say that they are rows.
 FLAT = r"(?s)\[(?:[^\[].*)?\]"
@@ -295,6 +295,9 @@ def is_in_place(have: Kind, want: Kind) -> bool:
 
 
 _SAMPLE = 2048  # one vector of DuckDB
+_CELLS = 1 << 20  # of the sample that are tested together
+_COLUMNS = 64  # that are tested in one scan of all rows
+_CELLS_VIEW = "amci_cells"
 _WHOLE, _FRACTIONS = ("BYTE", "SHORT", "INTEGER", "LONG"), ("DECIMAL", "DOUBLE", "FLOAT")
 #: What AMC's types say of a column, values seen or not; dates tell by themselves what they are.
 _DECLARED: Mapping[str, tuple[Kind, ...]] = {
@@ -326,18 +329,25 @@ def infer(
     The first rows suggest a kind, one scan of everything confirms it, and the columns that fail are examined
     against every other kind in one more: the answer is the same as examining all.
     """
-    found = dict.fromkeys(columns, Kind.VARCHAR)
     said = declared or {}
     ladders = {c: _ladder(c, is_quoted=c in quoted, dates=dates, said=said.get(c, "")) for c in columns}
+    if not columns:
+        return {}
     names = ", ".join(map(identifier, columns))
-    count, guesses = _narrowest(con, f"(SELECT {names} FROM {rows_sql} LIMIT {_SAMPLE})", ladders)
-    if count < _SAMPLE:
-        return found | guesses
+    guesses = {column: ladder[0] for column, ladder in ladders.items() if ladder}
+    # A column of more than 2 GiB is too much for Arrow; then all rows are asked without a guess.
+    with suppress(duckdb.InvalidInputException):
+        first = con.execute(f"SELECT {names} FROM {rows_sql} LIMIT {_SAMPLE}").to_arrow_table()
+        guesses = _narrowest_of_few(con, first, ladders)
+        if first.num_rows < _SAMPLE:
+            return guesses
     # what does not fit the first rows does not fit them all
-    open_ = {c: ladder[ladder.index(guesses[c]) :] for c, ladder in ladders.items() if guesses[c] in ladder}
-    _, seen = _narrowest(con, rows_sql, {c: ladder[:1] for c, ladder in open_.items()})
+    open_ = {
+        c: ladder[ladder.index(guesses[c]) :] for c, ladder in ladders.items() if guesses.get(c) in ladder
+    }
+    seen = _narrowest(con, rows_sql, {c: ladder[:1] for c, ladder in open_.items()})
     rest = {c: ladder[1:] for c, ladder in open_.items() if seen[c] is not ladder[0]}
-    return found | seen | _narrowest(con, rows_sql, rest)[1]
+    return dict.fromkeys(columns, Kind.VARCHAR) | seen | _narrowest(con, rows_sql, rest)
 
 
 def _ladder(column: str, *, is_quoted: bool, dates: bool, said: str) -> tuple[Kind, ...]:
@@ -354,20 +364,65 @@ def _ladder(column: str, *, is_quoted: bool, dates: bool, said: str) -> tuple[Ki
     return _DECLARED.get(said, (Kind.NOTHING, *numbers, *times))
 
 
+def _narrowest_of_few(
+    con: duckdb.DuckDBPyConnection, rows: pa.Table, ladders: Mapping[str, Sequence[Kind]]
+) -> dict[str, Kind]:
+    """For each column the first kind that fits all rows of a table of text, in the order of `ladders`.
+
+    A test costs a millisecond or two to plan, whatever the rows are. So the columns that have the same tests are laid
+    end to end, as one column of cells, and each test is written once, not once for each column.
+    """
+    kinds = {column: ladder[0] if ladder else Kind.VARCHAR for column, ladder in ladders.items()}
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for i, (column, ladder) in enumerate(ladders.items()):
+        alike.setdefault((name_rule(column) is Kind.DOUBLE, *ladder), []).append(i)
+    columns = list(ladders)
+    together = max(1, _CELLS // max(1, rows.num_rows))
+    for positions in alike.values():
+        ladder, special = ladders[columns[positions[0]]], name_rule(columns[positions[0]]) is Kind.DOUBLE
+        if not ladder:
+            continue
+        tests = ", ".join(f"bool_and({fits_sql(kind, 'value', special=special)})" for kind in ladder)
+        for at in range(0, len(positions), together):
+            con.register(_CELLS_VIEW, _end_to_end(rows, positions[at : at + together]))
+            try:
+                answers = con.execute(f"SELECT i, {tests} FROM {_CELLS_VIEW} GROUP BY i").fetchall()
+            finally:
+                con.unregister(_CELLS_VIEW)
+            for i, *fits in answers:
+                fitting = (kind for kind, fit in zip(ladder, fits, strict=True) if fit)
+                kinds[columns[i]] = next(fitting, Kind.VARCHAR)
+    return kinds
+
+
+def _end_to_end(rows: pa.Table, positions: Sequence[int]) -> pa.Table:
+    """The cells of these columns, as `value`, and the position of the column of each, as `i`."""
+    chunks = [(i, chunk) for i in positions for chunk in rows.column(i).cast(pa.string()).chunks]
+    numbers = pa.chunked_array(
+        [pa.repeat(pa.scalar(i, pa.int32()), len(chunk)) for i, chunk in chunks], pa.int32()
+    )
+    return pa.table({"i": numbers, "value": pa.chunked_array([chunk for _, chunk in chunks], pa.string())})
+
+
 def _narrowest(
     con: duckdb.DuckDBPyConnection, rows_sql: str, ladders: Mapping[str, Sequence[Kind]]
-) -> tuple[int, dict[str, Kind]]:
-    """How many rows there are, and for each column the first kind that fits them all; one scan."""
-    tests = [
-        f"bool_and({fits_sql(kind, identifier(column), special=name_rule(column) is Kind.DOUBLE)})"
-        for column, ladder in ladders.items()
-        for kind in ladder
-    ]
-    if not tests:
-        return 0, dict.fromkeys(ladders, Kind.VARCHAR)
-    (count, *fits), *_ = con.execute(f"SELECT count(*), {', '.join(tests)} FROM {rows_sql}").fetchall()
-    answers, kinds = iter(fits), {}  # an answer is NULL if there was no row
-    for column, ladder in ladders.items():
-        fitting = [kind for kind in ladder if next(answers) is not False]
-        kinds[column] = fitting[0] if fitting else Kind.VARCHAR
-    return count, kinds
+) -> dict[str, Kind]:
+    """For each column the first kind that fits all rows; a scan for every so many columns.
+
+    The plan of a single scan would grow faster than its columns.
+    """
+    kinds: dict[str, Kind] = {}
+    for at in range(0, len(ladders), _COLUMNS):
+        columns = list(ladders)[at : at + _COLUMNS]
+        tests = [
+            f"bool_and({fits_sql(kind, identifier(column), special=name_rule(column) is Kind.DOUBLE)})"
+            for column in columns
+            for kind in ladders[column]
+        ]
+        row = con.execute(f"SELECT {', '.join(tests)} FROM {rows_sql}").fetchall()[0] if tests else ()
+        fits = iter(row)
+        for column in columns:
+            # Each answer is taken, also of the kinds behind the first that fits.
+            fitting = [kind for kind in ladders[column] if next(fits)]
+            kinds[column] = fitting[0] if fitting else Kind.VARCHAR
+    return kinds

@@ -46,8 +46,8 @@ class LimitSettings(Strict):
     """Most bytes a compressed file may unfold to."""
     max_ratio: int = Field(default=Limits().max_ratio, ge=1)
     """Most times its own size a compressed file may unfold to."""
-    max_columns: int = Field(default=Limits().max_columns, ge=1)
-    """Most columns."""
+    max_columns: int = Field(default=Limits().max_columns, ge=1, le=100_000)
+    """Most columns, of a file and of a table."""
 
 
 class Dataset(Strict):

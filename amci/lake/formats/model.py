@@ -92,7 +92,7 @@ class Limits:
     max_expanded_bytes: int = 64 * 1024 * MIB  #: a compressed file, expanded
     max_ratio: int = 1000  #: expanded to compressed, looked at once `ratio_after_bytes` are expanded
     ratio_after_bytes: int = 64 * MIB
-    max_columns: int = 10_000
+    max_columns: int = 5_000  #: DuckDB needs seconds, and 1 GiB, to write so many
 
     def check_expanded(self, expanded: int, compressed: int) -> None:
         """Raise MalformedFile if so many bytes are too many, at all or for so many compressed ones."""

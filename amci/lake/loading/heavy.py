@@ -159,7 +159,12 @@ class HeavyHandler:
         with self.catalog.transaction():
             # Planned while the older rows are there still: types must not depend on how many files share a batch.
             plans = {
-                name: self.catalog.plan(name, want(parts), may_evolve=all(p.may_evolve for p in parts))
+                name: self.catalog.plan(
+                    name,
+                    want(parts),
+                    may_evolve=all(p.may_evolve for p in parts),
+                    max_columns=min(p.max_columns for p in parts),
+                )
                 for name, parts in loads.tables.items()
             }
             self._take_out([entry for gone in outdated.values() for entry in gone])

@@ -12,6 +12,7 @@ from amci.kernel.run import Run
 from amci.lake.catalog.catalog import TableName, widened
 from amci.lake.catalog.columns import Kind, cast_sql, checked_cast_sql, join
 from amci.lake.datasets.dataset import Dataset
+from amci.lake.datasets.objects import RESERVED
 from amci.lake.landing.object_store import Quarantined
 from amci.lake.loading.rules import RoutedObject
 from amci.lake.loading.staged_object import StagedObject, StagedTable
@@ -82,6 +83,11 @@ class LoadItem:
         return {} if self.dataset.compat == "aws" else dict(self.staged.types)
 
     @property
+    def max_columns(self) -> int:
+        """Most columns that a table with its rows may have: what a file may have, and those that amci adds."""
+        return self.dataset.read_limits.max_columns + len(self.constants) + len(RESERVED)
+
+    @property
     def partition_by(self) -> tuple[str, ...]:
         """Columns of the Hive partitions of post-stage."""
         placed = tuple(self.staged.partition)
@@ -126,6 +132,7 @@ class Load:
     own_file: Mapping[str, str] | None = None
     partition_by: tuple[str, ...]
     may_evolve: bool
+    max_columns: int  #: that the table may have, amci's own among them
 
 
 class TableLoads:

@@ -79,6 +79,7 @@ class ColumnTyper:
             own_file=_one_partition(first) if many and len(members) == 1 else None,
             partition_by=first.partition_by,
             may_evolve=first.dataset.schema_mode == "evolve",
+            max_columns=first.max_columns,
         )
 
     def _rows(self, members: Sequence[tuple[LoadItem, StagedTable]]) -> tuple[str, dict[str, str]]:
@@ -157,6 +158,7 @@ class ColumnTyper:
             members={item.object_id: rows},
             partition_by=item.partition_by,
             may_evolve=item.dataset.schema_mode == "evolve",
+            max_columns=item.max_columns,
         )
 
     def _filled(self, table: str, columns: Sequence[str]) -> set[str]:
