@@ -34,10 +34,10 @@ SAFE = {
         """,
     "one step: a single value is put in place of another one, and either of them is right": """
         app.engine:Engine kernel.files:_on_fault kernel.log:_clock lake.loading.rules:Rules sandbox.queries:Queries
-        tenants.credentials:CredentialStore kernel.testing:TurnableClock
+        tenants.credentials:CredentialStore kernel.testing:TurnableClock kernel.plugins:_looked_at
         """,
     "locked: by a lock of its own": """
-        app.session:Session kernel.state:State kernel.testing:FakeClock kernel.worker:Worker
+        app.session:Session kernel.plugins:_File kernel.state:State kernel.testing:FakeClock kernel.worker:Worker
         lake.landing.folder_events:PendingFolders sandbox.faults:Faults sandbox.engine:QueryEngine
         sandbox.service:Sandbox sandbox.type_check:TypeChecker tenants.credentials:MemoryCredentials
         workflows.amazon.circuit_breaker:CircuitBreaker workflows.amazon.fixture_transport:Recorder
@@ -47,7 +47,7 @@ SAFE = {
         sandbox.type_check:TypeChecker.check.connect
         """,
     "locked by its only owner: Catalog.exclusive, Sandbox, Recorder, ReplayTransport": """
-        lake.catalog.catalog:Catalog lake.catalog.commit_guard:CommitGuard
+        lake.catalog.catalog:Catalog lake.catalog.checksums:Checksums lake.catalog.commit_guard:CommitGuard
         lake.catalog.catalog:Catalog.__init__.connect lake.catalog.commit_guard:CommitGuard.__init__.cursor
         lake.loading.type_inference:ColumnTyper sandbox.instances:Instances sandbox.simulation:Simulator
         workflows.amazon.fixture_matching:Answers workflows.amazon.scrub:Scrubber
@@ -71,7 +71,8 @@ SAFE = {
         amcsql.grammar.dialect:tokenized.AmcTokenizer amcsql.grammar.parsing:_tree.AmcParser
         app.backup:_copy_database.connect app.backup:_drop_unless_made.connect app.backup:_next_epoch.connect
         app.backup:_still.connect app.doctor:_packages.connect app.doctor:_state.connect
-        app.samples.model:seeded.Random app.session:open_session.Session kernel.notify.webhook:post.Client
+        app.samples.model:seeded.Random app.session:open_session.Session kernel.config:_UniqueKeys
+        kernel.notify.webhook:post.Client
         lake.catalog.duck:_checked_extensions.connect lake.catalog.duck:connect.connect
         lake.datasets.column_rules:ColumnRules lake.datasets.personal_values:Sample lake.datasets.pii:Protection
         lake.formats.columns:Columns lake.formats.csv_reader:_Reader lake.formats.json_cursor:Cursor

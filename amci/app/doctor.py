@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from amci.app.project import load
+from amci.kernel import waits
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.config import Settings, read_settings
 from amci.kernel.errors import AmciError, ConfigError
@@ -300,6 +301,15 @@ def _work(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
         stalled = state.read(
             "SELECT count(*) AS n FROM runs WHERE status = 'RUNNING' AND lease_until < ?", (now,)
         )
+        ahead, step = waits.ahead(state, clock.now()), waits.newest_step(state)
+    if ahead:
+        said = f"{ahead} waits began in the future: the clock of this machine was ahead, or is behind now"
+        do = "see that the clock is right; `amci up` and `amci drain` correct them"
+        yield Diagnosis("warning", said, do)
+    if step:
+        said = f"the clock was set back: {waits.told(step)}, and were corrected"
+        do = "keep the clock right, as with NTP; see `amci runs list` for what ran early"
+        yield Diagnosis("info", said, do)
     if writer is None and (stuck := counts.get(RunStatus.RUNNING, 0)):
         said = f"{stuck} runs were under way when their process ended"
         yield Diagnosis("warning", said, "run `amci drain`: it takes them up again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from amci.kernel import waits
 from amci.kernel.clock import SystemClock
 from amci.kernel.run import RunStatus
 from amci.kernel.runs import RunStore
@@ -19,6 +20,7 @@ def overview(workspace: WorkspacePaths) -> dict[str, Any]:
     writer = workspace.writer()
     engine = f"process {writer} is writing" if writer else "not running"
     report: dict[str, Any] = {"workspace": str(workspace.home), "engine": engine}
+    report |= {"waits_ahead": 0, "clock_set_back": ""}
     counts = dict.fromkeys(RunStatus, 0)
     objects = {"objects": 0, "removed": 0, "quarantined": 0}
     amc = {"executions_in_amc": 0, "circuits_open": "", "notices_not_delivered": 0}
@@ -30,6 +32,9 @@ def overview(workspace: WorkspacePaths) -> dict[str, Any]:
             for by_status in by_kind.values():
                 for status, number in by_status.items():
                     counts[status] += number
+            report["waits_ahead"] = waits.ahead(state, clock.now())
+            step = waits.newest_step(state)
+            report["clock_set_back"] = waits.told(step) if step else ""
             amc = {
                 "executions_in_amc": ExecutionStore(state, clock).in_amc(),
                 "circuits_open": ", ".join(

@@ -83,7 +83,7 @@ SELECT size - (SELECT count(*) FROM runs WHERE runs.pool = pools.pool AND runs.h
 
 -- name: claim
 UPDATE runs
-   SET status = 'RUNNING', claims = claims + 1, is_ready = 0, holds_slot = pool <> '', worker = :worker, lease_until = :lease_until,
+   SET status = 'RUNNING', claims = claims + 1, is_ready = 0, holds_slot = pool <> '', worker = :worker, lease_until = :lease_until, leased_at = :now,
        reason = NULL, changed_at = :now
  WHERE run_id IN (SELECT value FROM json_each(:run_ids))
 RETURNING *;
@@ -101,7 +101,7 @@ UPDATE runs
 RETURNING *;
 
 -- name: extend
-UPDATE runs SET lease_until = ? WHERE run_id = ? AND claims = ? AND status = 'RUNNING';
+UPDATE runs SET lease_until = ?, leased_at = ? WHERE run_id = ? AND claims = ? AND status = 'RUNNING';
 
 -- name: recover
 -- Nobody came back for these in time.

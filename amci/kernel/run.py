@@ -114,6 +114,9 @@ class Snooze:
     until: datetime
     reason: str
     keeps_slot: bool = False  #: of its pool, as while an execution runs in AMC
+    asked_at: datetime | None = (
+        None  #: what `until` was counted from; a clock set back since makes it no longer
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 
+from amci.kernel import waits
 from amci.kernel.clock import Clock, moment, timestamp
 from amci.kernel.errors import IllegalMove, NotFound, UsageError
 from amci.kernel.run import (
@@ -30,6 +31,7 @@ from amci.kernel.run import (
     reason_for,
 )
 from amci.kernel.state import State, named_queries
+from amci.kernel.waits import ClockStep
 
 #: A run whose lease expired this often is FAILED: it may be what kills the process.
 MOST_EXPIRIES = 5
@@ -104,8 +106,13 @@ class RunStore:
 
     def extend(self, runs: Iterable[Run], lease: timedelta) -> None:
         """Keep claimed runs for another `lease` from now; those lost meanwhile stay lost."""
-        until = timestamp(self.clock.now() + lease)
-        self.state.write_many(_SQL["extend"], [(until, run.run_id, run.claims) for run in runs])
+        now = self.clock.now()
+        until, now_text = timestamp(now + lease), timestamp(now)
+        self.state.write_many(_SQL["extend"], [(until, now_text, run.run_id, run.claims) for run in runs])
+
+    def correct_waits(self) -> ClockStep | None:
+        """Let waits that began in the future begin now, as after the clock was set back; see `waits`."""
+        return waits.correct(self.state, self.clock.now())
 
     def recover(self, *, all_workers: bool = False) -> Runs:
         """Give back runs whose lease expired; after the fifth time a run is FAILED.
@@ -275,8 +282,10 @@ class RunStore:
                 return change | {"status": RunStatus.SUCCEEDED, "result": _json(result)}
             case Skipped(reason=reason):
                 return change | {"status": RunStatus.SKIPPED, "reason": reason}
-            case Snooze(until=until, reason=reason, keeps_slot=keeps_slot):
+            case Snooze(until=until, reason=reason, keeps_slot=keeps_slot, asked_at=asked_at):
                 change |= {"status": RunStatus.PENDING, "reason": reason, "keeps_slot": keeps_slot}
+                # No longer than was asked for, if the clock was set back since.
+                until = until if asked_at is None else min(until, now + max(until - asked_at, timedelta()))
                 return change | {"run_after": timestamp(until)}
             case Failed(error=error, result=result):
                 change |= {"reason": reason_for(error), "failed_tries": 1}
@@ -286,9 +295,8 @@ class RunStore:
                 if not getattr(error, "retryable", False) or run.attempts + 1 >= policy.max_attempts:
                     return change | {"status": RunStatus.FAILED}
                 again = now + policy.delay(run.attempts + 1, self.chance)
-                # Whoever asks for a pause, or knows when it makes sense again, is not asked before.
+                # Whoever asks for a pause is not asked before.
                 again = max(again, now + (getattr(error, "retry_after", None) or timedelta()))
-                again = max(again, getattr(error, "retry_at", None) or now)
                 return change | {
                     "status": RunStatus.PENDING,
                     "run_after": timestamp(again),

@@ -151,6 +151,8 @@ class Worker:
         self._is_closing = False
         self._resting.clear()
         self._tally.clear()
+        with self._storage_trouble():
+            self._correct_waits()
         began = self._clock.now()  # before the first claim, which takes all that is due by then
         with ThreadPoolExecutor(max(self._threads, 1), thread_name_prefix=self._name) as pool:
             threads = [pool.submit(self._serve, h) for h in self._handlers for _ in range(h.threads)]
@@ -175,9 +177,14 @@ class Worker:
         """Keep leases, wake the threads when a moment has come, and close when it is time."""
         beat = woken + self._lease / _BEATS_PER_LEASE
         due: datetime | None = None
+        seen = woken
         self._tick.set()
         while not all(thread.done() for thread in threads):
             now = self._clock.now()
+            if now < seen:
+                # The clock was set back: these were counted from a time that has not come yet.
+                beat, due = now, None
+            seen = now
             if stop.is_set() or any(thread.done() for thread in threads):
                 self._close()
             if now >= beat:
@@ -204,10 +211,15 @@ class Worker:
         with self._news:
             held = list(self._held.values())
         self._store.extend(held, self._lease)
+        self._correct_waits()
         for run in self._store.recover():
             _log.warning("lease expired", run_id=run.run_id, status=run.status)
             if run.status is RunStatus.FAILED:
                 self._on_finished(run, Failed(LeaseLost(run.reason or "")))
+
+    def _correct_waits(self) -> None:
+        if step := self._store.correct_waits():
+            _log.warning("the clock was set back", ahead=str(step.ahead), waits_corrected=step.waits)
 
     def _close_if_none_runs(self) -> None:
         if not self._store.count(self._kinds, RunStatus.RUNNING):

@@ -39,6 +39,7 @@ class Scheduler:
         self._state = state
         self._clock = clock
         self._has_begun = False
+        self._seen_at = clock.now()  # the newest look
         self._beat_at: datetime | None = None  # when all cursors were last brought up to now
         self._next: dict[str, datetime] = {}  # schedule → the first fire that is not decided
 
@@ -46,6 +47,9 @@ class Scheduler:
         """Decide on every fire that has come: one transaction with its runs, its history and its cursor."""
         self._begin()
         now = self._clock.now()
+        if now < self._seen_at:
+            self._begin_again(now)
+        self._seen_at = now
         ready = [schedule_id for schedule_id, fire in self._next.items() if fire <= now]
         is_beat = self._beat_at is None or abs(now - self._beat_at) >= _BEAT
         if not ready and not is_beat:
@@ -56,6 +60,7 @@ class Scheduler:
             for schedule_id, state in self._store.states(ready).items():
                 timetable = self._timetables[schedule_id]
                 found = due(timetable, state.cursor_at, now) if state.paused_at is None else Due((), now)
+                found = self._without_done(schedule_id, found)
                 fires += self._decided(timetable.schedule, found.fires)
                 cursors[schedule_id] = found.cursor
             self._runs.create(self._run_of(fire, key) for fire in fires if (key := fire.idempotency_key))
@@ -96,9 +101,19 @@ class Scheduler:
         if self._has_begun:
             return
         self._store.sync(timetable.schedule for timetable in self._timetables.values())
+        self._begin_again(self._clock.now())
+        self._has_begun = True
+
+    def _begin_again(self, now: datetime) -> None:
+        """Compute when each schedule fires next. None waits for a cursor that a clock left in the future."""
+        self._store.take_back(now)
         states = self._store.states(self._timetables.keys())
         self._look_ahead({schedule_id: state.cursor_at for schedule_id, state in states.items()})
-        self._has_begun = True
+
+    def _without_done(self, schedule_id: str, found: Due) -> Due:
+        """Without fires that had their run already, while the clock was ahead."""
+        done = self._store.done(schedule_id, [fire_time for fire_time, _ in found.fires])
+        return Due([fire for fire in found.fires if fire[0] not in done], found.cursor) if done else found
 
     def _look_ahead(self, cursors: Mapping[str, datetime]) -> None:
         """Compute the next fires of these schedules, decided up to these cursors."""
@@ -136,8 +151,12 @@ class Scheduler:
             pool=schedule.run.pool,
             lock_key=None if schedule.overlap is Overlap.ALLOW else _lock(schedule),
             batch_key=schedule.run.batch_key,
-            run_after=None if is_by_hand else fire.fire_time + _delay(key, schedule.jitter),
+            run_after=None if is_by_hand else self._after(fire.fire_time, _delay(key, schedule.jitter)),
         )
+
+    def _after(self, fire_time: datetime, delay: timedelta) -> datetime:
+        """No later than the delay from now, if the clock was set back since the fire came."""
+        return min(fire_time, self._clock.now()) + delay
 
 
 def _key(schedule_id: str, fire_time: datetime) -> str:

@@ -148,6 +148,22 @@ class ScheduleStore:
                 {"now": timestamp(now), "but": json.dumps(list(but))},
             )
 
+    def take_back(self, now: datetime) -> None:
+        """Bring cursors that lie ahead back to `now`: a clock that was ahead has left them there."""
+        with self._state.transaction() as db:
+            db.execute(
+                "UPDATE schedules SET cursor_at = :now WHERE cursor_at > :now", {"now": timestamp(now)}
+            )
+
+    def done(self, schedule_id: str, fire_times: Collection[datetime]) -> set[datetime]:
+        """Which of these fires have had their run."""
+        rows = self._state.read(
+            "SELECT fire_time FROM fires WHERE schedule_id = ? AND decision = 'created'"
+            " AND fire_time IN (SELECT value FROM json_each(?))",
+            (schedule_id, json.dumps([timestamp(at) for at in fire_times])),
+        )
+        return {moment(row["fire_time"]) for row in rows}
+
     def record(self, fires: Iterable[Fire]) -> None:
         """Write fires into the history; what stands there already stays."""
         now = timestamp(self._clock.now())

@@ -6,13 +6,16 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from amci.app.doctor import Diagnosis, _watches, examine
 from amci.app.engine import open_engine
+from amci.app.status import overview
 from amci.kernel.clock import Clock, SystemClock
+from amci.kernel.run import NewRun
 from amci.kernel.state import State
 from amci.kernel.testing import TurnableClock
 from amci.kernel.workspace import WorkspacePaths
@@ -241,3 +244,23 @@ def test_more_folders_than_the_kernel_watches_is_a_warning(tmp_path: Path) -> No
     assert [f.severity for f in _watches(11, limit)] == ["warning"]
     assert list(_watches(10, limit)) == []
     assert list(_watches(11, tmp_path / "none")) == []
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=1), timedelta(days=3653)], ids=["a day", "ten years"])
+def test_waits_that_a_clock_left_in_the_future_are_told_and_then_corrected(
+    workspace: WorkspacePaths, ahead: timedelta
+) -> None:
+    clock = TurnableClock()
+    clock.turn(ahead)
+    with open_engine(workspace, clock, NOBODY) as engine:
+        later = clock.now() + timedelta(hours=1)
+        engine.runs.create([NewRun(idempotency_key="k:1", kind="reconcile", run_after=later)])
+    # One run: when it was created, and what it waits for.
+    assert overview(workspace)["waits_ahead"] == 2
+    assert overview(workspace)["clock_set_back"] == ""
+    assert said(workspace, "2 waits began in the future") == ["warning"]
+    drain(workspace)
+    assert overview(workspace)["waits_ahead"] == 0
+    assert "2 waits began up to" in overview(workspace)["clock_set_back"]
+    assert said(workspace, "began in the future") == []
+    assert said(workspace, "the clock was set back") == ["info"]

@@ -439,3 +439,30 @@ def test_the_state_is_not_touched_while_nothing_is_due(house: House) -> None:
 def test_without_schedules_nothing_comes(house: House) -> None:
     scheduler = house.start()
     assert (scheduler.tick(), scheduler.next_due()) == ([], None)
+
+
+@pytest.mark.parametrize("catch_up", list(CatchUp))
+@pytest.mark.parametrize("days", [1, 3653])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_clock_that_was_ahead_holds_nothing_back_and_fires_nothing_twice(
+    house: House, catch_up: CatchUp, days: int, is_restarted: bool
+) -> None:
+    daily = schedule(expression="0 7 * * *", catch_up=catch_up, jitter=timedelta(minutes=10))
+    scheduler = house.start(daily)
+    house.clock.turn(timedelta(days=days))
+    scheduler.tick()
+    ahead = house.made()
+    house.clock.turn(-timedelta(days=days))
+    scheduler = house.start(daily) if is_restarted else scheduler
+    house.runs.correct_waits()
+    house.until("07:00")
+    scheduler.tick()
+    house.until("07:00", day=2)
+    scheduler.tick()
+    made = house.made()
+    # What had its run while the clock was ahead has no other; what had none gets it when it comes.
+    assert {key("07:00"), key("07:00", day=2)} <= set(made)
+    assert len(made) == len(set(made)) == len({*ahead, key("07:00"), key("07:00", day=2)})
+    house.until("07:10", day=2)
+    house.work()
+    assert {run.status for run in house.all_runs()} == {RunStatus.SUCCEEDED}

@@ -64,6 +64,17 @@ def outcomes(handler: Any, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         return {run.run_id: Failed(error) for run in runs}
 
 
+class AmazonsClock(FakeClock):
+    """Amazon's clock is right, also while ours is ahead by an error."""
+
+    def __init__(self, ours: FakeClock) -> None:
+        super().__init__()
+        self.ours, self.error = ours, timedelta()
+
+    def now(self) -> datetime:
+        return self.ours.now() - self.error
+
+
 class Desk:
     """Everything one execution needs, on one clock."""
 
@@ -71,6 +82,7 @@ class Desk:
         self, folder: Path, events: Path, *, settings: Mapping[str, Any], options: Mapping[str, Any]
     ) -> None:
         self.clock = FakeClock()
+        self.amazons_clock = AmazonsClock(self.clock)
         self.raw = folder / "raw"
         self.settings = AmcSettings.model_validate({"mode": "sandbox", **settings})
         self.tenants = {name: tenant(name) for name in ("acme", "bolt")}
@@ -85,7 +97,7 @@ class Desk:
         # All sandboxes have the same few events, which take a while to make.
         (folder / "sandbox" / "events").symlink_to(events)
         told = SandboxOptions(instances=instances, scale=0.001, days=20, **options)
-        self.sandbox = Sandbox(folder / "sandbox", self.clock, told)
+        self.sandbox = Sandbox(folder / "sandbox", self.amazons_clock, told)
         self.overlay: Overlay = lambda _method, _url: None
         self.words: dict[bytes, bytes] = {}  #: in AMC's answers, replaced
         self.asked: list[str] = []
@@ -146,6 +158,7 @@ class Desk:
 
     def work(self) -> None:
         """Do what is due now, one claim after another: the clock stands still meanwhile."""
+        self.runs.correct_waits()
         handlers = self.handlers()
         while any(self._turn(handler) for handler in handlers):
             pass
@@ -166,6 +179,11 @@ class Desk:
 
     def turn(self, **by: float) -> None:
         self.clock.turn(timedelta(**by))
+
+    def set_clock(self, error: timedelta) -> None:
+        """Let our clock be wrong by so much, and Amazon's be right."""
+        self.clock.turn(error - self.amazons_clock.error)
+        self.amazons_clock.error = error
 
     def ask(self, name: str = "acme", *, key: str = "", at: datetime | None = None, **request: Any) -> int:
         """A run for one execution; its id."""

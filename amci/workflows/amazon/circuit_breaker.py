@@ -49,18 +49,21 @@ class Circuit:
 class CircuitOpen(Unavailable):
     """The instance is given a rest; nothing was sent."""
 
-    def __init__(self, circuit: Circuit, retry_at: datetime) -> None:
+    def __init__(self, circuit: Circuit, retry_at: datetime, retry_after: timedelta) -> None:
         super().__init__(
             f"AMC's instance {circuit.instance_id} did not answer {circuit.failures} times in a row;"
             f" next try at {retry_at:%Y-%m-%d %H:%M:%S} UTC ({circuit.reason})",
             hint="amci tries again by itself",
         )
         self.retry_at = retry_at
+        self.retry_after = retry_after  #: the same as a pause, which no clock makes longer
 
 
 def admitted(circuit: Circuit, now: datetime) -> Circuit:
     """The circuit as it is for a request that wants to go out; one that is still OPEN lets none pass."""
-    is_due = circuit.retry_at is None or now >= circuit.retry_at
+    # One that opened in the future was written by a clock that has been set back since.
+    is_ahead = circuit.changed_at is not None and circuit.changed_at > now
+    is_due = circuit.retry_at is None or now >= circuit.retry_at or is_ahead
     if circuit.state is CircuitState.OPEN and is_due:
         return replace(circuit, state=CircuitState.HALF_OPEN, changed_at=now)
     return circuit
@@ -176,7 +179,8 @@ class CircuitBreaker:
             if after.state is CircuitState.OPEN or self._is_trying:
                 # While one request tries, its outcome is what the others wait for.
                 wanted = after.retry_at or now
-                raise CircuitOpen(after, wanted if wanted > now else now + self.pause)
+                pause = min(wanted - now, self.pause) if wanted > now else self.pause
+                raise CircuitOpen(after, now + pause, pause)
             self._is_trying = True
         self._tell(before, after)
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from amci.kernel.errors import ExecutionFailed, Refused, RemoteError
@@ -79,7 +79,9 @@ class CancelHandler(SingleHandler):
         """AMC does not show it: perhaps not yet."""
         until = self._settled_at(row)
         if self.shared.clock.now() < until:
-            return Snooze(min(self._next(run), until), "looking whether AMC has the execution")
+            return replace(
+                self._again(run, "looking whether AMC has the execution"), until=min(self._next(run), until)
+            )
         self.shared.executions.end(
             self.shared.executions.not_submitted(row), ExecutionStatus.CANCELLED, "AMC never had it"
         )
@@ -109,7 +111,7 @@ class CancelHandler(SingleHandler):
         return self._again(run, f"AMC: {execution.status}")
 
     def _again(self, run: Run, reason: str) -> Snooze:
-        return Snooze(self._next(run), reason)
+        return Snooze(self._next(run), reason, asked_at=self.shared.clock.now())
 
     def _next(self, run: Run) -> datetime:
         return self.shared.clock.now() + polling.pause(self.shared.settings, run.claims - 1)

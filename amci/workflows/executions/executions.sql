@@ -11,14 +11,14 @@ SELECT run_id, count(*) AS redrives FROM run_events
 
 -- name: begin
 INSERT INTO executions (run_id, attempt, redrives, tenant_id, instance_id, workflow_id, name, schedule, request,
-                        content, fingerprint, time_window, sql_hash, deadline_at, changed_at)
+                        content, fingerprint, time_window, sql_hash, deadline_at, deadline_from, changed_at)
 VALUES (:run_id, :attempt, :redrives, :tenant_id, :instance_id, :workflow_id, :name, :schedule, :request,
-        :content, :fingerprint, :time_window, :sql_hash, :deadline_at, :now)
+        :content, :fingerprint, :time_window, :sql_hash, :deadline_at, :now, :now)
 RETURNING *;
 
 -- name: go_on
 -- A redriven run takes up the execution it has.
-UPDATE executions SET redrives = :redrives, deadline_at = :deadline_at, looks = 0, changed_at = :now
+UPDATE executions SET redrives = :redrives, deadline_at = :deadline_at, deadline_from = :now, looks = 0, changed_at = :now
  WHERE execution_id = :execution_id
 RETURNING *;
 
@@ -37,7 +37,15 @@ SELECT 1 FROM executions AS other, executions AS own
  LIMIT 1;
 
 -- name: submitting
-UPDATE executions SET submitting_at = :now, changed_at = :now WHERE execution_id = :execution_id
+UPDATE executions SET submitting_at = :now, search_from = NULL, changed_at = :now WHERE execution_id = :execution_id
+RETURNING *;
+
+-- name: searched_again
+-- Its window begins once more; what it may have made is as old as before.
+UPDATE executions
+   SET search_from = coalesce(search_from, submitting_at), submitting_at = :now, deadline_at = :deadline_at,
+       deadline_from = :now, looks = looks + 1
+ WHERE execution_id = :execution_id
 RETURNING *;
 
 -- name: not_submitted

@@ -79,7 +79,7 @@ def adopted(client: AmcClient, executions: ExecutionStore, row: ExecutionRecord)
     """
     if row.request is None or row.submitting_at is None:
         return None
-    made = client.executions(row.submitting_at - SKEW, row.workflow_id)
+    made = client.executions((row.search_from or row.submitting_at) - SKEW, row.workflow_id)
     alike = [execution for execution in made if is_like(row.request, execution)]
     owned = executions.owned(row.instance_id, [execution.workflow_execution_id for execution in alike])
     for execution in reversed(alike):

@@ -115,7 +115,7 @@ class Steps:
             )
         row = self.shared.executions.looked(row)
         until = max(now + polling.pause(self.shared.settings, row.looks - 1), _asked_for(error, now))
-        return Snooze(until, reason_for(error), keeps_slot=row.is_in_amc)
+        return Snooze(until, reason_for(error), keeps_slot=row.is_in_amc, asked_at=now)
 
     def _advance(self, work: ExecutionWork, seen: Seen) -> Outcome:
         row = work.row
@@ -145,7 +145,7 @@ class Steps:
 
     def _look_again(self, row: ExecutionRecord, now: datetime) -> Snooze:
         until = min(polling.next_look(self.shared.settings, row.looks, now), self._deadline(row))
-        return Snooze(max(until, now), f"AMC: {row.status}", keeps_slot=True)
+        return Snooze(max(until, now), f"AMC: {row.status}", keeps_slot=True, asked_at=now)
 
     def _submitted(self, work: ExecutionWork) -> ExecutionRecord | Outcome:
         """The row once AMC has its execution, or how to go on."""
@@ -157,7 +157,11 @@ class Steps:
             if now < settled_at:
                 pause = polling.pause(self.shared.settings, row.looks)
                 self.shared.executions.looked(row)
-                return Snooze(min(now + pause, settled_at), _LOOKING, keeps_slot=True)
+                return Snooze(min(now + pause, settled_at), _LOOKING, keeps_slot=True, asked_at=now)
+            if settle and now - work.run.run_after > settle:
+                # This look comes a whole window late: the clock was set forward, or nobody was there to look.
+                self.shared.executions.searched_again(row, lasting=self.shared.settings.deadline)
+                return self._unknown(row)
         if now >= self._deadline(row):
             late = self.shared.executions.end(row, ExecutionStatus.REJECTED, "AMC did not take it in time")
             return self._ended(late)
@@ -167,7 +171,7 @@ class Steps:
         reason = (
             "an equal request is on its way" if go is SendDecision.WAIT else "cancelled, or in other hands"
         )
-        return Snooze(now + polling.pause(self.shared.settings, 0), reason)
+        return Snooze(now + polling.pause(self.shared.settings, 0), reason, asked_at=now)
 
     def _sent(self, client: AmcClient, row: ExecutionRecord) -> ExecutionRecord | Outcome:
         fault_point("execute.before_post")
@@ -190,7 +194,8 @@ class Steps:
 
     def _unknown(self, row: ExecutionRecord) -> Snooze:
         wait = min(self.shared.settings.poll_first, self.shared.settings.adopt_within / 4)
-        return Snooze(self.shared.clock.now() + wait, _LOOKING, keeps_slot=row.submitting_at is not None)
+        now = self.shared.clock.now()
+        return Snooze(now + wait, _LOOKING, keeps_slot=row.submitting_at is not None, asked_at=now)
 
     def _noted(self, row: ExecutionRecord, execution: Execution | None) -> ExecutionRecord:
         if execution is not None:
@@ -215,7 +220,8 @@ class Steps:
         now = self.shared.clock.now()
         if now >= self._deadline(row) + self._grace:
             return Failed(self._too_long(row, "and AMC did not cancel it"), _result(row))
-        return Snooze(now + self.shared.settings.poll_first, "AMC: to be cancelled", keeps_slot=True)
+        until = now + self.shared.settings.poll_first
+        return Snooze(until, "AMC: to be cancelled", keeps_slot=True, asked_at=now)
 
     def _ended(self, row: ExecutionRecord) -> Outcome:
         """What an execution that did not succeed means for its run."""
@@ -273,7 +279,7 @@ class Steps:
             return self._ended(self.shared.executions.end(row, ExecutionStatus.DELETED, reason))
         row = self.shared.executions.looked(row)
         until = polling.next_look(self.shared.settings, row.looks - 1, now)
-        return Snooze(until, f"{_NO_RESULT} yet: {refused.details}", keeps_slot=True)
+        return Snooze(until, f"{_NO_RESULT} yet: {refused.details}", keeps_slot=True, asked_at=now)
 
     def _deadline(self, row: ExecutionRecord) -> datetime:
         return row.deadline_at or row.changed_at
@@ -285,9 +291,7 @@ class Steps:
 
 def _asked_for(error: Exception, now: datetime) -> datetime:
     """When Amazon, or its open circuit, may be asked again."""
-    if isinstance(error, CircuitOpen):
-        return error.retry_at
-    if isinstance(error, Throttled) and error.retry_after:
+    if isinstance(error, CircuitOpen | Throttled) and error.retry_after:
         return now + error.retry_after
     return now
 

@@ -24,7 +24,15 @@ _SQL = named_queries(
     (resources.files("amci.workflows.executions") / "executions.sql").read_text(encoding="utf-8")
 )
 _MOMENTS = (
-    *("submitting_at", "created_at", "updated_at", "window_start", "window_end", "deadline_at"),
+    *(
+        "submitting_at",
+        "search_from",
+        "created_at",
+        "updated_at",
+        "window_start",
+        "window_end",
+        "deadline_at",
+    ),
     "changed_at",
 )
 
@@ -44,6 +52,7 @@ class ExecutionRecord:
     schedule: str
     request: ExecutionRequest | None  #: as sent, its dates resolved; None: somebody else asked for it
     submitting_at: datetime | None  #: when its request was last sent
+    search_from: datetime | None  #: since when what it made was created; None: since it was last sent
     workflow_execution_id: str | None  #: AMC's; None until it is known
     status: ExecutionStatus | None  #: None until AMC has it
     status_reason: str
@@ -180,6 +189,10 @@ class ExecutionStore:
             if db.execute(_SQL["is_confusable"], values).fetchone():
                 return SendDecision.WAIT, row
             return SendDecision.SEND, self._change(row, "submitting")
+
+    def searched_again(self, row: ExecutionRecord, *, lasting: timedelta) -> ExecutionRecord:
+        """Let the time in which its execution is looked for begin once more, and its deadline."""
+        return self._change(row, "searched_again", deadline_at=timestamp(self._clock.now() + lasting))
 
     def not_submitted(self, row: ExecutionRecord) -> ExecutionRecord:
         """Note that AMC did not take the request."""

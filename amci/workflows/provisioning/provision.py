@@ -309,7 +309,7 @@ class ProvisionHandler(SingleHandler):
         if age >= _LONGEST_WAIT:
             return Failed(_gave_up(tenant, found.waits_for), result)
         pause = max(min(age / 2, _LONGEST_PAUSE), _FIRST_PAUSE, found.at_least)
-        return Snooze(now + pause, found.waits_for)
+        return Snooze(now + pause, found.waits_for, asked_at=now)
 
 
 def _gave_up(tenant: Tenant, waits_for: str) -> AmciError:

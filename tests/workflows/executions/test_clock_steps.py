@@ -1,0 +1,139 @@
+"""Executions, circuits and their waits, when the clock was ahead for a while or jumps forward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from amci.kernel.run import RunStatus
+from amci.workflows.amazon.circuit_breaker import (
+    Circuit,
+    CircuitBreaker,
+    CircuitOpen,
+    CircuitState,
+    read_circuits,
+    write_circuit,
+)
+from amci.workflows.executions.cancel import cancel
+
+from ..conftest import Desk
+
+AHEAD = [timedelta(days=1), timedelta(days=3653)]
+#: While the clock is ahead; then it is put right.
+TROUBLES: dict[str, Callable[[Desk], None]] = {
+    "sent without an answer": lambda desk: desk.fault("no_answer_after", "POST"),
+    "never sent": lambda desk: desk.fault("error", "POST", status=504),
+    "out of reach": lambda desk: desk.fault("no_connection", times=8),
+    "throttled": lambda desk: desk.fault("throttle", "POST", retry_after=90),
+    "running": lambda _: None,
+}
+
+
+@pytest.mark.parametrize("ahead", AHEAD, ids=["a day", "ten years"])
+@pytest.mark.parametrize("name", TROUBLES)
+def test_executions_go_on_within_their_own_time(desk: Desk, name: str, ahead: timedelta) -> None:
+    desk.set_clock(ahead)
+    TROUBLES[name](desk)
+    run_id = desk.ask()
+    desk.work()
+    desk.set_clock(timedelta())
+    right = desk.clock.now()
+    desk.finish()
+    assert desk.run(run_id).status is RunStatus.SUCCEEDED
+    assert desk.run(run_id).changed_at - right < timedelta(hours=1)
+    assert len(desk.in_amc()) == 1
+
+
+@pytest.mark.parametrize("ahead", AHEAD, ids=["a day", "ten years"])
+def test_an_execution_that_never_ends_is_given_up_by_its_deadline(
+    desk_of: Callable[..., Desk], ahead: timedelta
+) -> None:
+    desk = desk_of(options={"running": timedelta(days=9000)}, deadline="2h")
+    desk.set_clock(ahead)
+    run_id = desk.ask()
+    desk.work()
+    desk.set_clock(timedelta())
+    right = desk.clock.now()
+    desk.finish()
+    assert desk.run(run_id).status is RunStatus.FAILED
+    assert desk.run(run_id).changed_at - right < timedelta(hours=4)
+
+
+@pytest.mark.parametrize("ahead", AHEAD, ids=["a day", "ten years"])
+def test_cancelling_what_amc_never_had_ends(desk: Desk, ahead: timedelta) -> None:
+    desk.set_clock(ahead)
+    desk.fault("error", "POST", status=504)
+    run_id = desk.ask()
+    desk.work()
+    cancel(desk.runs, desk.executions, run_id)
+    desk.work()
+    desk.set_clock(timedelta())
+    right = desk.clock.now()
+    desk.finish()
+    assert all(run.status.is_final for run in desk.runs.list(limit=-1))
+    assert desk.clock.now() - right < timedelta(hours=1)
+
+
+@pytest.mark.parametrize("ahead", AHEAD, ids=["a day", "ten years"])
+def test_an_open_circuit_rests_no_longer_than_its_pause(desk: Desk, ahead: timedelta) -> None:
+    breaker = CircuitBreaker(
+        Circuit(instance_id="amc1"),
+        desk.clock,
+        limit=1,
+        pause=timedelta(seconds=30),
+        on_change=lambda circuit: write_circuit(desk.state, circuit),
+    )
+    desk.set_clock(ahead)
+    with breaker.turn() as turn:
+        turn.failed("no answer")
+    with pytest.raises(CircuitOpen), breaker.turn():
+        pass
+    desk.set_clock(timedelta())
+    # In this process, and in the next one, which may start before anything was corrected.
+    [written] = read_circuits(desk.state)
+    for circuit in (
+        breaker,
+        CircuitBreaker(written, desk.clock, limit=1, pause=breaker.pause, on_change=print),
+    ):
+        with circuit.turn() as turn:
+            turn.answered()
+        assert circuit.circuit.state is CircuitState.CLOSED
+    desk.runs.correct_waits()
+    [corrected] = read_circuits(desk.state)
+    assert corrected.retry_at is None or corrected.retry_at - desk.clock.now() <= breaker.pause
+    with breaker.turn() as turn:
+        turn.failed("no answer")
+    assert read_circuits(desk.state)[0].state is CircuitState.OPEN
+
+
+@pytest.mark.parametrize("step", [timedelta(minutes=2), *AHEAD], ids=str)
+@pytest.mark.parametrize("is_looked_at", [False, True])
+@pytest.mark.parametrize("is_put_right", [False, True])
+def test_a_step_forward_makes_no_second_execution(
+    desk: Desk, step: timedelta, is_looked_at: bool, is_put_right: bool
+) -> None:
+    """AMC shows the execution only a while after it took the request; the clock jumps over that while."""
+    desk.fault("no_answer_after", "POST")
+    run_id = desk.ask()
+    hidden = True
+
+    def unseen(method: str, url: str) -> object:
+        if hidden and method == "GET" and "/workflowExecutions?" in url:
+            return 200, {}, b'{"executions": []}'
+        return None
+
+    desk.overlay = unseen  # type: ignore[assignment]
+    desk.work()
+    if is_looked_at:
+        desk.turn(seconds=15)
+        desk.work()
+    desk.set_clock(step)
+    desk.work()
+    hidden = False
+    desk.set_clock(timedelta()) if is_put_right else None
+    desk.finish()
+    assert desk.posts() == 1
+    assert desk.run(run_id).status is RunStatus.SUCCEEDED
+    assert len(list(desk.client().executions(desk.clock.now() - timedelta(days=9000)))) == 1
