@@ -23,7 +23,8 @@ from amci.kernel.errors import DamagedFile, NotFound, StateError, StorageError, 
 from amci.kernel.files import bounded_bytes, fsync, json_of, storage_errors, write_bytes
 from amci.kernel.version import __version__
 from amci.kernel.workspace import MARKER, WorkspacePaths
-from amci.lake.catalog.checksums import REMEDY, lake_files
+from amci.lake.catalog.checksums import lake_files
+from amci.lake.catalog.duck import REMEDY
 from amci.lake.query.session import session
 from amci.lake.upkeep.check import examine
 

@@ -224,6 +224,8 @@ class Repair:
 
 
 def _done(damage: Damage) -> str:
+    if damage.file.is_current and damage.problem == "missing":
+        return "taken out of the lake; older states still need it (`--as-of`)"
     if damage.file.is_current and damage.problem != "unreadable":
         return "taken out of the lake; it stays on the disk until `amci lake expire` and `amci lake vacuum`"
     return damage.remedy

@@ -328,3 +328,30 @@ def test_damage_is_not_copied_into_good_files(site: Any, amci: Any, tmp_path: Pa
         engine.work(not_yet())
     assert ("word",) in site.query("SELECT v FROM adtech_d.t")
     assert problems(site) == []
+
+
+@pytest.mark.parametrize("harm", [missing, truncated, emptied, zeroed], ids=lambda harm: harm.__name__)
+def test_every_command_that_meets_a_damaged_file_names_the_repair(
+    site: Any, amci: Any, harm: Callable[[Path], None]
+) -> None:
+    home = str(site.workspace.home)
+    paths = harmed(site, "data file", harm)
+    for words in (
+        ("query", "FROM adtech_d.t"),
+        ("lake", "check"),
+        ("doctor",),
+        ("lake", "compact"),
+        ("lake", "export"),
+    ):
+        code, said = amci(*words, "--home", home)
+        assert (code, "amci lake check --repair" in said, "bug" in said) == (1, True, False), (
+            f"{words}: {said}"
+        )
+    code, said = amci("lake", "reprocess", "--home", home)
+    assert (code, "bug" in said) == (3, False)
+    assert "amci lake check --repair" in amci("lake", "quarantine", "--home", home)[1]
+    assert amci("lake", "check", "--repair", "--home", home)[0] == 0
+    assert amci("redrive", "--failed", "--home", home)[0] == 0
+    assert site.quarantined() == {}
+    assert problems(site) == []
+    assert not paths[0].exists() or harm is not missing

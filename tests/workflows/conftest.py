@@ -144,7 +144,6 @@ class Desk:
             tenants=self.tenants,
             settings=self.settings,
             clock=self.clock,
-            queue=self.runs.create,
         )
         return [
             ExecuteHandler(

@@ -21,10 +21,8 @@ import pyarrow as pa
 from amci.kernel import log
 from amci.kernel.errors import DamagedFile
 from amci.kernel.files import fault_point, plain_file, storage_errors
-from amci.lake.catalog.duck import METADATA, duck_errors
+from amci.lake.catalog.duck import METADATA, REMEDY, duck_errors
 
-#: What to do about a damaged file.
-REMEDY = "`amci lake check --repair` loads its rows again"
 #: The checksums. `footer` is that of the end of the file, which is quick to read and differs between any two files.
 _TABLE = f"{METADATA}.amci_file"
 _SCHEMA = pa.schema([("file_id", pa.int64()), ("sha256", pa.string()), ("footer", pa.string())])

@@ -85,16 +85,19 @@ def attach(
         con.execute(f"ATTACH {literal(f'ducklake:sqlite:{metadata}')} AS {LAKE} ({', '.join(options)})")
 
 
-#: Of SQLite, of the operating system, and of DuckLake, which tells no more if it cannot make a new catalog.
+#: Of SQLite, of the operating system, and of DuckLake, which tells no more if it cannot make or look at a catalog.
 #: SQLite calls a file malformed also if the disk refused to read a page of it.
 _IO_ERRORS = (
     "disk i/o error",
     "database disk image is malformed",
     "input/output error",
     "failed to initialize ducklake: current transaction is aborted",
+    "failed to probe ducklake metadata: current transaction is aborted",
 )
 
 
+#: What to do about a damaged file.
+REMEDY = "`amci lake check --repair` loads its rows again"
 #: How DuckDB says that a Parquet file is not what it was when it was written. The names of files stand in some of them.
 _DAMAGE = (
     "no such file or directory",
@@ -130,10 +133,8 @@ def duck_errors(doing: str) -> Iterator[None]:
                 f"{doing}: the disk refused to read or write",
                 hint="check the disk; the run is tried again. If it stays so, see `amci doctor`",
             ) from error
-        if "post-stage/" in lowered and any(each in lowered for each in _DAMAGE):
-            raise DamagedFile(
-                f"{doing}: {first_line(error)}", hint="`amci lake check --repair` loads its rows again"
-            ) from error
+        if is_damage(error):
+            raise DamagedFile(f"{doing}: {first_line(error)}", hint=REMEDY) from error
         if "permission denied" in lowered or "read-only" in lowered or "readonly" in lowered:
             raise StorageError(
                 f"{doing}: the disk refused to write", hint="give this user read and write permission there"
@@ -150,6 +151,12 @@ def is_busy(error: Exception) -> bool:
     """Whether a writing process has the catalog at this moment."""
     words = ("database is locked", "database is busy", "catalog is busy")
     return any(phrase in str(error).lower() for phrase in words)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether a file of the lake is missing, or not what it was when it was written."""
+    lowered = str(error).lower()
+    return "post-stage/" in lowered and any(each in lowered for each in _DAMAGE)
 
 
 def first_line(error: Exception) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import duckdb
 
 from amci.kernel.clock import stopwatch
-from amci.kernel.errors import QueryError, StorageError, UsageError
-from amci.lake.catalog.duck import NAMING_ERRORS, first_line, is_busy
+from amci.kernel.errors import DamagedFile, QueryError, StorageError, UsageError
+from amci.lake.catalog.duck import NAMING_ERRORS, REMEDY, first_line, is_busy, is_damage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ class TimeBudget:
         except (duckdb.Error, OSError) as error:
             raise self._translated(error) from None
 
-    def _translated(self, error: Exception) -> QueryError | StorageError:
+    def _translated(self, error: Exception) -> QueryError | StorageError | DamagedFile:
         text = str(error)
         if self._is_over:
             return QueryError(
@@ -81,8 +81,8 @@ class TimeBudget:
                 "the query needs more memory than query_memory_limit allows",
                 hint="narrow it, or raise it in amci.yaml",
             )
-        if is_busy(error):
-            return StorageError("the catalog is busy", hint="run the query again")
+        if is_busy(error) or is_damage(error):
+            return _of_the_lake(error)
         if isinstance(error, duckdb.PermissionException):
             return QueryError(first_line(error), hint="a session reads the lake and nothing else")
         if self._hide_values and not isinstance(error, NAMING_ERRORS):
@@ -93,6 +93,13 @@ class TimeBudget:
         return QueryError(
             first_line(error), hint="`amci lake tables` lists tables, `amci lake show TABLE` their columns"
         )
+
+
+def _of_the_lake(error: Exception) -> StorageError | DamagedFile:
+    """What a query cannot help. Names of files are for those who keep the lake, and `amci lake check` tells them."""
+    if is_busy(error):
+        return StorageError("the catalog is busy", hint="run the query again")
+    return DamagedFile("a file of the lake is missing or damaged", hint=REMEDY)
 
 
 def _finish(done: Future[Value], work: Callable[[], Value]) -> None:
