@@ -17,7 +17,7 @@ from amci.kernel.state import State
 #: A thread may have written a little after another one asked for the time.
 _TOLERANCE = timedelta(seconds=30)
 #: So far back is looked for what a request made whose time of sending is in doubt.
-_SEARCHED = timedelta(days=3)
+_SEARCHED = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Wait:
     ends: str = ""  #: column: when it is over; empty if a setting says how long it is
     where: str = "TRUE"  #: rows that wait
     searches: bool = False  #: whether an execution is looked for that was created since it began
+    back: timedelta = timedelta()  #: so long before now it is moved
 
 
 #: All times in the state file that something waits for.
@@ -46,6 +47,7 @@ WAITS = (
         where="submitting_at IS NOT NULL AND workflow_execution_id IS NULL",
         searches=True,
     ),
+    Wait("executions", "execution_id", "first_sent_at", back=_SEARCHED),
     Wait("executions", "execution_id", "deadline_from", "deadline_at"),
     Wait("executions", "execution_id", "changed_at"),
     Wait("schedules", "schedule_id", "cursor_at"),
@@ -78,9 +80,9 @@ def correct(state: State, now: datetime) -> ClockStep | None:
             for row in _rows(state, wait, now):
                 step = moment(row["begins"]) - now
                 ends = timestamp(moment(row["ends"]) - step) if row["ends"] else None
-                values = {"key": row["key"], "now": timestamp(now), "ends": ends}
+                values = {"key": row["key"], "begins": timestamp(now - wait.back), "ends": ends}
                 values["search_from"] = timestamp(now - _SEARCHED)
-                changes = f"{wait.begins} = :now" + (f", {wait.ends} = :ends" if wait.ends else "")
+                changes = f"{wait.begins} = :begins" + (f", {wait.ends} = :ends" if wait.ends else "")
                 changes += ", search_from = :search_from" if wait.searches else ""
                 db.execute(f"UPDATE {wait.table} SET {changes} WHERE {wait.key} = :key", values)
                 corrected, furthest = corrected + 1, max(furthest, step)

@@ -17,6 +17,7 @@ from amci.workflows.amazon.circuit_breaker import (
     write_circuit,
 )
 from amci.workflows.executions.cancel import cancel
+from amci.workflows.executions.reconcile import reconcile_run
 
 from ..conftest import Desk
 
@@ -137,3 +138,19 @@ def test_a_step_forward_makes_no_second_execution(
     assert desk.posts() == 1
     assert desk.run(run_id).status is RunStatus.SUCCEEDED
     assert len(list(desk.client().executions(desk.clock.now() - timedelta(days=9000)))) == 1
+
+
+@pytest.mark.parametrize("ahead", AHEAD, ids=["a day", "ten years"])
+def test_a_second_execution_of_a_time_when_the_clock_was_ahead_is_found(desk: Desk, ahead: timedelta) -> None:
+    desk.set_clock(ahead)
+    desk.fault("late", "POST", seconds=600)
+    run_id = desk.ask()
+    desk.work()
+    desk.set_clock(timedelta())
+    desk.finish()
+    assert desk.run(run_id).status is RunStatus.SUCCEEDED
+    desk.turn(minutes=10)
+    desk.runs.create([reconcile_run(desk.tenants["acme"], desk.clock.now())])
+    desk.finish()
+    assert len(desk.in_amc()) == 2
+    assert desk.executions.twice() == 1
