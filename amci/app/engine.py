@@ -11,12 +11,13 @@ from datetime import timedelta
 from typing import Any
 
 from amci.app.handlers import amc_handlers, lake_handlers
-from amci.app.project import Project, fingerprint, load, tenant_root
+from amci.app.project import Project, fingerprint, tenant_root
 from amci.app.repair import Repair
-from amci.app.session import Session, open_session
+from amci.app.session import Configuration, Session, open_session, read_configuration
 from amci.kernel import log
 from amci.kernel.clock import Clock, moment
-from amci.kernel.errors import AmciError, ConfigError, NotFound, StorageError
+from amci.kernel.errors import AmciError, NotFound, StorageError
+from amci.kernel.files import storage_errors
 from amci.kernel.notify.notice import NOTIFY
 from amci.kernel.run import Failed, Outcome, Run, RunStatus
 from amci.kernel.testing import arm
@@ -107,7 +108,9 @@ class Engine:
         )
         self._progress: Callable[[Run], None] = lambda _: None
         self._failure: BaseException | None = None
-        self.is_outdated = False  #: `up` ended because the configuration has changed; open it again
+        #: `up` ended because the configuration has changed to this; open it again with it.
+        self.successor: Configuration | None = None
+        self._tell: Callable[[str], None] = lambda _: None
         handlers = lake_handlers(
             session,
             rules=self.rules,
@@ -229,9 +232,15 @@ class Engine:
             stop.clear()
         self._worker.drain(stop, _PATIENCE)
 
-    def up(self, stop: threading.Event, progress: Callable[[Run], None] | None = None) -> Tally:
-        """Watch the roots and process what lands, until `stop` is set."""
+    def up(
+        self,
+        stop: threading.Event,
+        progress: Callable[[Run], None] | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> Tally:
+        """Watch the roots and process what lands, until `stop` is set; `tell` hears of mistakes in config/."""
         self._progress = progress or self._progress
+        self._tell = tell or self._tell
         beside = [
             threading.Thread(target=self._beside, args=(stop, work), name=name)
             for name, work in (("watcher", self._watcher.watch), ("scheduler", self._schedule))
@@ -266,8 +275,9 @@ class Engine:
                     _log.info("fired", fires=len(fires))
                     self._worker.wake()
                 now = fingerprint(self.workspace)
-                if now != seen and self._is_usable():
-                    self.is_outdated = True
+                if now != seen:
+                    self.successor = self._changed(stop)
+                if self.successor:
                     stop.set()
                     self._worker.wake()
                 seen = now
@@ -275,14 +285,17 @@ class Engine:
                 _log.error("could not look at schedules", exc_info=error)
             self.clock.wait(stop, _TICK)
 
-    def _is_usable(self) -> bool:
-        """Whether the configuration, which has just changed, can be gone on with."""
+    def _changed(self, stop: threading.Event) -> Configuration | None:
+        """The configuration, which has just changed; None if it cannot be gone on with, which is told."""
         try:
-            load(self.workspace, self.session.environ)
-        except ConfigError as error:
+            return read_configuration(self.workspace, self.session.environ, stop)
+        except Exception as error:  # noqa: BLE001 - whatever was saved, work goes on as it was
+            if stop.is_set():
+                return None
             _log.error("configuration not usable, going on with what was read before", exc_info=error)
-            return False
-        return True
+            says = error if isinstance(error, AmciError) else f"{type(error).__name__} while it was read"
+            self._tell(f"{says}\nconfig/ cannot be used like this; going on with what was read before")
+            return None
 
     def _finished(self, run: Run, outcome: Outcome) -> None:
         error = outcome.error if isinstance(outcome, Failed) else None
@@ -313,17 +326,23 @@ class Engine:
 
 @contextmanager
 def open_engine(
-    workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str], *, is_checked: bool = True
+    workspace: WorkspacePaths,
+    clock: Clock,
+    environ: Mapping[str, str],
+    *,
+    is_checked: bool = True,
+    configuration: Configuration | None = None,
 ) -> Iterator[Engine]:
-    """The engine of a workspace; raises WorkspaceBusy while another process has it.
+    """The engine of a workspace, with this configuration or as config/ stands.
 
-    Raises LakeMismatch if state and catalog do not belong together, unless that is not checked.
+    Raises WorkspaceBusy while another process has it, ConfigError if config/ cannot be used, and
+    LakeMismatch if state and catalog do not belong together, unless that is not checked.
 
     `AMCI_FAULT` in `environ` arms the fault points of crash tests; see `amci.kernel.testing`.
     """
     if plan := environ.get("AMCI_FAULT"):
         arm(plan)
-    with workspace.writing(), open_session(workspace, clock, environ) as session:
+    with workspace.writing(), open_session(workspace, clock, environ, configuration) as session:
         log.configure(workspace.log, session.project.settings.log_level, False, clock=clock)
         with session.catalog(is_checked=is_checked) as catalog:
             yield Engine(session, catalog)
@@ -337,6 +356,7 @@ def roots(workspace: WorkspacePaths, project: Project) -> list[Root]:
     for name, place, watch, prefix in given:
         path = workspace.home / place
         if path.is_relative_to(workspace.home):
-            path.mkdir(parents=True, exist_ok=True)
+            with storage_errors(f"make the directory {place} of root '{name}'"):
+                path.mkdir(parents=True, exist_ok=True)
         found.append(as_root(name, path, watch, prefix))
     return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -46,8 +49,10 @@ class Project:
     schedules: Mapping[str, Schedule]  #: spread over their tenants
 
 
-def load(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Project:
-    """The whole configuration of a workspace.
+def load(
+    workspace: WorkspacePaths, environ: Mapping[str, str], stop: threading.Event | None = None
+) -> Project:
+    """The whole configuration of a workspace; `stop` ends the wait for transforms that do not load.
 
     Raises ConfigError with every problem in it.
     """
@@ -58,7 +63,7 @@ def load(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Project:
     tenants = {name: tenant for name, (_, tenant) in read_tenants(workspace.config, problems).items()}
     datasets = {d.dataset: d for d in _built_in_datasets()}
     datasets |= _read_all(workspace, "datasets", Dataset, "dataset", problems)
-    transforms = find(workspace.config / "transforms", BUILT_IN, problems)
+    transforms = find(workspace.config / "transforms", BUILT_IN, problems, stop)
     problems += _unknown_transforms(datasets, transforms)
     problems += clashes(tenants, tenants, workspace.home)
     problems += _roots(workspace, settings, tenants)
@@ -73,15 +78,20 @@ def load(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Project:
 
 def fingerprint(workspace: WorkspacePaths) -> int:
     """Changes whenever a file of the configuration does."""
-    files = [workspace.settings_file, *workspace.config.rglob("*")]
-    found = []
-    for path in files:
+    paths = [str(workspace.settings_file)]
+    # Never raises: what cannot be listed has no files.
+    for folder, folders, files in os.walk(workspace.config):
+        paths += [os.path.join(folder, name) for name in (*folders, *files)]  # noqa: PTH118 - once a second, for all
+    found: list[tuple[str, tuple[int, ...]]] = []
+    for path in paths:
         try:
-            seen = path.stat()
-        except FileNotFoundError:
+            seen = os.stat(path)  # noqa: PTH116 - as above
+        except OSError as error:
+            found.append((path, (error.errno or 0,)))
             continue
-        if not path.is_dir():
-            found.append((str(path), seen.st_mtime_ns, seen.st_size))
+        # What lies in a folder counts by itself. A change of rights shows in the ctime alone.
+        own = (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
+        found.append((path, (seen.st_mode, *(() if stat.S_ISDIR(seen.st_mode) else own))))
     return hash(tuple(sorted(found)))
 
 
@@ -97,7 +107,10 @@ def _read_all(
     workspace: WorkspacePaths, kind: str, model: type[Model], id_field: str, problems: list[Problem]
 ) -> dict[str, Model]:
     found: dict[str, Model] = {}
-    for path in documents_in(workspace.config / kind):
+    paths: list[Path] = []
+    with collected(problems):
+        paths = documents_in(workspace.config / kind)
+    for path in paths:
         shown = workspace.relative(path)
         with collected(problems):
             value = parsed(model, read_document(path, shown), shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from amci.app.amc_connection import amc_connection, amc_settings
@@ -12,6 +13,7 @@ from amci.app.notice_text import notices_of
 from amci.app.project import Project, fingerprint, load, tenant_root
 from amci.kernel.clock import Clock
 from amci.kernel.errors import AmciError
+from amci.kernel.files import storage_errors
 from amci.kernel.notify.notifier import Notifier
 from amci.kernel.run import NewRun, RetryPolicy, Run
 from amci.kernel.runs import RunStore
@@ -29,24 +31,32 @@ from amci.workflows.amc.connections import Connections
 from amci.workflows.executions.store import ExecutionStore
 
 
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """config/ as it was read."""
+
+    project: Project
+    read_at: int  #: its fingerprint, taken before it was read: what changed meanwhile is a change
+
+
 class Session:
     """A workspace's configuration, state, and ways to AMC."""
 
     def __init__(
         self,
         workspace: WorkspacePaths,
-        project: Project,
-        read_at: int,
+        configuration: Configuration,
         state: State,
         clock: Clock,
         environ: Mapping[str, str],
         closing: ExitStack,
     ) -> None:
-        """`read_at`: the fingerprint of config/ as read; what is opened on the way is closed with `closing`."""
+        """What is opened on the way is closed with `closing`."""
+        project = configuration.project
         settings = project.settings
         self.workspace = workspace
         self.project = project
-        self.read_at = read_at
+        self.read_at = configuration.read_at
         self.state = state
         self.clock = clock
         self.environ = environ
@@ -162,11 +172,24 @@ class Session:
         ]
 
 
+def read_configuration(
+    workspace: WorkspacePaths, environ: Mapping[str, str], stop: threading.Event | None = None
+) -> Configuration:
+    """config/ as it stands, and its fingerprint; raises ConfigError with every problem of it."""
+    read_at = fingerprint(workspace)
+    return Configuration(load(workspace, environ, stop), read_at)
+
+
 @contextmanager
-def open_session(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str]) -> Iterator[Session]:
-    """The workspace, opened; raises ConfigError with every problem of its configuration."""
-    read_at = fingerprint(workspace)  # before it is read: what changes meanwhile is a change
-    project = load(workspace, environ)
-    workspace.state.parent.mkdir(parents=True, exist_ok=True)
+def open_session(
+    workspace: WorkspacePaths,
+    clock: Clock,
+    environ: Mapping[str, str],
+    configuration: Configuration | None = None,
+) -> Iterator[Session]:
+    """The workspace, opened with this configuration or as config/ stands; then raises ConfigError as that does."""
+    configuration = configuration or read_configuration(workspace, environ)
+    with storage_errors("open the workspace"):
+        workspace.state.parent.mkdir(parents=True, exist_ok=True)
     with State.open(workspace.state, clock) as state, ExitStack() as closing:
-        yield Session(workspace, project, read_at, state, clock, environ, closing)
+        yield Session(workspace, configuration, state, clock, environ, closing)

@@ -256,7 +256,7 @@ def _interruptible() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield threading.Event()
         return
-    with stopping() as stop:
+    with stopping(is_program=False) as stop:
         yield stop
     if stop.is_set():
         raise KeyboardInterrupt

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from amci.app.engine import Engine
     from amci.app.project import Project
-    from amci.app.session import Session
+    from amci.app.session import Configuration, Session
     from amci.lake.query.session import QuerySession
 
 HomeOption = Annotated[
@@ -62,11 +62,15 @@ class Context:
 
         return load(self.workspace, environment())
 
-    def engine(self, *, is_checked: bool = True) -> AbstractContextManager[Engine]:
+    def engine(
+        self, *, is_checked: bool = True, configuration: Configuration | None = None
+    ) -> AbstractContextManager[Engine]:
         """The workspace opened for writing; raises WorkspaceBusy, and LakeMismatch if that is checked."""
         from amci.app.engine import open_engine
 
-        return open_engine(self.workspace, self.clock, environment(), is_checked=is_checked)
+        return open_engine(
+            self.workspace, self.clock, environment(), is_checked=is_checked, configuration=configuration
+        )
 
     def session(self) -> AbstractContextManager[Session]:
         """The workspace opened to look at and to put runs in line, also beside a writing process."""

@@ -78,7 +78,7 @@ class Shell:
         """`do`, but an error is shown, and so is how long it took."""
         began = stopwatch()
         try:
-            with stopping() as self.session.stop:
+            with stopping(is_program=False) as self.session.stop:
                 self.do(text)
         except AmciError as error:
             self.out.error(error)

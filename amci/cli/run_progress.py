@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from amci.app.run_completion import complete_runs
-from amci.app.session import Session
+from amci.app.session import Configuration, Session
 from amci.cli.context import Context
+from amci.kernel.errors import ConfigError, StorageError
 from amci.kernel.run import Run
 from amci.kernel.signals import stopping
 from amci.kernel.worker import Tally
@@ -67,17 +68,29 @@ def report_work(ctx: Context, engine: Engine, **also: Any) -> None:
 
 
 def watch_until_stopped(ctx: Context) -> Tally:
-    """Run until interrupted; with what config/ says by then whenever that changes."""
-    tally = None
+    """Run until interrupted; with what config/ says by then whenever that changes and can be used."""
+    tally: Tally | None = None
+    held: Configuration | None = None  # what it worked with
+    given: Configuration | None = None  # what it is to go on with
     while True:
-        with ctx.engine() as engine, stopping() as stop:
-            watched = ", ".join(str(root.path) for root in engine.roots)
-            ctx.out.note(f"watching {watched}; stop with Ctrl-C")
-            done = engine.up(stop, print_ended_runs(ctx))
-            tally = tally + done if tally else done
-            if not engine.is_outdated:
-                return tally
-        ctx.out.note("config/ has changed and is read again")
+        try:
+            with ctx.engine(configuration=given) as engine, stopping() as stop:
+                held = Configuration(engine.project, engine.session.read_at)
+                watched = ", ".join(str(root.path) for root in engine.roots)
+                ctx.out.note(f"watching {watched}; stop with Ctrl-C")
+                done = engine.up(stop, print_ended_runs(ctx), ctx.out.note)
+                tally = tally + done if tally else done
+                given = engine.successor
+                if not given:
+                    return tally
+        except (ConfigError, StorageError) as error:
+            if held is None or given is None or given.project is held.project:
+                raise
+            # Such as a root that cannot be made: what it worked with before still holds.
+            ctx.out.note(f"{error}\nconfig/ cannot be used like this; going on with what was read before")
+            given = Configuration(held.project, given.read_at)
+        else:
+            ctx.out.note("config/ has changed and is read again")
 
 
 def finish_runs(

@@ -115,7 +115,8 @@ def find(home: Path | None, environ: Mapping[str, str], cwd: Path) -> WorkspaceP
     named = home or (Path(environ["AMCI_HOME"]) if environ.get("AMCI_HOME") else None)
     candidates = [named] if named else [cwd, *cwd.parents]
     for candidate in candidates:
-        if (candidate / MARKER).is_file():
+        # Whatever lies there: that it cannot be read is said with its name.
+        if os.path.lexists(candidate / MARKER):
             return WorkspacePaths(candidate.resolve())
     where = str(named) if named else f"{cwd} or above it"
     raise NoWorkspace(

@@ -59,7 +59,10 @@ def read_tenants(
     that AMC would refuse (such as a wrong region), which is how `amci tenant update` can correct them.
     """
     tenants: dict[str, tuple[Path, Tenant]] = {}
-    for path in documents_in(config_folder / "tenants"):
+    paths: list[Path] = []
+    with collected(problems):
+        paths = documents_in(config_folder / "tenants")
+    for path in paths:
         shown = str(path.relative_to(config_folder.parent))
         with collected(problems):
             for tenant in tenants_from(read_document(path, shown), shown, is_lenient=is_lenient).tenants:

@@ -236,7 +236,7 @@ def test_up_ends_when_the_configuration_is_another_one_and_not_when_it_is_broken
         amc.configure("datasets/fine.yaml", "dataset: fine\n")
         thread.join(LIMIT)
         assert not thread.is_alive()
-        assert engine.is_outdated
+        assert engine.successor
 
 
 def test_a_run_put_in_line_by_another_process_is_noticed(amc: Any) -> None:
