@@ -196,6 +196,9 @@ def _state(workspace: WorkspacePaths) -> Diagnoses:
     if not workspace.state.exists():
         yield Diagnosis("info", "nothing has run here yet", "put files into raw/, then run `amci drain`")
         return
+    if not workspace.state.is_file():
+        yield Diagnosis("error", "state/amci.db is not a file", "restore it from a backup")
+        return
     restore = "restore state/amci.db from a backup; nothing was changed"
     try:
         uri = f"{workspace.state.resolve().as_uri()}?mode=ro"

@@ -19,6 +19,10 @@ from amci.kernel.files import fault_point, fsync, storage_errors
 
 Params = Sequence[Any] | Mapping[str, Any]
 
+#: SQLite's words if a file has tables, but not those that amci made.
+_FOREIGN = re.compile(
+    r"no such (table|column|index)|(table|index|view|trigger) \S+ already exists|duplicate column"
+)
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 #: Names of SQLite's result codes, by their beginning (sqlite.org/rescode.html), with what to do about each.
@@ -67,6 +71,7 @@ class State:
         Raises WorkspaceTooNew if a newer amci wrote it, StorageError if the disk refuses, StateError if
         the file is not a state file.
         """
+        cls._require_file(path)
         with _Translated(cls):
             state = cls(cls._connect(str(path)))
             try:
@@ -87,6 +92,7 @@ class State:
         Raises WorkspaceTooNew or StateError if another version of amci wrote it, StorageError if there is no
         file.
         """
+        cls._require_file(path)
         with _Translated(cls):
             state = cls(cls._connect(f"{path.resolve().as_uri()}?mode=ro", uri=True))
             try:
@@ -207,6 +213,12 @@ class State:
         return {row["number"] for row in rows}
 
     @classmethod
+    def _require_file(cls, path: Path) -> None:
+        """Raise StateError for what is no file: SQLite would wait for the other end of a pipe, without end."""
+        if path.exists() and not path.is_file():
+            raise StateError(f"the {cls.name} file: {path.name} is not a file", hint=cls.damage_hint)
+
+    @classmethod
     def _connect(cls, database: str, *, uri: bool = False) -> sqlite3.Connection:
         db = sqlite3.connect(
             database, uri=uri, isolation_level=None, check_same_thread=False, timeout=cls.busy_seconds
@@ -263,5 +275,8 @@ class _Translated:
                 raise StorageError(f"the {self._file.name} file: {error}", hint=hint) from error
         if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
             raise StateError(f"the {self._file.name} file: {error}", hint=self._file.damage_hint) from error
+        if code == "SQLITE_ERROR" and _FOREIGN.match(str(error)):
+            says = f"the {self._file.name} file is not as amci made it: {error}"
+            raise StateError(says, hint=self._file.damage_hint) from error
         if code == "SQLITE_CONSTRAINT_TRIGGER":
             raise StateError(str(error)) from error

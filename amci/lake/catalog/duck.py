@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from amci.kernel.duckdb_settings import limits, no_extensions
-from amci.kernel.errors import AmciError, DamagedFile, MemoryLimit, StorageError
+from amci.kernel.errors import AmciError, DamagedFile, MemoryLimit, StateError, StorageError, WorkspaceTooNew
 from amci.kernel.names import literal, quoted
 
 #: The name under which the lake is attached.
@@ -74,15 +74,40 @@ def _load(con: duckdb.DuckDBPyConnection, extension: str, package: str) -> str:
     return name
 
 
+_RESTORE = "restore state/catalog.db from a backup, or move it away and run `amci recover`"
+#: SQLite's and DuckLake's words for a file that is not what it was, and ours.
+_DAMAGED_CATALOG = {
+    "malformed": "the database disk image is malformed",
+    "not a database": "the file is not a database",
+    "creating a new ducklake is explicitly disabled": "there is no lake in it",
+}
+
+
 def attach(
     con: duckdb.DuckDBPyConnection, metadata: Path, data: Path, *, read_only: bool = False, as_of: str = ""
 ) -> None:
     """Attach the lake as database `lake`; `as_of` is a DuckLake snapshot option, or empty for the newest."""
+    if metadata.exists() and not metadata.is_file():
+        # SQLite would wait for the other end of a pipe, without end.
+        raise StateError(f"the catalog: {metadata.name} is not a file", hint=_RESTORE)
     options = [f"DATA_PATH {literal(f'{data}/')}", "OVERRIDE_DATA_PATH true", "META_BUSY_TIMEOUT 10000"]
     options += ["READ_ONLY"] if read_only else ["DATA_INLINING_ROW_LIMIT 0", "META_JOURNAL_MODE 'WAL'"]
     options += [as_of] if as_of else []
     with duck_errors("open the catalog"):
-        con.execute(f"ATTACH {literal(f'ducklake:sqlite:{metadata}')} AS {LAKE} ({', '.join(options)})")
+        try:
+            con.execute(f"ATTACH {literal(f'ducklake:sqlite:{metadata}')} AS {LAKE} ({', '.join(options)})")
+        except duckdb.Error as error:
+            lowered = str(error).lower()
+            if "version mismatch" in lowered:
+                raise WorkspaceTooNew(
+                    "the catalog was written by another version of DuckLake",
+                    hint="install the version of amci that wrote it",
+                ) from error
+            if says := next((words for words in _DAMAGED_CATALOG if words in lowered), ""):
+                raise StateError(
+                    f"the catalog is damaged: {_DAMAGED_CATALOG[says]}", hint=_RESTORE
+                ) from error
+            raise
 
 
 #: Of SQLite, of the operating system, and of DuckLake, which tells no more if it cannot make or look at a catalog.
