@@ -287,7 +287,8 @@ class Catalog:
     ) -> None:
         """Rewrite the table with wider types beside itself, then rename it; readers keep their snapshot."""
         self.checksums.require(str(name))
-        fresh = TableName(name.schema, f"{name.table}__rewritten")
+        # No table can have this name: `table_name` leaves no hyphen.
+        fresh = TableName(name.schema, f"{name.table}-rewritten")
         self._create(fresh, after, partition_by)
         values = ", ".join(f"{widened(c, have[c], _stored(after[c]))} AS {quoted(c)}" for c in have)
         self.con.execute(f"INSERT INTO {fresh.sql} BY NAME SELECT {values} FROM {name.sql}")

@@ -121,6 +121,14 @@ class Dataset(Strict):
         return value
 
     @model_validator(mode="after")
+    def _own_schema(self) -> Dataset:
+        if self.schema_name in ("information_schema", "pg_catalog"):
+            raise ValueError(
+                f"'{self.schema_name}' is a schema of the database's own; rename team or dataset"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _known_names(self) -> Dataset:
         known = {*PLACEHOLDER.findall(self.pattern), "team", "dataset", "prefix", "customer_hash"}
         asked = {name for _, name, _, _ in string.Formatter().parse(self.table) if name is not None}
