@@ -88,6 +88,7 @@ READING = {
     "amci.app.workspace": "has an `open` of its own",
     "amci.app.backup": "copies and hashes files of any size, piece by piece",
     "amci.app.samples.model": "writes samples",
+    "amci.cli.output": "opens nothing but /dev/null",
     "amci.cli.query_output": "writes results",
     "amci.workflows.executions.results": "writes results",
     "amci.sandbox.uploads.formats": "reads files of any size, row by row; listed as regular before",

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from amci.kernel.errors import AmciError, ConfigError
@@ -70,7 +70,7 @@ class Output:
 
     def note(self, line: str) -> None:
         """Something on the side, on stderr in both forms."""
-        print(line, file=self._stderr)
+        self._aside(line)
 
     def error(self, error: AmciError) -> None:
         """What went wrong and what to do, on stderr."""
@@ -84,11 +84,11 @@ class Output:
                 document["problems"] = [
                     {"file": p.file, "field": p.field, "says": p.says} for p in error.problems
                 ]
-            print(json.dumps(document, ensure_ascii=False), file=self._stderr)
+            self._aside(json.dumps(document, ensure_ascii=False))
             return
-        print(f"amci: {error}", file=self._stderr)
+        self._aside(f"amci: {error}")
         if error.hint:
-            print(f"hint: {error.hint}", file=self._stderr)
+            self._aside(f"hint: {error.hint}")
 
     @contextmanager
     def progress(self, doing: str) -> Iterator[Callable[[str], None]]:
@@ -103,6 +103,17 @@ class Output:
 
     def _json(self, value: Any) -> None:
         self._print(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+
+    def _aside(self, line: str) -> None:
+        """A line on stderr; one that is full, closed or without a reader must not fail what it tells of."""
+        try:
+            print(line, file=self._stderr)
+        except (OSError, ValueError):
+            # What is still buffered would fail the end of the program, too.
+            with suppress(OSError, ValueError):
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, self._stderr.fileno())
+                os.close(nothing)
 
     def _print(self, line: str) -> None:
         print(line, file=self._stdout)

@@ -7,12 +7,12 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from amci.kernel.clock import Clock, SystemClock, timestamp
 from amci.kernel.errors import AmciError
@@ -40,6 +40,20 @@ class _Lines(logging.Formatter):
         return record.getMessage()
 
 
+class _File(RotatingFileHandler):
+    """The rotating file; a line that a full disk does not take is lost, and fails nothing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is that of `logging`
+        """Do nothing, rather than print a traceback."""
+
+
+class _Stream(logging.StreamHandler[TextIO]):
+    """Standard error, which may have no reader left."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is that of `logging`
+        """Do nothing, rather than print a traceback."""
+
+
 def configure(path: Path | None, level: str, to_stderr: bool, *, clock: Clock | None = None) -> None:
     """Send log lines of at least `level` (DEBUG … ERROR) to a rotating file, to stderr, to both or neither.
 
@@ -50,18 +64,17 @@ def configure(path: Path | None, level: str, to_stderr: bool, *, clock: Clock | 
     root = logging.getLogger(_ROOT)
     for handler in list(root.handlers):
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
     root.propagate = False
     root.setLevel(level.upper())
     handlers: list[logging.Handler] = [logging.NullHandler()]
     if path is not None:
         with storage_errors(f"write {path.name}"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handlers.append(
-                RotatingFileHandler(path, maxBytes=_MOST_BYTES, backupCount=_OLD_FILES, encoding="utf-8")
-            )
+            handlers.append(_File(path, maxBytes=_MOST_BYTES, backupCount=_OLD_FILES, encoding="utf-8"))
     if to_stderr:
-        handlers.append(logging.StreamHandler(sys.stderr))
+        handlers.append(_Stream(sys.stderr))
     for handler in handlers:
         handler.setFormatter(_Lines())
         root.addHandler(handler)
