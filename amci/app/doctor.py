@@ -33,6 +33,7 @@ from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root, scan
 from amci.lake.query.session import session
 from amci.lake.upkeep.check import NEEDED_BEFORE, NEEDED_NOW, damages, staged_damages, what_keeps_it_closed
+from amci.workflows.executions.store import ExecutionStore
 
 #: What in a workspace is not for everybody: rows, requests, and code that runs.
 _PLACES = ("state", "stage", "raw", "quarantine", "logs", "config", "amci.yaml", "catalog.duckdb")
@@ -79,6 +80,7 @@ def examine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str])
         lambda: _catalog(workspace, settings),
         lambda: _pre_stage(workspace),
         lambda: _work(workspace, clock),
+        lambda: _clock(workspace, clock),
         lambda: _roots(workspace, settings, clock),
     ]
     found = [finding for check in checks for finding in _safely(check)]
@@ -304,15 +306,6 @@ def _work(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
         stalled = state.read(
             "SELECT count(*) AS n FROM runs WHERE status = 'RUNNING' AND lease_until < ?", (now,)
         )
-        ahead, step = waits.ahead(state, clock.now()), waits.newest_step(state)
-    if ahead:
-        said = f"{ahead} waits began in the future: the clock of this machine was ahead, or is behind now"
-        do = "see that the clock is right; `amci up` and `amci drain` correct them"
-        yield Diagnosis("warning", said, do)
-    if step:
-        said = f"the clock was set back: {waits.told(step)}, and were corrected"
-        do = "keep the clock right, as with NTP; see `amci runs list` for what ran early"
-        yield Diagnosis("info", said, do)
     if writer is None and (stuck := counts.get(RunStatus.RUNNING, 0)):
         said = f"{stuck} runs were under way when their process ended"
         yield Diagnosis("warning", said, "run `amci drain`: it takes them up again")
@@ -325,6 +318,28 @@ def _work(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
     if objects["quarantined"]:
         said = f"{objects['quarantined']} objects are in quarantine"
         yield Diagnosis("warning", said, "see `amci lake quarantine`: it says why, and what to do")
+
+
+def _clock(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
+    """Waits that a clock left in the future, and executions that AMC made late."""
+    if not workspace.state.exists():
+        return
+    # A state that cannot be opened is told of by other checks.
+    with suppress(AmciError), _opened(workspace) as state:
+        ahead, step = waits.ahead(state, clock.now()), waits.newest_step(state)
+        twice, alive = (ExecutionStore(state, clock).twice(alive=alive) for alive in (False, True))
+        if ahead:
+            said = f"{ahead} waits began in the future: the clock of this machine was ahead, or is behind now"
+            do = "see that the clock is right; `amci up` and `amci drain` correct them"
+            yield Diagnosis("warning", said, do)
+        if twice:
+            said = f"AMC carried out {twice} requests of amci's a second time, late; {alive} of those still run there"
+            do = "see `amci runs show` for their runs; `amci exec reconcile` looks again"
+            yield Diagnosis("warning" if alive else "info", said, do)
+        if step:
+            said = f"the clock was set back: {waits.told(step)}, and were corrected"
+            do = "keep the clock right, as with NTP; see `amci runs list` for what ran early"
+            yield Diagnosis("info", said, do)
 
 
 def _opened(workspace: WorkspacePaths) -> State:

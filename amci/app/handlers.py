@@ -82,6 +82,7 @@ def amc_handlers(opened: Session, router: Router, ingest: Ingest) -> list[Handle
         tenants=project.tenants,
         settings=opened.amc,
         clock=opened.clock,
+        queue=opened.runs.create,
     )
 
     def prepare(of: Tenant) -> str:

@@ -60,18 +60,23 @@ def notices_of(run: Run, workspace_name: str, at: datetime) -> tuple[Notice, ...
     """What there is to tell of a run that has ended; nothing of one that only tells somebody."""
     if run.kind == NOTIFY or not run.status.is_final:
         return ()
-    events = [run.status.lower(), *(["quality"] if _quality(run) else [])]
+    events = [
+        run.status.lower(),
+        *(["quality"] if _quality(run) else []),
+        *(["twice"] if _twice(run) else []),
+    ]
     return tuple(notice_of(run, event, workspace_name, at) for event in events)
 
 
 def notice_of(run: Run, outcome_event: str, workspace_name: str, at: datetime) -> Notice:
     """The notice of one event of a run."""
     tenant = run.tenant_id or ""
-    said = _said(run) if outcome_event != "quality" else None
+    said = _said(run) if outcome_event not in ("quality", "twice") else None
     fields: dict[str, Any] = {"kind": run.kind}
     if said is None:
         title = f"{workspace_name}: run {run.run_id} ({run.kind}) {outcome_event}"
-        text = _quality(run) if outcome_event == "quality" else run.reason or ""
+        special = {"quality": _quality, "twice": _twice}.get(outcome_event)
+        text = special(run) if special else run.reason or ""
     else:
         title = subject(tenant, said.request_type, said.name, said.status)
         fields |= {"customerId": tenant, "requestType": said.request_type, "responseStatus": said.status}
@@ -155,3 +160,8 @@ def _quality(run: Run) -> str:
     notes = (run.result or {}).get("quality") or ()
     broken = ", ".join(f"{note['rule']} ({note['rows']} rows)" for note in notes)
     return f"quality rules that did not hold: {broken}" if broken else ""
+
+
+def _twice(run: Run) -> str:
+    names = ", ".join((run.result or {}).get("second") or ())
+    return f"AMC carried out a request of amci's a second time, late: {names}" if names else ""

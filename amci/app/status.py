@@ -23,7 +23,7 @@ def overview(workspace: WorkspacePaths) -> dict[str, Any]:
     report |= {"waits_ahead": 0, "clock_set_back": ""}
     counts = dict.fromkeys(RunStatus, 0)
     objects = {"objects": 0, "removed": 0, "quarantined": 0}
-    amc = {"executions_in_amc": 0, "circuits_open": "", "notices_not_delivered": 0}
+    amc = {"executions_in_amc": 0, "circuits_open": "", "executed_twice": 0, "notices_not_delivered": 0}
     if workspace.state.exists():
         with State.read_only(workspace.state) as state:
             clock = SystemClock()
@@ -42,6 +42,7 @@ def overview(workspace: WorkspacePaths) -> dict[str, Any]:
                     for circuit in read_circuits(state)
                     if circuit.state is not CircuitState.CLOSED
                 ),
+                "executed_twice": ExecutionStore(state, clock).twice(),
                 "notices_not_delivered": by_kind.get("notify", {}).get(RunStatus.FAILED, 0),
             }
     return report | objects | amc | {f"runs_{status.lower()}": number for status, number in counts.items()}

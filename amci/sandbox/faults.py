@@ -16,6 +16,7 @@ Kind = Literal[
     "throttle",  # answered with 429 and Retry-After
     "error",  # answered with `status` and an error body
     "no_answer_after",  # carried out, but not answered
+    "late",  # not answered, and carried out only `seconds` later, while this process lives
     "no_connection",
     "expired_token",  # the access token counts as expired
     "stuck_pending",  # executions created meanwhile stay PENDING
@@ -50,6 +51,7 @@ class InjectedFault:
     after: int = 0  #: number of matching requests that pass first
     status: int = 500  #: for `error`
     retry_after: int = 1  #: seconds, for `throttle`
+    seconds: int = 90  #: for `late`
 
     def concerns(self, method: str, path: str) -> bool:
         """Whether a request can meet it."""
@@ -103,6 +105,8 @@ def instead(fault: InjectedFault) -> Response | None:
     if fault.kind == "error":
         error = {"code": str(fault.status), "details": "Internal server error"}
         return Response(status=fault.status, document=error)
+    if fault.kind == "late":
+        return Response(status=0)
     if fault.kind == "no_connection":
         return Response(status=-1)
     return None
@@ -133,7 +137,7 @@ def fault_from(text: str) -> InjectedFault:
     """`throttle,path=*/workflows,times=3` as a fault; raises UsageError."""
     kind, *settings = text.split(",")
     given: dict[str, Any] = dict(setting.partition("=")[::2] for setting in settings)
-    for name in ("times", "after", "status", "retry_after"):
+    for name in ("times", "after", "status", "retry_after", "seconds"):
         if name in given and given[name].isdecimal():
             given[name] = int(given[name])
     return checked({"kind": kind, **given})

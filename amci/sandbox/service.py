@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from amci.kernel.clock import Clock
@@ -57,6 +57,7 @@ class Sandbox:
         )
         self._simulator = Simulator(self.backend)
         self._audiences = AudienceSimulator(self.backend)
+        self._late: list[Request] = []  #: requests to be carried out at their `now`, without an answer
         self._lock = threading.RLock()
         self._is_closed = False
 
@@ -73,6 +74,8 @@ class Sandbox:
             match = route_of(request.method, request.path)
             self.requests[f"{request.method} {match[0].path if match else request.path}"] += 1
             fault = self.faults.take(request.method, request.path)
+            if fault and fault.kind == "late":
+                self._late.append(replace(request, now=request.now + timedelta(seconds=fault.seconds)))
             response = (instead(fault) if fault else None) or self._handled(request, match, fault)
             answer = _answer(response, _media(request, match[0] if match else None, response))
             if fault and fault.kind == "throttle":
@@ -84,6 +87,7 @@ class Sandbox:
 
         Raises StorageError.
         """
+        self._carry_out_late_requests()
         now = micros(self.backend.clock.now())
         advance_uploads(self.backend, now)
         advance_deletions(self.backend, now)
@@ -91,6 +95,14 @@ class Sandbox:
             for query in queries:
                 self._run(query)
         self._audiences.advance_to(micros(self.backend.clock.now()))
+
+    def _carry_out_late_requests(self) -> None:
+        with self._open():
+            now = self.backend.clock.now()
+            due = [request for request in self._late if request.now <= now]
+            self._late = [request for request in self._late if request.now > now]
+            for request in due:
+                self._handled(request, route_of(request.method, request.path), None)
 
     def _pending_queries(self) -> list[PendingQuery]:
         with self._open():

@@ -264,3 +264,20 @@ def test_waits_that_a_clock_left_in_the_future_are_told_and_then_corrected(
     assert "2 waits began up to" in overview(workspace)["clock_set_back"]
     assert said(workspace, "began in the future") == []
     assert said(workspace, "the clock was set back") == ["info"]
+
+
+@pytest.mark.parametrize(("status", "severity"), [("RUNNING", "warning"), ("CANCELLED", "info")])
+def test_executions_that_amc_made_a_second_time_are_told(
+    workspace: WorkspacePaths, status: str, severity: str
+) -> None:
+    drain(workspace)
+    with State.open(workspace.state, SystemClock()) as state:
+        for execution_id, second_of in ((1, None), (2, 1)):
+            state.write(
+                "INSERT INTO executions (execution_id, attempt, redrives, tenant_id, instance_id, workflow_id, name,"
+                " schedule, content, fingerprint, time_window, changed_at, status, second_of)"
+                " VALUES (?, 1, 0, 'acme', 'amc1', 'w', 'w', 'adhoc', '', '', '', '2026-01-01T00:00:00Z', ?, ?)",
+                (execution_id, status, second_of),
+            )
+    assert overview(workspace)["executed_twice"] == 1
+    assert said(workspace, "AMC carried out 1 requests of amci's a second time") == [severity]

@@ -144,6 +144,7 @@ class Desk:
             tenants=self.tenants,
             settings=self.settings,
             clock=self.clock,
+            queue=self.runs.create,
         )
         return [
             ExecuteHandler(

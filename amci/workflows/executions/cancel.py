@@ -83,7 +83,7 @@ class CancelHandler(SingleHandler):
                 self._again(run, "looking whether AMC has the execution"), until=min(self._next(run), until)
             )
         self.shared.executions.end(
-            self.shared.executions.not_submitted(row), ExecutionStatus.CANCELLED, "AMC never had it"
+            self.shared.executions.not_found(row), ExecutionStatus.CANCELLED, "AMC never had it"
         )
         return Done({"execution_status": None, "workflow_execution_id": None})
 

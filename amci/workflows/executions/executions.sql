@@ -37,7 +37,10 @@ SELECT 1 FROM executions AS other, executions AS own
  LIMIT 1;
 
 -- name: submitting
-UPDATE executions SET submitting_at = :now, search_from = NULL, changed_at = :now WHERE execution_id = :execution_id
+UPDATE executions
+   SET submitting_at = :now, search_from = NULL, sends = sends + 1, first_sent_at = coalesce(first_sent_at, :now),
+       changed_at = :now
+ WHERE execution_id = :execution_id
 RETURNING *;
 
 -- name: searched_again
@@ -50,9 +53,40 @@ RETURNING *;
 
 -- name: not_submitted
 -- Nothing was sent, or AMC refused it: there is nothing to look for.
-UPDATE executions SET submitting_at = NULL, looks = looks + 1, changed_at = :now
+UPDATE executions SET submitting_at = NULL, sends = max(sends - 1, 0), looks = looks + 1, changed_at = :now
  WHERE execution_id = :execution_id
 RETURNING *;
+
+-- name: not_found
+-- AMC does not show what it may have made, and is not asked again; it may still make it.
+UPDATE executions SET submitting_at = NULL, changed_at = :now WHERE execution_id = :execution_id
+RETURNING *;
+
+-- name: may_have_more
+-- Requests that went out more often than AMC has shown executions of them; none that is still looked for.
+SELECT * FROM executions AS e
+ WHERE instance_id = :instance_id AND run_id IS NOT NULL AND first_sent_at >= :since
+   AND (workflow_execution_id IS NOT NULL OR status IS NOT NULL)
+   AND sends > (workflow_execution_id IS NOT NULL)
+             + (SELECT count(*) FROM executions AS other WHERE other.second_of = e.execution_id)
+ ORDER BY execution_id;
+
+-- name: unclaimed
+-- Executions of AMC's that no request of ours is known to have made.
+SELECT workflow_execution_id FROM executions
+ WHERE instance_id = :instance_id AND run_id IS NULL AND second_of IS NULL AND created_at >= :since;
+
+-- name: second
+UPDATE executions SET second_of = :second_of WHERE execution_id = :execution_id
+RETURNING *;
+
+-- name: note_second
+INSERT INTO run_events (run_id, seq, event, reason, worker, at)
+SELECT :run_id, 1 + coalesce(max(seq), 0), 'executed_twice', :reason, NULL, :now FROM run_events WHERE run_id = :run_id;
+
+-- name: twice
+SELECT count(*) AS executions, coalesce(sum(status IN ('PENDING', 'RUNNING', 'PUBLISHING')), 0) AS alive
+  FROM executions WHERE second_of IS NOT NULL;
 
 -- name: looked
 UPDATE executions SET looks = looks + 1 WHERE execution_id = :execution_id
@@ -65,7 +99,7 @@ SELECT execution_id, run_id FROM executions
 -- name: owned
 -- Which of these executions belong to a run of ours.
 SELECT workflow_execution_id FROM executions
- WHERE instance_id = :instance_id AND run_id IS NOT NULL
+ WHERE instance_id = :instance_id AND (run_id IS NOT NULL OR second_of IS NOT NULL)
    AND workflow_execution_id IN (SELECT value FROM json_each(:ids));
 
 -- name: forget

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from amci.kernel.clock import Clock
 from amci.kernel.config import AmcSettings
+from amci.kernel.run import NewRun
 from amci.tenants.model import Tenant
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.executions.store import ExecutionStore
@@ -21,3 +22,6 @@ class HandlerContext:
     tenants: Mapping[str, Tenant]
     settings: AmcSettings
     clock: Clock
+    queue: Callable[
+        [Sequence[NewRun]], object
+    ]  #: creates runs at once, those that follow from no end of a run

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from amci.kernel import log
 from amci.kernel.clock import timestamp
 from amci.kernel.run import Done, NewRun, Outcome, Run
 from amci.kernel.worker import SingleHandler
 from amci.tenants.model import Tenant, tenant_named
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution, ExecutionStatus
+from amci.workflows.executions.cancel import cancel_run
 from amci.workflows.executions.handler_context import HandlerContext
+from amci.workflows.executions.polling import SKEW
+from amci.workflows.executions.request_matching import is_like
 from amci.workflows.executions.store import ExecutionRecord
 
 RECONCILE = "reconcile"
 
+_log = log.get("reconcile")
 
-def reconcile_run(tenant: Tenant, at: datetime) -> NewRun:
+
+def reconcile_run(tenant: Tenant, at: datetime, run_after: datetime | None = None) -> NewRun:
     """The run that compares a tenant's executions with AMC's; one for each moment."""
     return NewRun(
         idempotency_key=f"reconcile:{tenant.tenant}@{timestamp(at)}",
@@ -25,6 +32,7 @@ def reconcile_run(tenant: Tenant, at: datetime) -> NewRun:
         payload={"tenant": tenant.tenant},
         tenant_id=tenant.tenant,
         lock_key=f"reconcile:{tenant.tenant}",
+        run_after=run_after,
     )
 
 
@@ -37,13 +45,41 @@ class ReconcileHandler(SingleHandler):
     shared: HandlerContext
 
     def outcome(self, run: Run) -> Outcome:
-        """Compare one tenant; the result has the counts."""
+        """Compare one tenant; the result has the counts, and the ids of second executions of one request."""
         tenant = tenant_named(self.shared.tenants, run.tenant_id or "")
-        return Done(self._reconciled(tenant, self.shared.clients(tenant)))
-
-    def _reconciled(self, tenant: Tenant, client: AmcClient) -> dict[str, int]:
+        client = self.shared.clients(tenant)
         since = self.shared.clock.now() - self.shared.settings.look_back
         listed = {execution.workflow_execution_id: execution for execution in client.executions(since)}
+        counts = self._reconciled(tenant, client, since, listed)
+        second = self._second(tenant.instance_id, since, listed)
+        result = counts | ({"second": [row.workflow_execution_id for row in second]} if second else {})
+        return Done(result, then=[cancel_run(row) for row in second if row.is_in_amc])
+
+    def _second(
+        self, instance_id: str, since: datetime, listed: Mapping[str, Execution]
+    ) -> list[ExecutionRecord]:
+        """What AMC made of a request that had no answer, after that was sent again: noted, with its request."""
+        found: list[ExecutionRecord] = []
+        with self.shared.executions.transaction():
+            unclaimed = self.shared.executions.unclaimed(instance_id, since - SKEW)
+            # Oldest first, as AMC carried them out.
+            for execution in reversed([e for e in listed.values() if e.workflow_execution_id in unclaimed]):
+                for ours in self.shared.executions.may_have_more(instance_id, since):
+                    if _may_have_made(ours, execution):
+                        found.append(self._noted(ours, execution))
+                        break
+        return found
+
+    def _noted(self, ours: ExecutionRecord, execution: Execution) -> ExecutionRecord:
+        name = execution.workflow_execution_id
+        then = "it is not brought again" if execution.status.is_final else "it is being cancelled"
+        reason = f"AMC carried its request out once more: execution {name}, {execution.status}; {then}"
+        _log.warning("executed twice", run_id=ours.run_id, workflow_execution_id=name)
+        return self.shared.executions.second(self.shared.executions.by_amc(name), ours, reason)
+
+    def _reconciled(
+        self, tenant: Tenant, client: AmcClient, since: datetime, listed: Mapping[str, Execution]
+    ) -> dict[str, int]:
         # Read after the list, so that whatever was made meanwhile is only ours and not AMC's.
         ours = {
             row.workflow_execution_id: row
@@ -78,3 +114,10 @@ class ReconcileHandler(SingleHandler):
                 row, ExecutionStatus.DELETED, "AMC does not know the execution any more"
             )
             counts["deleted"] += 1
+
+
+def _may_have_made(ours: ExecutionRecord, execution: Execution) -> bool:
+    """Whether this execution may be one more of our request: alike, and created since it was first sent."""
+    if ours.request is None or ours.first_sent_at is None or execution.created_at is None:
+        return False
+    return execution.created_at >= ours.first_sent_at - SKEW and is_like(ours.request, execution)

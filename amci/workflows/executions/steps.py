@@ -42,7 +42,7 @@ from amci.kernel.errors import (
     UsageError,
 )
 from amci.kernel.files import fault_point
-from amci.kernel.run import Done, Failed, Outcome, Run, Skipped, Snooze, reason_for
+from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, Skipped, Snooze, reason_for
 from amci.tenants.model import Tenant
 from amci.workflows.amazon.circuit_breaker import CircuitOpen
 from amci.workflows.amc.client import AmcClient
@@ -51,6 +51,7 @@ from amci.workflows.definitions.definition import Workflow
 from amci.workflows.executions import polling, results
 from amci.workflows.executions.handler_context import HandlerContext
 from amci.workflows.executions.polling import Seen, adopted
+from amci.workflows.executions.reconcile import reconcile_run
 from amci.workflows.executions.request_resolution import sql_hash_of
 from amci.workflows.executions.store import ExecutionRecord, SendDecision
 
@@ -61,6 +62,8 @@ _LOOKING = "AMC did not answer; looking whether it has the execution"
 _NOT_TO_BE_HAD = (403, 404)
 _log = log.get("execute")
 
+#: So many times as long as an execution is looked for, one may come late that its request made first.
+_LATE = 10
 #: So many of the longest pauses a run outlasts its deadline if AMC cannot be asked to cancel.
 _GRACE = 12
 
@@ -167,6 +170,8 @@ class Steps:
             return self._ended(late)
         go, row = self.shared.executions.submitting(row, work.run, unsettled=settle)
         if go is SendDecision.SEND:
+            # Before it is sent: whatever is killed when, the first one is looked for.
+            self.shared.queue(self._looks_for_more(work.tenant, row))
             return self._sent(work.client, row)
         reason = (
             "an equal request is on its way" if go is SendDecision.WAIT else "cancelled, or in other hands"
@@ -261,7 +266,14 @@ class Steps:
             row = self.shared.executions.deliver(row, key=there.key, rows=there.rows, size=there.bytes)
         if row.key:
             self.on_delivered(work.tenant, row.key)
-        return Done(_result(row))
+        return Done(_result(row), then=self._looks_for_more(work.tenant, row))
+
+    def _looks_for_more(self, tenant: Tenant, row: ExecutionRecord) -> list[NewRun]:
+        """What AMC may yet make of a request that was sent more than once is looked for a while later."""
+        if row.sends <= 1:
+            return []
+        now = self.shared.clock.now()
+        return [reconcile_run(tenant, now, now + self.shared.settings.adopt_within * _LATE)]
 
     def _sql_hash(self, row: ExecutionRecord) -> str:
         if row.sql_hash is not None:

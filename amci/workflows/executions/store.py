@@ -34,6 +34,7 @@ _MOMENTS = (
         "deadline_at",
     ),
     "changed_at",
+    "first_sent_at",
 )
 
 
@@ -69,6 +70,9 @@ class ExecutionRecord:
     sql_hash: (
         str | None
     )  #: of the SQL as it was sent; empty if only AMC has it, None if an older amci began it
+    sends: int  #: how often its request went out and was not refused
+    first_sent_at: datetime | None
+    second_of: int | None  #: our `execution_id` of the request that made this one too
     changed_at: datetime
 
     @classmethod
@@ -197,6 +201,32 @@ class ExecutionStore:
     def not_submitted(self, row: ExecutionRecord) -> ExecutionRecord:
         """Note that AMC did not take the request."""
         return self._change(row, "not_submitted")
+
+    def not_found(self, row: ExecutionRecord) -> ExecutionRecord:
+        """Note that AMC does not show what the request may have made, and that it is not sent again."""
+        return self._change(row, "not_found")
+
+    def second(self, row: ExecutionRecord, of: ExecutionRecord, reason: str) -> ExecutionRecord:
+        """Note, also in the history of its run, that the request of `of` made this execution too."""
+        with self._state.transaction() as db:
+            note = {"run_id": of.run_id, "reason": reason, "now": self._now()}
+            db.execute(_SQL["note_second"], note)
+            return self._change(row, "second", second_of=of.execution_id)
+
+    def may_have_more(self, instance_id: str, since: datetime) -> list[ExecutionRecord]:
+        """Requests sent since then that AMC may have carried out more often than it has shown."""
+        values = {"instance_id": instance_id, "since": timestamp(since)}
+        return [ExecutionRecord.of(row) for row in self._state.read(_SQL["may_have_more"], values)]
+
+    def unclaimed(self, instance_id: str, since: datetime) -> set[str]:
+        """AMC's ids of executions, created since then, that no request of ours is known to have made."""
+        values = {"instance_id": instance_id, "since": timestamp(since)}
+        return {row["workflow_execution_id"] for row in self._state.read(_SQL["unclaimed"], values)}
+
+    def twice(self, *, alive: bool = False) -> int:
+        """How many second executions requests of ours have made; only those that AMC has not ended, if `alive`."""
+        row = self._state.read(_SQL["twice"])[0]
+        return int(row["alive"] if alive else row["executions"])
 
     def looked(self, row: ExecutionRecord) -> ExecutionRecord:
         """Note a look that brought nothing new."""
