@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, BinaryIO, cast
+from urllib.parse import parse_qsl, urlsplit
 
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import DataError, Refused, Unavailable
@@ -30,6 +31,8 @@ from amci.workflows.amc.model import Downloads
 from amci.workflows.executions.run_factory import request_document
 from amci.workflows.executions.store import ExecutionRecord
 
+#: What a signed link has in its query beside what names the file.
+_SIGNATURE = re.compile(r"x-amz-|(signature|expires|awsaccesskeyid|key-pair-id|policy)$", re.IGNORECASE)
 #: Of one file of AMC's metadata; what is longer is cut.
 _LONGEST_METADATA = 1 << 20
 #: A file up to this size is kept in memory on its way.
@@ -153,14 +156,28 @@ def _merged(client: AmcClient, links: Downloads, part: Path) -> tuple[int, list[
         )
     rows, header = 0, b""
     with storage_errors(f"write {part.name}"), part.open("wb") as out:
-        for number, url in enumerate(links.urls, start=1):
+        for number, url in enumerate(_distinct(links.urls), start=1):
             with _file(client, url, part.parent) as file:
                 header, more = _append(file, out, header, number)
                 rows += more
     if not header:
         # A result without rows has its header all the same (amc-api 2.3).
         raise Unavailable("AMC's file of the result came empty", hint="amci fetches it again")
-    return rows, [_metadata(client, url, part.parent) for url in links.metadata_urls]
+    return rows, [_metadata(client, url, part.parent) for url in _distinct(links.metadata_urls)]
+
+
+def _distinct(urls: Iterable[str]) -> list[str]:
+    """One link to each file, in order: a file that is named twice, also by two signatures, has its rows once."""
+    files: dict[tuple[object, ...], str] = {}
+    for url in urls:
+        try:
+            split = urlsplit(url)
+        except ValueError:  # no web address, which is said when it is fetched
+            files.setdefault((url,), url)
+            continue
+        own = [(name, value) for name, value in parse_qsl(split.query) if not _SIGNATURE.match(name)]
+        files.setdefault((split.scheme, split.netloc, split.path, *own), url)
+    return list(files.values())
 
 
 @contextmanager

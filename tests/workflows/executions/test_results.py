@@ -62,6 +62,43 @@ def test_the_files_of_a_result_become_one(desk: Desk, files: list[bytes], text: 
     assert run.result["bytes"] == len(text)
 
 
+@pytest.mark.parametrize(
+    ("links", "rows"),
+    [
+        (["a.csv", "a.csv"], ["a"]),
+        (["a.csv", "b.csv", "a.csv"], ["a", "b"]),
+        (["a.csv?X-Amz-Signature=1", "a.csv?X-Amz-Signature=2&X-Amz-Date=3"], ["a"]),
+        (["a.csv?Signature=1&Expires=2", "a.csv?Signature=3&Expires=4"], ["a"]),
+        (["a.csv?versionId=1", "a.csv?versionId=2"], ["a", "a"]),
+        (["x/a.csv", "y/a.csv"], ["a", "a"]),
+        (["a.csv?part=1", "a.csv?part=2"], ["a", "a"]),
+        (["empty", "a.csv", "empty", "b.csv"], ["a", "b"]),
+    ],
+)
+def test_a_file_that_is_named_twice_has_its_rows_once(desk: Desk, links: list[str], rows: list[str]) -> None:
+    fetched: list[str] = []
+
+    def answer(_: str, url: str) -> Any:
+        if url.startswith(LINK):
+            fetched.append(url)
+            name = url.partition("?")[0].rpartition("/")[2].partition(".")[0]
+            return 200, {}, b"" if name == "empty" else f"v\n{name}\n".encode()
+        if url.endswith("/downloadUrls"):
+            body = {
+                "downloadUrls": [f"{LINK}{link}" for link in links],
+                "metadataDownloadUrls": [f"{LINK}m"] * 2,
+            }
+            return 200, {}, json.dumps(body).encode()
+        return None
+
+    desk.overlay = answer
+    run, content = delivered(desk)
+    assert content.decode() == "".join(f"{row}\n" for row in ["v", *rows])
+    assert run.result["rows"] == len(rows)
+    assert len(fetched) == len(rows) + links.count("empty") // 2 + 1
+    assert sum(url == f"{LINK}m" for url in fetched) == 1
+
+
 def test_files_with_different_columns_are_no_result(desk: Desk) -> None:
     having(desk, b"a,b\n1,2\n", b"a,c\n1,2\n")
     run_id = desk.ask()
