@@ -51,6 +51,7 @@ NOT_QUICK = (
     "tests/lake/loading/test_own_datasets.py",
     "tests/lake/loading/test_privacy.py",
     "tests/lake/loading/test_wide_files.py",
+    "tests/lake/query/test_bombs.py",
     "tests/lake/query/test_session.py",
     "tests/lake/upkeep/",
     "tests/properties/",

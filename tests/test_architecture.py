@@ -84,6 +84,7 @@ READING = {
     "amci.sandbox.uploads.versions": "the lock, which it makes",
     "amci.kernel.notify.notifier": "appends notices",
     "amci.kernel.plugin_probe": "writes to the process that started it",
+    "amci.kernel.process_limits": "reads what Linux says of this process",
     "amci.kernel.testing": "appends names of fault points",
     "amci.app.workspace": "has an `open` of its own",
     "amci.app.backup": "copies and hashes files of any size, piece by piece",

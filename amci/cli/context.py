@@ -93,6 +93,7 @@ class Context:
             threads=settings.threads,
             tenant=tenant,
             as_of=as_of,
+            owns_process=True,
         )
 
     def state(self) -> State:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from amci.cli.context import Context, RowsOf, command
-from amci.kernel.errors import UsageError
+from amci.kernel.errors import AmciError, UsageError
 from amci.kernel.files import source_text
 from amci.kernel.signals import stopping
+
+if TYPE_CHECKING:
+    from amci.lake.query.session import QuerySession
+
+_INTERRUPTED = 130  #: the exit code after Ctrl-C
 
 query_app = typer.Typer(rich_markup_mode=None)
 
@@ -49,7 +58,7 @@ def query(
     from amci.cli.query_output import render
 
     text = source_text(sql) if sql == "-" else sql
-    with ctx.query_session(tenant=tenant, as_of=as_of) as session, stopping() as session.stop:
+    with _asking(ctx, tenant, as_of) as session, stopping() as session.stop:
         render(session, text, "json" if ctx.out.as_json else format_ or "table", output, ctx.out)
 
 
@@ -58,5 +67,29 @@ def talk(ctx: Context, tenant: str | None, as_of: str | None) -> None:
     # Here, because a single query needs no shell.
     from amci.cli.query_shell import converse
 
-    with ctx.query_session(tenant=tenant, as_of=as_of) as session:
+    with _asking(ctx, tenant, as_of) as session:
         converse(session, ctx.out, ctx.workspace.home / "state" / "sql_history")
+
+
+@contextmanager
+def _asking(ctx: Context, tenant: str | None, as_of: str | None) -> Iterator[QuerySession]:
+    """A session of this process, which ends with it: also a query that does not heed that its time is over.
+
+    Raises QueryError if there is not enough memory for the answer.
+    """
+    opened: QuerySession | None = None
+    try:
+        with ctx.query_session(tenant=tenant, as_of=as_of) as opened:
+            yield opened
+    except MemoryError:
+        from amci.lake.query.result import too_large
+
+        raise too_large() from None
+    except (AmciError, KeyboardInterrupt) as error:
+        if opened is None or not opened.is_stuck:
+            raise
+        if isinstance(error, AmciError):
+            ctx.out.error(error)
+        sys.stdout.flush()
+        # Python would wait, when it ends, for the thread that DuckDB works in.
+        os._exit(error.exit_code if isinstance(error, AmciError) else _INTERRUPTED)

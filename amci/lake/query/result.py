@@ -27,6 +27,9 @@ Value = TypeVar("Value")
 _BETWEEN = 0.02
 #: Seconds of waiting without a look at `stop`.
 _SLICE = 0.1
+#: Seconds in which DuckDB has to heed an interruption. It looks for one between two pieces of work, and some functions
+#: make a single piece of a value of hundreds of megabytes.
+_GRACE = 5
 
 
 class TimeBudget:
@@ -41,10 +44,11 @@ class TimeBudget:
         self._timeout = timeout
         self._left = timeout.total_seconds()
         self._is_over = False
+        self.is_stuck = False  #: DuckDB works on, after its time; the connection cannot be used any more
         self._hide_values = hide_values
 
     def spend(self, work: Callable[[], Value]) -> Value:
-        """What `work` returns. Raises QueryError if DuckDB fails or the time is over.
+        """What `work` returns. Raises QueryError if DuckDB fails or the time is over, also if it goes on for all that.
 
         DuckDB works in a thread of its own: while it did its work here, nothing would hear of Ctrl-C.
         """
@@ -60,27 +64,29 @@ class TimeBudget:
                 raise KeyboardInterrupt
         finally:
             # Once is not enough: DuckDB forgets an interruption that comes before it has begun.
-            while thread.is_alive():
+            since = stopwatch()
+            while thread.is_alive() and stopwatch() - since < _GRACE:
                 self._con.interrupt()
                 thread.join(_BETWEEN)
+            self.is_stuck = thread.is_alive()
             self._left -= stopwatch() - began
+        if self.is_stuck:
+            raise self._too_long()
         try:
             return done.result()
-        except (duckdb.Error, OSError) as error:
+        except (duckdb.Error, OSError, MemoryError) as error:
             raise self._translated(error) from None
 
     def _translated(self, error: Exception) -> QueryError | StorageError | DamagedFile:
         text = str(error)
         if self._is_over:
-            return QueryError(
-                f"the query ran longer than {self._timeout.total_seconds():g} s",
-                hint="narrow it, or raise query_timeout in amci.yaml",
-            )
-        if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in text:
-            return QueryError(
-                "the query needs more memory than query_memory_limit allows",
-                hint="narrow it, or raise it in amci.yaml",
-            )
+            return self._too_long()
+        if (
+            isinstance(error, duckdb.OutOfMemoryException | MemoryError)
+            or "Out of Memory Error" in text
+            or "std::bad_alloc" in text
+        ):
+            return too_large()
         if is_busy(error) or is_damage(error):
             return _of_the_lake(error)
         if isinstance(error, duckdb.PermissionException):
@@ -93,6 +99,20 @@ class TimeBudget:
         return QueryError(
             first_line(error), hint="`amci lake tables` lists tables, `amci lake show TABLE` their columns"
         )
+
+    def _too_long(self) -> QueryError:
+        return QueryError(
+            f"the query ran longer than {self._timeout.total_seconds():g} s",
+            hint="narrow it, or raise query_timeout in amci.yaml",
+        )
+
+
+def too_large() -> QueryError:
+    """What is said of a query that needs more memory than it may use."""
+    return QueryError(
+        "the query needs more memory than query_memory_limit allows",
+        hint="narrow it, or raise it in amci.yaml",
+    )
 
 
 def _of_the_lake(error: Exception) -> StorageError | DamagedFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -13,8 +13,9 @@ import duckdb
 
 from amci.kernel.clock import moment, new_id, pause
 from amci.kernel.duckdb_settings import locked
-from amci.kernel.errors import NotFound, StorageError, UsageError
+from amci.kernel.errors import NotFound, QueryError, StorageError, UsageError
 from amci.kernel.names import literal, quoted
+from amci.kernel.process_limits import bounded_memory
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.duck import LAKE, is_busy
@@ -29,6 +30,8 @@ _TRIES, _BETWEEN = 20, 0.1
 #: DuckLake counts snapshots in 64 bits.
 _LARGEST = 2**63 - 1
 _ONE_TENANT = "one_tenant"
+#: Bytes beyond `memory_limit` for what DuckDB does not count, and for what becomes of the rows in Python and Arrow.
+_ALLOWANCE = 512 * 1024**2
 
 
 class QuerySession:
@@ -52,6 +55,7 @@ class QuerySession:
         self._tenant = tenant
         self._timeout = timeout
         self._is_in_transaction = False
+        self._budget: TimeBudget | None = None
         self._is_pinned = is_pinned or tenant is not None
         self._catalog = _ONE_TENANT if tenant else LAKE
         self._scope = self._look_around()
@@ -62,6 +66,8 @@ class QuerySession:
         Raises QueryError for a statement that is wrong, writes, or takes too long, StorageError if a
         writing process kept the catalog busy.
         """
+        if self.is_stuck:
+            raise QueryError("the query before has not ended yet", hint="open another session")
         text = self._checked(sql)
         self._end_transaction()
         if len(self.con.extract_statements(text)) > 1:
@@ -69,11 +75,17 @@ class QuerySession:
             self.con.begin()
             self._is_in_transaction = True
         budget = TimeBudget(self.con, self._timeout, hide_values=self._tenant is not None, stop=self.stop)
+        self._budget = budget
         budget.spend(lambda: _retried(lambda: self.con.execute(text)))
         description = self.con.description or []
         return QueryResult(
             tuple(c[0] for c in description), tuple(str(c[1]) for c in description), self.con, budget
         )
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether DuckDB still works on a query whose time is over, and does not heed that."""
+        return self._budget is not None and self._budget.is_stuck
 
     def _end_transaction(self) -> None:
         if self._is_in_transaction:
@@ -129,10 +141,13 @@ def session(
     threads: int | None = None,
     tenant: str | None = None,
     as_of: str | None = None,
+    owns_process: bool = False,
 ) -> Iterator[QuerySession]:
     """Open a read-only session; `as_of` is a snapshot's number or a moment, `tenant` shows only its rows.
 
-    `memory_limit` is in bytes; what does not fit spills to a folder of its own in the workspace.
+    `memory_limit` is in bytes; what does not fit spills to a folder of its own in the workspace. DuckDB does not count
+    a single value, however large. A process that does nothing else, `owns_process`, has at most 512 MiB more; in others
+    a query can take what the machine has.
     Raises NotFound if nothing was loaded yet or the snapshot does not exist, UsageError if `as_of` is
     neither number nor time, StorageError if a writing process kept the catalog busy.
     """
@@ -143,6 +158,7 @@ def session(
     at = _snapshot(as_of)
     spill = workspace.catalog.parent / f"spill-query-{new_id()}"
     con = duck.connect(memory_limit=memory_limit, threads=threads, temp=spill)
+    opened: QuerySession | None = None
     try:
         _attach(con, workspace, at, as_of)
         if tenant:
@@ -151,9 +167,13 @@ def session(
         # SQLite keeps its journal beside the metadata.
         catalog = [f"{workspace.catalog}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
         con.execute(locked(folders=[f"{workspace.post_stage}/"], files=catalog))
-        yield QuerySession(con, tenant, timeout, is_pinned=as_of is not None)
+        opened = QuerySession(con, tenant, timeout, is_pinned=as_of is not None)
+        with bounded_memory(memory_limit + _ALLOWANCE) if owns_process else nullcontext():
+            yield opened
     finally:
-        con.close()
+        # Closing would wait for a query that does not end.
+        if not (opened and opened.is_stuck):
+            con.close()
         shutil.rmtree(spill, ignore_errors=True)
 
 
