@@ -136,10 +136,19 @@ class QueryEngine:
 @contextmanager
 def _stopped_after(con: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
     """Interrupt the query of `con` if the block takes longer."""
-    timer = threading.Timer(seconds, con.interrupt)
-    timer.daemon = True
+    is_over = threading.Event()
+
+    def watch() -> None:
+        # Once is not enough: DuckDB forgets an interruption that comes between two of its steps.
+        left = seconds
+        while not is_over.wait(left):
+            con.interrupt()
+            left = _INTERRUPT_EVERY
+
+    timer = threading.Thread(target=watch, daemon=True)
     timer.start()
     try:
         yield
     finally:
-        timer.cancel()
+        is_over.set()
+        timer.join()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from amci.sandbox.engine import QueryEngine
 
 _REMEMBERED = 1024  #: compiled queries
+#: Bytes of SQL. Where AMC draws the line is not documented; people who met it speak of about 250 KB.
+_LONGEST = 250_000
 #: Instance id → its uploaded data sets, by name.
 Uploaded = Callable[[str], Mapping[str, Source]]
 
@@ -65,6 +68,14 @@ class Queries:
         """Raise CompileError unless the workflow's SQL can be run."""
         self.prepare(instance_id, definition, {}, ANY_WINDOW, ANY_WINDOW.end)
 
+    def read_ahead(self, instance_id: str, document: Mapping[str, Any]) -> None:
+        """Compile the SQL of a workflow or an execution, which is remembered, and so is what is wrong with it."""
+        inner = document.get("workflow")
+        definition = inner if isinstance(inner, dict) else document
+        if isinstance(definition.get("sqlQuery"), str):
+            with suppress(CompileError):
+                self.prepare(instance_id, definition, document, ANY_WINDOW, ANY_WINDOW.end)
+
     def prepare(
         self,
         instance_id: str,
@@ -74,7 +85,7 @@ class Queries:
         now: datetime,
     ) -> Prepared:
         """An instance's query for a window, with `now` as the current time. Raises CompileError."""
-        original = str(definition["sqlQuery"])
+        original = _bounded(str(definition["sqlQuery"]))
         query = self._read(
             original,
             "workflow",
@@ -114,7 +125,7 @@ class Queries:
         Raises CompileError.
         """
         query = self._read(
-            sql, "audience", json.dumps(declared), json.dumps(values), "comparisons", "",
+            _bounded(sql), "audience", json.dumps(declared), json.dumps(values), "comparisons", "",
             tuple(self._uploaded(instance_id).items()),
         )  # fmt: skip
         window = window or ANY_WINDOW
@@ -162,6 +173,16 @@ class Queries:
 ANY_WINDOW = Window(
     start=datetime.fromisoformat("2020-01-01T00:00Z"), end=datetime.fromisoformat("2020-01-02T00:00Z")
 )
+
+
+def _bounded(sql: str) -> str:
+    """The SQL; raises CompileError if it is too long to be read, which takes seconds for a megabyte."""
+    if len(sql) > _LONGEST or len(sql.encode(errors="replace")) > _LONGEST:
+        text = f"The query is longer than {_LONGEST} bytes."
+        raise CompileError(
+            Finding(severity="error", code="length", text=text, place=Place(1, 1, 1, 1), is_verbatim=True)
+        )
+    return sql
 
 
 def _declared(definition: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,9 @@ from amci.sandbox.uploads import answers as adu
 from amci.sandbox.uploads.deletions import advance_deletions
 from amci.sandbox.uploads.uploaded import uploaded_sources
 from amci.sandbox.uploads.uploads import advance_uploads
+
+#: Bytes of a body from which its SQL is read ahead.
+_LONG = 4_000
 
 Answer = tuple[int, Mapping[str, str], bytes]
 
@@ -67,6 +70,7 @@ class Sandbox:
         A fault may ask for no answer at all: then the status is 0, or -1 for no connection. Raises StorageError.
         """
         self.advance()
+        self._read_ahead(parsed(method, url, headers, body, self.backend.clock.now()))
         with self._open():
             request = parsed(method, url, headers, body, self.backend.clock.now())
             if request.path.startswith("/sandbox/"):
@@ -131,6 +135,23 @@ class Sandbox:
                 raise StorageError("the sandbox is closed")
             yield
 
+    def _read_ahead(self, request: Request) -> None:
+        """Read the SQL of a long request before it has the lock, which it then only has to remember.
+
+        Reading takes seconds if there is much of it, in which others are answered.
+        """
+        match = route_of(request.method, request.path) if len(request.body) > _LONG else None
+        if match is None or match[0].is_public:
+            return
+        route, parts = match
+        # Whatever is wrong is said when it is its turn.
+        with suppress(Refusal):
+            with self._open():
+                login.check(self.backend, request)
+                known = self._admitted(route, parts.get("instanceId"), request)
+            if known is not None:
+                self.backend.queries.read_ahead(known.instance_id, request.document())
+
     def _handled(
         self, request: Request, match: tuple[Endpoint, dict[str, str]] | None, fault: InjectedFault | None
     ) -> Response:
@@ -182,6 +203,12 @@ def _refused(request: Request, refusal: Refusal) -> Response:
 def refused_unread(method: str, url: str, refusal: Refusal, now: datetime) -> Answer:
     """AMC's answer to a request that is refused before its body is read."""
     response = _refused(parsed(method, url, {}, b"", now), refusal)
+    return _answer(response, response.media)
+
+
+def answer_of(refusal: Refusal) -> Answer:
+    """AMC's answer to what cannot be read as a request."""
+    response = _error(refusal)
     return _answer(response, response.media)
 
 
