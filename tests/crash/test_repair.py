@@ -279,6 +279,7 @@ def test_a_repair_that_dies_is_finished_by_the_next(
         assert amci(*command, home)[0] == 0
         assert content(again) == before, points[number - 1]
         assert problems(again) == []
+        assert all(file.sha256 for file in files(again)), points[number - 1]
 
 
 def test_beside_a_running_amci_that_one_repairs(site: Any, amci: Any) -> None:

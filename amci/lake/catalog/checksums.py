@@ -21,6 +21,7 @@ import pyarrow as pa
 from amci.kernel import log
 from amci.kernel.errors import DamagedFile
 from amci.kernel.files import fault_point, plain_file, storage_errors
+from amci.kernel.names import literal
 from amci.lake.catalog.duck import METADATA, REMEDY, duck_errors
 
 #: The checksums. `footer` is that of the end of the file, which is quick to read and differs between any two files.
@@ -67,33 +68,38 @@ _FILES = """
           FROM ducklake_delete_file WHERE delete_file_id >= {least})
     SELECT f.file_id, CASE WHEN f.path_is_relative THEN home || f.path ELSE f.path END AS path, f.table_id, name,
            f.rows, f.file_size_bytes, f.data_file_id, f.end_snapshot IS NULL AS is_current, {checksums}
-      FROM files f JOIN homes USING (table_id) {join} ORDER BY f.file_id"""
+      FROM files f JOIN homes USING (table_id) {join} {of} ORDER BY f.file_id"""
 _WITH = {"checksums": "c.sha256, c.footer", "join": "LEFT JOIN amci_file c USING (file_id)"}
 _WITHOUT = {"checksums": "NULL AS sha256, NULL AS footer", "join": ""}
 
 
-def lake_files(con: duckdb.DuckDBPyConnection, post_stage: Path, *, least: int = 0) -> list[LakeFile]:
-    """Every file some snapshot needs, of those with at least the number `least`."""
+def lake_files(
+    con: duckdb.DuckDBPyConnection, post_stage: Path, *, least: int = 0, table: str = ""
+) -> list[LakeFile]:
+    """Every file some snapshot needs, of those with at least the number `least`; if `table` is named, only its own."""
+    of = f"WHERE name = {literal(table)}" if table else ""
     try:
-        rows = _asked(con, _FILES.format(least=least, **_WITH))
+        rows = _asked(con, _FILES.format(least=least, of=of, **_WITH))
     except duckdb.Error as error:
         if "no such table: amci_file" not in str(error):
             raise
-        rows = _asked(con, _FILES.format(least=least, **_WITHOUT))  # only an earlier release wrote to it
+        rows = _asked(
+            con, _FILES.format(least=least, of=of, **_WITHOUT)
+        )  # only an earlier release wrote to it
     return [
         LakeFile(
             file_id=int(file_id),
             path=post_stage / path,
             table_id=int(table_id),
-            table=table,
+            table=name,
             rows=None if count is None else int(count),
             size=int(size),
-            data_file_id=int(of),
+            data_file_id=int(data_file_id),
             is_current=bool(int(is_current)),
             sha256=sha256,
             footer=footer,
         )
-        for file_id, path, table_id, table, count, size, of, is_current, sha256, footer in rows
+        for file_id, path, table_id, name, count, size, data_file_id, is_current, sha256, footer in rows
     ]
 
 
@@ -192,7 +198,7 @@ class Checksums:
         With `smaller_than`, only those of fewer bytes and those with deleted rows: what compaction reads. To be asked
         before rows are copied from file to file: damage would get a good checksum.
         """
-        files = [f for f in lake_files(self._con, self._post_stage) if f.is_current and f.table == table]
+        files = [f for f in lake_files(self._con, self._post_stage, table=table) if f.is_current]
         with_deletes = {f.data_file_id for f in files if f.rows is None}
         for file in files:
             if smaller_than is None or file.size < smaller_than or file.data_file_id in with_deletes:
