@@ -28,6 +28,7 @@ class Change(StrEnum):
     DELETE = "delete"  #: only if it is asked for
     ACTIVATE = "activate"
     RETIRE = "retire"
+    REWRITE = "rewrite"  #: only by `amci lake rewrite`
     UNKNOWN = "unknown"  #: AMC could not be asked
 
 
@@ -51,7 +52,7 @@ def differences(opened: Session, tenants: Collection[str] = ()) -> list[Differen
     """Everything that differs, for all tenants or these; AMC is asked once for each."""
     chosen = [t for t in opened.project.tenants.values() if not tenants or t.tenant in tenants]
     found = [difference for tenant in chosen for difference in _of_tenant(opened, tenant)]
-    return found if tenants else [*found, *_schedules(opened)]
+    return found if tenants else [*found, *_schedules(opened), *_tables(opened)]
 
 
 def runs_for(opened: Session, found: Sequence[Difference], *, prune: bool) -> list[NewRun]:
@@ -135,6 +136,27 @@ def _is_provisioned(opened: Session, tenant: Tenant) -> bool:
         and run.status is RunStatus.SUCCEEDED
         and run.idempotency_key.startswith(provision_run(tenant).idempotency_key)
     )
+
+
+def _tables(opened: Session) -> Iterator[Difference]:
+    """Tables with files that are partitioned otherwise than their datasets say now."""
+    # DuckDB takes a while to open, and most datasets say nothing about it.
+    if not opened.workspace.catalog.exists() or not any(
+        dataset.partition_by for dataset in opened.project.datasets.values()
+    ):
+        return
+    from amci.lake.query.session import session
+    from amci.lake.upkeep.partitions import outdated
+
+    settings = opened.project.settings
+    with session(
+        opened.workspace,
+        memory_limit=settings.query_memory_limit,
+        timeout=settings.query_timeout,
+        threads=settings.threads,
+    ) as lake:
+        for each in outdated(lake.con, opened.state, opened.clock, opened.project.datasets.values()):
+            yield Difference(change=Change.REWRITE, what="table", name=str(each.name), says=[each.says()])
 
 
 def _schedules(opened: Session) -> Iterator[Difference]:

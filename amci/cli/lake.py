@@ -190,6 +190,17 @@ def expire(
     _maintain(ctx, lambda m: m.expire(age, dry_run=dry_run))
 
 
+@command(lake_app, "rewrite", epilog="Example: amci lake rewrite --dry-run")
+def rewrite(
+    ctx: Context,
+    table: Annotated[str | None, typer.Argument(help="Only this table.")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Rewrite tables whose files are not partitioned as their datasets say now."""
+    datasets = ctx.project().datasets.values()
+    _maintain(ctx, lambda m: m.rewrite(table, datasets, dry_run=dry_run))
+
+
 @command(lake_app, "vacuum", epilog="Example: amci lake vacuum --dry-run")
 def vacuum(ctx: Context, dry_run: DryRun = False) -> None:
     """Delete files nothing refers to any more, in post-stage and pre-stage."""

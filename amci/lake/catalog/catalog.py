@@ -108,6 +108,7 @@ class Catalog:
         self._lock = threading.RLock()
         self._metadata, self._post_stage = workspace.catalog, workspace.post_stage
         self._columns: dict[TableName, dict[str, str]] = {}
+        self._partitions: dict[TableName, tuple[str, ...]] = {}
         self._remarked: dict[TableName, set[str]] = {}  #: columns with a comment of an earlier release
         self._written: list[Path] = []  #: files of the running transaction that no commit covers yet
         self._make_ledger()
@@ -158,6 +159,7 @@ class Catalog:
                 self.con.execute("COMMIT")
             except BaseException:
                 self._columns.clear()
+                self._partitions.clear()
                 # A COMMIT that failed has ended the transaction already.
                 with suppress(duckdb.TransactionException):
                     self.con.execute("ROLLBACK")
@@ -258,6 +260,10 @@ class Catalog:
                 self.con.execute(f"COMMENT ON COLUMN {name.sql}.{quoted(column)} IS NULL")
             if _empty(have) != _empty(after):
                 self._remark(name, _empty(after))
+            wanted = tuple(column for column in partition_by if column in after)
+            # To none at all only by a rewrite: DuckLake 1.5.5 fails if rows come in the same commit.
+            if wanted and wanted != self.partitioned_by(name):
+                self._partition(name, wanted)
         self._columns[name] = after
         return {column: _stored(sql_type) for column, sql_type in after.items()}
 
@@ -276,11 +282,38 @@ class Catalog:
         self.con.execute(f"CREATE TABLE {name.sql} ({body})")
         if empty := _empty(columns):
             self._remark(name, empty)
-        self._partition(name, [column for column in partition_by if column in columns])
+        self._partitions[name] = ()
+        if known := [column for column in partition_by if column in columns]:
+            self._partition(name, known)
 
     def _partition(self, name: TableName, columns: Sequence[str]) -> None:
-        if columns:
-            self.con.execute(f"ALTER TABLE {name.sql} SET PARTITIONED BY ({', '.join(map(quoted, columns))})")
+        """Partition by these columns what comes from now on; the files that are there stay as they are."""
+        self.con.execute(f"ALTER TABLE {name.sql} SET PARTITIONED BY ({', '.join(map(quoted, columns))})")
+        self._partitions[name] = tuple(columns)
+
+    def partitioned_by(self, name: TableName) -> tuple[str, ...]:
+        """The columns by which new files of a table are partitioned."""
+        if name not in self._partitions:
+            rows = self.con.execute(
+                f"SELECT c.column_name FROM {METADATA}.ducklake_table t"
+                f" JOIN {METADATA}.ducklake_schema s USING (schema_id)"
+                f" JOIN {METADATA}.ducklake_partition_info p ON p.table_id = t.table_id"
+                f" JOIN {METADATA}.ducklake_partition_column k"
+                " ON k.table_id = p.table_id AND k.partition_id = p.partition_id"
+                f" JOIN {METADATA}.ducklake_column c ON c.table_id = t.table_id AND c.column_id = k.column_id"
+                " WHERE t.table_name = ? AND s.schema_name = ? AND t.end_snapshot IS NULL"
+                " AND s.end_snapshot IS NULL AND p.end_snapshot IS NULL AND c.end_snapshot IS NULL"
+                " ORDER BY k.partition_key_index",
+                [name.table, name.schema],
+            ).fetchall()
+            self._partitions[name] = tuple(column for (column,) in rows)
+        return self._partitions[name]
+
+    def repartition(self, name: TableName, columns: Sequence[str]) -> None:
+        """Rewrite a table to files partitioned by these columns, in one commit; readers keep their snapshot."""
+        with self.transaction():
+            have = self.columns(name)
+            self._rewrite(name, have, have, columns)
 
     def _rewrite(
         self, name: TableName, have: Mapping[str, str], after: Mapping[str, str], partition_by: Sequence[str]
@@ -294,6 +327,7 @@ class Catalog:
         self.con.execute(f"INSERT INTO {fresh.sql} BY NAME SELECT {values} FROM {name.sql}")
         self.con.execute(f"DROP TABLE {name.sql}")
         self.con.execute(f"ALTER TABLE {fresh.sql} RENAME TO {quoted(name.table)}")
+        self._partitions[name] = self._partitions.pop(fresh)
 
     def insert(self, name: TableName, select: str) -> None:
         """Add the rows of `select`, matched to columns by name."""

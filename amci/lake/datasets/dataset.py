@@ -76,7 +76,8 @@ class Dataset(Strict):
     """Template of the table's name, with the pattern's names, `{prefix}`, `{team}` and `{dataset}`;
     `{table}` if the pattern has it, else the dataset's id."""
     partition_by: tuple[str, ...] = ()
-    """Columns that make the Hive partitions of post-stage; names of the pattern become columns."""
+    """Columns that make the Hive partitions of post-stage; names of the pattern become columns. If it changes,
+    new files go by the new ones (if there are any); `amci lake rewrite` brings the others over."""
     schema_mode: Literal["evolve", "freeze"] = Field(default="evolve", alias="schema")
     """`evolve` adds and widens columns; `freeze` refuses files that would need it."""
     dates: Literal["typed", "text"] = "typed"

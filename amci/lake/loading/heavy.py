@@ -173,7 +173,8 @@ class HeavyHandler:
                     self._load_again(name, items)
                 columns = self.catalog.apply(name, plans[name], parts[0].partition_by)
                 for part in parts:
-                    if part.own_file is None:
+                    # A table keeps its partitions where a file has none any more.
+                    if part.own_file is None or tuple(part.own_file) != self.catalog.partitioned_by(name):
                         self.catalog.insert(name, part.source.select(columns))
                     else:
                         self.catalog.insert_file(name, part.source.select(columns), part.own_file)

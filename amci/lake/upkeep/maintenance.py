@@ -18,9 +18,11 @@ from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog, TableName
 from amci.lake.catalog.duck import LAKE, METADATA
+from amci.lake.datasets.dataset import Dataset
 from amci.lake.query.inspect import all_tables, table_named
 from amci.lake.upkeep import publish
 from amci.lake.upkeep.check import files_below, known_files, scheduled_files, staged_files
+from amci.lake.upkeep.partitions import outdated
 
 #: Files are deleted when nothing has needed them for this long, so that queries under way keep theirs.
 GRACE = timedelta(hours=1)
@@ -84,6 +86,28 @@ class Maintenance:
             raise damaged
         self._publish_again()
         return {"tables": len(names), "files_before": before, "files_after": self._file_count(names)}
+
+    def rewrite(self, table: str | None, datasets: Iterable[Dataset], *, dry_run: bool) -> Report:
+        """Rewrite tables whose files are partitioned otherwise than the configuration says now, each in one commit.
+
+        What was rewritten is not rewritten again, so it can be killed and started again. The old files stay for
+        snapshots and queries until `expire` and `vacuum`. Raises NotFound, DamagedFile.
+        """
+        chosen = table_named(table, all_tables(self.catalog.con)) if table else None
+        due = [
+            each
+            for each in outdated(self.catalog.con, self.state, self.clock, datasets)
+            if chosen in (None, each.name)
+        ]
+        for each in due if not dry_run else ():
+            self.tell(str(each.name))
+            self.catalog.repartition(each.name, each.want)
+        if due and not dry_run:
+            self._publish_again()
+        tables = [
+            {"table": str(each.name), "partition_by": list(each.want), "files": each.files} for each in due
+        ]
+        return {"tables": tables, "dry_run": dry_run}
 
     def expire(self, age: timedelta, *, dry_run: bool) -> Report:
         """Forget snapshots older than `age`, never the newest; `vacuum` frees their files an hour later."""
