@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import NoReturn
 
 from amci.cli.output import Output
 from amci.kernel.errors import AmciError
+from amci.kernel.files import storage_error
 
 _BUG, _INTERRUPTED = 70, 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> NoReturn:
@@ -17,7 +20,12 @@ def main() -> NoReturn:
     try:
         from amci.cli.app import app
 
-        sys.exit(app(standalone_mode=True) or 0)
+        try:
+            code = app(standalone_mode=True) or 0
+        except SystemExit as end:
+            code = end.code
+        out.flush()
+        sys.exit(code)
     except AmciError as error:
         out.error(error)
         sys.exit(error.exit_code)
@@ -29,6 +37,10 @@ def main() -> NoReturn:
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - the last line: a bug is said to be one
+        if isinstance(error, OSError) and error.errno in _FULL:  # as where `--help` goes to
+            out.error(storage_error(error, "write the output"))
+            out.forget()
+            sys.exit(AmciError.exit_code)
         out.error(_bug(error))
         sys.exit(_BUG)
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from amci.kernel.errors import AmciError, ConfigError
+from amci.kernel.files import storage_error
 from amci.kernel.text import aligned, plain, shown
 
 #: A column wider than this is cut in text output on a terminal; JSON is never cut.
@@ -109,11 +110,35 @@ class Output:
         try:
             print(line, file=self._stderr)
         except (OSError, ValueError):
-            # What is still buffered would fail the end of the program, too.
-            with suppress(OSError, ValueError):
-                nothing = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nothing, self._stderr.fileno())
-                os.close(nothing)
+            _forget(self._stderr)
+
+    def flush(self) -> None:
+        """Bring results to where they go; raises StorageError if that takes nothing more."""
+        with self._written():
+            self._stdout.flush()
+
+    def forget(self) -> None:
+        """Send what is still buffered of the results nowhere."""
+        _forget(self._stdout)
 
     def _print(self, line: str) -> None:
-        print(line, file=self._stdout)
+        with self._written():
+            print(line, file=self._stdout)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _forget(self._stdout)
+            raise storage_error(error, "write the output") from error
+
+
+def _forget(stream: TextIO) -> None:
+    """Send what is still buffered nowhere; it would fail the end of the program, too."""
+    with suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)

@@ -50,3 +50,23 @@ def test_what_cannot_be_logged_fails_no_run(
     assert "Traceback" not in (tmp_path / "stderr").read_text(encoding="utf-8")
     assert "Logging error" not in (tmp_path / "stderr").read_text(encoding="utf-8")
     assert len(site.ledger()) == (2 if is_good else 1)
+
+
+@pytest.mark.parametrize("words", [["status"], ["runs", "list", "--json"], ["--help"], ["lake", "tables"]])
+def test_results_that_cannot_be_written_are_an_error_of_the_disk(site: Any, words: list[str]) -> None:
+    site.dataset("d")
+    site.put("adtech/d/t/a.csv", "v\n1\n")
+    site.drain()
+    with Path("/dev/full").open("wb") as full:
+        home = [] if words == ["--help"] else ["--home", site.workspace.home]
+        done = subprocess.run(
+            [sys.executable, "-m", "amci", *words, *home],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "a bug in amci" not in done.stderr

@@ -103,6 +103,11 @@ def attach(
                     "the catalog was written by another version of DuckLake",
                     hint="install the version of amci that wrote it",
                 ) from error
+            if "unable to open database" in lowered:
+                raise StorageError(
+                    f"the catalog: {metadata.name} cannot be opened",
+                    hint="give this user read and write permission there",
+                ) from error
             if says := next((words for words in _DAMAGED_CATALOG if words in lowered), ""):
                 raise StateError(
                     f"the catalog is damaged: {_DAMAGED_CATALOG[says]}", hint=_RESTORE
