@@ -48,6 +48,7 @@ NOT_QUICK = (
     "tests/cli/test_workflow.py",
     "tests/crash/",
     "tests/lake/landing/test_ingest.py",
+    "tests/lake/loading/test_memory.py",
     "tests/lake/loading/test_own_datasets.py",
     "tests/lake/loading/test_privacy.py",
     "tests/lake/loading/test_wide_files.py",

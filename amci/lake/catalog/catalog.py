@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +32,8 @@ from amci.lake.datasets.objects import OBJECT_ID, VERSION
 #: The comment of a table lists its columns that have had no value yet, as JSON behind this. Lakes of earlier releases
 #: have it as the comment of each column; but a comment costs what the table has columns.
 _NO_VALUE = "no value yet"
+#: Bytes that DuckDB is left with for a moment, so that it lets go of what it caches.
+_LITTLE = 10_000_000
 #: Changing so many columns one by one costs more than to rewrite a table of so many values.
 _MANY_COLUMNS, _FEW_VALUES = 100, 50_000_000
 
@@ -106,6 +110,7 @@ class Catalog:
         self.checksums = Checksums(self.con, workspace.post_stage)
         self.guard = CommitGuard(self.con, on_committed=self.checksums.record)
         self._lock = threading.RLock()
+        self._memory_limit = memory_limit
         self._metadata, self._post_stage = workspace.catalog, workspace.post_stage
         self._columns: dict[TableName, dict[str, str]] = {}
         self._partitions: dict[TableName, tuple[str, ...]] = {}
@@ -136,6 +141,21 @@ class Catalog:
         """Work on the lake alone: one connection has one transaction at a time. Errors are those of `duck_errors`."""
         with self._lock, duck.duck_errors(doing):
             yield
+
+    def give_back(self) -> None:
+        """Return to the system what the caches of DuckDB, Arrow and the C library hold, between two transactions.
+
+        For a process that stays, after a load that was large: each of them keeps what it was given for the next time.
+        """
+        # What is over a lower limit is let go of; DuckDB says so if it cannot be, and then keeps the limit it had.
+        with suppress(duckdb.OutOfMemoryException):
+            self.con.execute(f"SET memory_limit = '{_LITTLE}B'")
+        self.con.execute(f"SET memory_limit = '{self._memory_limit // 1024}KiB'")
+        pa.default_memory_pool().release_unused()
+        if sys.platform == "linux":
+            # musl has no such function; it keeps less.
+            with suppress(AttributeError):
+                ctypes.CDLL(None).malloc_trim(0)
 
     def _make_ledger(self) -> None:
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in _LEDGER_COLUMNS.items())

@@ -28,6 +28,9 @@ from amci.lake.loading.rules import Rules
 from amci.lake.loading.staged_object import StagedObject, heavy_run
 from amci.lake.loading.type_inference import ColumnTyper
 
+#: Rows of a batch after which memory is given back; for fewer it costs more than it brings.
+_MANY = 200_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeavyHandler:
@@ -52,7 +55,11 @@ class HeavyHandler:
         the whole batch raises, and the worker halves it until the object stands alone.
         """
         with self.catalog.exclusive("load into the lake"):
-            return self._handle(runs)
+            try:
+                return self._handle(runs)
+            finally:
+                if sum(sum(table["rows"] for table in run.payload["tables"]) for run in runs) > _MANY:
+                    self.catalog.give_back()
 
     def _handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
