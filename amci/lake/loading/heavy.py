@@ -13,6 +13,7 @@ import duckdb
 
 from amci.kernel.clock import Clock
 from amci.kernel.errors import AmciError, DataError, MalformedFile
+from amci.kernel.files import storage_errors
 from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.kernel.runs import RunStore
 from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
@@ -54,7 +55,7 @@ class HeavyHandler:
         An object that cannot be loaded fails alone if that shows beforehand; if it only shows in loading,
         the whole batch raises, and the worker halves it until the object stands alone.
         """
-        with self.catalog.exclusive("load into the lake"):
+        with self.catalog.exclusive("load into the lake"), storage_errors("read pre-stage"):
             try:
                 return self._handle(runs)
             finally:

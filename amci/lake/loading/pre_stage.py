@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from amci.kernel.files import replacing
+from amci.kernel.files import replacing, storage_errors
 from amci.lake.catalog.checksums import sha256_of
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION
 
@@ -94,7 +94,7 @@ def changed_copy(
 
     The columns that amci adds stay. False, and no file, if there are no rows or no other columns left.
     """
-    with pq.ParquetFile(source) as file:
+    with storage_errors("read pre-stage"), pq.ParquetFile(source) as file:
         changed = _changed(file, object_id, version, change)
         first = next(changed, None)
         if first is None or len(first.column_names) == len(RESERVED):
