@@ -58,7 +58,8 @@ SAFE = {
         """,
     "one thread: that of a command, the watcher, the scheduler, a reader or a writer": """
         cli.app:LazyGroup cli.demo:Console cli.query_shell:Shell lake.landing.folder_events:_Handler
-        lake.landing.roots:Settling sandbox.rest:Server scheduler.service:Scheduler lake.loading.heavy:HeavyHandler
+        lake.landing.roots:Settling sandbox.rest:Server sandbox.rest:_Connection
+        scheduler.service:Scheduler lake.loading.heavy:HeavyHandler
         lake.query.result:TimeBudget lake.query.session:QuerySession lake.loading.pre_stage:StreamWriter
         lake.query.session:session.connect
         """,
