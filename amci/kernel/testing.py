@@ -52,9 +52,10 @@ class TurnableClock(SystemClock):
 
 
 def arm(plan: str) -> None:
-    """Switch fault points on: `count:FILE` appends their names to a file, `kill:N` kills this process at the Nth.
+    """Switch fault points on, as `plan` says.
 
-    SIGKILL, as a power cut or the kernel's memory killer would: nothing is cleaned up.
+    `count:FILE` appends their names to a file; `kill:N` kills this process at the Nth, `kill:NAME` at the first of
+    that name: SIGKILL, as a power cut or the kernel's memory killer would: nothing is cleaned up.
     """
     verb, _, argument = plan.partition(":")
     lock = threading.Lock()
@@ -64,11 +65,11 @@ def arm(plan: str) -> None:
         with lock, Path(argument).open("a", encoding="utf-8") as out:
             out.write(f"{name}\n")
 
-    def kill(_: str) -> None:
+    def kill(name: str) -> None:
         nonlocal seen
         with lock:
             seen += 1
-            if seen == int(argument):
+            if argument in (name, str(seen)):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     on_fault_point({"count": count, "kill": kill}[verb])

@@ -23,7 +23,6 @@ from amci.app.session import Session, open_session
 from amci.cli.app import app
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import AmciError
-from amci.kernel.files import on_fault_point
 from amci.kernel.runs import MOST_EXPIRIES
 from amci.sandbox.data.world import World
 from amci.sandbox.options import SandboxOptions
@@ -299,23 +298,10 @@ def test_an_apply_that_the_disk_refused_is_finished_by_the_next(
     assert not wrong, "\n".join(wrong)
 
 
-class Killed(BaseException):
-    """What stands for a kill inside this process."""
-
-
-def killed_within(site: Any, name: str) -> None:
-    """Drain in this process, and die at the first fault point of this name."""
-
-    def die(at: str) -> None:
-        if at == name:
-            raise Killed
-
-    on_fault_point(die)
-    try:
-        with pytest.raises(Killed):
-            site.drain()
-    finally:
-        on_fault_point(None)
+def killed(amci: Any, site: Any, name: str) -> None:
+    """Drain, and be killed at the first fault point of this name."""
+    code, said = amci("drain", "--home", str(site.workspace.home), fault=f"kill:{name}")
+    assert code == -signal.SIGKILL, said
 
 
 @pytest.fixture(scope="session")
@@ -332,7 +318,7 @@ def cancelled(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory)
     told(site, "drain")
     with open_session(site.workspace, site.clock, {}) as opened:
         unknown = asked(opened, "bolt", "reach", "exec:unknown")
-    killed_within(site, "execute.after_post")
+    killed(amci, site, "execute.after_post")
     with open_session(site.workspace, site.clock, {}) as opened:
         assert opened.executions.of_run(unknown)[0].workflow_execution_id is None
         for run_id in (known, unknown):
@@ -364,14 +350,16 @@ def test_a_killed_cancelling_cancels_what_was_meant_and_nothing_else(
         assert ours.keys() == theirs.keys()
 
 
-def test_a_run_that_died_too_often_gives_its_slot_back_and_is_taken_up_where_it_was(site: Any) -> None:
+def test_a_run_that_died_too_often_gives_its_slot_back_and_is_taken_up_where_it_was(
+    site: Any, amci: Any
+) -> None:
     prepared(site)
     told(site, "apply")
     with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "acme", "reach", "exec:doomed")
-    killed_within(site, "execute.after_post")
+    killed(amci, site, "execute.after_post")
     for _ in range(MOST_EXPIRIES - 1):
-        killed_within(site, "execute.before_download")
+        killed(amci, site, "execute.before_download")
     assert site.drain().tally.failed == 0
     [run] = site.runs(kind="execute")
     assert (run.status, "abandoned" in run.reason) == ("FAILED", True)
