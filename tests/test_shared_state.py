@@ -48,8 +48,9 @@ SAFE = {
         """,
     "locked by its only owner: Catalog.exclusive, Sandbox, Recorder, ReplayTransport": """
         lake.catalog.catalog:Catalog lake.catalog.checksums:Checksums lake.catalog.commit_guard:CommitGuard
-        lake.catalog.catalog:Catalog.__init__.connect lake.catalog.commit_guard:CommitGuard.__init__.cursor
-        lake.loading.type_inference:ColumnTyper sandbox.instances:Instances sandbox.simulation:Simulator
+        lake.catalog.catalog:Catalog._open.connect lake.catalog.commit_guard:CommitGuard.__init__.cursor
+        lake.catalog.catalog:Catalog.con.cursor lake.loading.heavy:HeavyHandler
+        sandbox.instances:Instances sandbox.simulation:Simulator
         workflows.amazon.fixture_matching:Answers workflows.amazon.scrub:Scrubber
         """,
     "made to be shared: httpx and thread pools promise that threads may": """
@@ -59,7 +60,7 @@ SAFE = {
     "one thread: that of a command, the watcher, the scheduler, a reader or a writer": """
         cli.app:LazyGroup cli.demo:Console cli.query_shell:Shell lake.landing.folder_events:_Handler
         lake.landing.roots:Settling sandbox.rest:Server sandbox.rest:_Connection
-        scheduler.service:Scheduler lake.loading.heavy:HeavyHandler
+        scheduler.service:Scheduler
         lake.query.result:TimeBudget lake.query.session:QuerySession lake.loading.pre_stage:StreamWriter
         lake.query.session:session.connect
         """,
@@ -79,7 +80,8 @@ SAFE = {
         lake.formats.columns:Columns lake.formats.csv_reader:_Reader lake.formats.json_cursor:Cursor
         lake.formats.reading:Reading lake.formats.source:ByteSource lake.formats.source:ChunkFile
         lake.loading.loads:TableLoads lake.loading.row_buffer:AllTrue lake.loading.row_buffer:RowBuffer
-        lake.loading.rules:Rules.connection.connect lake.upkeep.publish:publish.connect
+        lake.loading.rules:Rules.connection.connect lake.loading.type_inference:ColumnTyper
+        lake.upkeep.publish:publish.connect
         sandbox.data.generate:EventGenerator._session.connect sandbox.data.world:_write_people.connect
         sandbox.uploads.loading:_Loading
         sandbox.uploads.loading:session.connect workflows.amazon.circuit_breaker:Turn

@@ -18,7 +18,6 @@ from amci.lake.landing.roots import Root
 from amci.lake.loading.heavy import HeavyHandler
 from amci.lake.loading.light import LightHandler
 from amci.lake.loading.rules import Rules
-from amci.lake.loading.type_inference import ColumnTyper
 from amci.lake.upkeep.maintenance import Maintenance
 from amci.lake.upkeep.tasks import UpkeepHandler
 from amci.tenants import raw_folder
@@ -65,7 +64,7 @@ def lake_handlers(
             runs=opened.runs,
             catalog=catalog,
             pre_stage=workspace.pre_stage,
-            column_typer=ColumnTyper(catalog, workspace.quarantine),
+            quarantine=workspace.quarantine,
             clock=opened.clock,
             batch=settings.batch,
         ),

@@ -21,6 +21,7 @@ from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.pairing import require_catalog, require_match
+from amci.lake.landing.ingest import large_pool
 from amci.scheduler.service import Scheduler
 from amci.scheduler.store import ScheduleStore
 from amci.tenants.credentials import CredentialStore
@@ -155,7 +156,9 @@ class Session:
             catalog.close()
 
     def set_pools(self) -> None:
-        """Give every instance, account and slow listener its slots."""
+        """Give every instance, account and slow listener its slots, and large objects theirs."""
+        for kind in ("light", "heavy"):
+            self.runs.set_pool(large_pool(kind), 1)
         for target in self.notifier.remote:
             self.runs.set_pool(target.pool, 1)
         for tenant in self.project.tenants.values():

@@ -15,8 +15,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from amci.kernel import log
 from amci.kernel.clock import new_id
-from amci.kernel.errors import MalformedFile
+from amci.kernel.errors import AmciError, MalformedFile
 from amci.kernel.files import fault_point, json_of, replacing
 from amci.kernel.layout import hive_path
 from amci.kernel.names import literal, quoted
@@ -29,13 +30,15 @@ from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
 from amci.lake.catalog.schema import SchemaPlan, plan
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 
+_log = log.get("catalog")
+
 #: The comment of a table lists its columns that have had no value yet, as JSON behind this. Lakes of earlier releases
 #: have it as the comment of each column; but a comment costs what the table has columns.
 _NO_VALUE = "no value yet"
-#: Bytes that DuckDB is left with for a moment, so that it lets go of what it caches.
-_LITTLE = 10_000_000
 #: Changing so many columns one by one costs more than to rewrite a table of so many values.
 _MANY_COLUMNS, _FEW_VALUES = 100, 50_000_000
+#: After so many commits, or rows, memory is given back; for fewer it costs more than it brings.
+_COMMITS, _ROWS = 200, 200_000
 
 #: The comprehensive catalogue: one row for each table an object version has rows in.
 _LEDGER_COLUMNS = {
@@ -98,32 +101,118 @@ class LedgerEntry:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class TableHome:
+    """What rows of a table are written as, and where."""
+
+    columns: Mapping[str, str]  #: names and SQL types, as stored
+    folder: Path  #: absolute
+    partition_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file with rows of a table that no commit covers yet."""
+
+    path: Path
+    home: TableHome  #: what the table was, or was going to be, when it was written
+
+
 class Catalog:
-    """The lake, opened for writing by the one process that may."""
+    """The lake, opened for writing by the one process that may; threads may share it.
+
+    with catalog.working():
+        ...                                  # with catalog.con, beside other threads
+        with catalog.exclusive("load"):      # the lake itself is for one thread at a time
+            with catalog.transaction():
+                catalog.insert(name, "SELECT 1 AS n")
+    """
 
     def __init__(self, workspace: WorkspacePaths, *, memory_limit: int, threads: int | None) -> None:
         workspace.post_stage.mkdir(parents=True, exist_ok=True)
         workspace.catalog.parent.mkdir(parents=True, exist_ok=True)
-        self.con = duck.connect(memory_limit=memory_limit, threads=threads, temp=workspace.spill)
-        duck.attach(self.con, workspace.catalog, workspace.post_stage)
-        #: Every commit is made under the eyes of the guard.
-        self.checksums = Checksums(self.con, workspace.post_stage)
-        self.guard = CommitGuard(self.con, on_committed=self.checksums.record)
+        self._workspace, self._memory_limit, self._threads = workspace, memory_limit, threads
+        self._post_stage = workspace.post_stage
         self._lock = threading.RLock()
-        self._memory_limit = memory_limit
-        self._metadata, self._post_stage = workspace.catalog, workspace.post_stage
         self._columns: dict[TableName, dict[str, str]] = {}
         self._partitions: dict[TableName, tuple[str, ...]] = {}
         self._remarked: dict[TableName, set[str]] = {}  #: columns with a comment of an earlier release
         self._written: list[Path] = []  #: files of the running transaction that no commit covers yet
+        self._working = 0  #: threads between whose statements the connection has to stay
+        self._open()
         self._make_ledger()
         # What a process that died had committed and not come to.
         self.checksums.record()
 
+    def _open(self) -> None:
+        database = duck.connect(
+            memory_limit=self._memory_limit, threads=self._threads, temp=self._workspace.spill
+        )
+        # The system keeps files in memory as long as there is room; DuckDB would keep them up to its memory_limit.
+        database.execute("SET enable_external_file_cache = false")
+        duck.attach(database, self._workspace.catalog, self._post_stage)
+        self._database = database
+        self._cursors: dict[int, duckdb.DuckDBPyConnection] = {}  #: by thread
+        self._commits = self._rows = 0  #: loaded since then
+        self.checksums = Checksums(database, self._post_stage)
+        #: Every commit is made under the eyes of the guard.
+        self.guard = CommitGuard(database, on_committed=self.checksums.record)
+
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The connection of this thread; those of all threads share one DuckDB, its memory and its view of the lake."""
+        me = threading.get_ident()
+        if me not in self._cursors:
+            self._cursors[me] = self._database.cursor()
+        return self._cursors[me]
+
     def close(self) -> None:
-        """Let go of the catalog."""
+        """Let go of the catalog. No other thread may be using it."""
         self.guard.close()
-        self.con.close()
+        for cursor in self._cursors.values():
+            cursor.close()
+        self._database.close()
+
+    @contextmanager
+    def working(self, *, rows: int = 0) -> Iterator[None]:
+        """Keep this thread's connection, and what is temporary in it, for the block.
+
+        After many commits or many rows, and when no thread is in such a block, memory is given back to the system.
+        """
+        with self._lock:
+            self._working += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._working -= 1
+                self._rows += rows
+                is_due = self._commits >= _COMMITS or self._rows >= _ROWS
+                if is_due and not self._working and not self.guard.is_unsure:
+                    self._open_again()
+
+    def _open_again(self) -> None:
+        """Return to the system what DuckDB, Arrow and the C library keep for the next time.
+
+        DuckDB keeps its caches, and some 20 KB of each commit to the lake, for as long as it is open.
+        """
+        guard, database, cursors = self.guard, self._database, self._cursors
+        try:
+            self._open()
+        except (AmciError, duckdb.Error) as error:
+            # What is open goes on working, and this is tried again after as many commits.
+            self._commits = self._rows = 0
+            _log.warning("catalog not opened again", exc_info=error)
+            return
+        guard.close()
+        for cursor in cursors.values():
+            cursor.close()
+        database.close()
+        pa.default_memory_pool().release_unused()
+        if sys.platform == "linux":
+            # musl has no such function; it keeps less.
+            with suppress(AttributeError):
+                ctypes.CDLL(None).malloc_trim(0)
 
     def reattach(self) -> None:
         """Attach the lake again, outside of any transaction, and so forget the older schemas that DuckLake has cached.
@@ -133,29 +222,14 @@ class Catalog:
         at files by their schema version, as compaction does (duckdb/ducklake issue 955).
         """
         self.con.execute(f"DETACH {LAKE}")
-        duck.attach(self.con, self._metadata, self._post_stage)
+        duck.attach(self.con, self._workspace.catalog, self._post_stage)
         self._columns.clear()
 
     @contextmanager
     def exclusive(self, doing: str) -> Iterator[None]:
-        """Work on the lake alone: one connection has one transaction at a time. Errors are those of `duck_errors`."""
+        """Work on the lake alone: one thread has a transaction at a time. Errors are those of `duck_errors`."""
         with self._lock, duck.duck_errors(doing):
             yield
-
-    def give_back(self) -> None:
-        """Return to the system what the caches of DuckDB, Arrow and the C library hold, between two transactions.
-
-        For a process that stays, after a load that was large: each of them keeps what it was given for the next time.
-        """
-        # What is over a lower limit is let go of; DuckDB says so if it cannot be, and then keeps the limit it had.
-        with suppress(duckdb.OutOfMemoryException):
-            self.con.execute(f"SET memory_limit = '{_LITTLE}B'")
-        self.con.execute(f"SET memory_limit = '{self._memory_limit // 1024}KiB'")
-        pa.default_memory_pool().release_unused()
-        if sys.platform == "linux":
-            # musl has no such function; it keeps less.
-            with suppress(AttributeError):
-                ctypes.CDLL(None).malloc_trim(0)
 
     def _make_ledger(self) -> None:
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in _LEDGER_COLUMNS.items())
@@ -189,6 +263,7 @@ class Catalog:
                 raise
             finally:
                 self._written = []
+            self._commits += 1
             fault_point("catalog.after_commit")
 
     def note_run(self, run_id: int) -> None:
@@ -260,11 +335,10 @@ class Catalog:
             lost = {column for column, count in zip(checks, counts, strict=True) if count}
         return plan(have, want, may_evolve=may_evolve, survives=lambda column, _old, _new: column not in lost)
 
-    def apply(self, name: TableName, changes: SchemaPlan, partition_by: Sequence[str]) -> dict[str, str]:
-        """Carry out `changes` inside the running transaction; returns the table's columns afterwards, as stored."""
+    def apply(self, name: TableName, changes: SchemaPlan, partition_by: Sequence[str]) -> None:
+        """Carry out `changes` inside the running transaction."""
         have = self.columns(name)
-        settled = dict.fromkeys(changes.settle, Kind.VARCHAR.sql)
-        after = {**have, **changes.widen, **changes.rewrite, **settled, **changes.add}
+        after = _after(have, changes)
         if not have:
             self._create(name, after, partition_by)
         elif changes.rewrite or (
@@ -276,16 +350,15 @@ class Catalog:
                 self.con.execute(f"ALTER TABLE {name.sql} ALTER {quoted(column)} SET DATA TYPE {sql_type}")
             for column, sql_type in changes.add.items():
                 self.con.execute(f"ALTER TABLE {name.sql} ADD COLUMN {quoted(column)} {_stored(sql_type)}")
-            for column in self._remarked[name] & settled.keys():
+            for column in self._remarked[name].intersection(changes.settle):
                 self.con.execute(f"COMMENT ON COLUMN {name.sql}.{quoted(column)} IS NULL")
             if _empty(have) != _empty(after):
                 self._remark(name, _empty(after))
-            wanted = tuple(column for column in partition_by if column in after)
+            wanted = _wanted(partition_by, after)
             # To none at all only by a rewrite: DuckLake 1.5.5 fails if rows come in the same commit.
             if wanted and wanted != self.partitioned_by(name):
                 self._partition(name, wanted)
         self._columns[name] = after
-        return {column: _stored(sql_type) for column, sql_type in after.items()}
 
     def _has_few_values(self, name: TableName, columns: int) -> bool:
         rows: int = self.con.execute(f"SELECT count(*) FROM {name.sql}").fetchall()[0][0]
@@ -353,14 +426,26 @@ class Catalog:
         """Add the rows of `select`, matched to columns by name."""
         self.con.execute(f"INSERT INTO {name.sql} BY NAME {select}")
 
-    def insert_file(self, name: TableName, select: str, partition: Mapping[str, str]) -> None:
-        """Add very many rows of one partition: written straight to a file, which the table then takes over.
+    def home(self, name: TableName) -> TableHome:
+        """What rows of the table are written as, and where, at this moment of the transaction."""
+        return self._home(name, self.columns(name), self.partitioned_by(name))
+
+    def foresee(self, name: TableName, changes: SchemaPlan, partition_by: Sequence[str]) -> TableHome:
+        """The same after `apply`, for rows that are written before the transaction; unless it rewrites the table."""
+        after = _after(self.columns(name), changes)
+        return self._home(name, after, _wanted(partition_by, after) or self.partitioned_by(name))
+
+    def _home(self, name: TableName, columns: Mapping[str, str], partition_by: tuple[str, ...]) -> TableHome:
+        stored = {column: _stored(sql_type) for column, sql_type in columns.items()}
+        return TableHome(stored, self._post_stage / name.schema / self._folder(name), partition_by)
+
+    def write_file(self, select: str, home: TableHome, partition: Mapping[str, str]) -> WrittenFile:
+        """Write very many rows of one partition to a file that `add_file` then gives to the table.
 
         DuckLake's own insert would sort every row into its partition, at twice the cost (bench, one_partition).
         A file that is left behind by a crash belongs to no table; `vacuum` removes it.
         """
-        folder = self._post_stage / name.schema / self._folder(name)
-        path = folder / hive_path(tuple(partition.items())) / f"amci-{new_id()}.parquet"
+        path = home.folder / hive_path(tuple(partition.items())) / f"amci-{new_id()}.parquet"
         kept = (
             f"SELECT * EXCLUDE ({', '.join(map(quoted, partition))}) FROM ({select})" if partition else select
         )
@@ -368,10 +453,15 @@ class Catalog:
             self.con.execute(
                 f"COPY ({kept}) TO {literal(str(beside))} (FORMAT parquet, WRITE_BLOOM_FILTER false)"
             )
-        self._written.append(path)
+        return WrittenFile(path, home)
+
+    def add_file(self, name: TableName, file: WrittenFile) -> None:
+        """Have the table take over a file with rows of one partition; deleted if the transaction fails."""
+        self._written.append(file.path)
         self.con.execute(
-            f"CALL ducklake_add_data_files({literal(LAKE)}, {literal(name.table)}, {literal(str(path))},"
-            f" schema => {literal(name.schema)}, hive_partitioning => {bool(partition)})"
+            f"CALL ducklake_add_data_files({literal(LAKE)}, {literal(name.table)}, {literal(str(file.path))},"
+            f" schema => {literal(name.schema)}, hive_partitioning => {bool(file.home.partition_by)},"
+            f" allow_missing => true)"
         )
 
     def _folder(self, name: TableName) -> str:
@@ -484,6 +574,17 @@ class Catalog:
             yield
         finally:
             self.con.unregister(name)
+
+
+def _after(have: Mapping[str, str], changes: SchemaPlan) -> dict[str, str]:
+    """The columns of a table after these changes; `NOTHING` if there has been no value yet."""
+    settled = dict.fromkeys(changes.settle, Kind.VARCHAR.sql)
+    return {**have, **changes.widen, **changes.rewrite, **settled, **changes.add}
+
+
+def _wanted(partition_by: Sequence[str], columns: Mapping[str, str]) -> tuple[str, ...]:
+    """The columns to partition by that there are."""
+    return tuple(column for column in partition_by if column in columns)
 
 
 def _empty(columns: Mapping[str, str]) -> list[str]:

@@ -39,6 +39,11 @@ class CommitGuard:
             if con.execute(f"SELECT count(*) FROM {LAKE_ROW}").fetchall() == [(0,)]:
                 con.execute(f"INSERT INTO {LAKE_ROW} VALUES (NULL, 0, 0)")
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether a commit failed that is not known to be undone; the connection has to stay until it is."""
+        return self._is_unsure
+
     def close(self) -> None:
         """Let go of the connection."""
         self._reader.close()

@@ -18,6 +18,9 @@ from amci.lake.landing.sidecar import correlation_id
 
 #: Objects noted in one transaction: large enough to be quick, small enough to leave room for others.
 _CHUNK = 1000
+#: A raw file of more bytes is large; what ends the names of the pool and the batches of large objects.
+LARGE_FILE = 64 * 2**20
+_LARGE = "+large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,12 @@ class Ingest:
                 self.objects.set_route(row["object_id"], route.dataset.dataset, route.tenant_id)
                 self.objects.resolve_routed(row["object_id"])
                 routed += self.runs.create(
-                    [light_run(row["root"], row["key"], row["object_id"], row["version"], route)]
+                    [
+                        light_run(
+                            *(row["root"], row["key"], row["object_id"], row["version"], route),
+                            size=row["size"],
+                        )
+                    ]
                 )
         return routed
 
@@ -151,11 +159,38 @@ class Ingest:
                 object_id, version = self.objects.record(file, route.dataset.dataset, route.tenant_id)
                 came_with = correlation_id(self.roots[file.root].path_of(file.key))
                 runs.append(
-                    light_run(file.root, file.key, object_id, version, route, correlation_id=came_with)
+                    light_run(
+                        *(file.root, file.key, object_id, version, route),
+                        size=file.size,
+                        correlation_id=came_with,
+                    )
                 )
             self.objects.quarantine(unroutable)
             self.runs.create(runs)
         return IngestCounts(new=len(unroutable) + len(runs), unroutable=len(unroutable))
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Where runs of one kind wait: which pool's slots they take, and what they share a batch with."""
+
+    pool: str
+    batch_key: str
+
+    @classmethod
+    def of(cls, kind: str, dataset: str, *, is_large: bool) -> Lane:
+        """Large objects go one at a time and one to a batch, so that a thread is left for everybody's small ones."""
+        return cls(large_pool(kind), f"{dataset}{_LARGE}") if is_large else cls("", dataset)
+
+    @classmethod
+    def after(cls, kind: str, earlier: Run, *, is_large: bool) -> Lane:
+        """The same for a run that follows another of the same object."""
+        return cls.of(kind, earlier.batch_key.removesuffix(_LARGE), is_large=is_large)
+
+
+def large_pool(kind: str) -> str:
+    """The pool with one slot of runs of this kind, `light` or `heavy`, for large objects."""
+    return f"{kind}{_LARGE}"
 
 
 def light_run(
@@ -165,19 +200,22 @@ def light_run(
     version: int,
     route: Route,
     *,
+    size: int,
     again: str = "",
     correlation_id: str = "",
 ) -> NewRun:
-    """The run that reads one version of an object; `again` sets a repeated one apart from the first.
+    """The run that reads one version of an object, of `size` bytes; `again` sets a repeated one apart from the first.
 
     `correlation_id` is that of the run that brought the object here; without one, a new one begins.
     """
+    lane = Lane.of("light", route.dataset.dataset, is_large=size > LARGE_FILE)
     return NewRun(
         idempotency_key=f"light:{root}/{key}@{version}{again}",
         kind="light",
         tenant_id=route.tenant_id,
         lock_key=f"object:{object_id}",
-        batch_key=route.dataset.dataset,
+        pool=lane.pool,
+        batch_key=lane.batch_key,
         correlation_id=correlation_id or new_id(),
         payload={"object_id": object_id, "version": version, "again": again},
     )

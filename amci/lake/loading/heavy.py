@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,21 +17,20 @@ from amci.kernel.errors import AmciError, DataError, MalformedFile
 from amci.kernel.files import storage_errors
 from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.kernel.runs import RunStore
-from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
+from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableHome, TableName, WrittenFile
 from amci.lake.catalog.checksums import is_intact
 from amci.lake.catalog.columns import UNFIT
+from amci.lake.catalog.duck import duck_errors
 from amci.lake.catalog.pairing import note_commit
+from amci.lake.catalog.schema import SchemaPlan
 from amci.lake.datasets.objects import Skip
 from amci.lake.landing import sidecar
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
-from amci.lake.loading.loads import LoadItem, TableLoads, want
+from amci.lake.loading.loads import Load, LoadItem, TableLoads, want
 from amci.lake.loading.rules import Rules
 from amci.lake.loading.staged_object import StagedObject, heavy_run
 from amci.lake.loading.type_inference import ColumnTyper
-
-#: Rows of a batch after which memory is given back; for fewer it costs more than it brings.
-_MANY = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +38,15 @@ class HeavyHandler:
     """Loads staged objects; a batch is one commit, whatever tables it touches."""
 
     kind = "heavy"
-    threads = 1
+    #: One for a large object, one for small ones: what takes long is done beside the lake, and committed at the end.
+    threads = 2
 
     rules: Rules
     objects: ObjectStore
     runs: RunStore
     catalog: Catalog
     pre_stage: Path
-    column_typer: ColumnTyper
+    quarantine: Path
     clock: Clock
     batch: int
 
@@ -55,18 +56,20 @@ class HeavyHandler:
         An object that cannot be loaded fails alone if that shows beforehand; if it only shows in loading,
         the whole batch raises, and the worker halves it until the object stands alone.
         """
-        with self.catalog.exclusive("load into the lake"), storage_errors("read pre-stage"):
-            try:
-                return self._handle(runs)
-            finally:
-                if sum(sum(table["rows"] for table in run.payload["tables"]) for run in runs) > _MANY:
-                    self.catalog.give_back()
+        rows = sum(table["rows"] for run in runs for table in run.payload["tables"])
+        with (
+            storage_errors("read pre-stage"),
+            duck_errors("load into the lake"),
+            self.catalog.working(rows=rows),
+        ):
+            return self._handle(runs)
 
     def _handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         items: list[LoadItem] = []
         known = self.objects.for_versions([object_version(run) for run in runs])
-        ledger = _by_object(self.catalog.loaded({object_id for object_id, _ in known}))
+        with self.catalog.exclusive("read the ledger"):
+            ledger = _by_object(self.catalog.loaded({object_id for object_id, _ in known}))
         is_whole = functools.cache(is_intact)  # objects share files
         for run in runs:
             row = known[object_version(run)]
@@ -115,10 +118,11 @@ class HeavyHandler:
         outcomes: dict[int, Outcome] = {}
         loads = TableLoads()
         ready: list[LoadItem] = []
+        typer = ColumnTyper(self.catalog.con, self.quarantine)
         try:
             for item in items:
                 try:
-                    own = self.column_typer.alone(item) if item.stands_alone else []
+                    own = typer.alone(item) if item.stands_alone else []
                 except AmciError as error:
                     outcomes[item.run.run_id] = self.objects.refused(item.run, error)
                     continue
@@ -130,27 +134,27 @@ class HeavyHandler:
                 ready.append(item)
             # Before the commit: a process that dies right after it must not forget which rows were kept out.
             self.objects.quarantine([entry for item in ready for entry in item.findings])
-            loads = self._commit_guessing(ready, loads, ledger)
+            loads = self._commit_guessing(ready, loads, typer, ledger)
         finally:
-            self.column_typer.clean_up()
+            typer.clean_up()
         self._settle(ready)
         return outcomes | {item.run.run_id: _outcome(item, loads) for item in ready}
 
     def _commit_guessing(
-        self, items: Sequence[LoadItem], own: TableLoads, ledger: Mapping[int, Sequence[LedgerEntry]]
+        self,
+        items: Sequence[LoadItem],
+        own: TableLoads,
+        typer: ColumnTyper,
+        ledger: Mapping[int, Sequence[LedgerEntry]],
     ) -> TableLoads:
         """Commit with types guessed from the first rows; if a later row does not fit, with exact ones."""
         plain = [item for item in items if not item.stands_alone]
         try:
-            return self._commit(
-                items, own.and_also(self.column_typer.together(plain, may_guess=True)), ledger
-            )
+            return self._commit(items, own.and_also(typer.together(plain, may_guess=True)), ledger)
         except duckdb.InvalidInputException as error:
             if UNFIT not in str(error):
                 raise
-            return self._commit(
-                items, own.and_also(self.column_typer.together(plain, may_guess=False)), ledger
-            )
+            return self._commit(items, own.and_also(typer.together(plain, may_guess=False)), ledger)
 
     def _commit(
         self, items: Sequence[LoadItem], loads: TableLoads, ledger: Mapping[int, Sequence[LedgerEntry]]
@@ -164,33 +168,62 @@ class HeavyHandler:
         ]
         if not entries and not any(outdated.values()):
             return loads
-        with self.catalog.transaction():
+        with (
+            self._written(loads) as written,
+            self.catalog.exclusive("load into the lake"),
+            self.catalog.transaction(),
+        ):
             # Planned while the older rows are there still: types must not depend on how many files share a batch.
-            plans = {
-                name: self.catalog.plan(
-                    name,
-                    want(parts),
-                    may_evolve=all(p.may_evolve for p in parts),
-                    max_columns=min(p.max_columns for p in parts),
-                )
-                for name, parts in loads.tables.items()
-            }
+            plans = {name: self._plan(name, parts) for name, parts in loads.tables.items()}
             self._take_out([entry for gone in outdated.values() for entry in gone])
             for name, parts in loads.tables.items():
                 if plans[name].makes_text:
                     self._load_again(name, items)
-                columns = self.catalog.apply(name, plans[name], parts[0].partition_by)
-                for part in parts:
-                    # A table keeps its partitions where a file has none any more.
-                    if part.own_file is None or tuple(part.own_file) != self.catalog.partitioned_by(name):
-                        self.catalog.insert(name, part.source.select(columns))
-                    else:
-                        self.catalog.insert_file(name, part.source.select(columns), part.own_file)
+                self.catalog.apply(name, plans[name], parts[0].partition_by)
+                self._insert(name, parts, written)
             self.catalog.enter(entries)
             # After a power cut the state must know all that the commit is about, or it would give the ids again.
             self.runs.state.sync()
             self.catalog.note_run(self.runs.newest())
         return loads
+
+    def _plan(self, name: TableName, parts: Sequence[Load]) -> SchemaPlan:
+        return self.catalog.plan(
+            name,
+            want(parts),
+            may_evolve=all(p.may_evolve for p in parts),
+            max_columns=min(p.max_columns for p in parts),
+        )
+
+    @contextmanager
+    def _written(self, loads: TableLoads) -> Iterator[dict[Load, WrittenFile]]:
+        """Files with the rows of large loads, written while other threads may commit; deleted if none takes them."""
+        written: dict[Load, WrittenFile] = {}
+        try:
+            for name, parts in loads.tables.items():
+                if any(part.own_file is not None for part in parts):
+                    with self.catalog.exclusive("plan a load"):
+                        home = self.catalog.foresee(name, self._plan(name, parts), parts[0].partition_by)
+                    written |= {part: self._write(part, home) for part in parts if _fits(part, home)}
+            yield written
+        finally:
+            for file in written.values():
+                file.path.unlink(missing_ok=True)
+
+    def _write(self, part: Load, home: TableHome) -> WrittenFile:
+        return self.catalog.write_file(part.source.select(home.columns), home, part.own_file or {})
+
+    def _insert(self, name: TableName, parts: Sequence[Load], written: dict[Load, WrittenFile]) -> None:
+        home = self.catalog.home(name)
+        for part in parts:
+            if not _fits(part, home):
+                self.catalog.insert(name, part.source.select(home.columns))
+                continue
+            if part not in written or written[part].home != home:
+                # Another load has changed the table meanwhile, or this one rewrites it.
+                written[part] = self._write(part, home)
+            # From here on the transaction decides whether the file stays.
+            self.catalog.add_file(name, written.pop(part))
 
     def _load_again(self, name: TableName, but: Sequence[LoadItem]) -> None:
         """Queue the other objects of a table again, because a column of theirs becomes text.
@@ -227,7 +260,8 @@ class HeavyHandler:
         self.objects.set_loaded([(item.object_id, item.version) for item in items])
         self.objects.set_rules([(item.object_id, item.version, item.routed.rules_hash) for item in items])
         self.objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
-        note_commit(self.runs.state, self.catalog.guard.newest())
+        with self.catalog.exclusive("note what was committed"):
+            note_commit(self.runs.state, self.catalog.guard.newest())
 
 
 def ledger_entry(item: LoadItem, name: TableName, rows: int, loaded_at: datetime) -> dict[str, Any]:
@@ -255,6 +289,11 @@ def ledger_entry(item: LoadItem, name: TableName, rows: int, loaded_at: datetime
         **{name: staged.origin.get(name) for name in sidecar.TEXTS},
         **{name: _naive(at) for name, at in sidecar.moments(staged.origin).items()},
     }
+
+
+def _fits(part: Load, home: TableHome) -> bool:
+    """Whether rows get a file of their own. A table keeps its partitions where a file has none any more."""
+    return part.own_file is not None and tuple(part.own_file) == home.partition_by
 
 
 def _by_object(entries: Sequence[LedgerEntry]) -> dict[int, list[LedgerEntry]]:

@@ -121,7 +121,7 @@ class StagedSource:
         return cast_sql(kind, quoted(column))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Load:
     """Rows for one table, and how many of them each object brings."""
 

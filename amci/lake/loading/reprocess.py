@@ -96,7 +96,9 @@ class Reprocess:
                 return "pre-stage", staged
         if not older and self._is_there(row):
             return "raw", light_run(
-                row["root"], row["key"], row["object_id"], row["version"], route, again=again
+                *(row["root"], row["key"], row["object_id"], row["version"], route),
+                size=row["size"],
+                again=again,
             )
         run = self._heavy(row, route, again, row["version"] if older else None)
         return ("pre-stage", run) if run else None

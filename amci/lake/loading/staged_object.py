@@ -19,6 +19,10 @@ from typing import Any, Self
 
 from amci.kernel.clock import moment, timestamp
 from amci.kernel.run import NewRun, Run
+from amci.lake.landing.ingest import Lane
+
+#: An object with more rows for a table is large: it is loaded by itself, into a file of its own.
+LARGE = 500_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +126,15 @@ def heavy_run(root: str, key: str, earlier: Run, staged: StagedObject) -> NewRun
 
     `earlier` is a run of that object, light or heavy, whose tenant, lock and correlation id go on.
     """
+    is_large = any(table.rows > LARGE for table in staged.tables)
+    lane = Lane.after("heavy", earlier, is_large=is_large)
     return NewRun(
         idempotency_key=f"heavy:{root}/{key}@{staged.version}{staged.again}",
         kind="heavy",
         tenant_id=earlier.tenant_id,
         lock_key=earlier.lock_key,
-        batch_key=earlier.batch_key,
+        pool=lane.pool,
+        batch_key=lane.batch_key,
         correlation_id=earlier.correlation_id,
         payload=staged.to_payload(),
     )

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from amci.kernel.errors import MalformedFile
 from amci.kernel.names import literal, quoted
-from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.columns import Kind, cast_sql, infer
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
 from amci.lake.loading import transform_call
 from amci.lake.loading.loads import Load, LoadItem, StagedSource
 from amci.lake.loading.quality_check import check_quality
-from amci.lake.loading.staged_object import StagedTable
+from amci.lake.loading.staged_object import LARGE, StagedTable
 
-#: Beyond so many rows the types are guessed from the first of them and checked while they are loaded.
-_MANY = 500_000
+#: The types of more than LARGE rows are guessed from so many of them, and checked while they are loaded.
 _SAMPLE = 100_000
 _OWN = {OBJECT_ID: "BIGINT", VERSION: "INTEGER"}
 #: Types that DuckLake or Parquet would store as another one.
@@ -27,11 +26,10 @@ _STORED = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT", "FLOAT": "DOUBLE", "TIMEST
 
 
 class ColumnTyper:
-    """Prepares the loads of one batch; `clean_up` after each."""
+    """Prepares the loads of one batch, in `con`; `clean_up` after it."""
 
-    def __init__(self, catalog: Catalog, quarantine: Path) -> None:
-        self._catalog = catalog
-        self._con = catalog.con
+    def __init__(self, con: duckdb.DuckDBPyConnection, quarantine: Path) -> None:
+        self._con = con
         self._quarantine = quarantine
         self._registered: list[str] = []
         self._temporary: list[str] = []
@@ -63,7 +61,7 @@ class ColumnTyper:
         columns = _data_columns([file for item, staged in members for file in item.files_of(staged)])
         columns = [c for c in columns if c not in typed]
         _check_partition(first, {*columns, *typed})
-        many = may_guess and sum(staged.rows for _, staged in members) > _MANY
+        many = may_guess and sum(staged.rows for _, staged in members) > LARGE
         text = infer(
             self._con,
             f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows,
@@ -156,6 +154,7 @@ class ColumnTyper:
                 typed=want | constants,
             ),
             members={item.object_id: rows},
+            own_file=_one_partition(item) if rows > LARGE else None,
             partition_by=item.partition_by,
             may_evolve=item.dataset.schema_mode == "evolve",
             max_columns=item.max_columns,
