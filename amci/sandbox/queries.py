@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from amci.sandbox.engine import QueryEngine
 
 _REMEMBERED = 1024  #: compiled queries
-#: Bytes of SQL. Where AMC draws the line is not documented; people who met it speak of about 250 KB.
+#: Bytes of SQL. Where AMC draws the line is unknown; its documentation names no limit.
 _LONGEST = 250_000
 #: Instance id → its uploaded data sets, by name.
 Uploaded = Callable[[str], Mapping[str, Source]]

@@ -204,3 +204,35 @@ def test_a_query_that_was_compiled_is_as_it_was() -> None:
     query = look(sql)
     first, other = (query.compile(WINDOW, NOW, privacy=Privacy()) for _ in range(2))
     assert first == other == compile_(sql, privacy=Privacy())
+
+
+DOUBLED = {
+    "with": lambda n: (
+        "WITH c0 AS (SELECT user_id, n FROM views), "
+        + ", ".join(f"c{i} AS (SELECT * FROM c{i - 1} UNION ALL SELECT * FROM c{i - 1})" for i in range(1, n))
+        + f" SELECT SUM(n) AS i FROM c{n - 1}"
+    ),
+    "join": lambda n: (
+        "WITH c0 AS (SELECT user_id, n FROM views), "
+        + ", ".join(
+            f"c{i} AS (SELECT a.user_id, b.n FROM c{i - 1} a JOIN c{i - 1} b ON a.user_id = b.user_id)"
+            for i in range(1, n)
+        )
+        + f" SELECT SUM(n) AS i FROM c{n - 1}"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DOUBLED)
+@pytest.mark.parametrize("levels", [11, 12])
+def test_a_query_that_reads_its_tables_too_often_is_refused_before_it_is_read_on(
+    kind: str, levels: int
+) -> None:
+    found = look(DOUBLED[kind](levels))
+    assert {"too-many-reads"} <= {finding.code for finding in found.errors}
+
+
+@pytest.mark.parametrize("kind", ["with", "join"])
+def test_however_few_lines_stand_for_however_many_reads(kind: str) -> None:
+    assert [finding.code for finding in look(DOUBLED[kind](60)).errors] == ["too-many-reads"]
+    assert look(DOUBLED[kind](7)).errors == []

@@ -38,8 +38,11 @@ from amci.amcsql.binder.shapes import (
     star_of,
     unlike,
 )
+from amci.amcsql.findings import CompileError
 from amci.amcsql.sources import Source
 
+#: Reads of tables in one query; each has privacy rules of its own. A few lines of WITH could stand for billions.
+_MOST_PATHS = 1000
 _DURATION = re.compile(
     r"P(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
     r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
@@ -219,30 +222,36 @@ class _Binder:
             return self._extended(table)
         named = scope.named.get(table.name.lower()) if not table.db else None
         if named is not None:
-            return self._use(named)
+            return self._use(named, table)
         source = self._catalog.find(table)
         if source is None:
             unknown_object(table, self._catalog, scope.named, self._report)
             return ValuesRows(tuples=(), outputs=(), is_unknown=True)
         return self._scan(source, table)
 
-    def _use(self, named: Cte) -> CteRef:
+    def _use(self, named: Cte, table: exp.Table) -> CteRef:
         """A read of a query of WITH; from the second on, its paths are others than those of the first."""
         paths = {path: path for path in paths_of(named.query)}
         if named.uses:
             for path in paths:
-                paths[path] = len(self.sources)
-                self.sources.append(self.sources[path])
+                paths[path] = self._path_of(self.sources[path], table)
         named.uses += 1
         outputs = [replace(output, facts=moved(output.facts, paths)) for output in named.query.outputs]
         return CteRef(of=named, outputs=outputs, paths=paths)
 
     def _scan(self, source: Source, table: exp.Table) -> Scan:
-        path = len(self.sources)
-        outputs = columns_of(source, path)
-        scan = Scan(path=path, source=source, outputs=outputs, table=table)
+        path = self._path_of(source, table)
+        return Scan(path=path, source=source, outputs=columns_of(source, path), table=table)
+
+    def _path_of(self, source: Source, table: exp.Table) -> int:
+        """A new path; raises CompileError if there are too many, as of queries that read each other twice."""
+        if len(self.sources) >= _MOST_PATHS:
+            text = f"The query reads its tables more than {_MOST_PATHS:,} times"
+            hint = "a query of WITH is read again each time it is named; this limit is amci's, not AMC's"
+            self._report.error(table, "too-many-reads", text, hint)
+            raise CompileError(*self._report.findings)
         self.sources.append(source)
-        return scan
+        return len(self.sources) - 1
 
     def _extended(self, table: exp.Table) -> Relation:
         """TABLE(EXTEND_TIME_WINDOW('table', 'P14D', 'P1D')): the table over a longer window."""
