@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,7 +11,8 @@ from typing import Any, TypeVar
 
 from amci.kernel import log
 from amci.kernel.clock import moment
-from amci.kernel.files import bounded_bytes, json_of
+from amci.kernel.errors import StorageError
+from amci.kernel.files import bounded_bytes, json_of, storage_error
 from amci.kernel.layout import sidecar_of
 from amci.kernel.names import column_names
 from amci.lake.landing.roots import ODD
@@ -20,6 +22,8 @@ TEXTS = ("workflow_execution_id", "sql_hash")
 MOMENTS = ("time_window_start", "time_window_end")
 Found = TypeVar("Found")
 
+#: What the system says of a file that can perhaps be read the next time.
+_PASSING = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 #: Letters of a field; ids and times have a few dozen.
 _LONGEST = 1000
 _WORDS = re.compile(r"[A-Z_]+")
@@ -28,17 +32,27 @@ _log = log.get("sidecar")
 
 
 def origin(path: Path) -> dict[str, str]:
-    """The fields of `path`'s sidecar that the catalogue takes; empty if there is none that can be read."""
+    """The fields of `path`'s sidecar that the catalogue takes; empty if there is none that can be used.
+
+    Raises StorageError if the disk refuses to read it for now.
+    """
     return _said(path, (*TEXTS, *MOMENTS))
 
 
 def correlation_id(path: Path) -> str:
     """The correlation id of the run that brought a raw file here; empty if unknown."""
-    return _said(path, ("correlation_id",)).get("correlation_id", "")
+    try:
+        return _said(path, ("correlation_id",)).get("correlation_id", "")
+    except StorageError as error:
+        _log.warning("sidecar not read", file=path.name, exc_info=error)
+        return ""
 
 
 def types(path: Path) -> dict[str, str]:
-    """AMC's types of the columns, by their names in the lake: `LONG`, `ARRAY STRING`, `ARRAY` (amc-api 2.2)."""
+    """AMC's types of the columns, by their names in the lake: `LONG`, `ARRAY STRING`, `ARRAY` (amc-api 2.2).
+
+    Raises StorageError if the disk refuses to read the sidecar for now.
+    """
     columns = (
         _read(path, lambda document: [_column(one) for one in document.get("output_columns") or []]) or []
     )
@@ -59,6 +73,8 @@ def _read(path: Path, wanted: Callable[[Mapping[str, Any]], Found]) -> Found | N
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno in _PASSING:
+            raise storage_error(error, f"read the note beside {path.name}") from error
         # It says where rows came from, not what they are: they are loaded all the same.
         _log.warning("sidecar not usable", file=path.name, exc_info=error)
         return None

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import resource
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from amci.kernel.errors import StorageError
 from amci.kernel.layout import sidecar_of
-from amci.lake.landing.sidecar import origin
+from amci.lake.landing.sidecar import correlation_id, origin, types
 
 KEY = "acme/workflow=reach/schedule=daily/2026-11-02T06:00:00.000Z-reach-1a2b3c4d.csv"
 SAID = {
@@ -47,3 +49,19 @@ def test_a_sidecar_that_cannot_be_read_keeps_no_row_out(site: Any, said: str) ->
 
 def test_a_file_without_sidecar_has_no_origin(tmp_path: Path) -> None:
     assert origin(tmp_path / "a.csv") == {}
+
+
+def test_a_note_that_cannot_be_read_for_now_is_not_taken_for_none(tmp_path: Path) -> None:
+    """Rows would be loaded without their origin and their types, and nobody would know."""
+    raw = tmp_path / "result.csv"
+    sidecar_of(raw).write_text('{"workflow_execution_id": "w1", "correlation_id": "c1"}')
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        for read in (origin, types):
+            with pytest.raises(StorageError, match="Too many open files"):
+                read(raw)
+        assert correlation_id(raw) == ""
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert origin(raw) == {"workflow_execution_id": "w1"}
