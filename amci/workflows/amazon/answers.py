@@ -12,17 +12,20 @@ from http import HTTPStatus
 from typing import Any
 
 from amci.kernel.errors import AuthError, Refused, RemoteError, Throttled, Unavailable
+from amci.kernel.files import json_of
+from amci.workflows.amazon.scrub_rules import without_secrets_or_links
 
 _SECONDS = re.compile(r"\s*(\d{1,9})(?:\.\d+)?\s*")
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
+
+#: No pause that Amazon asks for is longer: the header may come from a proxy, or from a clock that is wrong.
+_LONGEST_PAUSE = timedelta(hours=1)
 
 #: Where AMC's families keep the text of an error, in this order (amc-api 1.5).
 _TEXTS = ("message", "statusReason", "details", "messageSubject")
 _LONGEST_TEXT = 2000
-_SECRETS = re.compile(
-    r"Atz[a-z]\|\S+|amzn1\.(?:oa2-cs|application-oa2-client)\.\S+|Bearer\s+\S+|https?://\S+[?&]X-Amz-\S+",
-    re.IGNORECASE,
-)
-
 _LOGIN_HINT = "log in again with `amci auth login`"
 _TERMS = "terms and conditions"
 _TERMS_HINT = "somebody has to open the AMC console and accept Amazon's terms for this account"
@@ -82,21 +85,24 @@ class NotNow(Unavailable):
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        value = json_of(body)
+        # Halves of a character cannot be stored, logged or sent.
+        return json.loads(_encoded(value).encode(errors="replace")) if _HALF.search(body) else value
     # Text in no known encoding, or nested deeper than can be read, is not AMC's JSON either.
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 
 def retry_after(text: str, now: datetime) -> timedelta | None:
-    """`Retry-After`, in seconds or as a date (RFC 9110 10.2.3); None if it is missing or unreadable."""
+    """`Retry-After`, in seconds or as a date (RFC 9110 10.2.3), at most an hour; None if missing or unreadable."""
     if match := _SECONDS.fullmatch(text):
-        return timedelta(seconds=int(match[1]))
+        return min(timedelta(seconds=int(match[1])), _LONGEST_PAUSE)
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    return max((at if at.tzinfo else at.replace(tzinfo=UTC)) - now, timedelta())
+    pause = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+    return min(max(pause, timedelta()), _LONGEST_PAUSE)
 
 
 def refusal(answer: Answer) -> RemoteError | None:
@@ -146,7 +152,7 @@ def error_text(document: object) -> str:
     if not isinstance(document, Mapping):
         return ""
     said = next((str(document[name]) for name in _TEXTS if document.get(name)), "")
-    return _without_secrets(said)[:_LONGEST_TEXT].strip()
+    return safe_text(said)
 
 
 def error_code(document: object) -> str:
@@ -158,8 +164,11 @@ def request_id(headers: Mapping[str, str], document: object) -> str:
     """Amazon's id of the request, for its support; `headers` finds names in any case."""
     body = document.get("requestId") if isinstance(document, Mapping) else None
     found = headers.get("x-amz-rid") or headers.get("x-amz-request-id") or body or ""
-    return str(found)[:100]
+    return safe_text(str(found))[:100]
 
 
-def _without_secrets(text: str) -> str:
-    return _SECRETS.sub("…", text)
+def safe_text(text: str) -> str:
+    """A text of AMC's for an error, the state and the log: bounded, printable, without what looks like a secret."""
+    # Cut first, with room: what is long takes long to search.
+    plain = "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text[: 2 * _LONGEST_TEXT])
+    return without_secrets_or_links(plain)[:_LONGEST_TEXT].strip()

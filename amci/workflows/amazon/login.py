@@ -251,7 +251,7 @@ def _document(response: httpx.Response, invalid_grant: str) -> dict[str, Any]:
 
 def _pause(response: httpx.Response) -> timedelta | None:
     asked = response.headers.get("retry-after", "")
-    return timedelta(seconds=int(asked)) if re.fullmatch(r"[0-9]{1,5}", asked) else None
+    return timedelta(seconds=min(int(asked), _LIFE_SECONDS)) if re.fullmatch(r"[0-9]{1,5}", asked) else None
 
 
 def _no_answer(message: str) -> Unavailable:

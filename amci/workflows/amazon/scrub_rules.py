@@ -28,9 +28,9 @@ OURS = {
     for kind, form in (PSEUDONYMS | {"aws_account": "99990000{}"}).items()
 }
 
-URL = re.compile(r"https?://[^\s\"'<>\\]+")
+URL = re.compile(r"https?://[^\s\"'<>\\]+", re.IGNORECASE)
 _SIGNED = re.compile(
-    r"[?&](X-Amz-(Signature|Credential|Security-Token)|Signature|AWSAccessKeyId|sig|Key-Pair-Id)="
+    r"[?&;](X-(Amz|Goog)-(Signature|Credential|Security-Token)|Signature|AWSAccessKeyId|sig|Key-Pair-Id|Policy)="
     r"|^https?://[^/]*\bs3[.-][^/]*amazonaws\.com[./:]",
     re.IGNORECASE,
 )
@@ -45,6 +45,12 @@ IDS = {
 _ARN_ACCOUNT = re.compile(r"(arn:aws[\w-]{0,10}:[\w-]*:[\w-]*:)(?!99990000|<)\d{12}")
 
 _SECRETIVE = r"(?:token|secret|passw(?:or)?d|signature|credential|api_?key|authorization)"
+#: Names that nothing but a secret has, also where prose, YAML, SQL or a header gives the value.
+_PLAINLY = (
+    r"(?:(?:refresh|access|session|security)[_-]?token|client[_-]?secret|(?:secret[_-]?)?access[_-]?key"
+    r"|api[_-]?key|passw(?:or)?d|passphrase|authorization|set-cookie)"
+)
+_QUOTE = r"\\{0,15}[\"']"  # inside JSON inside JSON it is escaped, once or more
 #: What a secret is called, its shape, and what stands there instead. Lengths are bounded: texts may be long.
 _TEXTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
@@ -52,7 +58,11 @@ _TEXTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
         re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----.*?(-----END [A-Z ]*KEY-----|\Z)", re.DOTALL),
         SECRET,
     ),
-    ("a Login with Amazon token", re.compile(r"Atz[a-z](?:\||%7[Cc])[\w\-+/=%.|]+"), "<token>"),
+    (
+        "a Login with Amazon token",
+        re.compile(r"Atz[a-z](?:\||%7[Cc]|\\{1,15}u007[Cc])[\w\-+/=%.|]+"),
+        "<token>",
+    ),
     ("a client id or secret of Amazon", re.compile(r"amzn1\.[a-z0-9-]{1,40}(?:[.:][\w-]+)+"), "<amzn1>"),
     ("a bearer token", re.compile(r"(?i)\b(bearer\s+)(?!<)[^\s\"',;<]+"), r"\1<token>"),
     ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "<aws-key>"),
@@ -67,20 +77,33 @@ _TEXTS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
         "a secret",  # "name": "value", as in JSON inside a text
         re.compile(
-            rf"(?i)([\"'][\w-]{{0,40}}?{_SECRETIVE}[\w-]{{0,20}}[\"']\s*:\s*[\"'])(?!<|page\d)[^\"']+"
+            rf"(?i)({_QUOTE}[\w-]{{0,40}}?{_SECRETIVE}[\w-]{{0,20}}{_QUOTE}\s*:\s*{_QUOTE})(?!<|page\d)"
+            r"(?:[^\"'\\]|\\+[^\"'\\])+"
         ),
         r"\1" + SECRET,
     ),
     (
-        "a secret",  # name: value, as in a header
+        "a secret",  # name: value, name = 'value' and name => 'value', as in a header, YAML or SQL
         re.compile(
-            r"(?i)\b((?:(?:refresh|access)_token|client_secret|authorization)\s*:\s*)"
-            r"(?!<|bearer\b)(?:basic\s+)?[^\s\"',;<]+"
+            rf"(?i)(?<![a-z0-9])([\w-]{{0,40}}?{_PLAINLY}\s{{0,4}}(?:=>|[:=])\s{{0,4}}[\"']?)"
+            r"(?![<>\"'=:\s]|bearer\b|page\d)(?:basic\s+)?[^\s\"',;<]+"
         ),
         r"\1" + SECRET,
     ),
+    (
+        "a pre-signed link",  # inside another link
+        re.compile(
+            r"(?i)https?%3A%2F%2F[^\s\"'<>\\&]{0,2000}?"
+            r"(?:Signature|X-Amz-Credential|X-Amz-Security-Token|AWSAccessKeyId)%3D[^\s\"'<>\\&]*"
+        ),
+        "<link>",
+    ),
     ("an authorization code", re.compile(r"(?i)([?&]code=)(?!<)[^&\s\"']+"), r"\1<code>"),
-    ("an e-mail address", re.compile(r"[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}"), "<email>"),
+    (
+        "an e-mail address",
+        re.compile(r"(?:[\w.+%-]{1,64}|\"[^\"@\n]{1,64}\")(?:@|%40|&#64;)(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}"),
+        "<email>",
+    ),
 )
 
 _SECRET_KEY = re.compile(
@@ -117,8 +140,9 @@ def field(key: str, under: str = "") -> str:
     name, around = (re.sub(r"[^a-z]", "", word.lower()) for word in (key, under))
     if around in _ADVERTISERS and name in ("id", "name"):
         return "advertiser" if name == "id" else "name"
-    if name in _FIELDS:
-        return _FIELDS[name]
+    for one in (name, name.removesuffix("s")):
+        if one in _FIELDS:
+            return _FIELDS[one]
     if _SECRET_KEY.search(name):
         return "secret"
     return "link" if name.endswith(("url", "urls")) else ""
@@ -140,6 +164,11 @@ def without_secrets(text: str) -> str:
     for _, pattern, instead in _TEXTS:
         text = pattern.sub(instead, text)
     return text
+
+
+def without_secrets_or_links(text: str) -> str:
+    """The same for a text that goes into an error, state or log: whoever has a signed link has the file."""
+    return without_secrets(URL.sub(lambda m: "<link>" if is_signed(m[0]) else m[0], text))
 
 
 def leaks(text: str) -> Iterator[tuple[int, str]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from amci.kernel.clock import moment
 from amci.kernel.errors import Refused, UsageError
-from amci.workflows.amazon.answers import _without_secrets
+from amci.workflows.amazon.answers import safe_text
 from amci.workflows.amc.model import (
     Account,
     Advertiser,
@@ -22,6 +22,7 @@ from amci.workflows.amc.model import (
 )
 
 Document = Mapping[str, Any]
+Item = TypeVar("Item")
 
 
 def unwrapped(document: Document, name: str) -> Document:
@@ -50,7 +51,7 @@ def execution(document: Document) -> Execution:
         workflow_execution_id=required(flat, "workflowExecutionId"),
         workflow_id=str(flat.get("workflowId") or ""),
         status=_status(required(flat, "status")),
-        status_reason=_without_secrets(str(flat.get("statusReason") or "")),
+        status_reason=safe_text(str(flat.get("statusReason") or "")),
         created_at=time_of(flat, "createTime"),
         updated_at=time_of(flat, "lastUpdatedTime"),
         window_start=time_of(flat, "timeWindowStart"),
@@ -58,9 +59,9 @@ def execution(document: Document) -> Execution:
         window_start_local=text_of(flat, "timeWindowStartOriginal"),
         window_end_local=text_of(flat, "timeWindowEndOriginal"),
         time_zone=text_of(flat, "timeWindowTimeZoneOriginal") or text_of(flat, "timeWindowTimeZone") or "UTC",
-        parameter_values=flat.get("parameterValues") or {},
+        parameter_values=_map_of(flat, "parameterValues"),
         execution_seconds=number_of(flat, "executionTime"),
-        output_columns=tuple(flat.get("outputColumns") or ()),
+        output_columns=tuple(_list_of(flat, "outputColumns", dict)),
         raw=flat,
     )
 
@@ -176,11 +177,14 @@ def advertiser_update(document: Document) -> dict[str, Any]:
 
 
 def downloads(document: Document) -> Downloads | None:
-    """Links to the files of a result; None if the answer has none to offer, not even an empty list."""
+    """Links to the files of a result; None if the answer has none to offer, not even an empty list.
+
+    Raises Refused if they are no list of texts.
+    """
     if "downloadUrls" not in document:
         return None
     kinds = ("downloadUrls", "metadataDownloadUrls")
-    return Downloads(*(tuple(map(str, document.get(kind) or ())) for kind in kinds))
+    return Downloads(*(tuple(_list_of(document, kind, str)) for kind in kinds))
 
 
 def required(document: Document, name: str) -> str:
@@ -211,8 +215,24 @@ def number_of(document: Document, name: str) -> float | None:
     value = document.get(name)
     try:
         return None if value in (None, "") else float(value)
-    except (TypeError, ValueError):
-        raise unreadable(f"{name} '{value}', which is not a number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise unreadable(f"{name} '{str(value)[:100]}', which is not a number") from None
+
+
+def _map_of(document: Document, name: str) -> Document:
+    """A field that is an object; empty if it is missing. Raises Refused for anything else."""
+    value = document.get(name) or {}
+    if not isinstance(value, Mapping):
+        raise unreadable(f"{name} that is no object")
+    return value
+
+
+def _list_of(document: Document, name: str, kind: type[Item]) -> list[Item]:
+    """A field that is a list of this kind; empty if it is missing. Raises Refused for anything else."""
+    value = document.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise unreadable(f"{name} that is no list of the usual kind")
+    return value
 
 
 def unreadable(what: str) -> Refused:

@@ -192,6 +192,10 @@ def _file(client: AmcClient, url: str, folder: Path) -> Iterator[IO[bytes]]:
 def _append(file: IO[bytes], out: BinaryIO, header: bytes, number: int) -> tuple[bytes, int]:
     """Copy the rows of one file, and its header if it is the first; (header, rows)."""
     first = file.readline().removeprefix(_BOM).rstrip(b"\r\n")
+    if first.lstrip().startswith(b"<"):
+        raise Unavailable(
+            "the download brought a page, not a result", hint="check any proxy; amci fetches it again"
+        )
     if first and header and first != header:
         raise DataError(
             f"the files of the result differ: file 1 has the columns {_shown(header)}, file {number} {_shown(first)}",

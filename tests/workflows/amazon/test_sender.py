@@ -107,7 +107,7 @@ class TestWords:
     ) -> None:
         link = "https://bucket.s3.amazonaws.com/x.csv?X-Amz-Credential=planted&X-Amz-Signature=planted"
         amc.says({"details": f"bad token Atza|planted-access for {link} (Bearer planted)"}, status=status)
-        with pytest.raises(AmciError, match="bad token …") as caught:
+        with pytest.raises(AmciError, match="bad token <token>") as caught:
             connect(attempts=1).workflow("reach")
         assert not [p for p in PLANTED if p in f"{caught.value}{caught.value.hint}{caught.value!r}"]
 
@@ -330,3 +330,10 @@ def test_an_unreadable_pause_is_none(clock: FakeClock, text: str) -> None:
 
 def test_a_pause_that_is_over_is_nothing(clock: FakeClock) -> None:
     assert retry_after("Sun, 01 Nov 2026 05:00:00 GMT", clock.now()) == timedelta()
+
+
+@pytest.mark.parametrize(
+    "text", ["315360000", "999999999.9", "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -2359"]
+)
+def test_no_pause_is_longer_than_an_hour(clock: FakeClock, text: str) -> None:
+    assert retry_after(text, clock.now()) == timedelta(hours=1)

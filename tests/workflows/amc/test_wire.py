@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -207,15 +208,52 @@ class TestErrors:
         [
             "Atza|IwEBIplanted",
             "Atzr|planted",
+            "Atzr%7Cplanted",
             "Bearer planted",
             "amzn1.oa2-cs.v1.planted",
             "https://b.s3.amazonaws.com/k?a=1&X-Amz-Signature=planted",
+            "https://b.s3.amazonaws.com/planted?AWSAccessKeyId=1&Signature=planted",
+            "client_secret=planted",
+            "refresh_token: planted",
+            '{"access_token": "planted"}',
+            "planted@example.com",
+            "AKIAPLANTEDPLANTED12",
         ],
     )
     def test_what_looks_like_a_secret_is_left_out(self, secret: str) -> None:
-        assert answers.error_text({"details": f"refused {secret} here"}) == "refused … here"
-        found = wire.execution(PENDING | {"statusReason": f"no {secret}"})
-        assert found.status_reason == "no …"
+        found = answers.error_text({"details": f"refused {secret} here"})
+        assert "planted" not in found.lower()
+        assert re.fullmatch(r"refused .*<[a-z0-9-]+>.* here", found)
+        reason = wire.execution(PENDING | {"statusReason": f"no {secret}"}).status_reason
+        assert "planted" not in reason.lower()
+        assert "planted" not in answers.request_id({"x-amz-rid": secret}, None).lower()
+
+    def test_what_no_terminal_and_no_file_takes_is_replaced(self) -> None:
+        body = rb'{"message": "a\ud800 \u001b[2J b"}'
+        answer = answers.Answer.of(400, {"x-amz-rid": "\x1b[2Jr"}, body, datetime(2026, 11, 1, tzinfo=UTC))
+        assert answers.error_text(answer.document) == "a? \ufffd[2J b"
+        assert answer.request_id == "\ufffd[2Jr"
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            {"outputColumns": 5},
+            {"outputColumns": {"a": 1}},
+            {"outputColumns": [[1], None]},
+            {"parameterValues": [1]},
+            {"executionTime": 10**400},
+            {"createTime": "0001-01-01T00:00:00+14:00"},
+        ],
+        ids=["a number", "an object", "lists", "a list", "a huge number", "before time"],
+    )
+    def test_a_field_of_another_shape_is_refused_in_words(self, field: dict[str, Any]) -> None:
+        with pytest.raises(Refused, match="AMC answered with"):
+            wire.execution(PENDING | field)
+
+    @pytest.mark.parametrize("links", [5, "http://h/x", {"a": 1}, [None, 5]], ids=str)
+    def test_links_of_another_shape_are_refused_in_words(self, links: object) -> None:
+        with pytest.raises(Refused, match="downloadUrls that is no list"):
+            wire.downloads({"downloadUrls": links})
 
     @pytest.mark.parametrize(
         ("headers", "document", "found"),

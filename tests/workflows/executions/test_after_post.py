@@ -136,6 +136,7 @@ LATER: dict[str, Trouble] = {
     "files that differ": _files(b"a\n1\n", b"b\n2\n"),
     "no files": _files(),
     "an empty file": _files(b""),
+    "a page of a proxy": _files(b"<html><body>Log in</body></html>"),
     "a note that is no JSON": _note("{"),
     "a note without its rows": _note("{}"),
 }
