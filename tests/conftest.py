@@ -9,7 +9,8 @@ import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,17 +91,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --quick, keep the first case of each test that neither starts a program nor builds a world."""
-    if not config.getoption("--quick"):
-        return
-    tests: dict[str, pytest.Item] = {}
+    """Keep a spread of the cases of tests that are marked so; with --quick, the first case of each quick test."""
+    kept = items if config.getoption("--crash-all") else list(_spread(items))
+    if config.getoption("--quick"):
+        kept = list(_quick(kept, config.rootpath))
+    staying = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in staying])
+    items[:] = kept
+
+
+def _spread(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
+    seen: Counter[str] = Counter()
     for item in items:
-        place = item.path.relative_to(config.rootpath).as_posix()
-        if not place.startswith(NOT_QUICK):
-            tests.setdefault(item.nodeid.partition("[")[0], item)
-    kept = set(tests.values())
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = tests.values()
+        name = item.nodeid.partition("[")[0]
+        marker = item.get_closest_marker("spread")
+        if marker is None or seen[name] % marker.args[0] == 0:
+            yield item
+        seen[name] += 1
+
+
+def _quick(items: Iterable[pytest.Item], root: Path) -> Iterator[pytest.Item]:
+    """Those that neither start a program nor build a world."""
+    seen = set()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        if not item.path.relative_to(root).as_posix().startswith(NOT_QUICK) and name not in seen:
+            seen.add(name)
+            yield item
 
 
 @pytest.fixture(autouse=True)

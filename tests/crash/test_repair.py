@@ -132,6 +132,7 @@ def harmed(site: Any, kind: str, harm: Callable[[Path], None]) -> list[Path]:
     return paths
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("harm", HARM, ids=lambda harm: harm.__name__)
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_happened_to_a_file_its_rows_come_back(
@@ -278,7 +279,8 @@ def test_a_repair_that_dies_is_finished_by_the_next(
         assert amci(*command, home, fault=f"kill:{number}")[0] == -signal.SIGKILL
         assert amci(*command, home)[0] == 0
         assert content(again) == before, points[number - 1]
-        assert problems(again) == []
+        # A load that was killed may leave a file that belongs to nothing, for `vacuum`.
+        assert [problem for problem in problems(again) if not problem.startswith("extra")] == []
         assert all(file.sha256 for file in files(again)), points[number - 1]
 
 

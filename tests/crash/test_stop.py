@@ -79,6 +79,7 @@ def ended(process: Any) -> tuple[int, str]:
     return process.returncode, said
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("name", "numbers"), list(zip(MOMENTS, itertools.cycle(SIGNALS), strict=False)), ids=str
 )
@@ -102,6 +103,7 @@ def test_a_signal_is_obeyed_at_any_moment(s: Any, name: str, numbers: list[int])
     assert s.ledger() == [("adtech/d/t/a.csv", 1, 1)]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("place", ["light", "heavy"])
 @pytest.mark.parametrize("command", ["up", "drain"])
 @pytest.mark.parametrize("number", [TERM, INT])

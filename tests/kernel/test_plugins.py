@@ -148,6 +148,7 @@ WHEN_CALLED = [
 ]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("code", WHEN_CALLED)
 @pytest.mark.parametrize("arguments", ["rows", "obj"])
 @pytest.mark.parametrize("place", ["light", "heavy"])
