@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 from amci.cli.output import Output
-from amci.kernel.errors import AmciError
+from amci.kernel.errors import AmciError, UsageError
 from amci.kernel.files import storage_error
 
 _BUG, _INTERRUPTED = 70, 130
@@ -41,8 +41,16 @@ def main() -> NoReturn:
             out.error(storage_error(error, "write the output"))
             out.forget()
             sys.exit(AmciError.exit_code)
+        if isinstance(error, UnicodeEncodeError) and any(map(_is_no_text, sys.argv)):
+            out.error(UsageError("an argument is not UTF-8 text", hint="type it in UTF-8"))
+            sys.exit(UsageError.exit_code)
         out.error(_bug(error))
         sys.exit(_BUG)
+
+
+def _is_no_text(argument: str) -> bool:
+    """Whether it has bytes that are no UTF-8, as a name of a file may have, but nothing that is stored."""
+    return any("\ud800" <= character <= "\udfff" for character in argument)
 
 
 def _bug(error: Exception) -> AmciError:

@@ -183,7 +183,8 @@ def source_text(source: str) -> str:
             text = sys.stdin.read(MOST_BYTES + 1)
             if len(text) > MOST_BYTES:
                 raise _too_large(MOST_BYTES)
-            return text
+            # In some locales Python lets bytes pass that are no text.
+            return text.encode(errors="surrogateescape").decode()
         # A shell gives the output of a command as a pipe: amci tenant add <(…).
         if not Path(source).is_fifo():
             return _decoded(bounded_bytes(Path(source)), None)

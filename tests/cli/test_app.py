@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from amci import __version__
 from amci.cli.app import COMMANDS, app, load
+from amci.kernel.state import State
+from amci.kernel.testing import FakeClock
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -69,3 +71,22 @@ def test_options_are_converted_to_their_types(words: list[str], printed: str) ->
         typer.echo(f"{path} {number} {many or []} {text}")
 
     assert printed in CliRunner().invoke(one, words).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "typed"),
+    [
+        (["runs", "list", "--tenant", b"\xff"], b""),
+        (["query", "-"], b"SELECT '\xff'"),
+        (["sql", "check", "-"], b"\xff"),
+    ],
+    ids=["argument", "statement", "AMC SQL"],
+)
+def test_what_is_no_text_is_the_users_mistake(tmp_path: Path, arguments: list[str], typed: bytes) -> None:
+    (tmp_path / "amci.yaml").write_text("name: example\n")
+    (tmp_path / "state").mkdir()
+    State.open(tmp_path / "state" / "amci.db", FakeClock()).close()
+    command = [sys.executable, "-m", "amci", *arguments, "--home", tmp_path]
+    run = subprocess.run(command, input=typed, capture_output=True, check=False)
+    assert b"not UTF-8 text" in run.stderr
+    assert run.returncode == 2

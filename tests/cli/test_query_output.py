@@ -19,6 +19,7 @@ from amci.cli.query_output import render
 from amci.kernel.errors import QueryError, UsageError
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
+from amci.lake.query.result import QueryAnswer
 from amci.lake.query.session import QuerySession, session
 
 MIB = 1024 * 1024
@@ -190,10 +191,41 @@ def test_a_large_answer_is_written_as_it_comes(lake: QuerySession, tmp_path: Pat
     assert grown_kib < 100_000
 
 
-@pytest.mark.parametrize("kind", ["TIMETZ '06:00:00+02'", "'101'::BIT", "['101'::BIT]"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("TIMETZ '06:00:00+02'", "'101'::BIT", "['101'::BIT]", "'1'::BIGNUM", "[5::UHUGEINT]"),
+        "340282366920938463463374607431768211455::UHUGEINT",
+    ],
+)
 def test_a_type_that_would_change_its_value_is_refused(lake: QuerySession, kind: str) -> None:
     with pytest.raises(QueryError, match="column v"):
         printed(lake, f"SELECT {kind} AS v", "csv")
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("DATE '5877642-06-25 (BC)'", "TIME '24:00:00'", "TIMESTAMPTZ '290000-01-01'"),
+        *("[DATE 'infinity']", "{'a': TIMESTAMP 'infinity'}", "MAP {[1, 2]: 'x'}"),
+    ],
+)
+def test_a_value_that_cannot_be_spelled_is_refused(lake: QuerySession, form: str, value: str) -> None:
+    with pytest.raises(QueryError, match="has a value that cannot be written"):
+        printed(lake, f"SELECT {value} AS v", form)
+    assert printed(lake, "SELECT DATE 'infinity' AS v, 5::UHUGEINT AS n", form)
+
+
+def test_intervals_in_a_list_are_no_parquet(lake: QuerySession, tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="column v has a type"):
+        render(lake, "SELECT [INTERVAL 1 DAY] AS v", "parquet", tmp_path / "out", Output())
+
+
+@pytest.mark.parametrize("kind", ["TIMETZ '06:00:00+02'", "'101'::BIT", "'1'::BIGNUM"])
+def test_python_gets_no_value_that_was_changed(lake: QuerySession, kind: str) -> None:
+    with pytest.raises(QueryError, match="column v has a type"):
+        QueryAnswer.of(lake.run(f"SELECT {kind} AS v"))
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones(lake: QuerySession) -> None:

@@ -31,6 +31,8 @@ _PAIRS = {
 _FIRST_OF_PAIRS = {first for first, _ in _PAIRS}
 #: Refusals that leave a query behind.
 _AT_THE_END = {"limit", "order-by"}
+#: Of a number. AMC has none of more than 38, and Python reads none of more than 4300.
+_MOST_DIGITS = 1_000
 #: Chains of more conditions than this are balanced.
 _MANY = 50
 
@@ -90,6 +92,12 @@ def too_deep(sql: str) -> Finding:
 def tokens_of(sql: str) -> Sequence[Token]:
     """The tokens without comments; raises CompileError."""
     try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        raise _unreadable(
+            sql, error.start, error.start, "half a character: the query is not UTF-8 text"
+        ) from None
+    try:
         tokens = tokenized(sql)
     except TokenError as error:
         place = between(sql, len(sql.rstrip()) - 1, len(sql.rstrip()) - 1)
@@ -100,7 +108,15 @@ def tokens_of(sql: str) -> Sequence[Token]:
         ) from error
     for token in tokens:
         token.comments = []
+        if token.token_type is TokenType.NUMBER and len(token.text) > _MOST_DIGITS:
+            raise _unreadable(sql, token.start, token.end, f"a number of more than {_MOST_DIGITS} digits")
     return _paired(tokens)
+
+
+def _unreadable(sql: str, start: int, end: int, what: str) -> CompileError:
+    place = between(sql, start, end)
+    text = f"Lexical error at line {place.line}, column {place.column}. Encountered: {what}"
+    return CompileError(Finding(severity="error", code="syntax", text=text, place=place))
 
 
 def _paired(tokens: Sequence[Token]) -> Sequence[Token]:

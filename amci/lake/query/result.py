@@ -115,6 +115,14 @@ def too_large() -> QueryError:
     )
 
 
+def unwritable(column: str = "") -> QueryError:
+    """What is said of a value that could only be written as another one."""
+    return QueryError(
+        f"{f'column {column}' if column else 'a column'} has a value that cannot be written",
+        hint="CAST it to VARCHAR",
+    )
+
+
 def _of_the_lake(error: Exception) -> StorageError | DamagedFile:
     """What a query cannot help. Names of files are for those who keep the lake, and `amci lake check` tells them."""
     if is_busy(error):
@@ -152,11 +160,14 @@ class QueryResult:
         while rows := self._budget.spend(lambda: self._con.fetchmany(size)):
             yield rows
 
-    def refuse_unwritable(self, format: str) -> None:  # noqa: A002
-        """Raise QueryError for a type that Arrow cannot hold without changing its values."""
-        unwritable = ("BIT", "TIME WITH TIME ZONE", *(("UNION",) if format == "parquet" else ()))
+    def refuse_unwritable(self, format: str = "arrow") -> None:  # noqa: A002
+        """Raise QueryError for a type that Arrow, or the format, cannot hold without changing its values."""
         for name, kind in zip(self.columns, self.types, strict=True):
-            if any(re.search(rf"\b{word}\b", kind) for word in unwritable):
+            nested = () if kind in ("UHUGEINT", "INTERVAL") else ("UHUGEINT",)
+            words = ("BIT", "BIGNUM", "TIME WITH TIME ZONE", *nested)
+            if format == "parquet":
+                words += ("UNION", *(("INTERVAL",) if nested else ()))
+            if any(re.search(rf"\b{word}\b", kind) for word in words):
                 raise QueryError(
                     f"column {name} has a type that cannot be written", hint="CAST it to VARCHAR"
                 )
@@ -183,9 +194,14 @@ class QueryResult:
             return self._budget.spend(translated)
 
         reader = spend(lambda: self._con.to_arrow_reader(size))
+        unsigned = [position for position, kind in enumerate(self.types) if kind == "UHUGEINT"]
 
         def read() -> Iterator[pa.RecordBatch]:
             while (batch := spend(lambda: next(reader, None))) is not None:
+                for position in unsigned:
+                    # Arrow has no such type: what is too large comes as a negative number.
+                    if any(value is not None and value < 0 for value in batch.column(position).to_pylist()):
+                        raise unwritable(self.columns[position])
                 yield batch
 
         return reader.schema, read()
@@ -201,7 +217,11 @@ class QueryAnswer:
 
     @classmethod
     def of(cls, result: QueryResult) -> Self:
-        """Everything that a query answers; raises QueryError if it fails on the way or takes too long."""
+        """Everything that a query answers.
+
+        Raises QueryError if it fails on the way, takes too long, or has a type that Arrow cannot hold.
+        """
+        result.refuse_unwritable()
         return cls(result.columns, result.types, result.table())
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from amci.lake.query.result import QueryResult
+from amci.lake.query.result import QueryResult, unwritable
 
 _DATE_BITS = 32
 
@@ -53,7 +53,10 @@ def write_json(result: QueryResult, target: IO[str]) -> None:
 
 
 def texts(column: pa.Array) -> pa.Array:
-    """The column itself if it holds numbers, booleans or text; else its values as text in a file."""
+    """The column itself if it holds numbers, booleans or text; else its values as text in a file.
+
+    Raises QueryError for a value that Python or Arrow cannot spell, such as an infinite date in a list.
+    """
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return texts(column.storage)
@@ -62,7 +65,11 @@ def texts(column: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind):
         return _moments(column)
     if _is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_interval(kind):
-        values = column.to_pylist(maps_as_pydicts="strict")
+        try:
+            values = column.to_pylist(maps_as_pydicts="strict")
+        # A time before the year 1 or after 9999; a map whose keys are lists; a key that comes twice.
+        except (OverflowError, TypeError, ValueError, LookupError):
+            raise unwritable() from None
         return pa.array([value if value is None else _text(value) for value in values], pa.string())
     return column
 
@@ -74,8 +81,11 @@ def _moments(column: pa.Array) -> pa.Array:
     plain = column.cast(pa.timestamp(kind.unit)) if zone else column
     spelt = pc.replace_substring(pc.replace_substring_regex(plain.cast(pa.string()), r"\.0+$", ""), " ", "T")
     spelt = pc.binary_join_element_wise(spelt, zone, "")
+    is_strange = pc.starts_with(spelt, "<")
     numbers = pc.abs(column.view(pa.int32() if kind.bit_width == _DATE_BITS else pa.int64()))
     is_infinite = pc.equal(numbers, 2 ** (kind.bit_width - 1) - 1)
+    if pc.any(pc.and_not(is_strange, is_infinite)).as_py():
+        raise unwritable()
     if not pc.any(is_infinite).as_py():
         return spelt
     is_past = pc.less(column.view(pa.int32() if kind.bit_width == _DATE_BITS else pa.int64()), 0)

@@ -69,8 +69,8 @@ class CatalogScope:
 
 
 def split(sql: str) -> list[str]:
-    """The statements of a script, without their semicolons and without empty ones."""
-    data = sql.encode()
+    """The statements of a script, without their semicolons and without empty ones; QueryError if it is no UTF-8."""
+    data = _encoded(sql)
     pieces, start = [], 0
     tokens = duckdb.tokenize(sql)
     ends = [offset for offset, _ in tokens if data[offset : offset + 1] == b";"]
@@ -81,9 +81,16 @@ def split(sql: str) -> list[str]:
     return pieces
 
 
+def _encoded(sql: str) -> bytes:
+    try:
+        return sql.encode()
+    except UnicodeEncodeError:
+        raise QueryError("the statement is not UTF-8 text", hint="save or type it in UTF-8") from None
+
+
 def is_complete(text: str) -> bool:
     """Whether the last statement of `text` has its semicolon, outside quotes and comments."""
-    data = text.encode()
+    data = _encoded(text)
     tokens = duckdb.tokenize(text)
     return bool(tokens) and data[tokens[-1][0] :].startswith(b";")
 

@@ -189,3 +189,13 @@ def test_audience_queries_have_no_intervals_and_no_semicolon() -> None:
 
 def test_a_tree_is_made_once() -> None:
     assert parsed("SELECT a FROM once") is parsed("SELECT a FROM once")
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [("'\ud800'", "half a character"), ("9" * 5000, "more than 1000 digits"), ("1." + "9" * 5000, "digits")],
+    ids=["half a character", "whole", "fraction"],
+)
+def test_what_no_engine_reads_is_refused_with_its_place(part: str, says: str) -> None:
+    with pytest.raises(CompileError, match=f"line 1, column .*{says}"):
+        parsed(f"SELECT campaign, SUM({part}) AS x FROM dsp_impressions GROUP BY 1")

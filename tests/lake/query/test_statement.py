@@ -151,3 +151,9 @@ def test_a_forbidden_function_is_found_wherever_it_hides(
     assert checked(con, prefix + frame.format("SELECT a FROM s.t"), SCOPE)
     with pytest.raises(QueryError, match="read_text"):
         checked(con, prefix + frame.format("SELECT 1 AS a FROM read_text('/etc/passwd')"), SCOPE)
+
+
+def test_a_statement_that_is_no_text_is_refused(con: duckdb.DuckDBPyConnection) -> None:
+    for read in (split, is_complete, lambda sql: checked(con, sql, SCOPE)):
+        with pytest.raises(QueryError, match="not UTF-8"):
+            read("SELECT '\udcff';")
