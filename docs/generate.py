@@ -70,6 +70,8 @@ def renewed(text: str) -> str:
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> str:
+    if not rows:
+        raise ValueError(f"nothing was found for the table of {', '.join(columns)}")
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
@@ -241,11 +243,15 @@ def _rooms() -> str:
 def _layout() -> str:
     home = Path("/w")
     rows = []
-    for name, member in vars(WorkspacePaths).items():
-        if isinstance(member, property) and member.fget:
-            place = getattr(WorkspacePaths(home), name).relative_to(home)
-            slash = "" if place.suffix or name == "lock" else "/"
-            rows.append([f"`{place}{slash}`", (inspect.getdoc(member.fget) or "").replace("\n", " ")])
+    note = ""
+    for line in inspect.getsource(WorkspacePaths).splitlines():
+        place, _, said = line.partition("#:")
+        note = said.strip() or note
+        if "= _Below(" in place:
+            path = getattr(WorkspacePaths(home), place.split()[0]).relative_to(home)
+            slash = "" if path.suffix or path.name == "lock" else "/"
+            rows.append([f"`{path}{slash}`", note or "the settings"])
+            note = ""
     return _table(["place in the workspace", "what lies there"], rows)
 
 

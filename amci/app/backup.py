@@ -20,7 +20,16 @@ from typing import Any
 
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import DamagedFile, NotFound, StateError, StorageError, UsageError
-from amci.kernel.files import bounded_bytes, fsync, json_of, storage_errors, write_bytes
+from amci.kernel.files import (
+    bounded_bytes,
+    fsync,
+    json_of,
+    plain_file,
+    replacing,
+    storage_errors,
+    walked,
+    write_bytes,
+)
 from amci.kernel.version import __version__
 from amci.kernel.workspace import MARKER, WorkspacePaths
 from amci.lake.catalog.checksums import lake_files
@@ -86,31 +95,40 @@ def restore(folder: Path, home: Path, tell: Callable[[str], None]) -> Copied:
     """Make the new workspace `home` from a backup, and check each file on the way; `tell` hears which.
 
     State and catalog get a new epoch: neither goes together with those of the workspace that the backup was made of.
+    `amci.yaml` comes last: what an interrupted or refused restore leaves is not a workspace.
     Raises NotFound if there is no whole backup, UsageError if `home` is not empty, StateError if a file was altered.
     """
     try:
         files = dict(json_of(bounded_bytes(folder / MANIFEST, _LONGEST_MANIFEST))["files"])
+        outside = next((name for name in files if not _is_inside(home, name)), None)
+        if outside is None:
+            files[MARKER] = files.pop(MARKER)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotFound(
             f"{folder} has no whole backup", hint=f"{MANIFEST} is written when a backup is complete"
         ) from error
+    if outside is not None:
+        raise StateError(f"the backup names {outside}, outside the workspace", hint="take another backup")
     _require_empty(home)
     with storage_errors("restore the backup"):
         for name, described in files.items():
             tell(name)
-            if not (home / name).resolve().is_relative_to(home.resolve()):
-                raise StateError(
-                    f"the backup names {name}, outside the workspace", hint="take another backup"
-                )
-            try:
-                copied = _copy(folder / name, home / name)
-            except FileNotFoundError:
-                raise StateError(f"the backup lacks {name}", hint="take another backup") from None
-            if copied != described:
-                raise StateError(f"{name} is not what was backed up", hint="take another backup")
-        for name in files.keys() & _DATABASES.keys():
-            _next_epoch(home / name, _DATABASES[name])
+            if name == MARKER:
+                for database in files.keys() & _DATABASES.keys():
+                    _next_epoch(home / database, _DATABASES[database])
+            with replacing(home / name) as beside:
+                try:
+                    copied = _copy(folder / name, beside)
+                except FileNotFoundError:
+                    raise StateError(f"the backup lacks {name}", hint="take another backup") from None
+                if copied != described:
+                    raise StateError(f"{name} is not what was backed up", hint="take another backup")
     return Copied(len(files), sum(each["size"] for each in files.values()))
+
+
+def _is_inside(home: Path, name: str) -> bool:
+    """Whether a name of a manifest is below `home`. Raises ValueError if no file can have it."""
+    return (home / name).resolve().is_relative_to(home.resolve())
 
 
 def _require_empty(folder: Path) -> None:
@@ -167,21 +185,24 @@ def _next_epoch(path: Path, table: str) -> None:
 
 
 def _names(home: Path) -> Iterator[str]:
-    """The files to copy, relative to the workspace; not what is still being written."""
+    """The files to copy, relative to the workspace; not what is still being written, nor pipes and devices.
+
+    Links to folders are followed as amci follows them: everywhere but in `raw`.
+    """
     for place in _PLACES:
         path = home / place
         if path.is_file():
             yield place
-        for base, _, names in os.walk(path):
+        for base, _, names in walked(path) if place != "raw" else os.walk(path):
             for name in sorted(names):
-                if not name.endswith(".part"):
+                if not name.endswith(".part") and Path(base, name).is_file():
                     yield str(Path(base, name).relative_to(home))
 
 
 def _copy(source: Path, target: Path) -> dict[str, Any]:
     """Copy a file with its times and mode; its size and hash. Raises FileNotFoundError."""
     digest, size = hashlib.sha256(), 0
-    with source.open("rb") as read:
+    with plain_file(source) as read:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as write:
             while chunk := read.read(_CHUNK):

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from amci.app.schedule_expansion import spread
 from amci.kernel.config import Settings, documents_in, parsed, read_document, read_settings
 from amci.kernel.errors import ConfigError, Problem, collected
+from amci.kernel.files import walked
 from amci.kernel.names import did_you_mean
 from amci.kernel.plugins import Transform, find
 from amci.kernel.workspace import WorkspacePaths
@@ -80,7 +81,7 @@ def fingerprint(workspace: WorkspacePaths) -> int:
     """Changes whenever a file of the configuration does."""
     paths = [str(workspace.settings_file)]
     # Never raises: what cannot be listed has no files.
-    for folder, folders, files in os.walk(workspace.config):
+    for folder, folders, files in walked(workspace.config):
         paths += [os.path.join(folder, name) for name in (*folders, *files)]  # noqa: PTH118 - once a second, for all
     found: list[tuple[str, tuple[int, ...]]] = []
     for path in paths:

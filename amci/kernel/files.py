@@ -98,6 +98,17 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def walked(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """What os.walk gives, links to folders followed; but for one that leads back to a folder it lies in."""
+    for folder, folders, names in os.walk(top, followlinks=True):
+        # Not of Path, whose methods raise if a folder may be listed and not looked into.
+        if links := [each for each in folders if os.path.islink(f"{folder}/{each}")]:  # noqa: PTH114
+            above = {os.path.realpath(each) for each in (folder, *map(str, Path(folder).parents))}
+            back = {each for each in links if os.path.realpath(f"{folder}/{each}") in above}
+            folders[:] = [each for each in folders if each not in back]
+        yield folder, folders, names
+
+
 def sweep(path: Path) -> None:
     """Remove what killed processes left of `path` beside it; only if no other process writes there."""
     with storage_errors(f"clear the way for {path.name}"):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 from amci.app.backup import MANIFEST, back_up, restore
-from amci.kernel.errors import LakeMismatch, NotFound, StateError, StorageError, UsageError
+from amci.kernel.errors import LakeMismatch, NotFound, NoWorkspace, StateError, StorageError, UsageError
+from amci.kernel.workspace import find
 from amci.lake.query.session import session
 from amci.lake.upkeep.check import examine
 
@@ -121,6 +123,43 @@ def test_a_backup_that_is_not_whole_is_refused(loaded: Any, tmp_path: Path) -> N
         restore(tmp_path / "backup", tmp_path / "once more", quiet)
 
 
+def test_a_restore_that_is_interrupted_or_refused_leaves_no_workspace(loaded: Any, tmp_path: Path) -> None:
+    back_up(loaded.workspace, tmp_path / "backup", loaded.clock, quiet)
+    for number in range(len(json.loads((tmp_path / "backup" / MANIFEST).read_text("utf-8"))["files"])):
+        told = iter(range(number))
+
+        def interrupted(_: str, told: Iterator[int] = told) -> None:
+            if next(told, None) is None:
+                raise KeyboardInterrupt
+
+        home = tmp_path / f"again-{number}"
+        with pytest.raises(KeyboardInterrupt):
+            restore(tmp_path / "backup", home, interrupted)
+        with pytest.raises(NoWorkspace):
+            find(home, {}, tmp_path)
+    raw = next(p for p in (tmp_path / "backup" / "raw").rglob("*") if p.is_file())
+    raw.write_bytes(raw.read_bytes()[:-1])
+    with pytest.raises(StateError, match="not what was backed up"):
+        restore(tmp_path / "backup", tmp_path / "refused", quiet)
+    with pytest.raises(NoWorkspace):
+        find(tmp_path / "refused", {}, tmp_path)
+
+
+def test_pipes_are_passed_over_and_linked_folders_are_not_lost(loaded: Any, tmp_path: Path) -> None:
+    home = loaded.workspace.home
+    for place in ("raw/acme", "config", "quarantine"):
+        os.mkfifo(home / place / "pipe.csv")
+    (home / "config" / "datasets").rename(tmp_path / "datasets")
+    (home / "config" / "datasets").symlink_to(tmp_path / "datasets")
+    (home / "config" / "around").symlink_to(home / "config")
+    (home / "raw" / "elsewhere").symlink_to(tmp_path)
+    back_up(loaded.workspace, tmp_path / "backup", loaded.clock, quiet)
+    restore(tmp_path / "backup", tmp_path / "again", quiet)
+    names = {str(p.relative_to(tmp_path / "again")) for p in (tmp_path / "again").rglob("*") if p.is_file()}
+    assert "config/datasets/orders.yaml" in names
+    assert not [name for name in names if "pipe" in name or "around" in name or "elsewhere" in name]
+
+
 @pytest.mark.parametrize("where", ["raw/backup", "stage/pre-stage/backup", "backup"])
 def test_a_workspace_is_not_copied_into_itself(loaded: Any, where: str) -> None:
     with pytest.raises(UsageError, match="inside the workspace"):
@@ -128,7 +167,19 @@ def test_a_workspace_is_not_copied_into_itself(loaded: Any, where: str) -> None:
     assert not (loaded.workspace.home / where).exists()
 
 
-@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"files": 1}', '{"files": [1]}', "\udcff"])
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"files": 1}',
+        '{"files": [1]}',
+        "\udcff",
+        '{"files": {}}',
+        '{"files": {"\\u0000": {}}}',
+    ],
+)
 def test_a_manifest_that_cannot_be_read_is_no_backup(tmp_path: Path, manifest: str) -> None:
     (tmp_path / MANIFEST).write_bytes(manifest.encode(errors="surrogateescape"))
     with pytest.raises(NotFound, match="no whole backup"):

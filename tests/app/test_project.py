@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from amci.app.project import load
+from amci.app.project import fingerprint, load
 from amci.kernel.errors import ConfigError
 
 
@@ -19,6 +20,19 @@ def test_what_comes_with_amci_is_there_without_configuration(site: Any) -> None:
     assert {"amc", "ads_report", "sp_report"} <= project.datasets.keys()
     assert "amc_light_transform" in project.transforms
     assert list(project.tenants) == ["acme"]
+
+
+def test_a_change_in_a_linked_folder_is_noticed(site: Any, tmp_path: Path) -> None:
+    site.dataset("d")
+    datasets = site.workspace.config / "datasets"
+    datasets.rename(tmp_path / "elsewhere")
+    datasets.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "around").symlink_to(site.workspace.config)
+    before = fingerprint(site.workspace)
+    assert before == fingerprint(site.workspace)
+    with (tmp_path / "elsewhere" / "d.yaml").open("a") as file:
+        file.write("# changed\n")
+    assert before != fingerprint(site.workspace)
 
 
 def test_all_problems_of_all_files_are_told_at_once(site: Any) -> None:

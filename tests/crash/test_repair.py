@@ -240,6 +240,24 @@ def test_a_file_of_pre_stage_is_made_again_from_raw(site: Any) -> None:
     assert problems(site) == []
 
 
+@pytest.mark.parametrize("is_raw_there", [True, False])
+def test_what_cannot_be_read_in_pre_stage_stops_only_its_own_objects(site: Any, is_raw_there: bool) -> None:
+    before = content(site)
+    with State.read_only(site.workspace.state) as state:
+        staged = [f for f in staged_files(state, site.workspace.pre_stage) if "/both/" in str(f.path)]
+    for file in staged:
+        file.path.unlink()
+        file.path.mkdir()
+    if not is_raw_there:
+        shutil.rmtree(site.workspace.raw)
+        site.workspace.raw.mkdir()
+    harmed(site, "all", missing)
+    fates = {o.key: o.fate for o in repaired(site).objects if "/d/" in o.key}
+    assert fates
+    assert set(fates.values()) <= {"pre-stage", "raw"}
+    assert site.query("SELECT * FROM adtech_d.t ORDER BY ALL") == before["adtech_d.t"]
+
+
 def test_damage_in_pre_stage_is_not_loaded(site: Any) -> None:
     staged = set(site.workspace.pre_stage.rglob("*.parquet"))
     site.put(KEY.format("d", 7), "v,text\n7,seven\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from amci.kernel.clock import Clock, timestamp
-from amci.kernel.errors import AmciError, DataError
+from amci.kernel.errors import AmciError, DataError, StorageError
 from amci.kernel.run import NewRun
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
@@ -105,7 +106,9 @@ class Reprocess:
 
     def _is_there(self, row: ObjectRow) -> bool:
         root = self.roots.get(row["root"])
-        return root is not None and row["removed_at"] is None and root.path_of(row["key"]).exists()
+        if root is None or row["removed_at"] is not None:
+            return False
+        return os.path.isfile(root.path_of(row["key"]))  # noqa: PTH113 - False as well if the disk refuses to look
 
     def _heavy(
         self, row: ObjectRow, route: Route, again: str, version: int | None, *, is_sure: bool = False
@@ -127,7 +130,11 @@ class Reprocess:
         files = [file for table in staged.tables for file in table.checked_files]
         if is_sure and not (files and all(sha256 for _, sha256 in files)):
             return None
-        if not all(is_intact(self.pre_stage / file, sha256) for file, sha256 in files):
+        try:
+            is_whole = all(is_intact(self.pre_stage / file, sha256) for file, sha256 in files)
+        except StorageError:  # one file that cannot be read must not keep other objects from being loaded
+            return None
+        if not is_whole:
             return None
         if route.dataset.pii and row["rules_hash"] != self.rules.rules_hash(route.dataset):
             try:
