@@ -13,7 +13,7 @@ import h11
 import uvicorn
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -28,6 +28,7 @@ _LARGEST = 10 * 1024**2  #: bytes of a body; Amazon's API gateway takes no more
 _PATIENCE = 30  #: seconds until a body has to be there
 _HEADERS = 10  #: seconds until a request line and headers have to be there
 _KEPT = 5  #: seconds that a connection may be idle between two requests
+_AHEAD = 1024**2  #: bytes of further requests that a connection may send before the one before is answered
 _CONNECTIONS = 200  #: at one time; more are turned away
 _OURS = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared
@@ -51,6 +52,9 @@ def app(sandbox: Sandbox, host: str = "127.0.0.1") -> ASGIApp:
             body = await _body(request)
         except Refusal as refusal:
             return refused(request, refusal)
+        except ClientDisconnect:
+            # Nothing was asked, and there is no one to answer.
+            return Response()
         asked = {name.lower(): value for name, value in request.headers.items()}
         status, headers, content = await run_in_threadpool(
             lambda: sandbox.respond(request.method, url, asked, body)
@@ -127,6 +131,9 @@ class _Connection(H11Protocol):
         if self._deadline is not None and self.conn.their_state is not h11.IDLE:
             self._deadline.cancel()
             self._deadline = None
+        # uvicorn goes on reading while a request is answered, and keeps what comes.
+        if self.conn.their_state is h11.DONE and len(self.conn.trailing_data[0]) > _AHEAD:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadline."""

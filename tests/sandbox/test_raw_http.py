@@ -151,6 +151,29 @@ def test_a_client_that_has_said_all_is_still_answered(port: int) -> None:
             assert reader.read().startswith(b"HTTP/1.1 404")
 
 
+def test_requests_that_come_ahead_of_answers_are_answered_within_bounds(port: int) -> None:
+    one = b"GET /nowhere HTTP/1.1\r\n" + HEAD + b"\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(one * 99 + one.replace(HEAD, HEAD + b"Connection: close\r\n"))
+        with client.makefile("rb") as reader:
+            assert reader.read().count(b"HTTP/1.1 404") == 100
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client, pytest.raises(ConnectionError):
+        client.sendall(one * 2_000_000)  # 90 MB, which the server kept
+    assert said(port, one, closes=False)[0] == 404
+
+
+def test_a_client_that_goes_away_is_no_error(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    with Server(sandbox) as server:
+        address = ("127.0.0.1", server.socket.getsockname()[1])
+        with socket.create_connection(address, timeout=30) as client:
+            client.sendall(
+                b"POST /nowhere HTTP/1.1\r\n" + HEAD + b"Content-Length: 10\r\nExpect: 100-continue\r\n\r\n"
+            )
+            # An interim answer shows that the body is waited for.
+            assert client.recv(12) == b"HTTP/1.1 100"
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 def test_more_connections_than_there_may_be_are_turned_away(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
