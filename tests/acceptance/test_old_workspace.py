@@ -16,12 +16,11 @@ OLD = Path(__file__).parents[1] / "workspaces" / "workspace-0.1.0.tar.xz"
 def test_an_old_workspace_opens_drains_and_answers(tmp_path: Path) -> None:
     with tarfile.open(OLD) as archive:
         archive.extractall(tmp_path, filter="data")
-    # Its transform imports from where the documents once said.
-    with pytest.warns(DeprecationWarning, match="from amci import Placement"):
-        ws = amci.open(tmp_path / "insights")
-    with ws:
+    with amci.open(tmp_path / "insights") as ws:
         assert {run.kind for run in ws.runs(status="PENDING")} == {"heavy", "execute"}
-        ws.drain()
+        # Its transform imports from where the documents once said.
+        with pytest.warns(DeprecationWarning, match="from amci import Placement"):
+            ws.drain()
         assert not ws.runs(status="PENDING")
         rows = {table["table"]: (table["rows"], table["objects"]) for table in ws.tables()}
         assert rows["shop_shop_orders.orders"] == (490, 2)
