@@ -17,6 +17,7 @@ from amci.workflows.amazon import fixtures
 from amci.workflows.amazon.fixture_matching import Answers, Matching
 from amci.workflows.amazon.fixtures import LARGEST_DOWNLOAD, Family, RecordedRequest
 from amci.workflows.amazon.scrub import Scrubber
+from amci.workflows.amazon.transport import bound_answer
 
 _KEPT_HEADERS = ("content-type", "retry-after", "x-amz-rid")
 _LOGIN_PATH = "/auth/o2/token"
@@ -134,6 +135,7 @@ class RecordTransport(httpx.BaseTransport):
                 response, lambda seen, more: self._recorder.answer(place, asked, response, seen, more)
             )
             return httpx.Response(response.status_code, headers=headers, stream=stream)
+        bound_answer(response)
         content = response.read()
         response.close()
         self._recorder.answer(place, asked, response, content, 0)

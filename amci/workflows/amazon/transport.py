@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 import httpx
+
+from amci.kernel.clock import stopwatch
 
 #: What carries a request and brings the answer: the network, a recording, the sandbox.
 Transport = httpx.BaseTransport
@@ -21,6 +23,51 @@ POOL = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 NO_ANSWER = 0
 #: A status of `respond` that says: there was no connection, the request was not sent.
 NO_CONNECTION = -1
+
+#: Bytes of an answer of the API. What is packed becomes a thousand times as long.
+_MOST, _MOST_PACKED = 64 * 1024**2, 256 * 1024
+#: Seconds in which an answer of the API has to be whole, and after which a download has to be faster than that.
+_PATIENCE = 120
+_BYTES_PER_SECOND = 1024
+
+
+class BoundedStream(httpx.SyncByteStream):
+    """A body that may be neither endless nor slow for ever: the timeout of a connection is for each read alone."""
+
+    def __init__(self, inner: httpx.SyncByteStream, *, most: int | None = None, per_second: int = 0) -> None:
+        """`per_second`: bytes that allow it to last longer than two minutes; 0 means that nothing does."""
+        self._inner = inner
+        self._most = most
+        self._per_second = per_second
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The chunks as they come; raises ReadError and ReadTimeout of httpx."""
+        began, size = stopwatch(), 0
+        for chunk in self._inner:
+            size += len(chunk)
+            if self._most is not None and size > self._most:
+                raise httpx.ReadError("too long")
+            took = stopwatch() - began
+            if took > _PATIENCE and (not self._per_second or size < self._per_second * took):
+                raise httpx.ReadTimeout("too slow")
+            yield chunk
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._inner.close()
+
+
+def bound_answer(response: httpx.Response) -> None:
+    """Bound what is read of an answer of the API; a hook of httpx."""
+    if isinstance(response.stream, httpx.SyncByteStream):
+        most = _MOST_PACKED if "content-encoding" in response.headers else _MOST
+        response.stream = BoundedStream(response.stream, most=most)
+
+
+def bound_download(response: httpx.Response) -> None:
+    """Bound how slowly a file may come; a hook of httpx."""
+    if isinstance(response.stream, httpx.SyncByteStream):
+        response.stream = BoundedStream(response.stream, per_second=_BYTES_PER_SECOND)
 
 
 @cache

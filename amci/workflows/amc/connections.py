@@ -20,7 +20,7 @@ from amci.workflows.amazon.login import TOKEN_URLS, LwaAuth
 from amci.workflows.amazon.rate_limiter import Pause, RateLimiter
 from amci.workflows.amazon.retry import RequestRetry
 from amci.workflows.amazon.sender import RequestSender
-from amci.workflows.amazon.transport import POOL, Transport, trusted
+from amci.workflows.amazon.transport import POOL, Transport, bound_answer, bound_download, trusted
 from amci.workflows.amc.client import AmcClient
 
 #: Amazon's hosts by region (amc-api 1.2).
@@ -79,7 +79,8 @@ class Connections:
         self._pause = pause
         self._lock = threading.Lock()
         self._retry = RequestRetry(attempts=settings.attempts, pauses=settings.timeout, pause=pause)
-        self._plain = self._http(follow_redirects=True)
+        self._plain = self._http(bound_download, follow_redirects=True)
+        self._login = self._http(bound_answer)
         self._signing: dict[tuple[str, Region], httpx.Client] = {}
         self._limits: dict[str, RateLimiter] = {}
         self._breakers = {circuit.instance_id: self._breaker(circuit) for circuit in circuits}
@@ -102,7 +103,7 @@ class Connections:
     def close(self) -> None:
         """Close all connections; the clients cannot be used afterwards."""
         with self._lock:
-            for http in (self._plain, *self._signing.values()):
+            for http in (self._plain, self._login, *self._signing.values()):
                 http.close()
             if self._transport:
                 self._transport.close()
@@ -140,16 +141,25 @@ class Connections:
         if (auth_id, region) not in self._signing:
             token_url = f"{self._base_url.rstrip('/')}{_TOKEN_PATH}" if self._base_url else TOKEN_URLS[region]
             # Tokens are asked for without AMC's headers, as downloads are.
-            auth = LwaAuth(auth_id, self._source, token_url, self._clock, client=self._plain)
-            self._signing[auth_id, region] = self._http(auth, self._base_url or HOSTS[region])
+            auth = LwaAuth(auth_id, self._source, token_url, self._clock, client=self._login)
+            self._signing[auth_id, region] = self._http(
+                bound_answer, auth=auth, base_url=self._base_url or HOSTS[region]
+            )
         return self._signing[auth_id, region]
 
     def _http(
-        self, auth: httpx.Auth | None = None, base_url: str = "", *, follow_redirects: bool = False
+        self,
+        bound: Callable[[httpx.Response], None],
+        *,
+        auth: httpx.Auth | None = None,
+        base_url: str = "",
+        follow_redirects: bool = False,
     ) -> httpx.Client:
         headers = {"User-Agent": _USER_AGENT}
         if auth:
+            # Packed, an answer of a few bytes may fill the memory.
             headers |= {"Accept": "application/json", "Content-Type": "application/json"}
+            headers["Accept-Encoding"] = "identity"
         return httpx.Client(
             auth=auth,
             base_url=base_url,
@@ -157,6 +167,7 @@ class Connections:
             timeout=self._settings.timeout.total_seconds(),
             limits=POOL,
             follow_redirects=follow_redirects,
+            event_hooks={"response": [bound]},
             verify=True if self._transport else trusted(),
             transport=_Shared(self._transport) if self._transport else None,
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import itertools
 import socket
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,6 +26,7 @@ from amci.kernel.errors import (
 from amci.kernel.testing import FakeClock
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
+from amci.workflows.amazon import transport
 from amci.workflows.amazon.answers import retry_after
 from amci.workflows.amazon.circuit_breaker import Circuit, CircuitOpen, CircuitState
 from amci.workflows.amazon.transport import NO_ANSWER, NO_CONNECTION, InProcess
@@ -337,3 +341,61 @@ def test_a_pause_that_is_over_is_nothing(clock: FakeClock) -> None:
 )
 def test_no_pause_is_longer_than_an_hour(clock: FakeClock, text: str) -> None:
     assert retry_after(text, clock.now()) == timedelta(hours=1)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two minutes pass with each piece of an answer."""
+    looks = itertools.count(0.0, 121.0)
+    monkeypatch.setattr(transport, "stopwatch", lambda: next(looks))
+
+
+class TestBounds:
+    """An answer that never ends, or is a bomb, is no answer."""
+
+    @pytest.mark.parametrize("is_packed", [False, True])
+    def test_a_long_answer_is_given_up(
+        self, amc: Amc, connect: Callable[..., AmcClient], monkeypatch: pytest.MonkeyPatch, *, is_packed: bool
+    ) -> None:
+        monkeypatch.setattr(transport, "_MOST_PACKED" if is_packed else "_MOST", 1000)
+        body = b'{"workflow": {}}' + b" " * 2_000_000
+        headers = {"Content-Encoding": "gzip"} if is_packed else {}
+        amc.says(gzip.compress(body) if is_packed else body, headers=headers)
+        with pytest.raises(Unavailable, match="ReadError"):
+            connect(attempts=1).workflow("reach")
+        assert amc.asked[0].headers["accept-encoding"] == "identity"
+
+    @pytest.mark.usefixtures("slow")
+    def test_a_slow_answer_is_given_up(self, amc: Amc, connect: Callable[..., AmcClient]) -> None:
+        amc.says({"workflow": {}})
+        client = connect(attempts=1)
+        with pytest.raises(Unavailable, match="ReadTimeout"):
+            client.workflow("reach")
+        with pytest.raises(OutcomeUnknown, match="ReadTimeout"):
+            client.create_execution(REQUEST)
+
+    @pytest.mark.usefixtures("slow")
+    def test_a_slow_refusal_of_a_login_is_given_up(self, amc: Amc, connect: Callable[..., AmcClient]) -> None:
+        amc.says({"details": "who are you?"}, status=401)
+        with pytest.raises(Unavailable, match="ReadTimeout"):
+            connect(attempts=1).workflow("reach")
+
+    @pytest.mark.parametrize(("size", "is_whole"), [(1000, False), (300 * 1024, True)])
+    @pytest.mark.usefixtures("slow")
+    def test_a_slow_download_is_given_up_unless_it_gets_on(
+        self,
+        amc: Amc,
+        connect: Callable[..., AmcClient],
+        monkeypatch: pytest.MonkeyPatch,
+        size: int,
+        *,
+        is_whole: bool,
+    ) -> None:
+        monkeypatch.setattr(transport, "_BYTES_PER_SECOND", 10)
+        client = connect(attempts=1)
+        amc.says(b"x" * size)
+        if is_whole:
+            assert client.fetch(f"{amc.url}/file", io.BytesIO()) == size
+        else:
+            with pytest.raises(Unavailable, match="broke off"):
+                client.fetch(f"{amc.url}/file", io.BytesIO())
