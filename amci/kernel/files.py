@@ -49,6 +49,7 @@ def storage_error(error: OSError, doing: str) -> StorageError:
         errno.EROFS: "the file system is read-only; remount it writable or move the workspace",
         errno.EACCES: "give this user read and write permission there",
         errno.EPERM: "give this user read and write permission there",
+        errno.ENAMETOOLONG: "shorten the names of the file and its folders",
         errno.EMFILE: "raise the limit of open files (ulimit -n)",
     }
     said = error.strerror or str(error)

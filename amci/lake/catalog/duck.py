@@ -11,7 +11,15 @@ from pathlib import Path
 import duckdb
 
 from amci.kernel.duckdb_settings import limits, no_extensions
-from amci.kernel.errors import AmciError, DamagedFile, MemoryLimit, StateError, StorageError, WorkspaceTooNew
+from amci.kernel.errors import (
+    AmciError,
+    DamagedFile,
+    MalformedFile,
+    MemoryLimit,
+    StateError,
+    StorageError,
+    WorkspaceTooNew,
+)
 from amci.kernel.names import literal, quoted
 
 #: The name under which the lake is attached.
@@ -145,7 +153,8 @@ _DAMAGE = (
 def duck_errors(doing: str) -> Iterator[None]:
     """Raise DuckDB's errors about locks, disk and memory as StorageError (retried) or MemoryLimit.
 
-    Raises DamagedFile if a file of post-stage is missing or damaged.
+    Raises DamagedFile if a file of post-stage is missing or damaged; MalformedFile if a value is too long to name
+    a folder of a partition.
     """
     try:
         yield
@@ -158,6 +167,11 @@ def duck_errors(doing: str) -> Iterator[None]:
                 f"{doing}: no space left on the disk",
                 hint="free some space, then run the same command again: work goes on where it stopped",
             ) from error
+        if "file name too long" in lowered:
+            raise MalformedFile(
+                f"{doing}: a value is too long for the name of a partition's folder",
+                hint="partition_by names a column of long values: take another column, or shorten them",
+            ) from None  # it says the value
         if any(each in lowered for each in _IO_ERRORS):
             raise StorageError(
                 f"{doing}: the disk refused to read or write",

@@ -8,8 +8,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+from duckdb.sqltypes import DuckDBPyType
 
-from amci.kernel.errors import MalformedFile
+from amci.kernel.errors import MalformedFile, TransformError
 from amci.kernel.names import literal, quoted
 from amci.lake.catalog.columns import Kind, cast_sql, infer
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
@@ -21,8 +22,16 @@ from amci.lake.loading.staged_object import LARGE, StagedTable
 #: The types of more than LARGE rows are guessed from so many of them, and checked while they are loaded.
 _SAMPLE = 100_000
 _OWN = {OBJECT_ID: "BIGINT", VERSION: "INTEGER"}
-#: Types that DuckLake or Parquet would store as another one.
-_STORED = {"HUGEINT": "BIGINT", "UHUGEINT": "BIGINT", "FLOAT": "DOUBLE", "TIMESTAMP_NS": "TIMESTAMP"}
+#: Types that DuckLake or Parquet would store as another one, or not at all, and what they are stored as.
+_STORED = {
+    "hugeint": "BIGINT",
+    "uhugeint": "BIGINT",
+    "float": "DOUBLE",
+    "timestamp_ns": "TIMESTAMP",
+    "enum": "VARCHAR",
+}
+#: Types that no table holds.
+_NOT_STORED = ("bit", "union", "bignum")
 
 
 class ColumnTyper:
@@ -139,7 +148,7 @@ class ColumnTyper:
     def _load_of(self, item: LoadItem, staged: StagedTable, table: str, constants: dict[str, str]) -> Load:
         described = self._con.execute(f"DESCRIBE {quoted(table)}").fetchall()
         _check_partition(item, {*(c for c, *_ in described), *constants})
-        types = {c: _STORED.get(t, t) for c, t, *_ in described if c not in RESERVED and c not in constants}
+        types = self._stored_types(item, table, {*RESERVED, *constants})
         # Text without a value may become anything later; what a transform gave a type or a value keeps it.
         filled = self._filled(table, [c for c, t in types.items() if t == "VARCHAR"])
         want = {c: Kind.NOTHING.value if t == "VARCHAR" and c not in filled else t for c, t in types.items()}
@@ -160,6 +169,35 @@ class ColumnTyper:
             max_columns=item.max_columns,
         )
 
+    def _stored_types(self, item: LoadItem, table: str, but: Collection[str]) -> dict[str, str]:
+        """The SQL types that columns of `table` are stored with. Raises TransformError if that would lose a value."""
+        relation = self._con.table(table)
+        given = {c: t for c, t in zip(relation.columns, relation.types, strict=True) if c not in but}
+        types = {c: _stored(t) for c, t in given.items()}
+        lossy = {
+            c: f"count_if(CAST(TRY_CAST({quoted(c)} AS {types[c]}) AS {t}) IS DISTINCT FROM {quoted(c)})"
+            for c, t in given.items()
+            if types[c] not in ("", str(t)) and t.id != "float"
+        }
+        counts = dict.fromkeys(types, 0)
+        if lossy:
+            found = self._con.execute(f"SELECT {', '.join(lossy.values())} FROM {quoted(table)}").fetchall()[
+                0
+            ]
+            counts |= dict(zip(lossy, found, strict=True))
+        transform = item.routed.heavy
+        for column, sql_type in types.items():
+            if transform and (counts[column] or not sql_type):
+                says = (
+                    f"{counts[column]} values that {sql_type} cannot hold" if sql_type else "no table holds"
+                )
+                raise TransformError(
+                    transform.name,
+                    f"column {column} is {given[column]}: {says}",
+                    hint=f"cast it in {transform.origin}, then redrive",
+                )
+        return types
+
     def _filled(self, table: str, columns: Sequence[str]) -> set[str]:
         """Which of these columns have a value in any row."""
         if not columns:
@@ -167,6 +205,24 @@ class ColumnTyper:
         counts = ", ".join(f"count({quoted(c)})" for c in columns)
         found = self._con.execute(f"SELECT {counts} FROM {quoted(table)}").fetchall()[0]
         return {c for c, n in zip(columns, found, strict=True) if n}
+
+
+def _stored(given: DuckDBPyType) -> str:
+    """The SQL type that values of this type are stored with; empty if there is none."""
+    if given.id in _NOT_STORED:
+        return ""
+    if given.id not in ("list", "array", "struct", "map"):
+        return _STORED.get(given.id, str(given))
+    parts = {name: _stored(part) for name, part in given.children if isinstance(part, DuckDBPyType)}
+    if not all(parts.values()):
+        return ""
+    if given.id in ("list", "array"):
+        text = f"{parts['child']}[]"
+    elif given.id == "map":
+        text = f"MAP({parts['key']}, {parts['value']})"
+    else:
+        text = f"STRUCT({', '.join(f'{quoted(name)} {part}' for name, part in parts.items())})"
+    return str(DuckDBPyType(text))  # spelled as the catalog spells it
 
 
 def _check_partition(item: LoadItem, columns: Collection[str]) -> None:

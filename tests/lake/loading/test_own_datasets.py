@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from amci.kernel.state import State
+
 CSV = "a,b,discount\n1,x,\n2,y,\n3,y,\n"
 PYTHON = """
 import polars as pl
@@ -128,6 +130,58 @@ def test_a_transforms_failure_tells_names_and_no_values(site: Any) -> None:
     assert "nowhere" in told["adtech/names/t/f.csv"]
     for path in site.workspace.state.parent.glob("amci.db*"):
         assert b"secret-value" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("made", "kept"),
+    [
+        ("'x'::ENUM ('x', 'y')", "x"),
+        ("[1, 2]::INTEGER[2]", [1, 2]),
+        ("{'a b': ['y'::ENUM ('x', 'y')]}", {"a b": ["y"]}),
+        ("MAP {'a': 3::HUGEINT}", {"a": 3}),
+        ("4::HUGEINT", 4),
+        ("{'a': [5::UHUGEINT]}", {"a": [5]}),
+        ("TIMESTAMP_NS '2026-01-01 00:00:00.000001'::VARCHAR", "2026-01-01 00:00:00.000001"),
+    ],
+)
+def test_what_no_table_can_hold_is_held_as_what_loses_nothing(site: Any, made: str, kept: object) -> None:
+    site.transform("made.sql", f"SELECT {made} AS v FROM rows")
+    site.dataset("own", heavy="made")
+    site.put("adtech/own/t/1.csv", "a\n1\n")
+    site.drain()
+    site.put("adtech/own/t/2.csv", "a\n2\n")
+    site.drain()
+    assert site.query("SELECT v FROM adtech_own.t") == [(kept,), (kept,)]
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ("'1'::BIT", "column v is BIT: no table holds"),
+        ("[union_value(n := 1)]", "no table holds"),
+        ("(2::HUGEINT ** 100)::HUGEINT", "column v is HUGEINT: 1 values that BIGINT cannot hold"),
+        ("[(2::HUGEINT ** 100)::HUGEINT]", r"column v is HUGEINT[]: 1 values that BIGINT[] cannot hold"),
+        ("TIMESTAMP_NS '2026-01-01 00:00:00.000000001'", "1 values that TIMESTAMP cannot hold"),
+    ],
+)
+def test_what_would_lose_a_value_is_said_with_its_column(site: Any, made: str, says: str) -> None:
+    site.transform("made.sql", f"SELECT {made} AS v FROM rows")
+    site.dataset("own", heavy="made")
+    site.put("adtech/own/t/1.csv", "a\n1\n")
+    site.drain()
+    with State.read_only(site.workspace.state) as state:
+        (reason,) = [row["reason"] for row in state.read("SELECT reason FROM runs WHERE status = 'FAILED'")]
+    assert says in reason
+    assert "cast it in" in reason
+
+
+def test_a_value_too_long_for_a_partition_stops_only_its_own_file(site: Any) -> None:
+    site.dataset("own", partition_by="[v]")
+    site.put("adtech/own/t/1.csv", f"v\n{'x' * 300}\n")
+    site.put("adtech/own/t/2.csv", "v\nshort\n")
+    site.drain()
+    assert site.query("SELECT v FROM adtech_own.t") == [("short",)]
+    assert "too long for the name of a partition's folder" in site.quarantined()["adtech/own/t/1.csv"]
 
 
 def test_a_column_without_values_takes_a_type_also_where_nothing_is_transformed(site: Any) -> None:
