@@ -236,3 +236,17 @@ def test_a_query_that_reads_its_tables_too_often_is_refused_before_it_is_read_on
 def test_however_few_lines_stand_for_however_many_reads(kind: str) -> None:
     assert [finding.code for finding in look(DOUBLED[kind](60)).errors] == ["too-many-reads"]
     assert look(DOUBLED[kind](7)).errors == []
+
+
+@pytest.mark.parametrize(
+    "source", ["views a", "views a JOIN clicks b ON a.user_id = b.user_id"], ids=["one path", "two paths"]
+)
+def test_the_statement_grows_with_its_metrics_and_not_with_their_square(source: str) -> None:
+    def length(metrics: int) -> int:
+        names = ("a", "b" if "clicks" in source else "a")
+        summed = ", ".join(f"SUM({names[i % 2]}.n + {i}) AS m{i}" for i in range(metrics))
+        guarded = compile_(f"SELECT a.site, {summed} FROM {source} GROUP BY 1", privacy=Privacy()).guarded
+        assert guarded is not None
+        return len(guarded.make)
+
+    assert length(80) < 2.2 * length(40)

@@ -54,12 +54,16 @@ def _least(numbers: Sequence[str]) -> str:
 
 
 def _path(least: str, numbers: Sequence[tuple[str, int]]) -> str:
+    """The path of the first number that is the smallest; its text grows with the numbers, not with their square."""
     if not numbers:
         return "CAST(NULL AS INTEGER)"
+    paths = [str(path) for _, path in numbers]
     if len(numbers) == 1:
-        return str(numbers[0][1])
-    cases = " ".join(f"WHEN {sql} = {least} THEN {path}" for sql, path in numbers)
-    return f"CASE {cases} END"
+        return paths[0]
+    which = paths[0]
+    if len(set(paths)) > 1:
+        which = f"[{', '.join(paths)}][list_position([{', '.join(sql for sql, _ in numbers)}], {least})]"
+    return f"CASE WHEN {least} IS NOT NULL THEN {which} END"
 
 
 @dataclass(slots=True, kw_only=True)
