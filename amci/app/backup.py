@@ -231,7 +231,9 @@ def _require_whole(copy: WorkspacePaths, hashes: Mapping[str, str]) -> None:
     if not copy.catalog.exists():
         return
     with session(copy, memory_limit=_LITTLE, timeout=_LONG, threads=1) as asking:
-        wrong = [row for row in examine(asking, copy, deep=False) if row["problem"] != "extra"]
+        wrong = [
+            row for row in examine(asking, copy, deep=False) if row["problem"] not in ("extra", "ledger")
+        ]
         files = lake_files(asking.con, copy.post_stage)
     for file in files:
         name = copy.relative(file.path)

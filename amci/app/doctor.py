@@ -32,7 +32,14 @@ from amci.lake.catalog.pairing import HINT, lost_catalog, mismatch
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root, scan
 from amci.lake.query.session import session
-from amci.lake.upkeep.check import NEEDED_BEFORE, NEEDED_NOW, damages, staged_damages, what_keeps_it_closed
+from amci.lake.upkeep.check import (
+    NEEDED_BEFORE,
+    NEEDED_NOW,
+    damages,
+    missing_since_repair,
+    staged_damages,
+    what_keeps_it_closed,
+)
 from amci.workflows.executions.store import ExecutionStore
 
 #: What in a workspace is not for everybody: rows, requests, and code that runs.
@@ -242,6 +249,8 @@ def _lake_files(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
         # A commit or an expiry may have come meanwhile.
         wrong = {damage.file.file_id for damage in damages(files, deep=False)}
         again = lake_files(lake.con, workspace.post_stage) if wrong else []
+        for row in missing_since_repair(lake):
+            yield Diagnosis("error", f"table {row['file']}: {row['says'].partition('; `')[0]}", NEEDED_NOW)
     found = damages([file for file in again if file.file_id in wrong], deep=False)
     if len(found) == len(files) and found and not any(workspace.post_stage.rglob("*.parquet")):
         yield Diagnosis(

@@ -302,6 +302,26 @@ def test_a_repair_that_dies_is_finished_by_the_next(
         assert all(file.sha256 for file in files(again)), points[number - 1]
 
 
+def test_rows_that_a_repair_did_not_come_to_are_told_without_a_deep_look(site: Any, amci: Any) -> None:
+    home = ("--home", str(site.workspace.home))
+    harmed(site, "data file", missing)
+
+    def dies(name: str) -> None:
+        if name == "repair.ended":
+            raise KeyboardInterrupt
+
+    on_fault_point(dies)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            repaired(site)
+    finally:
+        on_fault_point(None)
+    assert "rows than the ledger says" in amci("lake", "check", *home)[1]
+    assert "rows than the ledger says" in amci("doctor", *home)[1]
+    assert amci("lake", "check", "--repair", *home)[0] == 0
+    assert "rows than the ledger says" not in amci("lake", "check", *home)[1] + amci("doctor", *home)[1]
+
+
 def test_beside_a_running_amci_that_one_repairs(site: Any, amci: Any) -> None:
     before = content(site)
     harmed(site, "all", truncated)

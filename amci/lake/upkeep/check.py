@@ -167,14 +167,23 @@ def examine(session: QuerySession, workspace: WorkspacePaths, *, deep: bool) -> 
     """What is wrong with the lake's files, as rows of `problem`, `file` and `says`; safe beside a writer.
 
     `problem` is `missing`, `altered` (other size, footer or number of rows), `unreadable` (the disk refuses), `extra`
-    (nothing refers to it), or with `deep`, which compares every file with its checksum, `ledger` (a table and the
-    ledger of loads disagree).
+    (nothing refers to it), or with `deep`, which compares every file with its checksum, or after a repair, `ledger` (a
+    table and the ledger of loads disagree).
     """
     known = known_files(session.con, workspace.post_stage)
     suspects = {path for path, file in known.items() if _trouble(file, deep=deep)}
     suspects |= {path for path in files_below(workspace.post_stage) if path not in known}
     found = _look_again(session, workspace, suspects, deep=deep) if suspects else []
-    return found + (_against_ledger(session) if deep else [])
+    return found + (_against_ledger(session) if deep else missing_since_repair(session))
+
+
+def missing_since_repair(session: QuerySession) -> list[Row]:
+    """Where table and ledger disagree, if the lake was ever repaired: it may have died before it queued the loads.
+
+    Only files that were taken out tell of a repair; without one, it is not worth a look at every table.
+    """
+    sql = f"SELECT 1 FROM {METADATA}.ducklake_snapshot_changes WHERE commit_message = 'repair' LIMIT 1"
+    return _against_ledger(session) if session.con.execute(sql).fetchall() else []
 
 
 def damages(files: Iterable[LakeFile], *, deep: bool) -> list[Damage]:
