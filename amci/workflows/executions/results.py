@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, BinaryIO, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import DataError, Refused, Unavailable
@@ -33,6 +33,7 @@ from amci.workflows.executions.store import ExecutionRecord
 
 #: What a signed link has in its query beside what names the file.
 _SIGNATURE = re.compile(r"x-amz-|(signature|expires|awsaccesskeyid|key-pair-id|policy)$", re.IGNORECASE)
+_PORTS = {"http": 80, "https": 443}
 #: Of one file of AMC's metadata; what is longer is cut.
 _LONGEST_METADATA = 1 << 20
 #: A file up to this size is kept in memory on its way.
@@ -172,11 +173,12 @@ def _distinct(urls: Iterable[str]) -> list[str]:
     for url in urls:
         try:
             split = urlsplit(url)
+            host = (split.scheme, split.hostname, split.port or _PORTS.get(split.scheme))
         except ValueError:  # no web address, which is said when it is fetched
             files.setdefault((url,), url)
             continue
         own = [(name, value) for name, value in parse_qsl(split.query) if not _SIGNATURE.match(name)]
-        files.setdefault((split.scheme, split.netloc, split.path, *own), url)
+        files.setdefault((*host, unquote(split.path), *own), url)
     return list(files.values())
 
 

@@ -69,6 +69,8 @@ def test_the_files_of_a_result_become_one(desk: Desk, files: list[bytes], text: 
         (["a.csv", "b.csv", "a.csv"], ["a", "b"]),
         (["a.csv?X-Amz-Signature=1", "a.csv?X-Amz-Signature=2&X-Amz-Date=3"], ["a"]),
         (["a.csv?Signature=1&Expires=2", "a.csv?Signature=3&Expires=4"], ["a"]),
+        (["a.csv?X-Amz-Signature=1", "%61.csv?X-Amz-Signature=2"], ["a"]),
+        (["a.csv", "HTTP://FILES.test:80/a.csv"], ["a"]),
         (["a.csv?versionId=1", "a.csv?versionId=2"], ["a", "a"]),
         (["x/a.csv", "y/a.csv"], ["a", "a"]),
         (["a.csv?part=1", "a.csv?part=2"], ["a", "a"]),
@@ -85,7 +87,7 @@ def test_a_file_that_is_named_twice_has_its_rows_once(desk: Desk, links: list[st
             return 200, {}, b"" if name == "empty" else f"v\n{name}\n".encode()
         if url.endswith("/downloadUrls"):
             body = {
-                "downloadUrls": [f"{LINK}{link}" for link in links],
+                "downloadUrls": [link if "://" in link else f"{LINK}{link}" for link in links],
                 "metadataDownloadUrls": [f"{LINK}m"] * 2,
             }
             return 200, {}, json.dumps(body).encode()
