@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ _SECRET = re.compile(
     r"|(private|api|access|encryption|data|master|signing)key"
 )
 _clock: Clock = SystemClock()
+_importing = threading.RLock()
 
 
 class _Lines(logging.Formatter):
@@ -96,8 +98,15 @@ def get(name: str) -> Logger:
     return Logger(name)
 
 
+def _import() -> None:
+    """Import structlog; its modules import each other, so two threads must not come to it by different ones."""
+    with _importing:
+        import structlog.contextvars  # noqa: F401
+
+
 @cache
 def _structured(name: str) -> structlog.stdlib.BoundLogger:
+    _import()
     import structlog
 
     root = logging.getLogger(_ROOT)
@@ -133,6 +142,7 @@ def bound(*runs: Run) -> Iterator[None]:
         "tenant_id": tenants.pop() if len(tenants) == 1 else None,
         "kind": "/".join(sorted({run.kind for run in runs})),
     }
+    _import()
     from structlog.contextvars import bound_contextvars
 
     with bound_contextvars(**values):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -174,3 +176,35 @@ def test_a_log_that_cannot_be_opened_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         log.configure(tmp_path / "file" / "amci.kernel.log", "INFO", to_stderr=False)
+
+
+FIRST_LINES = """
+import sys, threading
+from contextlib import nullcontext
+from types import SimpleNamespace
+from amci.kernel import log
+
+sys.setswitchinterval(1e-6)
+together, failed = threading.Barrier(8), []
+
+def work(number):
+    together.wait()
+    try:
+        with log.bound(SimpleNamespace(run_id=1, tenant_id=None, kind="light")) if number % 2 else nullcontext():
+            log.get("a").info("x")
+    except BaseException as error:
+        failed.append(error)
+
+threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+sys.exit(bool(failed))
+"""
+
+
+def test_threads_may_write_their_first_lines_at_the_same_time() -> None:
+    """`amci up` ended with an ImportError if a run and the watch did."""
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", FIRST_LINES], check=False).returncode == 0
