@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from typing import Any
 from amci.__main__ import main
 from amci.kernel import signals
 
+# A shell starts what it does not wait for with SIGINT ignored, and Python leaves it so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 _, wanted, number, numbers, grace, *words = sys.argv
 calls = 0
 lock = threading.Lock()

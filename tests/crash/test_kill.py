@@ -24,7 +24,7 @@ AMC = "acme/workflow=reach/schedule=daily/2026-09-"
 REPORT = "adtech/sp_report/sales/r1.json"
 SPEND = "acme/workflow=spend/schedule=weekly/2026-09-"
 #: The short form tries so many points of a scenario beside the first of each name.
-SPREAD = 5
+SPREAD = 3
 
 
 def first_delivery(site: Any) -> None:

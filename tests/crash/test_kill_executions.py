@@ -41,7 +41,7 @@ AT_ONCE = "poll_first: 20ms, poll_longest: 200ms, adopt_within: 100ms"
 #: Executions that last, so that there is something to cancel; `drain` leaves what waits for longer than 30 s.
 LASTING = "poll_first: 1m, adopt_within: 100ms, sandbox: {running: 1h}"
 #: The short form tries so many points of a scenario beside the first of each name.
-SPREAD = 2
+SPREAD = 1
 
 
 def prepared(site: Any, *, amc: str = AT_ONCE) -> None:

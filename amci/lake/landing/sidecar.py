@@ -73,11 +73,19 @@ def _read(path: Path, wanted: Callable[[Mapping[str, Any]], Found]) -> Found | N
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno in _PASSING:
+        if isinstance(error, OSError) and error.errno in _PASSING and not _is_of_the_kernel(path):
             raise storage_error(error, f"read the note beside {path.name}") from error
         # It says where rows came from, not what they are: they are loaded all the same.
         _log.warning("sidecar not usable", file=path.name, exc_info=error)
         return None
+
+
+def _is_of_the_kernel(path: Path) -> bool:
+    """Whether a note is a link into /proc or the like, whose files have no content of their own."""
+    try:
+        return sidecar_of(path).stat().st_size == 0
+    except OSError:
+        return False
 
 
 def _column(said: object) -> tuple[str, str]:
