@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -28,17 +27,6 @@ PAST = {
     *("versions.seen_at", "versions.loaded_at", "quarantine.at", "quarantine.resolved_at"),
     *("executions.created_at", "executions.updated_at", "fires.at", "clock_steps.at"),
 }
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def state(tmp_path: Path, clock: FakeClock) -> Iterator[State]:
-    with State.open(tmp_path / "amci.db", clock) as state:
-        yield state
 
 
 @pytest.fixture

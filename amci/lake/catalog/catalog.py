@@ -121,11 +121,13 @@ class WrittenFile:
 class Catalog:
     """The lake, opened for writing by the one process that may; threads may share it.
 
-    with catalog.working():
-        ...                                  # with catalog.con, beside other threads
-        with catalog.exclusive("load"):      # the lake itself is for one thread at a time
-            with catalog.transaction():
-                catalog.insert(name, "SELECT 1 AS n")
+    What takes long is done outside of the lock:
+
+        with catalog.working():
+            ...                                  # with catalog.con, beside other threads
+            with catalog.exclusive("load"):      # the lake itself is for one thread at a time
+                with catalog.transaction():
+                    catalog.insert(name, "SELECT 1 AS n")
     """
 
     def __init__(self, workspace: WorkspacePaths, *, memory_limit: int, threads: int | None) -> None:

@@ -204,7 +204,9 @@ class HeavyHandler:
                 if any(part.own_file is not None for part in parts):
                     with self.catalog.exclusive("plan a load"):
                         home = self.catalog.foresee(name, self._plan(name, parts), parts[0].partition_by)
-                    written |= {part: self._write(part, home) for part in parts if _fits(part, home)}
+                    for part in parts:
+                        if _fits(part, home):
+                            written[part] = self._write(part, home)
             yield written
         finally:
             for file in written.values():
@@ -219,8 +221,10 @@ class HeavyHandler:
             if not _fits(part, home):
                 self.catalog.insert(name, part.source.select(home.columns))
                 continue
-            if part not in written or written[part].home != home:
+            if part in written and written[part].home != home:
                 # Another load has changed the table meanwhile, or this one rewrites it.
+                written.pop(part).path.unlink()
+            if part not in written:
                 written[part] = self._write(part, home)
             # From here on the transaction decides whether the file stays.
             self.catalog.add_file(name, written.pop(part))

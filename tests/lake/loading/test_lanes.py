@@ -14,8 +14,10 @@ from amci.lake.catalog.catalog import Catalog, WrittenFile
 from amci.lake.landing import ingest
 from amci.lake.loading import staged_object, type_inference
 from amci.lake.loading.light import LightHandler
+from amci.lake.upkeep.check import examine
 
 from ...conftest import drained, not_yet
+from ..lakes import reading
 
 LARGE = "acme/workflow=spend/schedule=daily/2026-09-2{}-spend-ver1.csv"
 #: A small file waits for as long as this, in seconds, before the test fails.
@@ -128,6 +130,8 @@ def test_a_table_that_changes_while_a_large_object_is_written_gets_its_rows_all_
     assert len(site.query(shown)) == 52
     assert site.query(shown) == wanted.query(shown)
     assert site.query(f"DESCRIBE {table}") == wanted.query(f"DESCRIBE {table}")
+    with reading(site.workspace) as opened:
+        assert examine(opened, site.workspace, deep=True) == []  # no file is left that belongs to nothing
 
 
 def test_duckdb_is_opened_again_after_many_commits_and_goes_on(
