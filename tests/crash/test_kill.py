@@ -214,8 +214,8 @@ def refused(calls: list[str], config: pytest.Config) -> list[int]:
 
 
 def spread(count: int, many: int) -> set[int]:
-    """That many numbers from 1 to `count`, the first and the last among them."""
-    return {1 + round(i * (count - 1) / (many - 1)) for i in range(many)}
+    """That many numbers from 1 to `count`, the first and the last among them; one alone is in the middle."""
+    return {1 + round(i * (count - 1) / (many - 1)) for i in range(many)} if many > 1 else {(1 + count) // 2}
 
 
 def is_whole(site: Any) -> bool:
