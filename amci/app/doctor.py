@@ -20,7 +20,7 @@ from amci.app.project import load
 from amci.kernel import waits
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.config import Settings, read_settings
-from amci.kernel.errors import AmciError, ConfigError
+from amci.kernel.errors import AmciError, ConfigError, NotFound
 from amci.kernel.files import storage_error, text_of
 from amci.kernel.run import RunStatus
 from amci.kernel.runs import RunStore
@@ -28,7 +28,7 @@ from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.checksums import lake_files
-from amci.lake.catalog.pairing import HINT, lost_catalog, mismatch
+from amci.lake.catalog.pairing import HINT, lost_catalog, mismatch, unknown_lake
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root, scan
 from amci.lake.query.session import session
@@ -238,7 +238,8 @@ def _catalog(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
         )
         return
     yield from _pair(workspace, settings)
-    yield from _lake_files(workspace, settings)
+    with suppress(NotFound):  # nothing is in it yet
+        yield from _lake_files(workspace, settings)
 
 
 def _lake_files(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
@@ -294,8 +295,11 @@ def _pair(workspace: WorkspacePaths, settings: Settings) -> Diagnoses:
     with suppress(AmciError), _opened(workspace) as state:
         says = lost_catalog(state, workspace.catalog)
         if workspace.catalog.exists() and not says:
-            with session(workspace, memory_limit=limit, timeout=timeout) as lake:
-                says = mismatch(state, lake.con)
+            try:
+                with session(workspace, memory_limit=limit, timeout=timeout) as lake:
+                    says = mismatch(state, lake.con)
+            except NotFound:
+                says = unknown_lake(state, workspace.catalog)
     if says:
         yield Diagnosis("error", says, HINT)
 

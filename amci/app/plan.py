@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from amci.app.session import Session
 from amci.app.workflow_check import refuse_bad
 from amci.kernel.clock import timestamp
-from amci.kernel.errors import RemoteError
+from amci.kernel.errors import NotFound, RemoteError
 from amci.kernel.run import NewRun, RunStatus
 from amci.tenants.model import Tenant
 from amci.workflows.definitions.definition import amc_definition
@@ -149,12 +150,14 @@ def _tables(opened: Session) -> Iterator[Difference]:
     from amci.lake.upkeep.partitions import outdated
 
     settings = opened.project.settings
-    with session(
+    reading = session(
         opened.workspace,
         memory_limit=settings.query_memory_limit,
         timeout=settings.query_timeout,
         threads=settings.threads,
-    ) as lake:
+    )
+    # A catalog may have been made, and nothing in it.
+    with suppress(NotFound), reading as lake:
         for each in outdated(lake.con, opened.state, opened.clock, opened.project.datasets.values()):
             yield Difference(change=Change.REWRITE, what="table", name=str(each.name), says=[each.says()])
 

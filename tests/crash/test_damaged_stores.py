@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from amci.lake.catalog import duck
 
 pytestmark = pytest.mark.crash
 
@@ -104,6 +107,44 @@ def test_a_damaged_store_is_no_bug(
             wrong.append(f"{name}: {code}: no hint: {said}")
         shutil.rmtree(home)
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture(scope="module")
+def begun(site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose catalog was made by a process that died before it wrote its ledger."""
+    site = site_of(tmp_path_factory.mktemp("begun") / "workspace")
+    site.dataset("d", partition_by=["v"])
+    site.put("adtech/d/t/a.csv", "v\n1\n")
+    site.workspace.catalog.parent.mkdir(exist_ok=True)
+    with duck.connect(memory_limit=2**28, threads=1) as con:
+        duck.attach(con, site.workspace.catalog, site.workspace.post_stage)
+    return site.workspace.home  # type: ignore[no-any-return]
+
+
+def test_a_catalog_that_was_only_made_is_an_empty_lake(begun: Path, tmp_path: Path, amci: Any) -> None:
+    commands = [
+        *COMMANDS.values(),
+        ("plan",),
+        ("query", "SELECT 1", "--tenant", "acme"),
+        ("query", "SELECT 1", "--as-of", "0"),
+        ("lake", "tables"),
+        ("lake", "check", "--deep"),
+        ("lake", "check", "--repair"),
+        ("lake", "compact"),
+        ("lake", "expire"),
+        ("lake", "vacuum"),
+        ("lake", "export"),
+        ("recover",),
+    ]
+    for number, words in enumerate(commands):
+        home = tmp_path / f"{number}"
+        shutil.copytree(begun, home)
+        code, said = amci(*words, "--home", str(home))
+        assert code in (0, 4), f"{words}: {code}: {said}"
+        assert not {"bug", "error"} & set(said.split()), f"{words}: {said}"
+    assert amci("drain", "--home", str(home))[0] == 0
+    code, said = amci("query", "SELECT sum(v) AS total FROM adtech_d.t", "--json", "--home", str(home))
+    assert (code, json.loads(said)) == (0, [{"total": 1}])
 
 
 #: Commands that read each of the other stores, and where it lies.

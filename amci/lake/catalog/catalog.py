@@ -236,8 +236,16 @@ class Catalog:
     def _make_ledger(self) -> None:
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in _LEDGER_COLUMNS.items())
         with duck.duck_errors("prepare the catalog"):
-            self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(LAKE, 'amci')}")
-            self.con.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER} ({columns})")
+            # In one commit: a catalog that has the schema has its ledger.
+            self.con.execute("BEGIN")
+            try:
+                self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(LAKE, 'amci')}")
+                self.con.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER} ({columns})")
+                self.con.execute("COMMIT")
+            except BaseException:
+                with suppress(duckdb.TransactionException):
+                    self.con.execute("ROLLBACK")
+                raise
             # A few ledger entries live in the metadata: a commit of one file then writes one Parquet, not two.
             # Many are quicker in a file of their own.
             self.con.execute(

@@ -113,9 +113,13 @@ def lost_catalog(state: State, path: Path) -> str:
     To be asked before it is opened for writing, which would make an empty one.
     """
     # Only its size is looked at: closing the file would drop the locks that DuckDB's SQLite has on it in this process.
-    if StateSide.of(state).lake_id and not (path.exists() and path.stat().st_size):
-        return f"{path.name} is lost or empty, and the state file knows of a lake"
-    return ""
+    return "" if path.exists() and path.stat().st_size else unknown_lake(state, path)
+
+
+def unknown_lake(state: State, path: Path) -> str:
+    """What is wrong if the state has a catalog and the one at `path` has no lake in it; else empty."""
+    known = StateSide.of(state).lake_id
+    return f"{path.name} is lost or empty, and the state file knows of a lake" if known else ""
 
 
 def mismatch(state: State, con: duckdb.DuckDBPyConnection) -> str:

@@ -152,9 +152,7 @@ def session(
     neither number nor time, StorageError if a writing process kept the catalog busy.
     """
     if not workspace.catalog.exists():
-        raise NotFound(
-            "the lake is empty: nothing was loaded yet", hint="put files into raw/, then run `amci drain`"
-        )
+        raise _empty()
     at = _snapshot(as_of)
     spill = workspace.catalog.parent / f"spill-query-{new_id()}"
     con = duck.connect(memory_limit=memory_limit, threads=threads, temp=spill)
@@ -178,21 +176,33 @@ def session(
 
 
 def _attach(con: duckdb.DuckDBPyConnection, workspace: WorkspacePaths, at: str, as_of: str | None) -> None:
-    def attempt() -> None:
+    def attempt() -> bool:
         try:
             duck.attach(con, workspace.catalog, workspace.post_stage, read_only=True, as_of=at)
             # DuckLake looks for the snapshot when it is first asked something.
-            con.execute(f"SELECT 1 FROM duckdb_schemas() WHERE database_name = '{LAKE}'")
+            found = con.execute(
+                f"SELECT 1 FROM duckdb_schemas() WHERE database_name = '{LAKE}' AND schema_name = 'amci'"
+            ).fetchall()
         except Exception:
             con.execute(f"DETACH DATABASE IF EXISTS {LAKE}")
             raise
+        return bool(found)
 
     try:
-        _retried(attempt)
+        has_ledger = _retried(attempt)
     except duckdb.Error as error:
         if as_of is None or "snapshot" not in str(error).lower():
             raise
         raise _no_snapshot(as_of) from None
+    # A snapshot may be older than the ledger. Otherwise, what made the catalog died before it wrote one.
+    if not has_ledger and as_of is None:
+        raise _empty()
+
+
+def _empty() -> NotFound:
+    return NotFound(
+        "the lake is empty: nothing was loaded yet", hint="put files into raw/, then run `amci drain`"
+    )
 
 
 def _no_snapshot(as_of: str) -> NotFound:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from amci.kernel.clock import moment
-from amci.kernel.errors import AmciError
+from amci.kernel.errors import AmciError, NotFound
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import TableName
@@ -322,10 +322,12 @@ def _is_entered(session: QuerySession, name: TableName) -> bool:
 
 
 def what_keeps_it_closed(workspace: WorkspacePaths, *, memory_limit: int) -> str:
-    """Why the catalog cannot be opened for reading, empty if it can; `memory_limit` is in bytes."""
+    """Why the catalog cannot be opened for reading; empty if it can, or is empty. `memory_limit` is in bytes."""
     try:
         with session(workspace, memory_limit=memory_limit, timeout=timedelta(minutes=1)) as opened:
             opened.con.execute(f"SELECT count(*) FROM {LEDGER}").fetchall()
+    except NotFound:
+        return ""
     except AmciError as error:
         return str(error)
     except duckdb.Error as error:
