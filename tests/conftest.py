@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
 import os
 import shlex
@@ -88,6 +89,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--crash-every", type=int, default=0, help="kill or refuse at every so manyth point; 1 is --crash-all"
     )
     parser.addoption("--quick", action="store_true", help="one case of each test, and none of whole programs")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from walking through the tests again and again: they stay to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

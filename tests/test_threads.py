@@ -118,6 +118,7 @@ def together(ask: Callable[[Any], Any], inputs: Sequence[Any]) -> list[Any]:
         return list(pool.map(first, inputs))
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("name", ASK)
 def test_every_function_of_amc_sql(name: str) -> None:
     forget()

@@ -35,7 +35,7 @@ from amci.kernel.workspace import MARKER, WorkspacePaths
 from amci.lake.catalog.checksums import lake_files
 from amci.lake.catalog.duck import REMEDY
 from amci.lake.query.session import session
-from amci.lake.upkeep.check import examine
+from amci.lake.upkeep.check import NEEDED_BEFORE, examine
 
 MANIFEST = "backup.json"
 _LONGEST_MANIFEST = 1024**3  #: bytes; it has a line or two for each file
@@ -56,6 +56,9 @@ class Copied:
 
     files: int
     bytes: int
+    missing: int = (
+        0  #: files that were lost or damaged before, and that only older snapshots of the lake need
+    )
 
 
 def back_up(workspace: WorkspacePaths, folder: Path, clock: Clock, tell: Callable[[str], None]) -> Copied:
@@ -83,12 +86,12 @@ def back_up(workspace: WorkspacePaths, folder: Path, clock: Clock, tell: Callabl
                 files[name] = _copy(workspace.home / name, folder / name)
             except FileNotFoundError:
                 continue  # a raw file that was removed meanwhile; files of the lake are asked for below
-        _require_whole(
+        missing = _missing(
             WorkspacePaths(folder.resolve()), {name: each["sha256"] for name, each in files.items()}
         )
         manifest = {"amci": __version__, "taken_at": timestamp(clock.now()), "files": files}
         write_bytes(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
-    return Copied(len(files), sum(each["size"] for each in files.values()))
+    return Copied(len(files), sum(each["size"] for each in files.values()), missing)
 
 
 def restore(folder: Path, home: Path, tell: Callable[[str], None]) -> Copied:
@@ -172,7 +175,10 @@ def _drop_unless_made(catalog: Path) -> None:
     """Remove the copy of a catalog that was just being made: nothing was in it."""
     if catalog.exists():
         with closing(sqlite3.connect(catalog)) as db:
-            is_made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ducklake_snapshot'").fetchone()
+            is_made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ducklake_schema'").fetchone()
+            is_made = (
+                is_made and db.execute("SELECT 1 FROM ducklake_schema WHERE schema_name = 'amci'").fetchone()
+            )
         if not is_made:
             catalog.unlink()
 
@@ -223,24 +229,30 @@ def _described(path: Path) -> dict[str, Any]:
         return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def _require_whole(copy: WorkspacePaths, hashes: Mapping[str, str]) -> None:
-    """Raise StorageError unless the copied catalog's files were all copied: `vacuum` may have deleted one meanwhile.
+def _missing(copy: WorkspacePaths, hashes: Mapping[str, str]) -> int:
+    """How many files of the copied catalog are not in the copy, or damaged there, and needed by older snapshots only.
 
-    Raises DamagedFile if one is not what was written, by the hash it was copied with: a backup of damage is none.
+    Raises StorageError if the newest one lacks a file: `vacuum` may have deleted it meanwhile. Raises DamagedFile if
+    one is not what was written, by the hash it was copied with: a backup of damage is none.
     """
     if not copy.catalog.exists():
-        return
+        return 0
     with session(copy, memory_limit=_LITTLE, timeout=_LONG, threads=1) as asking:
-        wrong = [
+        found = [
             row for row in examine(asking, copy, deep=False) if row["problem"] not in ("extra", "ledger")
         ]
         files = lake_files(asking.con, copy.post_stage)
+    missing = {row["file"] for row in found}
     for file in files:
         name = copy.relative(file.path)
         if file.sha256 and hashes.get(name, file.sha256) != file.sha256:
-            raise DamagedFile(f"{name} is not what amci wrote", hint=REMEDY)
+            if file.is_current:
+                raise DamagedFile(f"{name} is not what amci wrote", hint=REMEDY)
+            missing.add(name)
+    wrong = [row for row in found if NEEDED_BEFORE not in row["says"]]
     if wrong:
         raise StorageError(
             f"{wrong[0]['file']} of the lake is {wrong[0]['problem']} in the copy",
             hint="if `amci lake check` finds nothing wrong, try again when no `amci lake vacuum` is at work",
         )
+    return len(missing)

@@ -68,7 +68,7 @@ def lake_handlers(
             clock=opened.clock,
             batch=settings.batch,
         ),
-        UpkeepHandler(catalog, maintenance, reprocess, repair),
+        UpkeepHandler(catalog, maintenance, reprocess, repair, opened.project.datasets.values),
     ]
 
 

@@ -24,6 +24,11 @@ def backup_command(ctx: Context, folder: Folder) -> None:
     with ctx.out.progress("copying") as tell:
         copied = back_up(ctx.workspace, folder, ctx.clock, tell)
     ctx.out.record(asdict(copied))
+    if copied.missing:
+        ctx.out.note(
+            f"of {copied.missing:,} files that only older states of the lake need, nothing whole was left to copy;"
+            " `amci lake expire` forgets those states"
+        )
     ctx.out.note("the key of the credentials is not in it: keep it where you keep passwords")
 
 

@@ -16,7 +16,7 @@ from amci.scheduler.expression import parse
 from amci.scheduler.model import CatchUp, Overlap
 
 #: Runs that a schedule can create beside executions of workflows.
-RunKind = Literal["compact", "expire", "export", "reconcile", "reprocess", "vacuum"]
+RunKind = Literal["compact", "expire", "export", "reconcile", "repair", "reprocess", "rewrite", "vacuum"]
 WindowKind = Literal[
     "EXPLICIT", "MOST_RECENT_DAY", "MOST_RECENT_WEEK", "CURRENT_MONTH", "PREVIOUS_MONTH", "ALL"
 ]
@@ -72,7 +72,7 @@ class ScheduleFile(Strict):
     workflow: str = ""
     """The workflow to execute; this or `run`."""
     run: RunKind | None = None
-    """Upkeep to do instead: `compact`, `expire`, `export`, `reconcile`, `reprocess` or `vacuum`."""
+    """Upkeep to do instead, such as `compact`."""
     with_: dict[str, Any] = Field(default={}, alias="with")
     """Options of that upkeep, such as `older_than: 30d`."""
     tenants: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -201,6 +202,21 @@ def test_a_lake_whose_file_is_missing_is_not_backed_up_silently(loaded: Any, tmp
     with pytest.raises(StorageError, match="missing in the copy"):
         back_up(loaded.workspace, tmp_path / "backup", loaded.clock, quiet)
     assert not (tmp_path / "backup" / MANIFEST).exists()
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"PAR1 no more")])
+def test_what_only_older_snapshots_need_and_was_lost_before_is_told(
+    loaded: Any, site_of: Callable[[Path], Any], tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    damage(next(loaded.workspace.post_stage.glob("adtech_orders/lines/**/*.parquet")))
+    with loaded.engine() as engine:
+        engine.repair.run()
+        engine.work(threading.Event())
+    copied = back_up(loaded.workspace, tmp_path / "backup", loaded.clock, quiet)
+    assert copied.missing == 1
+    restore(tmp_path / "backup", tmp_path / "again", quiet)
+    again = site_of(tmp_path / "again")
+    assert again.query("SELECT id, amount FROM adtech_orders.lines") == [(1, 10)]
 
 
 def test_a_workspace_in_which_nothing_has_run_can_be_backed_up(site: Any, tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def test_a_catalog_that_was_only_made_is_an_empty_lake(begun: Path, tmp_path: Pa
         ("lake", "vacuum"),
         ("lake", "export"),
         ("recover",),
+        ("backup", str(tmp_path / "backup")),
     ]
     for number, words in enumerate(commands):
         home = tmp_path / f"{number}"
@@ -248,6 +249,7 @@ CLOSED = {
 }
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("name", CLOSED)
 def test_what_may_not_be_read_or_written_is_said(whole: Path, tmp_path: Path, name: str) -> None:
     where, mode, code, says = CLOSED[name]

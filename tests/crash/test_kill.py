@@ -255,6 +255,7 @@ def test_a_killed_drain_is_taken_up_where_it_died(
         shutil.rmtree(site.workspace.home)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("scenario", "sign"),
     [("second", 1), ("large", 1), ("compact", 1), ("repair", 1), ("large", -1)],
@@ -294,6 +295,7 @@ def test_what_the_disk_refused_is_done_when_it_no_longer_does(
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("scenario", ["second", "large", "compact", "repair"], indirect=True)
 def test_what_could_not_be_read_is_read_again_or_told(
     scenario: Scenario,

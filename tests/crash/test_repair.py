@@ -371,7 +371,7 @@ def test_damage_is_not_copied_into_good_files(site: Any, amci: Any, tmp_path: Pa
     assert problems(site) == []
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("harm", [missing, truncated, emptied, zeroed], ids=lambda harm: harm.__name__)
 def test_every_command_that_meets_a_damaged_file_names_the_repair(
     site: Any, amci: Any, harm: Callable[[Path], None]

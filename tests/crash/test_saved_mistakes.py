@@ -135,7 +135,7 @@ def up(site: Any) -> Iterator[tuple[subprocess.Popen[str], Callable[[str], list[
             process.kill()
 
 
-@pytest.mark.spread(6)
+@pytest.mark.spread(9)
 @pytest.mark.parametrize("kind", MISTAKES)
 def test_a_saved_mistake_is_told_once_and_work_goes_on(s: Any, kind: str, tmp_path: Path) -> None:
     home = s.workspace.home

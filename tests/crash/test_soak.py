@@ -27,7 +27,7 @@ pytestmark = pytest.mark.crash
 #: What all of it is loaded into.
 TABLE = "adtech_amc.acme_spend_daily_ver1"
 #: Rounds of the short form, and seconds of the long one.
-SHORT, LONG = 24, 600
+SHORT, LONG = 16, 600
 #: Keys that are delivered over and over, and how many of them a round replaces.
 KEYS, REPLACED = 40, 4
 #: Every so many rounds there is an execution, an upkeep run, a file at fault, a new configuration.

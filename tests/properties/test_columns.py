@@ -192,7 +192,7 @@ def rows(values: list[str | None], column: str = "v") -> str:
 @given(st.lists(texts, min_size=20, max_size=60), st.booleans())
 @example(values=SPELLINGS, special=False)
 @example(values=SPELLINGS, special=True)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_sql_and_python_agree_on_what_fits(values: list[str], special: bool) -> None:
     rows(values)
     for kind in Kind:
@@ -202,7 +202,7 @@ def test_sql_and_python_agree_on_what_fits(values: list[str], special: bool) -> 
 
 @given(st.lists(texts, min_size=20, max_size=60))
 @example(values=SPELLINGS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_cast_never_loses_a_value(values: list[str]) -> None:
     for kind in TYPED:
         fitting = [text for text in values if is_fit(kind, text)]
@@ -221,7 +221,7 @@ def test_a_cast_never_loses_a_value(values: list[str]) -> None:
 
 
 @given(texts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_an_optimistic_cast_refuses_what_does_not_fit_and_does_not_repeat_it(text: str) -> None:
     rows([None, "", text])
     for kind in TYPED:
@@ -242,7 +242,7 @@ def test_join_is_a_least_upper_bound() -> None:
 
 
 @given(alike, st.sampled_from(["v", "cost", "order_id"]), st.booleans(), st.booleans(), st.randoms())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_infer_finds_the_narrowest_kind_in_any_order(
     values: list[str | None], column: str, is_quoted: bool, dates: bool, random: Any
 ) -> None:
@@ -254,7 +254,7 @@ def test_infer_finds_the_narrowest_kind_in_any_order(
 
 
 @given(alike, alike)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_what_comes_after_the_first_rows_counts_as_much(
     first: list[str | None], later: list[str | None]
 ) -> None:
@@ -280,7 +280,7 @@ pairs = st.one_of(
 
 
 @given(pairs)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_batches_joined_give_what_all_rows_give(batches: tuple[list[str | None], list[str | None]]) -> None:
     a, b = batches
     kinds = [infer(CON, rows(batch), ["v"])["v"] for batch in (a, b)]
@@ -295,7 +295,7 @@ def test_batches_joined_give_what_all_rows_give(batches: tuple[list[str | None],
 
 
 @given(alike, st.sampled_from(Kind))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_widening_keeps_every_value(values: list[str | None], other: Kind) -> None:
     have = infer(CON, rows(values), ["v"])["v"]
     want = join(have, other)

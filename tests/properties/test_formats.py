@@ -102,7 +102,7 @@ def cells(content: bytes, **options: Any) -> list[list[str | None]]:
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_doubled_quotes_read_back_equal(
     table: Table, chunk_bytes: int, compress: Compress, line_end: str, encoding: str
 ) -> None:
@@ -111,7 +111,7 @@ def test_doubled_quotes_read_back_equal(
 
 
 @given(tables(), CHUNKS, COMPRESS, st.sampled_from(["\n", "\r\n"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_backslash_escapes_read_back_equal(
     table: Table, chunk_bytes: int, compress: Compress, line_end: str
 ) -> None:
@@ -120,7 +120,7 @@ def test_backslash_escapes_read_back_equal(
 
 
 @given(tables(), CHUNKS, st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_is_detected_does_not_depend_on_the_chunks(table: Table, chunk_bytes: int, as_amc: bool) -> None:
     content = (written_as_amc if as_amc else written_doubled)(*table).encode()
 
@@ -134,21 +134,21 @@ def test_what_is_detected_does_not_depend_on_the_chunks(table: Table, chunk_byte
 
 
 @given(st.lists(st.text(st.sampled_from('"ab, '), min_size=1, max_size=8), min_size=1, max_size=8), CHUNKS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_amcs_escapes_are_detected(values: list[str], chunk_bytes: int) -> None:
     rows = [[str(i), value, "end"] for i, value in enumerate(values)]
     assert cells(written_as_amc(3, rows).encode(), chunk_bytes=chunk_bytes) == rows
 
 
 @given(st.text(st.characters(codec="cp1252", exclude_characters='\0"\r\n,'), min_size=1, max_size=20), CHUNKS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_windows_text_is_told_from_utf8_by_its_first_bytes(text: str, chunk_bytes: int) -> None:
     content = b"a,b\n\xe9 ," + text.encode("cp1252") + b"\n"
     assert cells(content, chunk_bytes=chunk_bytes) == [["é ", text]]
 
 
 @given(tables(min_rows=1), st.data(), CHUNKS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_ragged_row_is_refused_with_its_line(table: Table, data: st.DataObject, chunk_bytes: int) -> None:
     width, rows = table
     at = data.draw(st.integers(0, len(rows) - 1))
@@ -174,7 +174,7 @@ SCALAR = st.none() | st.booleans() | NUMBER | st.text(st.characters(exclude_cate
     COMPRESS,
     st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_json_reads_back_exactly(
     rows: list[dict[str, Any]], shape: str, chunk_bytes: int, compress: Compress, ascii_only: bool
 ) -> None:

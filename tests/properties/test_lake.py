@@ -58,7 +58,7 @@ def model(steps: Any) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("batch", [1, 50])
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_any_deliveries_end_in_the_lake_of_the_model(site_of: Any, batch: int, steps: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +91,7 @@ def spelled(site: Any) -> dict[str, tuple[Any, Any]]:
     }
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=MIXED)
 def test_what_files_share_a_batch_changes_no_type_and_no_spelling(site_of: Any, steps: Any) -> None:
     found = []

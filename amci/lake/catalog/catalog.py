@@ -40,6 +40,10 @@ _MANY_COLUMNS, _FEW_VALUES = 100, 50_000_000
 #: After so many commits, or rows, memory is given back; for fewer it costs more than it brings.
 _COMMITS, _ROWS = 200, 200_000
 
+#: Finds whether the ledger has its option: setting it again would be a commit of SQLite's each time.
+_INLINING = (
+    f"SELECT 1 FROM {METADATA}.ducklake_metadata WHERE key = 'data_inlining_row_limit' AND scope = 'table'"
+)
 #: The comprehensive catalogue: one row for each table an object version has rows in.
 _LEDGER_COLUMNS = {
     "object_id": "BIGINT",
@@ -246,11 +250,12 @@ class Catalog:
                 with suppress(duckdb.TransactionException):
                     self.con.execute("ROLLBACK")
                 raise
-            # A few ledger entries live in the metadata: a commit of one file then writes one Parquet, not two.
-            # Many are quicker in a file of their own.
-            self.con.execute(
-                f"CALL {LAKE}.set_option('data_inlining_row_limit', 100, schema => 'amci', table_name => 'objects')"
-            )
+            if not self.con.execute(_INLINING).fetchall():
+                # A few ledger entries live in the metadata: a commit of one file then writes one Parquet, not two.
+                # Many are quicker in a file of their own.
+                self.con.execute(
+                    f"CALL {LAKE}.set_option('data_inlining_row_limit', 100, schema => 'amci', table_name => 'objects')"
+                )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +99,13 @@ def attach(
     if metadata.exists() and not metadata.is_file():
         # SQLite would wait for the other end of a pipe, without end.
         raise StateError(f"the catalog: {metadata.name} is not a file", hint=_RESTORE)
+    not_opened = StorageError(
+        f"the catalog: {metadata.name} cannot be opened",
+        hint="give this user read and write permission there",
+    )
+    # SQLite would say so at the first commit only.
+    if not read_only and metadata.exists() and not os.access(metadata, os.W_OK):
+        raise not_opened
     options = [f"DATA_PATH {literal(f'{data}/')}", "OVERRIDE_DATA_PATH true", "META_BUSY_TIMEOUT 10000"]
     options += ["READ_ONLY"] if read_only else ["DATA_INLINING_ROW_LIMIT 0", "META_JOURNAL_MODE 'WAL'"]
     options += [as_of] if as_of else []
@@ -112,10 +120,7 @@ def attach(
                     hint="install the version of amci that wrote it",
                 ) from error
             if "unable to open database" in lowered:
-                raise StorageError(
-                    f"the catalog: {metadata.name} cannot be opened",
-                    hint="give this user read and write permission there",
-                ) from error
+                raise not_opened from error
             if says := next((words for words in _DAMAGED_CATALOG if words in lowered), ""):
                 raise StateError(
                     f"the catalog is damaged: {_DAMAGED_CATALOG[says]}", hint=_RESTORE

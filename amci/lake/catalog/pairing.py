@@ -49,26 +49,30 @@ class CatalogSide:
     def of(cls, con: duckdb.DuckDBPyConnection) -> CatalogSide:
         """Read it through a connection to the lake; raises StorageError."""
         with duck_errors("look at the catalog"):
-            try:
-                rows = con.execute(
-                    f"SELECT lake_id, epoch FROM {LAKE_ROW} WHERE lake_id IS NOT NULL"
-                ).fetchall()
-            except duckdb.CatalogException:
-                rows = []  # made before there were identities
-            snapshot = con.execute(f"SELECT max(snapshot_id) FROM {METADATA}.ducklake_snapshot").fetchall()[
-                0
-            ][0]
-            newest = _newest_of_ledger(con)
+            identity, snapshot = _identity(con), _newest_snapshot(con)
+            object_id, loaded_by, run_key = _newest_of_ledger(con)
             notes = con.execute(_NEWEST_NOTE).fetchall()
-        object_id, loaded_by, run_key = newest
         return cls(
-            identity=Identity(*rows[0]) if rows else None,
+            identity=identity,
             snapshot=snapshot,
             object_id=object_id,
             loaded_by=loaded_by,
             run_key=run_key,
             run_id=max(loaded_by, int(notes[0][0]) if notes else 0),
         )
+
+
+def _identity(con: duckdb.DuckDBPyConnection) -> Identity | None:
+    try:
+        rows = con.execute(f"SELECT lake_id, epoch FROM {LAKE_ROW} WHERE lake_id IS NOT NULL").fetchall()
+    except duckdb.CatalogException:
+        return None  # made before there were identities
+    return Identity(*rows[0]) if rows else None
+
+
+def _newest_snapshot(con: duckdb.DuckDBPyConnection) -> int:
+    ((newest,),) = con.execute(f"SELECT max(snapshot_id) FROM {METADATA}.ducklake_snapshot").fetchall()
+    return int(newest)
 
 
 def _newest_of_ledger(con: duckdb.DuckDBPyConnection) -> tuple[int, int, str]:
@@ -157,7 +161,7 @@ def require_match(state: State, con: duckdb.DuckDBPyConnection) -> None:
     if says := mismatch(state, con):
         raise LakeMismatch(says, hint=HINT)
     if StateSide.of(state).lake_id is None:
-        join(state, con, CatalogSide.of(con).identity or Identity(new_id(), 0))
+        join(state, con, _identity(con) or Identity(new_id(), 0))
 
 
 def join(state: State, con: duckdb.DuckDBPyConnection, identity: Identity) -> None:
@@ -166,7 +170,7 @@ def join(state: State, con: duckdb.DuckDBPyConnection, identity: Identity) -> No
         con.execute(f"UPDATE {LAKE_ROW} SET lake_id = ?, epoch = ?", [identity.lake_id, identity.epoch])
     state.write(
         "UPDATE lake SET lake_id = ?, epoch = ?, snapshot = ?",
-        (identity.lake_id, identity.epoch, CatalogSide.of(con).snapshot),
+        (identity.lake_id, identity.epoch, _newest_snapshot(con)),
     )
 
 

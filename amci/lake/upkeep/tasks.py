@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from amci.kernel.names import suggestion
 from amci.kernel.run import Done, Outcome, Run
 from amci.kernel.worker import SingleHandler
 from amci.lake.catalog.catalog import Catalog
+from amci.lake.datasets.dataset import Dataset
 from amci.lake.upkeep.maintenance import Maintenance
 
 #: Kind of these runs.
@@ -25,6 +26,7 @@ TASKS: Mapping[str, frozenset[str]] = {
     "export": frozenset(),
     "reprocess": frozenset({"changed", "dataset"}),
     "repair": frozenset(),
+    "rewrite": frozenset({"table"}),
 }
 _KEEP_SNAPSHOTS = "30d"
 
@@ -54,6 +56,8 @@ class UpkeepHandler(SingleHandler):
     reprocess: Callable[[bool, str | None], Mapping[str, Any]]
     #: takes damaged files out, and queues their objects → report
     repair: Callable[[], Mapping[str, Any]]
+    #: the datasets as they are configured now
+    datasets: Callable[[], Iterable[Dataset]]
 
     def outcome(self, run: Run) -> Outcome:
         """Do what the payload says; a task that was interrupted starts again from its beginning."""
@@ -63,17 +67,15 @@ class UpkeepHandler(SingleHandler):
             return Done(self._do(task, options))
 
     def _do(self, task: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        match task:
-            case "compact":
-                return self.maintenance.compact(options.get("table"))
-            case "expire":
-                age = duration(str(options.get("older_than", _KEEP_SNAPSHOTS)))
-                return self.maintenance.expire(age, dry_run=False)
-            case "vacuum":
-                return self.maintenance.vacuum(dry_run=False)
-            case "export":
-                return self.maintenance.publish()
-            case "repair":
-                return self.repair()
-            case _:
-                return self.reprocess(bool(options.get("changed", True)), options.get("dataset"))
+        table, age = options.get("table"), duration(str(options.get("older_than", _KEEP_SNAPSHOTS)))
+        changed, dataset = bool(options.get("changed", True)), options.get("dataset")
+        do: Mapping[str, Callable[[], Mapping[str, Any]]] = {
+            "compact": lambda: self.maintenance.compact(table),
+            "expire": lambda: self.maintenance.expire(age, dry_run=False),
+            "vacuum": lambda: self.maintenance.vacuum(dry_run=False),
+            "export": self.maintenance.publish,
+            "reprocess": lambda: self.reprocess(changed, dataset),
+            "repair": self.repair,
+            "rewrite": lambda: self.maintenance.rewrite(table, self.datasets(), dry_run=False),
+        }
+        return do[task]()

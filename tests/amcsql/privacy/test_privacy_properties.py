@@ -66,7 +66,7 @@ def assert_extra_columns(line: Line, candidates: list[Shown], whole: Result) -> 
         assert reason is None
 
 
-@examples(40)
+@examples(20)
 @given(queries, blocks)
 def test_without_privacy_a_query_yields_all_of_its_rows(query: Query, several: Blocks) -> None:
     sql, whole = both(query, several)
@@ -74,7 +74,7 @@ def test_without_privacy_a_query_yields_all_of_its_rows(query: Query, several: B
     assert Counter(line.values for line in result(sql, None)) == expected
 
 
-@examples(60)
+@examples(30)
 @given(queries, blocks, checks)
 def test_no_row_is_shown_that_has_too_few_users(query: Query, several: Blocks, made: Checks) -> None:
     sql, whole = both(query, several)
@@ -83,7 +83,7 @@ def test_no_row_is_shown_that_has_too_few_users(query: Query, several: Blocks, m
     assert not leaked
 
 
-@examples(60)
+@examples(30)
 @given(queries, blocks, checks)
 def test_every_row_that_has_enough_users_is_shown(query: Query, several: Blocks, made: Checks) -> None:
     sql, whole = both(query, several)
@@ -95,7 +95,7 @@ def test_every_row_that_has_enough_users_is_shown(query: Query, several: Blocks,
         assert_extra_columns(line, same, whole)
 
 
-@examples(60)
+@examples(30)
 @given(queries, blocks, checks)
 def test_rows_with_too_few_users_lose_values_and_are_added_up(
     query: Query, several: Blocks, made: Checks
@@ -115,7 +115,7 @@ def test_rows_with_too_few_users_lose_values_and_are_added_up(
         assert_extra_columns(line, same, whole)
 
 
-@examples(40)
+@examples(20)
 @given(queries, blocks)
 def test_metrics_that_are_never_emptied_keep_their_totals(query: Query, several: Blocks) -> None:
     sql, whole = both(query, several)

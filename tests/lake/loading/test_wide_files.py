@@ -55,6 +55,7 @@ def assert_bounded(few: tuple[int, int], many: tuple[int, int]) -> None:
         assert characters <= CHARACTERS + columns * CHARACTERS_OF_COLUMN
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("kind", VALUES)
 def test_a_new_table(site: Site, kind: str) -> None:
     site.dataset("wide")
@@ -74,6 +75,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_second_file_that_changes_the_table(site: Site, change: str) -> None:
     first, prefix, second = CHANGES[change]
@@ -123,6 +125,7 @@ WORK = {
 }
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("work", WORK)
 def test_work_on_the_rows(site: Site, work: str) -> None:
     site.transform("wider.sql", "SELECT *, 1 AS one FROM rows")

@@ -432,7 +432,7 @@ def test_a_query_sees_one_state_and_the_next_may_see_a_newer_one(tmp_path: Path)
     catalog = Catalog(workspace, memory_limit=256 * MIB, threads=1)
     load(catalog, REACH, 1, "acme", list(range(3)))
     count = "SELECT count(*) FROM amci.objects"
-    with opened(workspace) as newest, opened(workspace, as_of="3") as pinned:
+    with opened(workspace) as newest, opened(workspace, as_of="2") as pinned:
         running = newest.run("SELECT object_id FROM amci.objects, range(200000)").arrow()[1]
         first = next(running).num_rows
         load(catalog, SHARED, 2, "bolt", [1])
