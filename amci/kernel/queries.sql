@@ -104,12 +104,12 @@ RETURNING *;
 UPDATE runs SET lease_until = ?, leased_at = ? WHERE run_id = ? AND claims = ? AND status = 'RUNNING';
 
 -- name: recover
--- Nobody came back for these in time.
+-- Nobody came back for these in time. They stay due since they were: how late one is taken up again can be told.
 UPDATE runs
    SET status = CASE WHEN expiries + 1 >= :most THEN 'FAILED' ELSE 'PENDING' END,
        reason = CASE WHEN expiries + 1 >= :most THEN :abandoned ELSE :expired END,
        holds_slot = CASE WHEN expiries + 1 >= :most THEN 0 ELSE holds_slot END,
-       expiries = expiries + 1, run_after = :now, worker = NULL, lease_until = NULL, changed_at = :now
+       expiries = expiries + 1, run_after = min(run_after, :now), worker = NULL, lease_until = NULL, changed_at = :now
  WHERE status = 'RUNNING' AND lease_until < :before
 RETURNING *;
 

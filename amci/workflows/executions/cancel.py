@@ -66,24 +66,27 @@ class CancelHandler(SingleHandler):
             raise
 
     def _cancelled(self, run: Run) -> Outcome:
+        at = self.shared.clock.now()
         row = self.shared.executions.get(run.payload["execution_id"])
+        if row.submitting_at is not None and row.workflow_execution_id is None:
+            row = self.shared.executions.came_late(row, run, at)
         client = self.shared.clients(tenant_named(self.shared.tenants, row.tenant_id))
         if row.workflow_execution_id is None:
             found = adopted(client, self.shared.executions, row)
             if found is None:
-                return self._not_there(run, row)
+                return self._not_there(run, row, at)
             row = found
         return self._asked(run, client, row)
 
-    def _not_there(self, run: Run, row: ExecutionRecord) -> Outcome:
+    def _not_there(self, run: Run, row: ExecutionRecord, at: datetime) -> Outcome:
         """AMC does not show it: perhaps not yet."""
         until = self._settled_at(row)
-        if self.shared.clock.now() < until:
+        if at < until:
             return replace(
                 self._again(run, "looking whether AMC has the execution"), until=min(self._next(run), until)
             )
         self.shared.executions.end(
-            self.shared.executions.not_found(row), ExecutionStatus.CANCELLED, "AMC never had it"
+            self.shared.executions.not_found(row), ExecutionStatus.CANCELLED, "AMC shows no execution of it"
         )
         return Done({"execution_status": None, "workflow_execution_id": None})
 
@@ -117,7 +120,12 @@ class CancelHandler(SingleHandler):
         return self.shared.clock.now() + polling.pause(self.shared.settings, run.claims - 1)
 
     def _is_late(self, run: Run) -> bool:
-        return self.shared.clock.now() >= run.created_at + self.shared.settings.deadline
+        settings = self.shared.settings
+        # The pauses count as well: the clock may have been set forward, or nothing may have run for days.
+        is_asked_enough = (
+            not settings.poll_first or polling.paused(settings, run.claims - 1) >= settings.deadline
+        )
+        return is_asked_enough and self.shared.clock.now() >= run.created_at + settings.deadline
 
     def _settled_at(self, row: ExecutionRecord) -> datetime:
         return (row.submitting_at or row.changed_at) + self.shared.settings.adopt_within

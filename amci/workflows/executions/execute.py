@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import ExecutionStatus
 from amci.workflows.definitions.definition import Workflow
 from amci.workflows.executions.handler_context import HandlerContext
-from amci.workflows.executions.polling import look
+from amci.workflows.executions.polling import is_gone, look
 from amci.workflows.executions.request_matching import recognisable
 from amci.workflows.executions.request_resolution import resolved, sql_hash_of
 from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask
@@ -58,31 +58,42 @@ class ExecuteHandler:
         outcomes: dict[int, Outcome] = {}
         for tenant_id, group in groupby(sorted(runs, key=_tenant_id), key=_tenant_id):
             own = list(group)
+            at = self._shared.clock.now()
             rows = self._shared.executions.newest(run.run_id for run in own)
+            rows |= {
+                run.run_id: self._shared.executions.came_late(rows[run.run_id], run, at)
+                for run in own
+                if run.run_id in rows
+            }
             try:
                 tenant = _with_instance(self._shared.tenants, tenant_id)
-                outcomes |= self._of_tenant(tenant, self._shared.clients(tenant), own, rows)
+                outcomes |= self._of_tenant(tenant, self._shared.clients(tenant), own, rows, at)
             except AmciError as error:
-                outcomes |= {run.run_id: self._steps.after(rows.get(run.run_id), error) for run in own}
+                outcomes |= {run.run_id: self._steps.after(rows.get(run.run_id), error, at) for run in own}
             except Exception as error:  # what AMC has begun goes on, whatever fails here
                 # One of several is at fault: the worker finds out which.
                 if len(runs) > 1:
                     raise
-                outcomes |= {run.run_id: self._steps.after(rows.get(run.run_id), error) for run in own}
+                outcomes |= {run.run_id: self._steps.after(rows.get(run.run_id), error, at) for run in own}
         return outcomes
 
     def _of_tenant(
-        self, tenant: Tenant, client: AmcClient, runs: Sequence[Run], rows: Mapping[int, ExecutionRecord]
+        self,
+        tenant: Tenant,
+        client: AmcClient,
+        runs: Sequence[Run],
+        rows: Mapping[int, ExecutionRecord],
+        at: datetime,
     ) -> dict[int, Outcome]:
         redrives = self._shared.executions.redrives(run.run_id for run in runs)
         works: list[ExecutionWork] = []
         outcomes: dict[int, Outcome] = {}
         for run in runs:
-            begun = self._begun(tenant, client, run, rows.get(run.run_id), redrives.get(run.run_id, 0))
-            if isinstance(begun, ExecutionRecord):
-                works.append(ExecutionWork(run=run, tenant=tenant, client=client, row=begun))
-            else:
-                outcomes[run.run_id] = begun
+            try:
+                row = self._begun(tenant, client, run, rows.get(run.run_id), redrives.get(run.run_id, 0), at)
+                works.append(ExecutionWork(run=run, tenant=tenant, client=client, row=row, at=at))
+            except AmciError as error:
+                outcomes[run.run_id] = self._steps.after(rows.get(run.run_id), error, at)
         seen = look(client, [work.row for work in works if not _is_final(work.row)])
 
         def advanced(work: ExecutionWork) -> Outcome:
@@ -94,29 +105,37 @@ class ExecuteHandler:
         return outcomes | {work.run.run_id: step for work, step in zip(works, steps, strict=True)}
 
     def _begun(
-        self, tenant: Tenant, client: AmcClient, run: Run, row: ExecutionRecord | None, redrives: int
-    ) -> ExecutionRecord | Outcome:
-        """The execution this run goes on with, new or not."""
-        try:
-            if row is None:
-                return self._new(tenant, run, 1, redrives)
-            if row.redrives == redrives:
-                return row
-            return self._redriven(tenant, client, run, row, redrives)
-        except AmciError as error:
-            return self._steps.after(row, error)
+        self,
+        tenant: Tenant,
+        client: AmcClient,
+        run: Run,
+        row: ExecutionRecord | None,
+        redrives: int,
+        at: datetime,
+    ) -> ExecutionRecord:
+        """The execution this run goes on with, new or not; raises AmciError."""
+        if row is None:
+            return self._new(tenant, run, 1, redrives)
+        if row.redrives == redrives:
+            return row
+        return self._redriven(tenant, client, run, row, redrives, at)
 
     def _redriven(
-        self, tenant: Tenant, client: AmcClient, run: Run, row: ExecutionRecord, redrives: int
+        self,
+        tenant: Tenant,
+        client: AmcClient,
+        run: Run,
+        row: ExecutionRecord,
+        redrives: int,
+        at: datetime,
     ) -> ExecutionRecord:
         """The old execution if AMC still works on it or it succeeded, else a new one."""
         if row.workflow_execution_id and not _is_final(row):
             execution = client.execution(row.workflow_execution_id)
-            row = (
-                self._shared.executions.see(row, execution)
-                if execution
-                else self._shared.executions.end(row, ExecutionStatus.DELETED, GONE)
-            )
+            if execution:
+                row = self._shared.executions.see(row, execution)
+            elif is_gone(self._shared.settings, row, at):
+                row = self._shared.executions.end(row, ExecutionStatus.DELETED, GONE)
         if row.status is ExecutionStatus.SUCCEEDED or row.is_in_amc:
             return self._shared.executions.go_on(
                 row, redrives=redrives, lasting=self._shared.settings.deadline

@@ -43,11 +43,14 @@ UPDATE executions
  WHERE execution_id = :execution_id
 RETURNING *;
 
--- name: searched_again
--- Its window begins once more; what it may have made is as old as before.
+-- name: came_late
+-- What a request may have made is as old as before, however late it is looked for.
 UPDATE executions
-   SET search_from = coalesce(search_from, submitting_at), submitting_at = :now, deadline_at = :deadline_at,
-       deadline_from = :now, looks = looks + 1
+   SET deadline_at = :deadline_at, deadline_from = :now,
+       search_from = CASE WHEN workflow_execution_id IS NULL THEN coalesce(search_from, submitting_at) ELSE search_from END,
+       submitting_at = CASE WHEN submitting_at IS NULL OR workflow_execution_id IS NOT NULL THEN submitting_at
+                            WHEN search_from IS NULL THEN :now
+                            ELSE :submitting_at END
  WHERE execution_id = :execution_id
 RETURNING *;
 
@@ -66,7 +69,7 @@ RETURNING *;
 -- Requests that went out more often than AMC has shown executions of them; none that is still looked for.
 SELECT * FROM executions AS e
  WHERE instance_id = :instance_id AND run_id IS NOT NULL AND first_sent_at >= :since
-   AND (workflow_execution_id IS NOT NULL OR status IS NOT NULL)
+   AND (workflow_execution_id IS NOT NULL OR status IS NOT NULL OR submitting_at IS NULL)
    AND sends > (workflow_execution_id IS NOT NULL)
              + (SELECT count(*) FROM executions AS other WHERE other.second_of = e.execution_id)
  ORDER BY execution_id;
@@ -168,9 +171,12 @@ SELECT status, count(*) AS executions FROM executions
  GROUP BY status;
 
 -- name: resubmittable
--- Failed, and nothing equal has succeeded since or is on its way; of equal ones the newest.
+-- Failed, or never in AMC, and nothing equal has succeeded since or is on its way; of equal ones the newest.
 SELECT e.* FROM executions AS e
- WHERE e.run_id IS NOT NULL AND e.status IN ('FAILED', 'REJECTED', 'DELETED') AND e.changed_at >= :since
+ WHERE e.run_id IS NOT NULL AND e.changed_at >= :since
+   AND (e.status IN ('FAILED', 'REJECTED', 'DELETED')
+        OR e.status IS NULL AND e.workflow_execution_id IS NULL AND e.submitting_at IS NULL
+           AND EXISTS (SELECT 1 FROM runs WHERE runs.run_id = e.run_id AND runs.status = 'FAILED'))
    AND NOT EXISTS (
        SELECT 1 FROM executions AS better JOIN runs USING (run_id)
         WHERE better.tenant_id = e.tenant_id AND better.content = e.content AND better.name = e.name

@@ -27,6 +27,27 @@ def pause(settings: AmcSettings, looks: int) -> timedelta:
     return min(settings.poll_first * _GROWTH ** min(looks, 60), settings.poll_longest)
 
 
+def may_yet_show(settings: AmcSettings, row: ExecutionRecord, at: datetime) -> bool:
+    """Whether AMC may show it later: it may do so a moment after it has promised it."""
+    return at < (row.search_from or row.submitting_at or row.changed_at) + settings.adopt_within
+
+
+def is_gone(settings: AmcSettings, row: ExecutionRecord, at: datetime) -> bool:
+    """Whether AMC has forgotten an execution that it does not show to the run that follows it.
+
+    The pauses between the looks count as well: the clock alone may have been set forward.
+    """
+    looked_for = paused(settings, row.looks)
+    is_looked_for = looked_for >= settings.adopt_within or not settings.poll_first
+    return is_looked_for and not may_yet_show(settings, row, at)
+
+
+def paused(settings: AmcSettings, looks: int) -> timedelta:
+    """How long all pauses before so many looks were together, at least."""
+    growing = sum((pause(settings, look) for look in range(min(looks, 60))), timedelta())
+    return growing + settings.poll_longest * max(looks - 60, 0)
+
+
 def next_look(settings: AmcSettings, looks: int, now: datetime) -> datetime:
     """When to look again: at most a pause away, on a common beat, so that one request answers for many runs."""
     due, beat = now + pause(settings, looks), settings.poll_first
@@ -65,7 +86,9 @@ def _one(client: AmcClient, row: ExecutionRecord) -> Seen:
 
 
 def _oldest(rows: Sequence[ExecutionRecord]) -> datetime:
-    return min(row.created_at or row.submitting_at or row.changed_at for row in rows) - SKEW
+    return (
+        min(row.created_at or row.search_from or row.submitting_at or row.changed_at for row in rows) - SKEW
+    )
 
 
 #: AMC's clock and ours may differ by so much.

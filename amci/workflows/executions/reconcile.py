@@ -15,7 +15,7 @@ from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution, ExecutionStatus
 from amci.workflows.executions.cancel import cancel_run
 from amci.workflows.executions.handler_context import HandlerContext
-from amci.workflows.executions.polling import SKEW
+from amci.workflows.executions.polling import SKEW, may_yet_show
 from amci.workflows.executions.request_matching import is_like
 from amci.workflows.executions.store import ExecutionRecord
 
@@ -109,7 +109,7 @@ class ReconcileHandler(SingleHandler):
         execution = client.execution(row.workflow_execution_id or "")
         if execution is not None:
             counts["refreshed"] += self._refreshed(row, execution)
-        else:
+        elif not may_yet_show(self.shared.settings, row, self.shared.clock.now()):
             self.shared.executions.end(
                 row, ExecutionStatus.DELETED, "AMC does not know the execution any more"
             )

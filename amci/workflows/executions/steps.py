@@ -19,6 +19,9 @@ What may be raised once a request is out, and what becomes of the run:
 | amci itself                             | anything                                     | goes on later              |
 
 Later is on the beat of looks, until the deadline and its grace are over; a redrive goes on even then.
+
+Deadlines count the time in which amci looked. A look that comes late, because the clock was set forward or the machine
+slept, first moves them by as much (`ExecutionStore.came_late`), and AMC is asked before anything is given up.
 """
 
 from __future__ import annotations
@@ -76,6 +79,8 @@ class ExecutionWork:
     tenant: Tenant
     client: AmcClient
     row: ExecutionRecord
+    #: When this step began. Only this is compared with deadlines: the clock may jump while AMC is being asked.
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +97,25 @@ class Steps:
         try:
             return self._advance(work, seen)
         except Exception as error:  # noqa: BLE001 - what AMC has begun goes on, whatever fails here
-            return self.after(self.shared.executions.get(work.row.execution_id), error)
+            return self.after(self.shared.executions.get(work.row.execution_id), error, work.at)
 
-    def after(self, row: ExecutionRecord | None, error: Exception) -> Outcome:
+    def after(self, row: ExecutionRecord | None, error: Exception, at: datetime) -> Outcome:
         """What an error means for a run: it goes on later once AMC has, or may have, what was asked for.
 
-        But not if Amazon refuses the login: a person has to do something, and a redrive goes on.
+        But not if Amazon refuses the login: a person has to do something, and a redrive goes on. `at`: when the
+        step began.
         """
         is_passing = isinstance(error, RemoteError) and error.retryable
         if row is None or isinstance(error, AuthError) or not (row.may_go_on or is_passing):
             return Failed(error)
         if not isinstance(error, AmciError):
             _log.error("step failed", execution_id=row.execution_id, exc_info=error)
-        return self._later(row, error)
+        return self._later(row, error, at)
 
-    def _later(self, row: ExecutionRecord, error: Exception) -> Outcome:
+    def _later(self, row: ExecutionRecord, error: Exception, at: datetime) -> Outcome:
         """Try again after a while; long past the deadline it is enough."""
         now = self.shared.clock.now()
-        if now >= self._deadline(row) + self._grace:
+        if at >= self._deadline(row) + self._grace:
             what = "AMC could not be asked" if isinstance(error, RemoteError) else "it could not go on"
             return Failed(
                 RemoteError(
@@ -132,7 +138,7 @@ class Steps:
         elif row.status is not ExecutionStatus.SUCCEEDED:
             if isinstance(seen, RemoteError):
                 raise seen
-            row = self._noted(row, seen)
+            row = self._noted(row, seen, work.at)
         return self._followed(replace(work, row=row))
 
     def _followed(self, work: ExecutionWork) -> Outcome:
@@ -141,10 +147,9 @@ class Steps:
             return self._delivered(work)
         if row.is_over:
             return self._ended(row)
-        now = self.shared.clock.now()
-        if now >= self._deadline(row):
+        if work.at >= self._deadline(row):
             return self._given_up(work)
-        return self._look_again(row, now)
+        return self._look_again(row, self.shared.clock.now())
 
     def _look_again(self, row: ExecutionRecord, now: datetime) -> Snooze:
         until = min(polling.next_look(self.shared.settings, row.looks, now), self._deadline(row))
@@ -157,17 +162,12 @@ class Steps:
             if found := adopted(work.client, self.shared.executions, row):
                 return found
             settled_at = row.submitting_at + settle
-            if now < settled_at:
+            if work.at < settled_at:
                 pause = polling.pause(self.shared.settings, row.looks)
                 self.shared.executions.looked(row)
                 return Snooze(min(now + pause, settled_at), _LOOKING, keeps_slot=True, asked_at=now)
-            if settle and now - work.run.run_after > settle:
-                # This look comes a whole window late: the clock was set forward, or nobody was there to look.
-                self.shared.executions.searched_again(row, lasting=self.shared.settings.deadline)
-                return self._unknown(row)
-        if now >= self._deadline(row):
-            late = self.shared.executions.end(row, ExecutionStatus.REJECTED, "AMC did not take it in time")
-            return self._ended(late)
+        if work.at >= self._deadline(row):
+            return self._unsent(row)
         go, row = self.shared.executions.submitting(row, work.run, unsettled=settle)
         if go is SendDecision.SEND:
             # Before it is sent: whatever is killed when, the first one is looked for.
@@ -177,6 +177,17 @@ class Steps:
             "an equal request is on its way" if go is SendDecision.WAIT else "cancelled, or in other hands"
         )
         return Snooze(now + polling.pause(self.shared.settings, 0), reason, asked_at=now)
+
+    def _unsent(self, row: ExecutionRecord) -> Failed:
+        """Its deadline is over, and AMC is not known to have it."""
+        row = self.shared.executions.not_found(row)
+        within = f"within {self.shared.settings.deadline / timedelta(hours=1):g} h"
+        if row.sends:
+            says = f"AMC showed no execution of the request {within}; it may carry it out yet"
+        else:
+            says = f"the request was not sent to AMC {within}"
+        hint = f"`amci redrive {row.run_id}` asks for it again"
+        return Failed(RemoteError(says, hint=hint), _result(row))
 
     def _sent(self, client: AmcClient, row: ExecutionRecord) -> ExecutionRecord | Outcome:
         fault_point("execute.before_post")
@@ -202,14 +213,12 @@ class Steps:
         now = self.shared.clock.now()
         return Snooze(now + wait, _LOOKING, keeps_slot=row.submitting_at is not None, asked_at=now)
 
-    def _noted(self, row: ExecutionRecord, execution: Execution | None) -> ExecutionRecord:
+    def _noted(self, row: ExecutionRecord, execution: Execution | None, at: datetime) -> ExecutionRecord:
         if execution is not None:
             return self.shared.executions.see(row, execution)
-        sent = row.submitting_at or row.changed_at
-        if self.shared.clock.now() < sent + self.shared.settings.adopt_within:
-            # AMC may show it a moment after it has promised it.
-            return self.shared.executions.looked(row)
-        return self.shared.executions.end(row, ExecutionStatus.DELETED, GONE)
+        if polling.is_gone(self.shared.settings, row, at):
+            return self.shared.executions.end(row, ExecutionStatus.DELETED, GONE)
+        return self.shared.executions.looked(row)
 
     def _given_up(self, work: ExecutionWork) -> Outcome:
         """Cancel what lasts too long, and see that it is cancelled."""
@@ -219,11 +228,11 @@ class Steps:
         except Refused:
             # It ended a moment ago.
             execution = work.client.execution(workflow_execution_id)
-        row = self._noted(row, execution)
+        row = self._noted(row, execution, work.at)
         if row.status and row.status.is_final:
             return self._followed(replace(work, row=row))
         now = self.shared.clock.now()
-        if now >= self._deadline(row) + self._grace:
+        if work.at >= self._deadline(row) + self._grace:
             return Failed(self._too_long(row, "and AMC did not cancel it"), _result(row))
         until = now + self.shared.settings.poll_first
         return Snooze(until, "AMC: to be cancelled", keeps_slot=True, asked_at=now)
@@ -261,7 +270,7 @@ class Steps:
             except Refused as refused:
                 if refused.status not in _NOT_TO_BE_HAD:
                     raise
-                return self._not_to_be_had(row, refused)
+                return self._not_to_be_had(row, refused, work.at)
             fault_point("execute.delivered")
             row = self.shared.executions.deliver(row, key=there.key, rows=there.rows, size=there.bytes)
         if row.key:
@@ -284,9 +293,9 @@ class Steps:
             # The workflow was edited since; what was sent is not known here any more.
             return ""
 
-    def _not_to_be_had(self, row: ExecutionRecord, refused: Refused) -> Outcome:
+    def _not_to_be_had(self, row: ExecutionRecord, refused: Refused, at: datetime) -> Outcome:
         now = self.shared.clock.now()
-        if now >= self._deadline(row):
+        if at >= self._deadline(row):
             reason = f"{_NO_RESULT}: {refused.details}"
             return self._ended(self.shared.executions.end(row, ExecutionStatus.DELETED, reason))
         row = self.shared.executions.looked(row)
@@ -311,7 +320,7 @@ def _asked_for(error: Exception, now: datetime) -> datetime:
 def _result(row: ExecutionRecord) -> dict[str, Any]:
     return {
         "workflow_execution_id": row.workflow_execution_id,
-        "execution_status": str(row.status),
+        "execution_status": str(row.status) if row.status else None,
         "key": row.key,
         "rows": row.rows,
         "bytes": row.bytes,

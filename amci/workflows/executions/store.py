@@ -37,6 +37,9 @@ _MOMENTS = (
     "first_sent_at",
 )
 
+#: A look that comes later than planned by more than this is late; less is the time that others take.
+_LATE = timedelta(seconds=10)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionRecord:
@@ -194,9 +197,22 @@ class ExecutionStore:
                 return SendDecision.WAIT, row
             return SendDecision.SEND, self._change(row, "submitting")
 
-    def searched_again(self, row: ExecutionRecord, *, lasting: timedelta) -> ExecutionRecord:
-        """Let the time in which its execution is looked for begin once more, and its deadline."""
-        return self._change(row, "searched_again", deadline_at=timestamp(self._clock.now() + lasting))
+    def came_late(self, row: ExecutionRecord, run: Run, now: datetime) -> ExecutionRecord:
+        """The row, its times moved by as much as this look at it is late: `run` was to be looked at before `now`.
+
+        Whether the clock was set forward or nothing ran, that time does not count: the deadline is as far off as it
+        was to be at this look. The time in which an execution is looked for begins once more; if that is late as well,
+        it goes on.
+        """
+        late = now - run.run_after
+        if late <= _LATE or row.is_over:
+            return row
+        return self._change(
+            row,
+            "came_late",
+            deadline_at=timestamp(row.deadline_at + late) if row.deadline_at else None,
+            submitting_at=timestamp(row.submitting_at + late) if row.submitting_at else None,
+        )
 
     def not_submitted(self, row: ExecutionRecord) -> ExecutionRecord:
         """Note that AMC did not take the request."""

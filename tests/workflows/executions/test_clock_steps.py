@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -154,3 +155,115 @@ def test_a_second_execution_of_a_time_when_the_clock_was_ahead_is_found(desk: De
     desk.finish()
     assert len(desk.in_amc()) == 2
     assert desk.executions.twice() == 1
+
+
+def _hidden(desk: Desk, path: str, status: int = 404) -> Callable[[], None]:
+    """AMC does not show what is at `path` until the function returned is called."""
+    shown = False
+
+    def answer(method: str, url: str) -> object:
+        if method != "GET" or path not in url or shown:
+            return None
+        if path.endswith("?"):
+            return 200, {}, b'{"executions": []}'
+        return status, {}, b'{"code": "404", "details": "not found"}'
+
+    def show() -> None:
+        nonlocal shown
+        shown = True
+
+    desk.overlay = answer  # type: ignore[assignment]
+    return show
+
+
+def _begun(begin: Callable[[Desk], None], desk: Desk) -> Callable[[], None]:
+    begin(desk)
+    return lambda: None
+
+
+def _unanswered(desk: Desk) -> Callable[[], None]:
+    desk.fault("no_answer_after", "POST")
+    return _hidden(desk, "/workflowExecutions?")
+
+
+#: What is going on when the clock jumps: prepared before the request, and ended afterwards.
+STATES: dict[str, Callable[[Desk], Callable[[], None]]] = {
+    **{name: partial(_begun, begin) for name, begin in TROUBLES.items()},
+    "sent without an answer, and not shown": _unanswered,
+    "not shown though it has an id": lambda desk: _hidden(desk, "/workflowExecutions/"),
+    "its result is not there": lambda desk: _hidden(desk, "/downloadUrls"),
+    "the links of its result have expired": lambda desk: _hidden(desk, "/downloadUrls", 403),
+    "answers that nobody can read": lambda desk: _hidden(desk, "/workflowExecutions/", 200),
+    "AMC fails": lambda desk: _hidden(desk, "/workflowExecutions/", 503),
+}
+
+
+@pytest.mark.parametrize("step", [timedelta(minutes=2), timedelta(days=1)], ids=str)
+@pytest.mark.parametrize("name", STATES)
+def test_a_clock_set_forward_for_an_hour_gives_nothing_up(desk: Desk, name: str, step: timedelta) -> None:
+    settle = STATES[name](desk)
+    run_id = desk.ask()
+    desk.work()
+    desk.turn(seconds=16)
+    desk.work()
+    desk.set_clock(step)
+    desk.work()
+    desk.turn(seconds=30)
+    desk.work()
+    settle()
+    desk.turn(minutes=1)
+    desk.work()
+    desk.set_clock(timedelta())
+    desk.finish()
+    assert desk.run(run_id).status is RunStatus.SUCCEEDED, desk.run(run_id).reason
+    assert len(desk.in_amc()) == 1
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("name", STATES)
+def test_what_amc_finished_while_the_machine_slept_is_fetched(desk: Desk, name: str, is_killed: bool) -> None:
+    settle = STATES[name](desk)
+    run_id = desk.ask()
+    desk.work()
+    desk.turn(minutes=6)
+    if is_killed:
+        desk.runs.claim(("execute",), "killed", timedelta(minutes=1), 1)
+    desk.turn(days=2)
+    # The network is not there at once.
+    desk.fault("no_connection", times=12)
+    desk.runs.recover()
+    desk.work()
+    settle()
+    desk.finish()
+    assert desk.run(run_id).status is RunStatus.SUCCEEDED, desk.run(run_id).reason
+
+
+@pytest.mark.parametrize("hours", [1, 20])
+def test_what_never_ends_is_given_up_though_each_look_comes_late(
+    desk_of: Callable[..., Desk], hours: int
+) -> None:
+    """As with `amci drain --patience 0` in a crontab."""
+    desk = desk_of(options={"running": timedelta(days=9000)}, deadline="2h")
+    run_id = desk.ask()
+    for _ in range(60):
+        desk.work()
+        desk.turn(hours=hours)
+    desk.finish()
+    assert desk.run(run_id).status is RunStatus.FAILED
+    assert "did not end within 2 h" in desk.run(run_id).reason
+
+
+@pytest.mark.parametrize("kind", ["never sent", "sent, and not shown"])
+def test_the_reason_says_nothing_that_amc_did_not(desk_of: Callable[..., Desk], kind: str) -> None:
+    desk = desk_of(deadline="20s", adopt_within="10s", attempts=1)
+    desk.fault("throttle" if kind == "never sent" else "no_answer_after", "POST", times=99, retry_after=30)
+    _hidden(desk, "/workflowExecutions?")
+    run_id = desk.ask()
+    desk.finish()
+    run, row = desk.run(run_id), desk.row(run_id)
+    assert run.status is RunStatus.FAILED
+    assert "AMC says" not in run.reason
+    assert row.status is None
+    assert ("was not sent to AMC" if kind == "never sent" else "showed no execution") in run.reason
+    assert run.result["execution_status"] is None
+    assert [again.run_id for again in desk.executions.resubmittable(desk.clock.now() - timedelta(days=1))]
