@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from functools import cache
 
@@ -15,6 +16,17 @@ from amci.amcsql.functions.table import Family, common
 FamilyOf = Callable[[exp.Expr], Family]
 
 NUMBERS = ("INTEGER", "LONG", "DECIMAL", "DOUBLE")
+#: The types of days and times, with how their literals are written.
+MOMENTS = {"DATE": "yyyy-MM-dd", "TIMESTAMP": "yyyy-MM-dd HH:mm:ss"}
+_DAY, _TIME = r"(?P<day>\d{4}-\d{1,2}-\d{1,2})", r"(?P<time>\d{1,2}:\d{1,2}:\d{1,2})(?:\.\d*)?"
+_FORMS = {
+    "DATE": re.compile(_DAY, re.ASCII),
+    "TIMESTAMP": re.compile(f"{_DAY} {_TIME}", re.ASCII),
+}
+#: What a text begins with that DuckDB would take for a day, a time or both.
+_LOOSE = re.compile(
+    r"(?P<day>\d{4,6}-\d{1,2}-\d{1,2})?(?:[T ]\s*|^)?(?P<time>\d{1,2}:\d{1,2}(?::\d{1,2})?)?", re.ASCII
+)
 _VAGUE = ("NULL", "UNKNOWN")
 #: Exact, with room for ids of 19 digits and more, and for fractions.
 _EXACT = "DECIMAL(38, 9)"
@@ -56,10 +68,34 @@ def wrap(node: exp.Expr, build: Callable[[exp.Expr], exp.Expr]) -> None:
         parent.set(key, made, index, overwrite=True)
 
 
+def is_moment(said: str, literal_of: str = "") -> bool:
+    """Whether a text is a day or time that there is, as far as it looks like one.
+
+    DuckDB makes another moment of some that there are not: of 24:00:00 the next midnight. `literal_of`: it stands in
+    a literal of that type, and has to look like one (amc-api 3.1).
+    """
+    match = (_FORMS[literal_of].fullmatch if literal_of else _LOOSE.match)(
+        said if literal_of else said.strip()
+    )
+    if match is None:
+        return not literal_of
+    found = match.groupdict()
+    try:
+        if found.get("day"):
+            date(*map(int, found["day"].split("-")))
+        if found.get("time"):
+            time.fromisoformat(":".join(part.zfill(2) for part in found["time"].split(":")))
+    except ValueError:
+        return False
+    return True
+
+
 def tried(node: exp.Expr, family: Family) -> exp.Expr:
     """A text as a value of another family, NULL if it has another form."""
     if node.is_string and family in NUMBERS:
         return _number(node.name)
+    if node.is_string and family in MOMENTS and not is_moment(node.name):
+        return exp.Null()
     return exp.TryCast(this=node, to=data_type(_TYPES.get(family, family)))
 
 

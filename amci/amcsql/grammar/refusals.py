@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlglot import Token, TokenType
 
 from amci.amcsql.findings import Finding, Severity, between
+from amci.amcsql.functions.casts import MOMENTS, is_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,9 @@ _TWO_WORDS: dict[tuple[str, str], RefusalRule] = {
         "group-by-all", "GROUP BY ALL is not supported", "name the columns or their numbers"
     ),
 }
+_EXAMPLES = {"DATE": "2026-01-31", "TIMESTAMP": "2026-01-31 23:59:59"}
+#: Tokens of `( 'text' AS type` behind CAST.
+_CASTED = 4
 _STATEMENTS = {TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN}
 _QUERIES = {*_STATEMENTS, TokenType.VALUES}
 _BEFORE_INDEX = {TokenType.ARRAY, TokenType.VAR, TokenType.IDENTIFIER, TokenType.R_PAREN, TokenType.R_BRACKET}
@@ -175,7 +179,25 @@ def _with_next(tokens: Sequence[Token], place: int, after: Token) -> tuple[Refus
         is_top = place + 2 < len(tokens) and tokens[place + 2].token_type is TokenType.NUMBER
         return (_LIMIT if is_top else None), after
     is_word = kind not in (TokenType.STRING, TokenType.IDENTIFIER)
+    if is_word and word in MOMENTS and after.token_type is TokenType.STRING:
+        return _no_moment(word, after.text, is_literal=True), after
+    if is_word and word == "CAST":
+        rest = [each.text.upper() for each in tokens[place + 1 : place + 5]]
+        if len(rest) == _CASTED and rest[2] == "AS" and rest[3] in MOMENTS:
+            value = tokens[place + 2]
+            if value.token_type is TokenType.STRING:
+                return _no_moment(rest[3], value.text, is_literal=False), value
     return (_TWO_WORDS.get((word, after.text.upper())) if is_word else None), after
+
+
+def _no_moment(word: str, said: str, *, is_literal: bool) -> RefusalRule | None:
+    """The rule against a constant that no calendar or clock has, or that is not written as AMC's literals are."""
+    if is_moment(said, word if is_literal else ""):
+        return None
+    form = MOMENTS[word]
+    hint = f"write {word} '{_EXAMPLES[word]}'; the last second of a day is 23:59:59"
+    what = f"{word} literal" if is_literal else word
+    return RefusalRule("moment", f"Illegal {what} '{said[:40]}': not in format '{form}'", hint)
 
 
 def _placeholder(tokens: Sequence[Token], place: int) -> tuple[RefusalRule, Token]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
@@ -123,6 +123,39 @@ def unwritable(column: str = "") -> QueryError:
     )
 
 
+def has_end_of_day(column: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether there is a TIME '24:00:00' in it, at any depth: Python's times make 00:00:00 of it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if isinstance(column, pa.ChunkedArray) or not pa.types.is_time64(kind):
+        return any(map(has_end_of_day, _inner(column)))
+    ticks = {"us": 86_400_000_000, "ns": 86_400_000_000_000}[kind.unit]
+    return bool(pc.any(pc.equal(column.view(pa.int64()), ticks)).as_py())
+
+
+def _inner(column: pa.Array | pa.ChunkedArray) -> Sequence[pa.Array]:
+    """What a nested column is made of."""
+    import pyarrow as pa
+
+    kind, types = column.type, pa.types
+    found: Sequence[pa.Array] = []
+    if isinstance(column, pa.ChunkedArray):
+        found = column.chunks
+    elif isinstance(kind, pa.BaseExtensionType):
+        found = [column.storage]
+    elif types.is_map(kind):
+        found = [column.keys, column.items]
+    elif types.is_struct(kind):
+        found = column.flatten()
+    elif types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        found = [column.flatten()]
+    elif types.is_union(kind):
+        found = [column.field(number) for number in range(kind.num_fields)]
+    return found
+
+
 def _of_the_lake(error: Exception) -> StorageError | DamagedFile:
     """What a query cannot help. Names of files are for those who keep the lake, and `amci lake check` tells them."""
     if is_busy(error):
@@ -235,7 +268,14 @@ class QueryAnswer:
         """A Polars frame, without a copy if Polars can use Arrow's memory."""
         import polars as pl
 
+        self._refuse_end_of_day()
         return pl.DataFrame(self._table)
+
+    def _refuse_end_of_day(self) -> None:
+        """Raise QueryError for TIME '24:00:00', which Python and Polars do not have."""
+        for name, kind, column in zip(self.columns, self.types, self._table.columns, strict=True):
+            if re.search(r"\bTIME(_NS)?\b", kind) and has_end_of_day(column):
+                raise unwritable(name)
 
     def to_pandas(self) -> pd.DataFrame:
         """A pandas frame with Arrow's types, so that NULL stays NULL and decimals keep their digits.
@@ -251,6 +291,7 @@ class QueryAnswer:
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """The rows as tuples of Python values; whole numbers are int, whatever their size."""
+        self._refuse_end_of_day()
         columns = [
             [value if value is None else int(value) for value in column.to_pylist()]
             if kind in ("HUGEINT", "UHUGEINT")

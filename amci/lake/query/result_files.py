@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from amci.lake.query.result import QueryResult, unwritable
+from amci.lake.query.result import QueryResult, has_end_of_day, unwritable
 
 _DATE_BITS = 32
 
@@ -65,6 +65,8 @@ def texts(column: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind):
         return _moments(column)
     if _is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or _is_interval(kind):
+        if has_end_of_day(column):
+            raise unwritable()
         try:
             values = column.to_pylist(maps_as_pydicts="strict")
         # A time before the year 1 or after 9999; a map whose keys are lists; a key that comes twice.
