@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import sys
-from typing import NoReturn
+import signal
 
-from amci.cli.output import Output
-from amci.kernel.errors import AmciError, UsageError
-from amci.kernel.files import storage_error
+#: Whether SIGINT raises KeyboardInterrupt; it does not if a shell started this to go on by itself.
+_RAISES = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if _RAISES:
+    # While Python imports, nothing is begun that could be lost: it ends at once and quietly, as by SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+import errno  # noqa: E402 - after the first signal is provided for
+import sys  # noqa: E402
+from typing import NoReturn  # noqa: E402
+
+from amci.cli.output import Output  # noqa: E402
+from amci.kernel.errors import AmciError, UsageError  # noqa: E402
+from amci.kernel.files import storage_error  # noqa: E402
 
 _BUG, _INTERRUPTED = 70, 130
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -20,6 +28,8 @@ def main() -> NoReturn:
     try:
         from amci.cli.app import app
 
+        if _RAISES:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             code = app(standalone_mode=True) or 0
         except SystemExit as end:
@@ -46,6 +56,10 @@ def main() -> NoReturn:
             sys.exit(UsageError.exit_code)
         out.error(_bug(error))
         sys.exit(_BUG)
+    finally:
+        if _RAISES:
+            # Everything is closed by now.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _is_no_text(argument: str) -> bool:

@@ -167,3 +167,43 @@ def test_the_credentials_lock_is_not_waited_for_without_end(s: Any) -> None:
         code, said = ended(process)
     os.close(handle)
     assert code == -TERM, said
+
+
+#: Starts `amci` as its script does, and sends a signal to itself when a module is imported.
+EARLY = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+wanted, number = sys.argv.pop(1), int(sys.argv.pop(1))
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            os.kill(os.getpid(), number)
+
+sys.meta_path.insert(0, Finder())
+from amci.__main__ import main
+main()
+"""
+MODULES = [
+    "amci.cli.output", "amci.kernel.errors", "amci.kernel.text", "amci.kernel.files", "amci.cli.app", "typer",
+    "amci.cli.work", "amci.app.engine", "duckdb",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [TERM, INT])
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("command", ["up", "drain"])
+def test_a_signal_before_the_beginning_is_obeyed_quietly(
+    s: Any, command: str, module: str, number: int
+) -> None:
+    s.put("a.csv", "x\n1\n")
+    found = subprocess.run(
+        [sys.executable, "-c", EARLY, module, str(number), command, "--home", str(s.workspace.home)],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert found.returncode in {-number, 130}, found.stderr
+    assert "Traceback" not in found.stderr
+    assert "Interrupt" not in found.stderr
