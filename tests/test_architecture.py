@@ -59,8 +59,8 @@ ROOMS = {
 }
 #: The package itself, and its entry point.
 DOORS = {"amci": "kernel app lake", "amci.__main__": "kernel cli"}
-#: Who talks HTTP: the client of Amazon's APIs with what stands in for it, and webhooks.
-HTTP = ("amci.workflows.amazon.", "amci.workflows.amc.", "amci.kernel.notify.webhook")
+#: Who talks HTTP: the client of Amazon's APIs with what stands in for it, webhooks, and how long both may take.
+HTTP = ("amci.workflows.amazon.", "amci.workflows.amc.", "amci.kernel.notify.webhook", "amci.kernel.exchange")
 HEAVY = {"duckdb", "polars", "pyarrow"}
 #: Where anything may be raised by somebody else's code, and what becomes of it there.
 BROAD = {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import smtplib
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -16,6 +18,8 @@ from amci.kernel.errors import AuthError, Refused, RemoteError, Unavailable
 from amci.kernel.notify.notice import Notice, NotifyTarget
 
 _PORTS = {"smtp": 587, "smtps": 465}
+#: So many times the timeout of one read may the whole exchange last.
+_EXCHANGE = 3
 _PERMANENT = 500  #: replies from here on are final (RFC 5321 4.2.1)
 
 
@@ -55,14 +59,43 @@ def message(target: NotifyTarget, notice: Notice, *, key: str, at: datetime) -> 
     return mail
 
 
+class _Watched(smtplib.SMTP):
+    """A connection that is cut off if it lasts too long: smtplib's timeout is for each read alone."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connected: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        # A handle of its own, for encryption takes the first one over.
+        self._handle = connected.dup()
+        self._timer = threading.Timer(_EXCHANGE * timeout, _hang_up, [self._handle])
+        self._timer.daemon = True
+        self._timer.start()
+        return connected
+
+    def close(self) -> None:
+        """Hang up."""
+        super().close()
+        if hasattr(self, "_timer"):
+            self._timer.cancel()
+            self._handle.close()
+
+
+class _WatchedTls(smtplib.SMTP_SSL, _Watched):
+    """The same, encrypted from the beginning."""
+
+
+def _hang_up(connected: socket.socket) -> None:
+    with suppress(OSError), connected:
+        connected.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
 def _connected(target: NotifyTarget, timeout: timedelta, tls: ssl.SSLContext) -> Iterator[smtplib.SMTP]:
     scheme, seconds = target.address.scheme, timeout.total_seconds()
     port = target.address.port or _PORTS[scheme]
     server = (
-        smtplib.SMTP_SSL(target.host, port, timeout=seconds, context=tls)
+        _WatchedTls(target.host, port, timeout=seconds, context=tls)
         if scheme == "smtps"
-        else smtplib.SMTP(target.host, port, timeout=seconds)
+        else _Watched(target.host, port, timeout=seconds)
     )
     try:
         if scheme == "smtp":

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from amci.kernel.clock import moment, timestamp
 from amci.kernel.config import NotifySettings
 from amci.kernel.errors import ConfigError, Problem
+from amci.kernel.text import encodable
 
 #: The kind of run that sends a notice; there are no notices about such runs.
 NOTIFY = "notify"
@@ -38,6 +39,7 @@ class Notice:
     def __post_init__(self) -> None:
         one_line = " ".join("".join(c if c.isprintable() else " " for c in self.subject).split())
         object.__setattr__(self, "subject", one_line[:LONGEST_SUBJECT])
+        object.__setattr__(self, "body", encodable(self.body))
 
     def document(self) -> dict[str, Any]:
         """As JSON values: a line of a file, the body of a webhook, the payload of a run."""

@@ -10,11 +10,14 @@ from datetime import datetime, timedelta
 import httpx
 
 from amci.kernel.errors import Refused, Unavailable
+from amci.kernel.exchange import bounded, within
 from amci.kernel.notify.notice import Notice, NotifyTarget
 from amci.kernel.version import __version__
 
 #: Statuses of a server that is busy; a retry may help.
 _BUSY = (408, 425, 429)
+#: So many times the timeout of one read may the whole exchange last.
+_EXCHANGE = 3
 _OK, _REDIRECT, _CLIENT_ERROR, _SERVER_ERROR = 200, 300, 400, 500
 
 
@@ -35,7 +38,8 @@ def post(
         headers["X-Amci-Signature"] = signature(secret, content, at)
     try:
         with (
-            httpx.Client(timeout=timeout.total_seconds(), follow_redirects=False) as client,
+            within(_EXCHANGE * timeout.total_seconds()),
+            bounded(httpx.Client(timeout=timeout.total_seconds(), follow_redirects=False)) as client,
             client.stream("POST", target.url, content=content, headers=headers) as response,
         ):
             status = response.status_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -14,12 +15,16 @@ import httpx
 
 from amci.kernel.clock import Clock
 from amci.kernel.errors import Refused, RemoteError, Unavailable
+from amci.kernel.exchange import within
+from amci.workflows.amazon import transport
 from amci.workflows.amazon.answers import Answer, NotNow, refusal
 from amci.workflows.amazon.retry import RequestRetry
 
 _CHUNK = 64 * 1024
 _GZIP = b"\x1f\x8b"
 _ZLIB_GZIP = 31  # zlib's wbits for a gzip member
+#: The ETag of a file that S3 got in one part: its MD5, if its encryption leaves it that.
+_MD5 = re.compile(r'"([0-9a-f]{32})"')
 _MOST_ERROR_BYTES = 4096
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 
@@ -40,7 +45,9 @@ class Downloader:
         """
         response = self.retry.call(lambda: self._opened(url))
         try:
-            return sum(out.write(part) for part in _plain(response.iter_bytes(_CHUNK)))
+            with within(transport.PATIENCE, per_second=transport.BYTES_PER_SECOND):
+                proof = _Proof(response)
+                return sum(out.write(part) for part in _plain(proof.chunks(), proof))
         except (httpx.RequestError, zlib.error) as error:
             raise _broken_off(type(error).__name__) from None
         finally:
@@ -50,7 +57,8 @@ class Downloader:
         try:
             # What is stored packed stays so on the way: its end can then be told from a break.
             request = self.http.build_request("GET", url, headers={"Accept-Encoding": "identity"})
-            response = self.http.send(request, stream=True)
+            with within(transport.PATIENCE):
+                response = self.http.send(request, stream=True)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
             raise Refused(
                 HTTPStatus.BAD_REQUEST, "AMC gave a download link that is not a web address"
@@ -94,10 +102,48 @@ def _beginning(response: httpx.Response) -> bytes:
         return b""
 
 
-def _plain(chunks: Iterator[bytes]) -> Iterable[bytes]:
+class _Proof:
+    """Whether a file came whole: by its length, its chunks, its packing or its hash.
+
+    A connection that ends proves nothing: a proxy that gives up ends it as well, perhaps at the end of a line. S3
+    always sends a length or chunks. What has neither, whatever its version of HTTP, is taken only if its hash fits
+    or it is gzip, which knows its end; a result that lacks rows would be worse than one that comes later.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        headers = response.headers
+        self._response = response
+        self._is_network = "http_version" in response.extensions
+        self._has_end = (
+            "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
+        )
+        etag = _MD5.fullmatch(headers.get("etag", ""))
+        self._expected = etag[1] if etag and "content-encoding" not in headers else ""
+        # With a key of KMS or the customer's, or from another server, what looks like an MD5 may be none.
+        self._is_md5 = headers.get("x-amz-server-side-encryption", "") == "AES256"
+        self.is_packed = False
+
+    def chunks(self) -> Iterator[bytes]:
+        """The file as it comes; raises Unavailable at its end if that is not proven."""
+        found = hashlib.md5(usedforsecurity=False)
+        for chunk in self._response.iter_bytes(_CHUNK):
+            found.update(chunk)
+            yield chunk
+        is_equal = bool(self._expected) and found.hexdigest() == self._expected
+        if self._expected and self._is_md5 and not is_equal:
+            raise _broken_off("its hash is another one")
+        if self._is_network and not (self._has_end or is_equal or self.is_packed):
+            raise Unavailable(
+                "the download does not say where it ends, so it may have broken off",
+                hint="check any proxy: S3 sends a Content-Length; amci fetches it again",
+            )
+
+
+def _plain(chunks: Iterator[bytes], proof: _Proof) -> Iterable[bytes]:
     first = next(chunks, b"")
     whole = chain((first,), chunks)
-    return _unpacked(whole) if first.startswith(_GZIP) else whole
+    proof.is_packed = first.startswith(_GZIP)
+    return _unpacked(whole) if proof.is_packed else whole
 
 
 def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -20,6 +20,7 @@ from amci.workflows.amazon.scrub import Scrubber
 from amci.workflows.amazon.transport import bound_answer
 
 _KEPT_HEADERS = ("content-type", "retry-after", "x-amz-rid")
+_PACKING = ("content-encoding", "content-length", "transfer-encoding")
 _LOGIN_PATH = "/auth/o2/token"
 #: What every login is answered in replay; it opens nothing.
 _LOGIN = {"access_token": "Atza|replay", "token_type": "bearer", "expires_in": 3600}
@@ -128,13 +129,19 @@ class RecordTransport(httpx.BaseTransport):
         place, asked = self._recorder.request(request)
         response = self._inner.handle_request(request)
         # What is recorded and passed on is what was meant, without the packing of this one connection.
-        packing = ("content-encoding", "content-length", "transfer-encoding")
-        headers = [(name, value) for name, value in response.headers.multi_items() if name not in packing]
+        headers = [(name, value) for name, value in response.headers.multi_items() if name not in _PACKING]
         if asked["host"] == "download":
             stream = _Listening(
                 response, lambda seen, more: self._recorder.answer(place, asked, response, seen, more)
             )
-            return httpx.Response(response.status_code, headers=headers, stream=stream)
+            # How its end can be told stays known, unless it is unpacked here.
+            whole = "content-encoding" not in response.headers
+            return httpx.Response(
+                response.status_code,
+                headers=response.headers.multi_items() if whole else headers,
+                stream=stream,
+                extensions=response.extensions,
+            )
         bound_answer(response)
         content = response.read()
         response.close()

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -15,9 +14,10 @@ import httpx
 
 from amci.kernel.clock import Clock
 from amci.kernel.errors import AuthError, Throttled, Unavailable, UsageError
+from amci.kernel.exchange import bounded, within
 from amci.tenants.credentials import Credential, CredentialSource
 from amci.tenants.model import Region
-from amci.workflows.amazon.transport import trusted
+from amci.workflows.amazon import transport
 
 #: Where tokens are asked for. A token is good in all regions.
 TOKEN_URLS: Mapping[Region, str] = {
@@ -220,9 +220,13 @@ def _with_tokens(
 
 
 def _posted(token_url: str, form: Mapping[str, str], client: httpx.Client | None) -> httpx.Response:
-    post = client.post if client else partial(httpx.post, verify=trusted())
+    if client is None:
+        hooks = {"response": [transport.bound_answer]}
+        with bounded(httpx.Client(verify=transport.trusted(), event_hooks=hooks)) as own:
+            return _posted(token_url, form, own)
     try:
-        return post(token_url, data=dict(form), timeout=_TIMEOUT_SECONDS, follow_redirects=False)
+        with within(transport.PATIENCE):
+            return client.post(token_url, data=dict(form), timeout=_TIMEOUT_SECONDS, follow_redirects=False)
     except httpx.RequestError as error:
         raise _no_answer(f"Login with Amazon did not answer ({type(error).__name__})") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ import httpx
 
 from amci.kernel.clock import Clock
 from amci.kernel.errors import OutcomeUnknown, RemoteError, Unavailable, UsageError
+from amci.kernel.exchange import within
+from amci.workflows.amazon import transport
 from amci.workflows.amazon.answers import Answer, NotNow, refusal
 from amci.workflows.amazon.circuit_breaker import CircuitBreaker, Turn
 from amci.workflows.amazon.rate_limiter import RateLimiter
@@ -63,8 +66,10 @@ class RequestSender:
         params: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
     ) -> httpx.Request:
+        # As ASCII: JSON may hold halves of UTF-16, which UTF-8 has none of.
+        content = None if body is None else json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
         try:
-            return self.http.build_request(method, path, headers=headers, params=params, json=body)
+            return self.http.build_request(method, path, headers=headers, params=params, content=content)
         # An id that no header or address can carry.
         except (httpx.InvalidURL, UnicodeError) as error:
             raise UsageError(
@@ -75,7 +80,8 @@ class RequestSender:
         with self.breaker.turn() as turn:
             self.limit.take()
             try:
-                response = self.http.send(request)
+                with within(transport.PATIENCE):
+                    response = self.http.send(request)
             except httpx.RequestError as error:
                 raise self._unanswered(error, turn, is_repeatable=is_repeatable) from None
             answer = Answer.of(response.status_code, response.headers, response.content, self.clock.now())

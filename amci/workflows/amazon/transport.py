@@ -8,7 +8,7 @@ from functools import cache
 
 import httpx
 
-from amci.kernel.clock import stopwatch
+from amci.kernel.exchange import bounded_transport
 
 #: What carries a request and brings the answer: the network, a recording, the sandbox.
 Transport = httpx.BaseTransport
@@ -26,30 +26,26 @@ NO_CONNECTION = -1
 
 #: Bytes of an answer of the API. What is packed becomes a thousand times as long.
 _MOST, _MOST_PACKED = 64 * 1024**2, 256 * 1024
-#: Seconds in which an answer of the API has to be whole, and after which a download has to be faster than that.
-_PATIENCE = 120
-_BYTES_PER_SECOND = 1024
+#: Seconds in which an exchange with the API, or the headers of a download, have to be whole.
+PATIENCE = 120
+#: A download may last longer if it is as fast as this.
+BYTES_PER_SECOND = 1024
 
 
 class BoundedStream(httpx.SyncByteStream):
-    """A body that may be neither endless nor slow for ever: the timeout of a connection is for each read alone."""
+    """A body that may not be endless. How slow it may be is a matter of `kernel.exchange`."""
 
-    def __init__(self, inner: httpx.SyncByteStream, *, most: int | None = None, per_second: int = 0) -> None:
-        """`per_second`: bytes that allow it to last longer than two minutes; 0 means that nothing does."""
+    def __init__(self, inner: httpx.SyncByteStream, *, most: int) -> None:
         self._inner = inner
         self._most = most
-        self._per_second = per_second
 
     def __iter__(self) -> Iterator[bytes]:
-        """The chunks as they come; raises ReadError and ReadTimeout of httpx."""
-        began, size = stopwatch(), 0
+        """The chunks as they come; raises ReadError of httpx."""
+        size = 0
         for chunk in self._inner:
             size += len(chunk)
-            if self._most is not None and size > self._most:
+            if size > self._most:
                 raise httpx.ReadError("too long")
-            took = stopwatch() - began
-            if took > _PATIENCE and (not self._per_second or size < self._per_second * took):
-                raise httpx.ReadTimeout("too slow")
             yield chunk
 
     def close(self) -> None:
@@ -64,12 +60,6 @@ def bound_answer(response: httpx.Response) -> None:
         response.stream = BoundedStream(response.stream, most=most)
 
 
-def bound_download(response: httpx.Response) -> None:
-    """Bound how slowly a file may come; a hook of httpx."""
-    if isinstance(response.stream, httpx.SyncByteStream):
-        response.stream = BoundedStream(response.stream, per_second=_BYTES_PER_SECOND)
-
-
 @cache
 def trusted() -> ssl.SSLContext:
     """The certificates that httpx trusts. All connections share them: reading them takes 50 milliseconds."""
@@ -78,7 +68,9 @@ def trusted() -> ssl.SSLContext:
 
 def network() -> Transport:
     """The network itself, for a transport that looks over its shoulder."""
-    return httpx.HTTPTransport(verify=trusted(), limits=POOL)
+    inner = httpx.HTTPTransport(verify=trusted(), limits=POOL)
+    bounded_transport(inner)
+    return inner
 
 
 class InProcess(Transport):

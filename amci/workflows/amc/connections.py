@@ -11,6 +11,7 @@ import httpx
 from amci.kernel import clock as clocks
 from amci.kernel.clock import Clock
 from amci.kernel.config import AmcSettings
+from amci.kernel.exchange import bounded
 from amci.kernel.version import __version__
 from amci.tenants.credentials import CredentialSource
 from amci.tenants.model import Region, Tenant
@@ -20,7 +21,7 @@ from amci.workflows.amazon.login import TOKEN_URLS, LwaAuth
 from amci.workflows.amazon.rate_limiter import Pause, RateLimiter
 from amci.workflows.amazon.retry import RequestRetry
 from amci.workflows.amazon.sender import RequestSender
-from amci.workflows.amazon.transport import POOL, Transport, bound_answer, bound_download, trusted
+from amci.workflows.amazon.transport import POOL, Transport, bound_answer, trusted
 from amci.workflows.amc.client import AmcClient
 
 #: Amazon's hosts by region (amc-api 1.2).
@@ -79,7 +80,7 @@ class Connections:
         self._pause = pause
         self._lock = threading.Lock()
         self._retry = RequestRetry(attempts=settings.attempts, pauses=settings.timeout, pause=pause)
-        self._plain = self._http(bound_download, follow_redirects=True)
+        self._plain = self._http(follow_redirects=True)
         self._login = self._http(bound_answer)
         self._signing: dict[tuple[str, Region], httpx.Client] = {}
         self._limits: dict[str, RateLimiter] = {}
@@ -149,7 +150,7 @@ class Connections:
 
     def _http(
         self,
-        bound: Callable[[httpx.Response], None],
+        bound: Callable[[httpx.Response], None] | None = None,
         *,
         auth: httpx.Auth | None = None,
         base_url: str = "",
@@ -160,14 +161,15 @@ class Connections:
             # Packed, an answer of a few bytes may fill the memory.
             headers |= {"Accept": "application/json", "Content-Type": "application/json"}
             headers["Accept-Encoding"] = "identity"
-        return httpx.Client(
+        client = httpx.Client(
             auth=auth,
             base_url=base_url,
             headers=headers,
             timeout=self._settings.timeout.total_seconds(),
             limits=POOL,
             follow_redirects=follow_redirects,
-            event_hooks={"response": [bound]},
+            event_hooks={"response": [bound] if bound else []},
             verify=True if self._transport else trusted(),
             transport=_Shared(self._transport) if self._transport else None,
         )
+        return bounded(client)

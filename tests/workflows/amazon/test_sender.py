@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import itertools
 import socket
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from amci.kernel import exchange
 from amci.kernel.config import AmcSettings
 from amci.kernel.errors import (
     AmciError,
@@ -345,9 +345,9 @@ def test_no_pause_is_longer_than_an_hour(clock: FakeClock, text: str) -> None:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two minutes pass with each piece of an answer."""
+    """Two minutes pass with each read and write; for servers that are slow see test_raw_answers."""
     looks = itertools.count(0.0, 121.0)
-    monkeypatch.setattr(transport, "stopwatch", lambda: next(looks))
+    monkeypatch.setattr(exchange, "stopwatch", lambda: next(looks))
 
 
 class TestBounds:
@@ -379,23 +379,3 @@ class TestBounds:
         amc.says({"details": "who are you?"}, status=401)
         with pytest.raises(Unavailable, match="ReadTimeout"):
             connect(attempts=1).workflow("reach")
-
-    @pytest.mark.parametrize(("size", "is_whole"), [(1000, False), (300 * 1024, True)])
-    @pytest.mark.usefixtures("slow")
-    def test_a_slow_download_is_given_up_unless_it_gets_on(
-        self,
-        amc: Amc,
-        connect: Callable[..., AmcClient],
-        monkeypatch: pytest.MonkeyPatch,
-        size: int,
-        *,
-        is_whole: bool,
-    ) -> None:
-        monkeypatch.setattr(transport, "_BYTES_PER_SECOND", 10)
-        client = connect(attempts=1)
-        amc.says(b"x" * size)
-        if is_whole:
-            assert client.fetch(f"{amc.url}/file", io.BytesIO()) == size
-        else:
-            with pytest.raises(Unavailable, match="broke off"):
-                client.fetch(f"{amc.url}/file", io.BytesIO())
