@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from amci.kernel.errors import AmciError, ConfigError
 from amci.kernel.files import storage_error
-from amci.kernel.text import aligned, plain, shown
+from amci.kernel.text import aligned, json_text, plain, shown, visible
 
 #: A column wider than this is cut in text output on a terminal; JSON is never cut.
 _WIDEST = 60
@@ -29,8 +28,8 @@ class Output:
 
     @property
     def stdout(self) -> TextIO:
-        """Where results go, for what is written as it comes."""
-        return self._stdout
+        """Where results go, for what is written as it comes; on a terminal it shows what that would obey."""
+        return cast("TextIO", _Terminal(self._stdout)) if self._stdout.isatty() else self._stdout
 
     @property
     def width(self) -> int | None:
@@ -46,7 +45,7 @@ class Output:
             return
         lines = text if text is not None else [f"{name}: {shown(value)}" for name, value in record.items()]
         for line in lines:
-            self._print(line)
+            self._print(_lines(line))
 
     def rows(
         self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str = "nothing"
@@ -55,7 +54,7 @@ class Output:
         if self.as_json:
             self._json(list(rows))
         elif not rows:
-            self._print(empty)
+            self._print(_lines(empty))
         else:
             self.table(columns, [[row.get(c) for c in columns] for row in rows])
 
@@ -67,11 +66,11 @@ class Output:
     def text(self, line: str) -> None:
         """A line for people; not part of JSON output."""
         if not self.as_json:
-            self._print(line)
+            self._print(_lines(line))
 
     def note(self, line: str) -> None:
         """Something on the side, on stderr in both forms."""
-        self._aside(line)
+        self._aside(_lines(line))
 
     def error(self, error: AmciError) -> None:
         """What went wrong and what to do, on stderr."""
@@ -85,11 +84,11 @@ class Output:
                 document["problems"] = [
                     {"file": p.file, "field": p.field, "says": p.says} for p in error.problems
                 ]
-            self._aside(json.dumps(document, ensure_ascii=False))
+            self._aside(json_text(document))
             return
-        self._aside(f"amci: {error}")
+        self._aside(_lines(f"amci: {error}"))
         if error.hint:
-            self._aside(f"hint: {error.hint}")
+            self._aside(_lines(f"hint: {error.hint}"))
 
     @contextmanager
     def progress(self, doing: str) -> Iterator[Callable[[str], None]]:
@@ -98,12 +97,13 @@ class Output:
             yield lambda _: None
             return
         from rich.console import Console
+        from rich.text import Text
 
-        with Console(file=self._stderr).status(doing) as status:
-            yield lambda now: status.update(f"{doing}: {now}")
+        with Console(file=self._stderr).status(Text(visible(doing))) as status:
+            yield lambda now: status.update(Text(visible(f"{doing}: {now}").replace("\n", " ")))
 
     def _json(self, value: Any) -> None:
-        self._print(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+        self._print(json_text(value, default=plain, indent=2))
 
     def _aside(self, line: str) -> None:
         """A line on stderr; one that is full, closed or without a reader must not fail what it tells of."""
@@ -134,6 +134,26 @@ class Output:
         except OSError as error:
             _forget(self._stdout)
             raise storage_error(error, "write the output") from error
+
+
+class _Terminal:
+    """A terminal that results are written to, whatever their format; everything else is that of the stream."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write it, visibly."""
+        self._stream.write(visible(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _lines(text: str) -> str:
+    """A text as one entry: its further lines are set in, so that none can pass for an entry of its own."""
+    return visible(text.replace("\n", "\n  "))
 
 
 def _forget(stream: TextIO) -> None:

@@ -93,13 +93,17 @@ class Shell:
 
     def _commands(self) -> dict[str, Callable[[str], None]]:
         return {
-            ".help": lambda _: self.out.text(_HELP),
+            ".help": lambda _: self._help(),
             ".tables": lambda _: self._tables(),
             ".schema": self._schema,
             ".mode": self._set_mode,
             ".quit": lambda _: self._leave(),
             ".exit": lambda _: self._leave(),
         }
+
+    def _help(self) -> None:
+        for line in _HELP.splitlines():
+            self.out.text(line)
 
     def _tables(self) -> None:
         rows = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,7 @@ from amci.amcsql.tools.result_diff import ResultDiff, Version
 from amci.app.query_runner import Ran
 from amci.cli.output import Output
 from amci.kernel.errors import UsageError
-from amci.kernel.text import aligned, plain, shown
+from amci.kernel.text import aligned, json_text, plain, shown
 from amci.sandbox.results import csv, format_of
 
 FORMATS = ("table", "csv", "json")
@@ -55,7 +54,7 @@ def _csv(out: Output, ran: Ran) -> None:
 
 def _json(out: Output, ran: Ran) -> None:
     rows = [dict(zip(ran.names, row, strict=True)) for row in ran.rows]
-    out.stdout.write(json.dumps(_plainly(rows), default=plain, ensure_ascii=False, indent=1) + "\n")
+    out.stdout.write(json_text(_plainly(rows), default=plain, indent=1) + "\n")
 
 
 _FORMS: Mapping[str, Callable[[Output, Ran], None]] = {"table": _table, "csv": _csv, "json": _json}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from amci.kernel.clock import Clock, SystemClock, timestamp
 from amci.kernel.errors import AmciError
 from amci.kernel.files import storage_errors
+from amci.kernel.text import json_visible
 
 if TYPE_CHECKING:
     import structlog
@@ -39,7 +40,7 @@ class _Lines(logging.Formatter):
     """The line as rendered; the standard one would add a traceback, with the texts of foreign errors."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return record.getMessage()
+        return json_visible(record.getMessage())
 
 
 class _File(RotatingFileHandler):

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import AmciError, StateError, StorageError, WorkspaceTooNew
 from amci.kernel.files import fault_point, fsync, storage_errors
+from amci.kernel.text import encodable
 
 Params = Sequence[Any] | Mapping[str, Any]
 
@@ -155,7 +156,8 @@ class State:
     def read(self, sql: str, params: Params = ()) -> list[sqlite3.Row]:
         """All rows of a query. Raises StorageError if the disk refuses."""
         with self._lock, self._translated:
-            return self._db.execute(sql, params).fetchall()
+            # What is looked for is not written out: nothing that was stored is like it.
+            return sqlite3.Connection.execute(self._db, sql, params).fetchall()
 
     def write(self, sql: str, params: Params = ()) -> int:
         """Run one statement, whole or not at all: the number of rows it changed. Raises StorageError."""
@@ -221,7 +223,12 @@ class State:
     @classmethod
     def _connect(cls, database: str, *, uri: bool = False) -> sqlite3.Connection:
         db = sqlite3.connect(
-            database, uri=uri, isolation_level=None, check_same_thread=False, timeout=cls.busy_seconds
+            database,
+            uri=uri,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=cls.busy_seconds,
+            factory=_Connection,
         )
         db.execute("PRAGMA foreign_keys = ON")
         return db
@@ -238,6 +245,25 @@ class State:
             int(file.name[:4]): (file.name.removesuffix(".sql"), file.read_text(encoding="utf-8"))
             for file in files
         }
+
+
+class _Connection(sqlite3.Connection):
+    """Writes halves of UTF-16, as in odd file names and JSON, out: SQLite's text is UTF-8, which has none."""
+
+    def execute(self, sql: str, params: Params = ()) -> sqlite3.Cursor:  # type: ignore[override]
+        try:
+            return super().execute(sql, params)
+        except UnicodeEncodeError:
+            return super().execute(encodable(sql), _encodable(params))
+
+    def executemany(self, sql: str, rows: Iterable[Params]) -> sqlite3.Cursor:  # type: ignore[override]
+        return super().executemany(sql, map(_encodable, rows))
+
+
+def _encodable(params: Params) -> Params:
+    if isinstance(params, Mapping):
+        return {key: encodable(value) if isinstance(value, str) else value for key, value in params.items()}
+    return [encodable(value) if isinstance(value, str) else value for value in params]
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from amci.kernel.clock import timestamp
+
+#: What a terminal obeys or hides instead of showing it: control characters but for tab and line ends, marks that turn
+#: the direction of writing, invisible signs, other line ends; and halves of UTF-16, which no encoding has.
+_UNSEEN = re.compile(
+    "\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""The text as it may go to a terminal: what that would obey or hide is written out, as in `\x1b`."""
+    return text if text.isascii() and text.isprintable() else _UNSEEN.sub(_written_out, text)
+
+
+def encodable(text: str) -> str:
+    """The text with halves of UTF-16, as in odd file names and JSON, written out: UTF-8 has none."""
+    return text if text.isascii() else _SURROGATE.sub(_written_out, text)
+
+
+def json_text(value: Any, *, default: Callable[[Any], Any] | None = None, indent: int | None = None) -> str:
+    """JSON of one encoding everywhere: letters as they are, what `visible` writes out as an escape of JSON's."""
+    return json_visible(json.dumps(value, default=default, ensure_ascii=False, indent=indent))
+
+
+def json_visible(text: str) -> str:
+    """JSON with everything that `visible` writes out as an escape of JSON's."""
+    return _UNSEEN.sub(_in_json, text)
+
+
+def utf8(text: str) -> bytes:
+    """The text in UTF-8; see `encodable`."""
+    return encodable(text).encode()
+
+
+def _in_json(match: re.Match[str]) -> str:
+    return "\\u007f" if match[0] == "\x7f" else json.dumps(match[0])[1:-1]
+
+
+def _written_out(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()
 
 
 def aligned(
@@ -46,7 +89,7 @@ def cell_width(text: str) -> int:
 
 
 def _cell(text: str, widest: int | None) -> str:
-    text = "".join(c if c.isprintable() else "␤" if c == "\n" else "�" for c in text)
+    text = visible(text.replace("\n", "␤").replace("\t", "\\t"))
     if widest is None or cell_width(text) <= widest:
         return text
     while cell_width(text) >= widest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +24,7 @@ from amci.kernel.files import (
     write_bytes,
 )
 from amci.kernel.layout import ResultName, sidecar_of
+from amci.kernel.text import json_text
 from amci.tenants.model import Tenant
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Downloads
@@ -91,7 +91,7 @@ def deliver(
         rows, metadata = _fetched(client, row.workflow_execution_id or "", part)
         size = part.stat().st_size
         document = {**about, "rows": rows, "bytes": size, "metadata": metadata}
-        write_bytes(note, json.dumps(document, ensure_ascii=False, indent=1, default=str).encode())
+        write_bytes(note, json_text(document, default=str, indent=1).encode())
         fault_point("execute.downloaded")
     return Delivered(key=key, rows=rows, bytes=size)
 
