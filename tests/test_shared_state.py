@@ -74,7 +74,8 @@ SAFE = {
         app.backup:_copy_database.connect app.backup:_drop_unless_made.connect app.backup:_next_epoch.connect
         app.backup:_still.connect app.doctor:_packages.connect app.doctor:_state.connect
         app.samples.model:seeded.Random app.session:open_session.Session kernel.config:_UniqueKeys
-        kernel.notify.webhook:post.Client
+        kernel.exchange:_Limit kernel.notify.mail:_Watched
+        kernel.notify.webhook:post.Client workflows.amazon.login:_posted.Client
         lake.catalog.duck:_checked_extensions.connect lake.catalog.duck:connect.connect
         lake.datasets.column_rules:ColumnRules lake.datasets.personal_values:Sample lake.datasets.pii:Protection
         lake.formats.columns:Columns lake.formats.csv_reader:_Reader lake.formats.json_cursor:Cursor
