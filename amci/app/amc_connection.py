@@ -17,7 +17,7 @@ from amci.tenants.credentials import Credential, CredentialSource, CredentialSto
 from amci.workflows.amazon.circuit_breaker import Circuit
 from amci.workflows.amazon.fixture_transport import RecordTransport, ReplayTransport
 from amci.workflows.amazon.fixtures import scenario_path
-from amci.workflows.amazon.scrub import Scrubber, known_ids
+from amci.workflows.amazon.scrub import Scrubber, client_ids, known_ids
 from amci.workflows.amazon.transport import InProcess, Transport, network
 from amci.workflows.amc.connections import Connections
 
@@ -58,13 +58,16 @@ def amc_connection(
             source = store()
         case "record" | "replay":
             fixture = scenario_path(workspace.fixtures, settings.scenario)
-            scrubber = Scrubber(known_ids(project.tenants.values()))
+            tenants = project.tenants.values()
             if settings.mode == "replay":
+                scrubber = Scrubber(known_ids(tenants))
                 source, transport = _pretended(project), ReplayTransport(fixture, scrubber, settings.matching)
             else:
                 # A recording may also be made of a sandbox that is served, by people who have no credentials.
                 base_url = settings.sandbox.url or None
                 source = _pretended(project) if base_url else store()
+                clients = None if base_url else client_ids(tenants, source)
+                scrubber = Scrubber(known_ids(tenants, clients))
                 transport = RecordTransport(network(), fixture, scrubber, clock)
         case "sandbox":
             source, base_url = _pretended(project), settings.sandbox.url or None

@@ -167,7 +167,7 @@ def delete(ctx: Context, audience: Which, tenant: OneTenant = None, yes: Yes = F
         hint = "one that is not refreshed ends by itself after 30 days"
         failed = _failed(audience, client, "deletes", hint)
         if not yes:
-            typer.confirm(f"Delete audience '{failed.name}' ({failed.audience_id})?", abort=True, err=True)
+            ctx.out.confirm(f"Delete audience '{failed.name}' ({failed.audience_id})?")
         client.delete_audience(failed.audience_id)
     ctx.out.record({"audience_id": failed.audience_id, "name": failed.name, "deleted": True})
 

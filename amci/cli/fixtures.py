@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from amci.cli.context import Context, command
+from amci.kernel.environment import environment
+from amci.tenants.credentials import CredentialStore
 from amci.workflows.amazon.fixture_matching import RequestPattern
 from amci.workflows.amazon.fixtures import (
     Exchange,
@@ -18,7 +20,7 @@ from amci.workflows.amazon.fixtures import (
     summary,
     verify,
 )
-from amci.workflows.amazon.scrub import Scrubber, known_ids
+from amci.workflows.amazon.scrub import Scrubber, client_ids, known_ids
 
 fixtures_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -58,7 +60,9 @@ def fixtures_verify(
 ) -> None:
     """Whether fixtures are whole, and free of secrets and ids; exit code 1 where one is not."""
     folder = ctx.workspace.fixtures
-    scrubber = Scrubber(known_ids(ctx.project().tenants.values()))
+    tenants = ctx.project().tenants.values()
+    clients = client_ids(tenants, CredentialStore(ctx.workspace, environment(), ctx.clock))
+    scrubber = Scrubber(known_ids(tenants, clients))
     names = [scenario] if scenario is not None else scenarios(folder)
     paths = {name: scenario_path(folder, name) for name in names}
     found = [{"scenario": n, "problem": p} for n, path in paths.items() for p in verify(path, scrubber)]

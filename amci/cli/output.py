@@ -72,6 +72,12 @@ class Output:
         """Something on the side, on stderr in both forms."""
         self._aside(_lines(line))
 
+    def confirm(self, question: str) -> None:
+        """Ask on the terminal; raises typer's Abort unless the answer is yes."""
+        import typer
+
+        typer.confirm(_lines(question), abort=True, err=True)
+
     def error(self, error: AmciError) -> None:
         """What went wrong and what to do, on stderr."""
         if self.as_json:

@@ -41,7 +41,7 @@ def apply(
         with ctx.out.progress("asking AMC"):
             found = differences(session, tenant or ())
         if prune:
-            _confirm([d for d in found if d.is_pruning], yes=yes)
+            _confirm(ctx, [d for d in found if d.is_pruning], yes=yes)
         runs = apply_differences(session, found, prune=prune, check=not no_check, tell=ctx.out.note)
         unasked = [d for d in found if d.change == "unknown"]
         keys = [run.idempotency_key for run in runs]
@@ -80,7 +80,7 @@ def _about(payload: Any) -> str:
     return f"{payload['action']} {payload['workflow']}" if "workflow" in payload else ""
 
 
-def _confirm(deleted: Sequence[Difference], *, yes: bool) -> None:
+def _confirm(ctx: Context, deleted: Sequence[Difference], *, yes: bool) -> None:
     if deleted and not yes:
         names = ", ".join(f"{d.name} ({d.tenant_id})" for d in deleted)
-        typer.confirm(f"delete in AMC: {names}?", abort=True, err=True)
+        ctx.out.confirm(f"delete in AMC: {names}?")

@@ -100,7 +100,7 @@ def remove(
         with ctx.session() as session:
             gone |= _purge(ctx, session, tenant, is_sure=yes)
     elif not yes:
-        typer.confirm(f"Forget tenant {tenant_id}? Its files and rows stay.", abort=True, err=True)
+        ctx.out.confirm(f"Forget tenant {tenant_id}? Its files and rows stay.")
     removal = registry.remove(tenant_id)
     file = ctx.workspace.relative(removal.file)
     gone |= {"rewritten": file} if removal.is_file_kept else {"removed": file}
@@ -162,7 +162,7 @@ def _purge(ctx: Context, session: Session, tenant: Tenant, *, is_sure: bool) -> 
     said = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in gone.items())
     ctx.out.note(f"to be deleted: {said}; raw folder: {folder or 'outside the workspace, it stays'}")
     if not is_sure:
-        typer.confirm(f"Delete all data of tenant {tenant.tenant}?", abort=True, err=True)
+        ctx.out.confirm(f"Delete all data of tenant {tenant.tenant}?")
     session.purge_tenant(tenant.tenant, dry_run=False)
     if folder:
         delete(folder)

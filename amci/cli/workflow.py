@@ -109,7 +109,7 @@ def delete(
     with ctx.session() as session:
         tenants = [tenant_named(session.project.tenants, name) for name in tenant]
         if not yes:
-            typer.confirm(f"delete {workflow_id} in the AMC of {', '.join(tenant)}?", abort=True, err=True)
+            ctx.out.confirm(f"delete {workflow_id} in the AMC of {', '.join(tenant)}?")
         again = timestamp(session.clock.now())
         runs = [workflow_run(Action.DELETE, t, workflow_id, again=again) for t in tenants]
         _do(ctx, session, runs, wait=wait)

@@ -14,6 +14,7 @@ import yaml
 from amci.kernel.config import documents_in, parsed, read_document
 from amci.kernel.errors import ConfigError, Problem, collected
 from amci.kernel.files import bounded_bytes, storage_errors, text_of, write_bytes
+from amci.kernel.text import utf8
 from amci.tenants.checks import clashes, faults, shared
 from amci.tenants.documents import tenants_from
 from amci.tenants.model import Tenant, tenant_named
@@ -205,7 +206,7 @@ class Registry:
     def _carried_out(self, plan: RegistryPlan) -> Changes:
         with _all_or_none(plan.files):
             for path, text in plan.files.items():
-                write_bytes(path, text.encode())
+                write_bytes(path, utf8(text))
         return plan.changes
 
     def _path(self, tenant_id: str) -> Path:

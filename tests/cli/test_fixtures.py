@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from amci.app import amc_connection, project
 from amci.cli.fixtures import fixtures_app
 from amci.kernel.errors import NotFound
+from amci.kernel.testing import FakeClock
+from amci.kernel.workspace import WorkspacePaths
+from amci.tenants.credentials import Credential, CredentialStore
+from amci.workflows.amazon.transport import InProcess
 
 FIXTURE = """\
 format: 1
@@ -74,3 +80,31 @@ def test_verify_ends_with_1_where_an_id_of_a_tenant_is_left(home: Path) -> None:
     assert amci(home, "verify", "nightly") == "1 fixtures are whole and clean\n"
     with pytest.raises(NotFound, match="'monthly'"):
         amci(home, "verify", "monthly")
+
+
+CLIENT = "amzn1.application-oa2-client.0f1e2d3c4b5a"
+
+
+def test_client_ids_are_scrubbed_and_looked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMCI_KEY", "k" * 43 + "=")
+    (home / "amci.yaml").write_text("name: test\namc: {mode: record, scenario: own}\n")
+    workspace = WorkspacePaths(home)
+    store = CredentialStore(workspace, {"AMCI_KEY": "k" * 43 + "="}, FakeClock())
+    store.put({"default": Credential(CLIENT, "secret", "refresh")})
+    body = json.dumps(
+        {"workflows": [], "of": f"{CLIENT}, {CLIENT.upper()}", CLIENT: 1, "access_token": "Atza|x"}
+    )
+    monkeypatch.setattr(amc_connection, "network", lambda: InProcess(lambda *_: (200, {}, body.encode())))
+    with ExitStack() as closing:
+        loaded = project.load(workspace, {})
+        connections = amc_connection.amc_connection(
+            workspace, loaded, FakeClock(), lambda: store, (), print, closing
+        )
+        connections.client(loaded.tenants["acme"]).workflows()
+    recorded = (home / "fixtures" / "own.yaml").read_text()
+    assert "default.client_id: client1" in recorded
+    assert "of: client1, client1" in recorded
+    assert CLIENT not in recorded.lower()
+    assert amci(home, "verify") == "2 fixtures are whole and clean\n"
+    (home / "fixtures" / "own.yaml").write_text(recorded.replace("of: client1", f"of: {CLIENT.upper()}"))
+    assert "own       an id of this project is still there in plain" in amci(home, "verify", code=1)

@@ -12,6 +12,7 @@ import httpx
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import NotRecorded
 from amci.kernel.files import storage_errors, text_of, write_bytes
+from amci.kernel.text import utf8
 from amci.kernel.version import __version__
 from amci.workflows.amazon import fixtures
 from amci.workflows.amazon.fixture_matching import Answers, Matching
@@ -46,7 +47,7 @@ def scrubbed(request: httpx.Request, scrubber: Scrubber) -> dict[str, Any]:
     for name in request.url.params:
         values = request.url.params.get_list(name)
         key = "authorization_code" if name == "code" else name
-        query[name] = scrubber.value(values[0] if len(values) == 1 else values, key)
+        query[scrubber.text(name)] = scrubber.value(values[0] if len(values) == 1 else values, key)
     return (
         {"method": request.method, "host": host, "path": scrubber.path(request.url.path)}
         | ({"query": query} if query else {})
@@ -102,7 +103,7 @@ class Recorder:
         }
         text = fixtures.dumped(header) + "exchanges:\n" + "".join(filter(None, self._entries))
         with storage_errors(f"write {self._path.name}"):
-            write_bytes(self._path, text.encode())
+            write_bytes(self._path, utf8(text))
 
 
 def _answer(status: int, headers: list[tuple[str, str]], content: bytes) -> httpx.Response:

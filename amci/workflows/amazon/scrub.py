@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from amci.kernel.errors import AmciError
+from amci.tenants.credentials import CredentialSource
 from amci.tenants.model import Tenant
 from amci.workflows.amazon import scrub_rules as rules
 
 #: Ids found on the way that are long enough to be told from ordinary words.
 _LEAST = 8
+#: An id shorter than this is taken for one only as it is written in config/.
+_LEAST_IN_ANY_CASE = 4
 _EVERYWHERE = ("instance_id", "advertiser_id", "bucket")
 _INSTANCE_IN_PATH = re.compile(r"(?<=^/amc/)(reporting|instances|advertiserData)/([^/]+)")
 
@@ -28,6 +33,15 @@ def known_ids(tenants: Iterable[Tenant], client_ids: Mapping[str, str] | None = 
     return {name: value for name, value in found.items() if value}
 
 
+def client_ids(tenants: Iterable[Tenant], source: CredentialSource) -> dict[str, str]:
+    """The client ids of these tenants' logins, by auth id; without those that cannot be read now."""
+    found = {}
+    for auth_id in sorted({tenant.auth_id for tenant in tenants}):
+        with suppress(AmciError):
+            found[auth_id] = source.get(auth_id).client_id
+    return found
+
+
 class Scrubber:
     """Scrubs requests and responses of one scenario. It learns ids on the way; its caller keeps threads apart."""
 
@@ -35,17 +49,19 @@ class Scrubber:
         self, known: Mapping[str, str], *, recorded: Mapping[str, str] | None = None, seen: str = ""
     ) -> None:
         """`known`: name → real id. `recorded`: name → pseudonym, and `seen` the text of an older recording."""
-        self._ids = dict(known)
+        self._ids = {name: real for name, real in known.items() if real}
         self._counts = rules.highest_numbers(f"{seen} {' '.join((recorded or {}).values())}")
-        self._known: dict[str, str] = {}
+        self._known: dict[str, str] = {}  # by the folded id
+        self._real: dict[str, str] = {}
         self._learned: dict[tuple[str, str], str] = {}
         self.pseudonyms: dict[str, str] = {}  #: name → pseudonym, as it stands in the fixture
-        for name, real in sorted(known.items(), key=lambda item: item[0] not in (recorded or {})):
-            given = self._known.get(real) or (recorded or {}).get(name) or self._fresh(rules.kind_of(name))
-            self._known[real] = self.pseudonyms[name] = given
-        self._real = {pseudonym: real for real, pseudonym in reversed(self._known.items())}
-        self._forward = _alternation(self._known)
-        self._back = _alternation(self._real, is_bounded=True)
+        for name, real in sorted(self._ids.items(), key=lambda item: item[0] not in (recorded or {})):
+            folded = _folded(real)
+            given = self._known.get(folded) or (recorded or {}).get(name) or self._fresh(rules.kind_of(name))
+            self._known[folded] = self.pseudonyms[name] = given
+            self._real.setdefault(given, real)
+        self._forward = _alternation(self._ids.values())
+        self._back = _alternation(self._real, is_exact=True)
 
     def resumed(self, recorded: Mapping[str, str], seen: str) -> Scrubber:
         """One with the same ids that goes on where a recording ended: its pseudonyms, and numbers above them."""
@@ -105,10 +121,10 @@ class Scrubber:
 
     def ids(self, text: str) -> str:
         """The text with every id met so far replaced, and nothing else."""
-        text = self._forward.sub(lambda m: self._known[m[0]], text)
-        found = {real: p for (kind, real), p in self._learned.items() if kind in _EVERYWHERE}
+        text = self._forward.sub(lambda m: self._known[_folded(m[0])], text)
+        found = {_folded(real): p for (kind, real), p in self._learned.items() if kind in _EVERYWHERE}
         found = {real: pseudonym for real, pseudonym in found.items() if len(real) >= _LEAST}
-        return _alternation(found).sub(lambda m: found[m[0]], text) if found else text
+        return _alternation(found).sub(lambda m: found[_folded(m[0])], text) if found else text
 
     def unscrubbed(self, value: Any) -> Any:
         """The value, text or JSON, with the project's real ids in place of their pseudonyms."""
@@ -123,8 +139,8 @@ class Scrubber:
         return self.link(url) if rules.is_signed(url) or self.has_link(url) else url
 
     def _pseudonym(self, kind: str, real: str) -> str:
-        if real in self._known:
-            return self._known[real]
+        if _folded(real) in self._known:
+            return self._known[_folded(real)]
         if not real or rules.OURS[kind].fullmatch(real):
             return real
         if (kind, real) not in self._learned:
@@ -136,14 +152,24 @@ class Scrubber:
         while True:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             made = rules.PSEUDONYMS[kind].format(self._counts[kind])
-            if made not in self._ids.values():
+            if _folded(made) not in map(_folded, self._ids.values()):
                 return made
 
 
-def _alternation(words: Iterable[str], *, is_bounded: bool = False) -> re.Pattern[str]:
-    """Any of these words, the longest first; short ones, or all, only if no letter or digit adjoins."""
+def _folded(real: str) -> str:
+    """An id whatever its case: people and AMC write it in several."""
+    return real.lower()
+
+
+def _alternation(words: Iterable[str], *, is_exact: bool = False) -> re.Pattern[str]:
+    """Any of these words in any case, the longest first; short ones only if no letter or digit adjoins.
+
+    `is_exact`: none if a letter or digit adjoins, or in another case.
+    """
     parts = []
     for word in sorted(filter(None, words), key=lambda w: (-len(w), w)):
-        is_alone = is_bounded or len(word) < _LEAST
-        parts.append(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])" if is_alone else re.escape(word))
-    return re.compile("|".join(parts) if parts else r"(?!)")
+        is_alone = is_exact or len(word) < _LEAST
+        found = f"(?-i:{re.escape(word)})" if is_exact or len(word) < _LEAST_IN_ANY_CASE else re.escape(word)
+        parts.append(rf"(?<![A-Za-z0-9]){found}(?![A-Za-z0-9])" if is_alone else found)
+    # Of other letters' cases, such as the long s for s, no id is made.
+    return re.compile("|".join(parts) if parts else r"(?!)", re.IGNORECASE | re.ASCII)

@@ -11,6 +11,7 @@ from typing import Any
 
 from amci.kernel.clock import moment
 from amci.kernel.errors import UsageError
+from amci.kernel.text import utf8
 from amci.workflows.amazon.answers import Answer, error_text
 from amci.workflows.amc.audience_model import Audience, AudienceRequest, AudienceStatus
 from amci.workflows.amc.wire import Document, required, time_of, unreadable
@@ -155,7 +156,7 @@ def differing(request: AudienceRequest, found: Audience) -> list[str]:
 def hash_of(document: Document, names: Iterable[str]) -> str:
     """SHA-256 of these fields of an audience, the layout of its query left out."""
     text = json.dumps({name: _comparable(document.get(name)) for name in sorted(names)}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(utf8(text)).hexdigest()
 
 
 def _comparable(value: Any) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from amci.kernel.run import NewRun
+from amci.kernel.text import utf8
 from amci.tenants.model import Tenant
 from amci.workflows.definitions.definition import Workflow, amc_definition
 from amci.workflows.definitions.sql import loose_hash
@@ -57,4 +58,4 @@ def definition_hash(definition: Mapping[str, Any]) -> str:
     """SHA-256 of a definition as AMC spells it; the layout of the SQL does not count."""
     counted = {**definition, "sqlQuery": loose_hash(str(definition["sqlQuery"] or ""))}
     text = json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(utf8(text)).hexdigest()

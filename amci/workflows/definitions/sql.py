@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from amci.kernel.errors import UsageError
+from amci.kernel.text import utf8
 
 if TYPE_CHECKING:
     from sqlglot import Token, Tokenizer
@@ -47,7 +48,7 @@ def as_sent(sql: str) -> str:
 def sql_hash(sql: str) -> str:
     """SHA-256 of the tokens: the same however the text is laid out and commented; raises UsageError."""
     found = [token for statement in statements(sql) for token in statement]
-    return hashlib.sha256(" ".join(_source(sql, token) for token in found).encode()).hexdigest()
+    return hashlib.sha256(utf8(" ".join(_source(sql, token) for token in found))).hexdigest()
 
 
 def loose_hash(sql: str) -> str:

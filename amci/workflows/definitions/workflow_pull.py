@@ -11,6 +11,7 @@ import yaml
 from amci.kernel.config import parsed
 from amci.kernel.errors import ConfigError
 from amci.kernel.files import write_bytes
+from amci.kernel.text import utf8
 from amci.workflows.definitions import aws_names
 from amci.workflows.definitions.definition import InputParameter, Workflow
 
@@ -56,9 +57,9 @@ def pull(
         return "kept", f"{there[0].name} is there already; --force replaces it"
     if is_dry:
         return "written", ""
-    write_bytes(folder / f"{workflow_id}.sql", text.encode())
+    write_bytes(folder / f"{workflow_id}.sql", utf8(text))
     lines = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
-    write_bytes(folder / f"{workflow_id}.yaml", lines.encode())
+    write_bytes(folder / f"{workflow_id}.yaml", utf8(lines))
     for other in there:
         if other.suffix in (".yml", ".json"):
             other.unlink()

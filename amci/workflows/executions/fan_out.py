@@ -13,6 +13,7 @@ from typing import Any
 from amci.kernel.errors import UsageError
 from amci.kernel.run import NewRun, RunStatus
 from amci.kernel.runs import RunStore
+from amci.kernel.text import utf8
 from amci.tenants.model import Tenant
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
 from amci.workflows.definitions.time_windows import FRESHNESS, nearest_hour
@@ -114,7 +115,7 @@ def content_key(tenant: Tenant, request: ExecutionRequest, schedule: str, again:
     """The key of a run that is to happen once for what it asks."""
     asked = [tenant.tenant, tenant.instance_id, schedule, request_document(request), again]
     text = json.dumps(asked, sort_keys=True, ensure_ascii=False, default=str)
-    return f"execute:{tenant.tenant}/{request.workflow_id}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    return f"execute:{tenant.tenant}/{request.workflow_id}:{hashlib.sha256(utf8(text)).hexdigest()[:32]}"
 
 
 def _runs(

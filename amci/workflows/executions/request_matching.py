@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from amci.kernel.text import utf8
 from amci.workflows.amc.model import Execution, ExecutionRequest, WindowType
 
 #: Begins the ids of inline workflows, which AMC keeps only with their execution.
@@ -22,7 +23,7 @@ def recognisable(request: ExecutionRequest, idempotency_key: str) -> ExecutionRe
     """
     if request.sql_query is None:
         return request
-    digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
+    digest = hashlib.sha256(utf8(idempotency_key)).hexdigest()
     return replace(request, workflow_id=f"{INLINE}{digest[:16]}")
 
 
@@ -90,4 +91,4 @@ def _text(value: Any) -> Any:
 
 def _hash(parts: list[Any]) -> str:
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(utf8(text)).hexdigest()

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, strategies as st
 
+from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
 from amci.workflows.amazon import scrub_rules
-from amci.workflows.amazon.scrub import Scrubber, known_ids
+from amci.workflows.amazon.fixture_transport import scrubbed
+from amci.workflows.amazon.fixtures import body
+from amci.workflows.amazon.scrub import Scrubber, client_ids, known_ids
 
 INSTANCE, ENTITY, CLIENT = "amcxyz98765", "ENTITY3QX7KPLM2", "amzn1.application-oa2-client.0f1e2d3c"
 KNOWN = {
@@ -206,3 +212,58 @@ def test_scrubbing_twice_changes_nothing(before: str, planted: str, after: str) 
     scrubber = Scrubber(KNOWN)
     once = scrubber.text(f"{before} {planted} {after}")
     assert scrubber.text(once) == once
+
+
+#: The same id as people, AMC and links write it.
+SPELLINGS = {
+    "as it is": str,
+    "capitals": str.upper,
+    "small": str.lower,
+    "title": str.title,
+    "swapped": str.swapcase,
+}
+
+
+@pytest.mark.parametrize("spelt", SPELLINGS.values(), ids=list(SPELLINGS))
+@pytest.mark.parametrize(
+    ("real", "pseudonym"), [(INSTANCE, "amcinstance1"), (ENTITY, "ENTITY1"), (CLIENT, "client1")]
+)
+def test_an_own_id_is_gone_from_every_place_in_every_case(real: str, pseudonym: str, spelt: Any) -> None:
+    own, scrubber = spelt(real), Scrubber(KNOWN)
+    request = httpx.Request(
+        "POST",
+        f"https://advertising-api.amazon.com/amc/reporting/{own}/workflows/x{own}y?{own}=1&a={own}&a=b",
+        headers={"Amazon-Advertising-API-ClientId": own},
+        json={
+            own: [own, {"id": f"of {own},", "s3": f"s3://b-{own}/x"}],
+            "instanceId": own,
+            "entityIds": [own],
+        },
+    )
+    kept = [
+        scrubbed(request, scrubber),
+        scrubber.value({"content-type": "text/csv", "x-amz-rid": own, own: own}),
+        body(f"name\n{own}\n".encode(), scrubber, is_download=True),
+        body(gzip.compress(f"name\n{own}\n".encode()), scrubber, is_download=True),
+        body(b"\xff" + own.encode(), scrubber),
+        body(f'not JSON: {{"{own}": "{own}"'.encode(), scrubber),
+    ]
+    text = json.dumps(kept)
+    texts = text + str([base64.b64decode(each["base64"]) for each in kept if "base64" in each])
+    assert real.lower() not in texts.lower()
+    assert pseudonym in texts
+
+
+def test_client_ids_are_those_of_the_logins_that_can_be_read() -> None:
+    tenants = [
+        Tenant(tenant=name, auth_id=auth_id) for name, auth_id in (("a", "one"), ("b", "two"), ("c", "one"))
+    ]
+    source = MemoryCredentials({"one": Credential(CLIENT, "secret", "refresh")})
+    assert client_ids(tenants, source) == {"one": CLIENT}
+    assert (
+        Scrubber(known_ids(tenants, client_ids(tenants, source))).text(f"as {CLIENT.upper()}") == "as client1"
+    )
+
+
+def test_a_very_short_id_is_no_word_in_another_case() -> None:
+    assert Scrubber({"a.instance_id": "M"}).text("M and m") == "amcinstance1 and m"

@@ -379,3 +379,9 @@ class TestBounds:
         amc.says({"details": "who are you?"}, status=401)
         with pytest.raises(Unavailable, match="ReadTimeout"):
             connect(attempts=1).workflow("reach")
+
+
+def test_halves_of_utf_16_are_sent_as_json_has_them(amc: Amc, connect: Callable[..., AmcClient]) -> None:
+    amc.says({})
+    connect().create_workflow({"workflowId": "reach", "sqlQuery": "SELECT '\ud800', 'ü'"})
+    assert amc.asked[0].body == {"workflowId": "reach", "sqlQuery": "SELECT '\ud800', 'ü'"}
