@@ -12,9 +12,9 @@ if _RAISES:
 
 import errno  # noqa: E402 - after the first signal is provided for
 import sys  # noqa: E402
-from typing import NoReturn  # noqa: E402
+from typing import NoReturn, TextIO, cast  # noqa: E402
 
-from amci.cli.output import Output  # noqa: E402
+from amci.cli.output import Output, Terminal  # noqa: E402
 from amci.kernel.errors import AmciError, UsageError  # noqa: E402
 from amci.kernel.files import storage_error  # noqa: E402
 
@@ -25,6 +25,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def main() -> NoReturn:
     """Run the `amci` command; the exit codes are those of `amci.kernel.errors`."""
     out = Output(as_json="--json" in sys.argv)
+    # Also what typer says of wrong arguments, which may be names of files; progress is drawn by `out` itself.
+    is_shown = sys.stderr is not None and sys.stderr.isatty()
+    sys.stderr = cast("TextIO", Terminal(sys.stderr)) if is_shown else sys.stderr
     try:
         from amci.cli.app import app
 

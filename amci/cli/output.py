@@ -29,7 +29,7 @@ class Output:
     @property
     def stdout(self) -> TextIO:
         """Where results go, for what is written as it comes; on a terminal it shows what that would obey."""
-        return cast("TextIO", _Terminal(self._stdout)) if self._stdout.isatty() else self._stdout
+        return cast("TextIO", Terminal(self._stdout)) if self._stdout.isatty() else self._stdout
 
     @property
     def width(self) -> int | None:
@@ -142,8 +142,8 @@ class Output:
             raise storage_error(error, "write the output") from error
 
 
-class _Terminal:
-    """A terminal that results are written to, whatever their format; everything else is that of the stream."""
+class Terminal:
+    """A terminal that shows what it would obey or hide, whoever writes; everything else is that of the stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -5,6 +5,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -159,3 +164,21 @@ def test_every_place_that_keeps_text_takes_it(evil: str, tmp_path: Path) -> None
 def test_what_is_written_out_is_written_out_once() -> None:
     assert visible(visible("\x1b")) == r"\x1b"
     assert json.loads(json_text({"a": "\x7f\x9b\u202e\ud800"})) == {"a": "\x7f\x9b\u202e\ud800"}
+
+
+@pytest.mark.parametrize("arguments", [["runs", "\x1b[2J"], ["\x1b[2J"], ["query", "--\u202e"]], ids=ascii)
+def test_a_wrong_argument_is_shown_on_a_real_terminal(arguments: list[str]) -> None:
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "amci", *arguments], stderr=follower, stdin=follower
+    ) as process:
+        os.close(follower)
+        seen = b""
+        with suppress(OSError):  # its end, on Linux
+            while piece := os.read(leader, 4096):
+                seen += piece
+        assert process.wait() == 2
+    os.close(leader)
+    assert b"\\x1b[2J" in seen or b"\\u202e" in seen
+    assert b"\x1b" not in seen
+    assert "\u202e".encode() not in seen

@@ -17,6 +17,7 @@ from amci.workflows.amazon.circuit_breaker import (
     read_circuits,
     write_circuit,
 )
+from amci.workflows.amc.model import ExecutionStatus
 from amci.workflows.executions.cancel import cancel
 from amci.workflows.executions.reconcile import reconcile_run
 
@@ -267,3 +268,28 @@ def test_the_reason_says_nothing_that_amc_did_not(desk_of: Callable[..., Desk], 
     assert ("was not sent to AMC" if kind == "never sent" else "showed no execution") in run.reason
     assert run.result["execution_status"] is None
     assert [again.run_id for again in desk.executions.resubmittable(desk.clock.now() - timedelta(days=1))]
+
+
+@pytest.mark.parametrize("is_put_right", [False, True])
+def test_cancelling_goes_on_over_a_step_of_the_clock(
+    desk_of: Callable[..., Desk], is_put_right: bool
+) -> None:
+    """AMC does not show the execution yet, and then cannot be asked, while the clock jumps over the deadline."""
+    desk = desk_of(options={"running": timedelta(days=9000)})
+    settle = _unanswered(desk)
+    run_id = desk.ask()
+    desk.work()
+    cancel(desk.runs, desk.executions, run_id)
+    desk.work()
+    desk.set_clock(timedelta(days=1))
+    desk.work()
+    settle()
+    desk.fault("error", "PUT", times=9, status=503)
+    desk.turn(minutes=1)
+    desk.work()
+    if is_put_right:
+        desk.set_clock(timedelta())
+    desk.finish()
+    [execution] = desk.client().executions(desk.clock.now() - timedelta(days=30))
+    assert execution.status is ExecutionStatus.CANCELLED
+    assert {run.status for run in desk.runs.list(limit=-1) if run.kind == "cancel"} == {RunStatus.SUCCEEDED}
