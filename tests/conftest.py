@@ -27,6 +27,7 @@ from amci.kernel.testing import TurnableClock
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.landing.object_store import ObjectStore
+from amci.sandbox import duckdb_process
 
 SETTINGS = "name: test\nthreads: 1\nsettle: 50ms\nretry_interval: 5ms\nretry_max_delay: 10ms\nnotify: []\n"
 
@@ -126,6 +127,17 @@ def _quick(items: Iterable[pytest.Item], root: Path) -> Iterator[pytest.Item]:
         if not item.path.relative_to(root).as_posix().startswith(NOT_QUICK) and name not in seen:
             seen.add(name)
             yield item
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sandboxes_share_processes() -> Iterator[None]:
+    """Keep the processes that run queries for the next sandbox: starting one takes longer than most tests."""
+    duckdb_process.MOST_IDLE = 4
+    yield
+    duckdb_process.MOST_IDLE = 0
+    while duckdb_process.IDLE:
+        with duckdb_process.IDLE.pop() as process:
+            process.kill()
 
 
 @pytest.fixture(autouse=True)

@@ -35,16 +35,16 @@ SAFE = {
     "one step: a single value is put in place of another one, and either of them is right": """
         app.engine:Engine kernel.files:_on_fault kernel.log:_clock lake.loading.rules:Rules sandbox.queries:Queries
         tenants.credentials:CredentialStore kernel.testing:TurnableClock kernel.plugins:_looked_at
+        sandbox.duckdb_process:IDLE
         """,
     "locked: by a lock of its own": """
         app.session:Session kernel.plugins:_File kernel.state:State kernel.testing:FakeClock kernel.worker:Worker
         lake.landing.folder_events:PendingFolders sandbox.faults:Faults sandbox.engine:QueryEngine
-        sandbox.service:Sandbox sandbox.type_check:TypeChecker tenants.credentials:MemoryCredentials
+        sandbox.service:Sandbox sandbox.duckdb_process:DuckDBProcess tenants.credentials:MemoryCredentials
         workflows.amazon.circuit_breaker:CircuitBreaker workflows.amazon.fixture_transport:Recorder
         workflows.amazon.login:LwaAuth workflows.amazon.rate_limiter:RateLimiter
         workflows.amc.connections:Connections
-        kernel.state:State._connect.connect sandbox.engine:QueryEngine._session.connect
-        sandbox.type_check:TypeChecker.check.connect
+        kernel.state:State._connect.connect
         """,
     "locked by its only owner: Catalog.exclusive, Sandbox, Recorder, ReplayTransport": """
         lake.catalog.catalog:Catalog lake.catalog.checksums:Checksums lake.catalog.commit_guard:CommitGuard
@@ -62,7 +62,7 @@ SAFE = {
         lake.landing.roots:Settling sandbox.rest:Server sandbox.rest:_Connection
         scheduler.service:Scheduler
         lake.query.result:TimeBudget lake.query.session:QuerySession lake.loading.pre_stage:StreamWriter
-        lake.query.session:session.connect
+        lake.query.session:session.connect sandbox.duckdb_worker:_session.connect sandbox.duckdb_worker:main.connect
         """,
     "per call: made, used and dropped by one call, of one file, text, request or run": """
         amcsql.binder.binding:_Binder amcsql.binder.expressions:Reader amcsql.binder.grouping:_Beneath

@@ -29,7 +29,6 @@ class Checker:
     def __init__(
         self, closing: ExitStack, *, tenant: Tenant | None, is_strict: bool, uploaded: Mapping[str, Source]
     ) -> None:
-        # Here, because it loads DuckDB: checks of `amci apply` and of `workflow create` do without.
         from amci.sandbox.options import SandboxOptions
         from amci.sandbox.type_check import TypeChecker
 

@@ -16,11 +16,12 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from amci.kernel.process_limits import lower, no_core_dumps
 
 #: What a transform's parameters may be called; it is given those it names.
 PARAMETERS = {"rows", "obj"}
@@ -116,10 +117,10 @@ def _require_streams() -> None:
 def _bound() -> None:
     """Limit what this process may take; those of the user hold if they are lower."""
     tasks = int(Path("/proc/loadavg").read_bytes().split()[3].partition(b"/")[2]) if _is_linux() else 0
-    _lower(resource.RLIMIT_AS, _MEMORY)
-    _lower(resource.RLIMIT_CORE, 0)
+    lower(resource.RLIMIT_AS, _MEMORY)
+    no_core_dumps()
     if tasks:
-        _lower(resource.RLIMIT_NPROC, tasks + _PROCESSES)
+        lower(resource.RLIMIT_NPROC, tasks + _PROCESSES)
         # It ends with the process that looks, however that ends.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -128,15 +129,9 @@ def _is_linux() -> bool:
     return sys.platform == "linux"
 
 
-def _lower(what: int, limit: int) -> None:
-    _, most = resource.getrlimit(what)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(what, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
-
-
 def _allow_a_while() -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    _lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CPU_SECONDS)
+    lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CPU_SECONDS)
 
 
 def main() -> None:

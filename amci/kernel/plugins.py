@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,8 +18,8 @@ from types import ModuleType
 from typing import Any
 
 from amci.kernel import plugin_probe
+from amci.kernel.child_process import start
 from amci.kernel.clock import stopwatch
-from amci.kernel.environment import environment
 from amci.kernel.errors import Problem, collected
 from amci.kernel.files import entries, json_of, text_of
 from amci.kernel.plugin_probe import execute, hashed, source_of, takes_rows
@@ -171,19 +170,11 @@ def _looks(sources: Sequence[_File | _Package], stop: threading.Event | None) ->
 
 def _look(requests: Sequence[Mapping[str, str]], stop: threading.Event | None) -> list[Mapping[str, Any]]:
     """Answers to the first of these requests, at least to one: up to one that cannot be loaded."""
-    words = [sys.executable, "-P", "-m", plugin_probe.__name__]
     # Files, as a pipe would also be kept open by what a transform starts.
     with TemporaryFile() as request, TemporaryFile() as report:
         request.write(json.dumps(requests).encode())
         request.seek(0)
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, with a module of ours
-            words,
-            stdin=request,
-            stdout=report,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+        process = start(plugin_probe.__name__, stdin=request, stdout=report)
         try:
             says = _waited(process, report.fileno(), stop)
         finally:

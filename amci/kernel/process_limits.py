@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -22,7 +22,7 @@ def bounded_memory(more: int) -> Iterator[None]:
     import resource
 
     before, most = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = _private() + more
+    wanted = private_memory() + more
     if most != resource.RLIM_INFINITY:
         wanted = min(wanted, most)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted, most))
@@ -32,7 +32,33 @@ def bounded_memory(more: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (before, most))
 
 
-def _private() -> int:
-    """The bytes that RLIMIT_DATA counts now: all private memory that may be written."""
+def lower(what: int, limit: int) -> None:
+    """Set a limit of the module `resource` for this process, unless a lower one holds already."""
+    import resource
+
+    _, most = resource.getrlimit(what)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(what, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
+
+
+def no_core_dumps() -> None:
+    """Write no core file if this process is killed: it would be as large as the process."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    lower(resource.RLIMIT_CORE, 0)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of Python's or DuckDB's says that there was no memory left, whatever its class."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "Out of Memory Error" in text or "std::bad_alloc" in text
+
+
+def private_memory() -> int:
+    """The bytes that RLIMIT_DATA counts now: all private memory that may be written. Without Linux, 0."""
+    if sys.platform != "linux":
+        return 0
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))

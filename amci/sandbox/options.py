@@ -92,6 +92,8 @@ class SandboxOptions:
     credentials: tuple[SandboxLogin, ...] = ()  #: the logins that are accepted; any if empty
     rotates_refresh_tokens: bool = False  #: each refresh returns a new refresh token and revokes the old one
     memory_limit: int = 512 * 1024**2  #: bytes one query may use
+    #: a query whose plan takes longer is refused: DuckDB computes constants for it
+    check_timeout: timedelta = timedelta(seconds=20)
     query_timeout: timedelta = timedelta(seconds=60)  #: a query that runs longer fails its execution
 
     def __post_init__(self) -> None:

@@ -59,7 +59,7 @@ class Queries:
         self._directory, self._options, self._uploaded = directory, options, uploaded
         self._made: QueryEngine | None = None
         self._making = Lock()
-        self._good: set[Query] = set()  #: those that DuckDB is known to run
+        self._checked: dict[Query, Sequence[Finding]] = {}  #: what DuckDB has against them
         # many executions of one workflow ask the same, often for the same window
         self._read = lru_cache(maxsize=_REMEMBERED)(_read)
         self._compiled = lru_cache(maxsize=_REMEMBERED)(_compiled)
@@ -148,13 +148,21 @@ class Queries:
         at = now if query.asks_the_time else window.end
         compiled = self._compiled(query, (window.start, window.end), at, privacy, instance_id)
         with self._making:
-            if len(self._good) >= _REMEMBERED:
-                self._good.clear()
+            if len(self._checked) >= _REMEMBERED:
+                self._checked.clear()
         # windows and instances do not matter to DuckDB
-        if query not in self._good:
-            self._engine.check(compiled, query.sql)
-            self._good.add(query)
+        if (findings := self._checked.get(query)) is None:
+            findings = self._checked[query] = self._findings(compiled, query.sql)
+        if findings:
+            raise CompileError(*findings)
         return compiled
+
+    def _findings(self, compiled: Compiled, sql: str) -> Sequence[Finding]:
+        try:
+            self._engine.check(compiled, sql)
+        except CompileError as error:
+            return error.findings
+        return ()
 
     def _last(self, now: datetime) -> date:
         return self._options.anchor or now.date()

@@ -7,10 +7,9 @@ that it reads, without rows. That takes no synthetic events, so `amci sql check`
 from __future__ import annotations
 
 import re
-import threading
+from dataclasses import replace
 from pathlib import Path
 
-import duckdb
 from sqlglot import exp
 
 from amci.amcsql.duckdb_writer import PART, SCHEMA, USER
@@ -20,68 +19,47 @@ from amci.amcsql.grammar.parsing import parsed
 from amci.amcsql.patterns.regexes import CALLED
 from amci.amcsql.query import Compiled
 from amci.amcsql.sources import Source, audience_sources, sources
-from amci.kernel.duckdb_settings import limits, locked
 from amci.kernel.names import quoted
+from amci.sandbox.duckdb_messages import Run
+from amci.sandbox.duckdb_process import DuckDBError, DuckDBProcess
+from amci.sandbox.errors import QueryFailed
 from amci.sandbox.options import SandboxOptions
-
-#: With one thread the same query gives its rows in the same order.
-_THREADS = 1
 
 
 class TypeChecker:
-    """A locked-down session with empty tables, made when they are first read; threads may share it."""
+    """A session with empty tables, made when they are first read; threads may share it."""
 
     def __init__(self, options: SandboxOptions, directory: Path | None = None) -> None:
         """`directory` has the files of uploaded data sets, which are read for their columns."""
-        self._options, self._directory = options, directory
-        self._con: duckdb.DuckDBPyConnection | None = None
-        self._lock = threading.Lock()
+        self._process = DuckDBProcess(options.memory_limit, directory)
+        self._seconds = options.check_timeout.total_seconds()
 
     def check(self, compiled: Compiled, original: str) -> None:
-        """Raise CompileError, in words about the `original`, unless DuckDB can run the query."""
-        with self._lock:
-            if self._con is None:
-                self._con = duckdb.connect()
-                self._con.execute(f"CREATE SCHEMA {SCHEMA}")
-                lock(self._con, self._options.memory_limit, self._directory)
-            known = {**sources(), **audience_sources()}
-            for name in compiled.sources:
-                if name in known:
-                    self._con.execute(_create(known[name]))
-            add_functions(compiled, self._con)
+        """Raise CompileError, in words about the `original`, unless DuckDB can run the query.
+
+        Raises StorageError if the session cannot be opened, or is closed.
+        """
+        known = {**sources(), **audience_sources()}
+        tables = [_create(known[name]) for name in compiled.sources if name in known]
+        asked = Run([*tables, f"EXPLAIN {compiled.plain}"], needs_functions=needs_functions(compiled))
+        with self._process.turn():
+            if not self._process.is_open:
+                self._process.open()
             try:
-                self._con.execute(f"EXPLAIN {compiled.plain}")
-            except duckdb.Error as error:
+                self._process.run(asked, self._seconds)
+            except DuckDBError as error:
                 raise CompileError(in_calcites_words(str(error), original)) from error
+            except QueryFailed as error:
+                raise CompileError(_too_large(original, str(error))) from error
 
     def close(self) -> None:
-        """Let go of the session."""
-        with self._lock:
-            if self._con is not None:
-                self._con.close()
-            self._con = None
+        """End the session; a check that runs is interrupted."""
+        self._process.close()
 
 
-def lock(con: duckdb.DuckDBPyConnection, memory_limit: int, directory: Path | None = None) -> None:
-    """Restrict a session to the files of a directory: no network, no extensions, no change of settings.
-
-    `memory_limit` is in bytes. Without a directory it reads no file, and spills nothing to disk.
-    """
-    # the events may be elsewhere, behind a link
-    paths = (directory, directory / "events") if directory else ()
-    readable = sorted({path.resolve() for path in paths})
-    con.execute(limits(memory_limit, threads=_THREADS, temp=directory / "scratch" if directory else ""))
-    # a share of nothing is NULL, as in Spark
-    con.execute("SET ieee_floating_point_ops = false")
-    con.execute(locked(folders=readable))
-
-
-def add_functions(compiled: Compiled, con: duckdb.DuckDBPyConnection) -> None:
-    """Add the Python functions to a session, only for queries that call them: importing them takes time."""
-    if any(name in compiled.plain for name in CALLED):
-        from amci.sandbox.udfs import register
-
-        register(con)
+def needs_functions(compiled: Compiled) -> bool:
+    """Whether a query calls the Python functions, which not every session has: importing them takes time."""
+    return any(name in compiled.plain for name in CALLED)
 
 
 def _create(source: Source) -> str:
@@ -117,6 +95,11 @@ def _finding(sql: str, node: exp.Expr | None, text: str) -> Finding:
     return Finding(
         severity="error", code="types", text=text, place=place_of(sql, node), hint="CAST one of the values"
     )
+
+
+def _too_large(sql: str, text: str) -> Finding:
+    finding = _finding(sql, None, text)
+    return replace(finding, code="resources", hint="its constants are too large", is_verbatim=True)
 
 
 def _amcs(name: str) -> str:

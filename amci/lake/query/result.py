@@ -14,6 +14,7 @@ import duckdb
 
 from amci.kernel.clock import stopwatch
 from amci.kernel.errors import DamagedFile, QueryError, StorageError, UsageError
+from amci.kernel.process_limits import is_out_of_memory
 from amci.lake.catalog.duck import NAMING_ERRORS, REMEDY, first_line, is_busy, is_damage
 
 if TYPE_CHECKING:
@@ -78,14 +79,9 @@ class TimeBudget:
             raise self._translated(error) from None
 
     def _translated(self, error: Exception) -> QueryError | StorageError | DamagedFile:
-        text = str(error)
         if self._is_over:
             return self._too_long()
-        if (
-            isinstance(error, duckdb.OutOfMemoryException | MemoryError)
-            or "Out of Memory Error" in text
-            or "std::bad_alloc" in text
-        ):
+        if is_out_of_memory(error):
             return too_large()
         if is_busy(error) or is_damage(error):
             return _of_the_lake(error)

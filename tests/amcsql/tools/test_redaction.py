@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 import pytest
@@ -126,9 +127,11 @@ FROM dsp_impressions WHERE user_id IS NOT NULL GROUP BY 1
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> QueryEngine:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueryEngine]:
     options = SandboxOptions(scale=0.002, days=20, anchor=LAST)
-    return QueryEngine(tmp_path_factory.mktemp("redaction"), options)
+    engine = QueryEngine(tmp_path_factory.mktemp("redaction"), options)
+    yield engine
+    engine.close()
 
 
 @pytest.mark.parametrize("key", ["postal_code", "campaign", "dma_code"])
