@@ -22,12 +22,20 @@ class CsvSettings(Strict):
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     """Separator of fields."""
-    quote: str = Field(default='"', min_length=1, max_length=1)
-    """Quote around fields that hold separators or line breaks."""
+    quote: str = '"'
+    """Quote around fields that hold separators or line breaks; `none` if nothing is quoted, as in the flat files of
+    marketplaces."""
     escape: Literal["auto", "double", "backslash"] = "auto"
     """How a quote inside a quoted field is written: doubled, or with a backslash as AMC does."""
     encoding: str = "auto"
     """`auto` takes UTF-8, UTF-16 with a mark, else Windows-1252 (a superset of Latin-1)."""
+
+    @field_validator("quote")
+    @classmethod
+    def _one_character(cls, value: str) -> str:
+        if len(value) != 1 and value != "none":
+            raise ValueError("should be one character, or `none` if nothing is quoted")
+        return value
 
 
 class JsonSettings(Strict):
@@ -154,7 +162,7 @@ class Dataset(Strict):
         """What the CSV reader is told."""
         return CsvOptions(
             delimiter=self.csv.delimiter,
-            quote=self.csv.quote,
+            quote="" if self.csv.quote == "none" else self.csv.quote,
             escape=self.csv.escape,
             encoding=self.csv.encoding,
             apostrophe=self.compat == "aws",

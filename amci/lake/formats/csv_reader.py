@@ -18,6 +18,7 @@ from amci.kernel.names import column_names
 from amci.lake.formats.escapes import unescaped
 from amci.lake.formats.faults import Shape, record_fault, text_fault
 from amci.lake.formats.model import ColumnPath, TextBatch
+from amci.lake.formats.quotes import RunTooLong, StrayText, strictly_quoted
 from amci.lake.formats.source import ChunkFile, at_least
 from amci.lake.formats.text import BadText, checked, utf8
 
@@ -74,7 +75,7 @@ def csv_batches(
             # Arrow's words hold values of the row, so they go no further.
             if "straddl" not in str(error) or block == blocks[-1]:
                 raise reader.fault() from None
-        except (BadText, _Unclosed, _TooLong):
+        except (BadText, StrayText, RunTooLong, _Unclosed, _TooLong):
             raise reader.fault() from None
         else:
             return
@@ -95,7 +96,7 @@ class _Reader:
 
     def batches(self, block: int) -> Generator[pa.RecordBatch]:
         """The rows, parsed in blocks of so many bytes; raises what `fault` then explains."""
-        chunks = self._records()
+        chunks = self._strict_records()
         found = self._header(chunks)
         if found is None:
             return
@@ -105,8 +106,8 @@ class _Reader:
         chunks = self._ended(chain((body,), chunks), len(names))
         parse = arrow_csv.ParseOptions(
             delimiter=self._options.delimiter,
-            quote_char=self._options.quote,
-            newlines_in_values=True,
+            quote_char=self._options.quote or False,
+            newlines_in_values=bool(self._options.quote),
             ignore_empty_lines=len(names) > 1,
         )
         if fits:
@@ -132,6 +133,14 @@ class _Reader:
     def _records(self) -> Iterator[bytes]:
         return unescaped(self._text(), self._options, max_run=self._limits.max_line_bytes)
 
+    def _strict_records(self) -> Iterator[bytes]:
+        longest = self._limits.max_line_bytes
+        return (
+            strictly_quoted(self._records(), self._shape, max_run=longest)
+            if self._shape.quote
+            else self._records()
+        )
+
     def _header(self, chunks: Iterator[bytes]) -> tuple[tuple[str, ...], bytes] | None:
         """The columns' catalogue names, and what was read beyond the header; None if there is no header."""
         text = b""
@@ -155,7 +164,7 @@ class _Reader:
         return names, text[record.size :]
 
     def _ended(self, chunks: Iterator[bytes], columns: int) -> Iterator[bytes]:
-        """The text and, as its last record, one of empty strings.
+        """The text and, as its last record, one of empty strings, or of nothing if nothing is quoted.
 
         The parser takes a quote that is never closed for a value that ends with the file. Such a value
         swallows this record, which is how it is found out.
@@ -178,7 +187,7 @@ class _Reader:
             if batch.nbytes > self._limits.max_line_bytes and _longest(batch) > self._limits.max_line_bytes:
                 raise _TooLong
             held = batch
-        if held is None or held.column(held.num_columns - 1)[-1].as_py() != "":
+        if held is None or (self._shape.quote and held.column(held.num_columns - 1)[-1].as_py() != ""):
             raise _Unclosed
         yield held.slice(0, held.num_rows - 1)
 
@@ -193,7 +202,10 @@ def _names(
     except UnicodeDecodeError:
         raise BadText from None
     try:
-        cells = next(csv.reader([line], delimiter=options.delimiter, quotechar=options.quote))
+        if options.quote:
+            cells = next(csv.reader([line], delimiter=options.delimiter, quotechar=options.quote))
+        else:
+            cells = line.split(options.delimiter)
     except csv.Error:
         raise MalformedFile("a column's name is too long", hint="A quote may be missing.") from None
     return tuple(column_names(cells, reserved)), tuple((cell,) for cell in cells)

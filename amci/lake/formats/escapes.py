@@ -28,7 +28,7 @@ def unescaped(chunks: Iterator[bytes], options: CsvOptions, *, max_run: int) -> 
     the text is left as it is and the next such place is looked at.
     Raises MalformedFile if more than `max_run` backslashes follow each other.
     """
-    if options.escape == "double":
+    if options.escape == "double" or not options.quote:
         return chunks
     dialect = _dialect(options.delimiter, options.quote, options.apostrophe)
     if options.escape == "backslash":

@@ -18,6 +18,7 @@ class Record:
     columns: int
     size: int  #: bytes, line breaks inside included
     is_closed: bool  #: False if a quote is still open
+    is_stray: bool = False  #: whether text follows a closing quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,13 @@ class Shape:
     """What divides the values of a CSV file."""
 
     delimiter: bytes
-    quote: bytes
+    quote: bytes  #: empty if nothing is quoted
 
     def first(self, text: bytes) -> Record:
         """The first record of a text that begins with one; it may go on where it ends with the text."""
         end = text.find(b"\n") + 1
-        if end and text.find(self.quote, 0, end) < 0 and text.find(b"\r", 0, end - 2) < 0:
+        is_bare = not self.quote or text.find(self.quote, 0, end) < 0
+        if end and is_bare and text.find(b"\r", 0, end - 2) < 0:
             return Record(1, text.count(self.delimiter, 0, end) + 1, end, is_closed=True)
         return next(self.records(physical_lines(iter((text,)), longest=len(text))))
 
@@ -39,26 +41,27 @@ class Shape:
 
         They are the parser's records, so a quote inside a bare value is text.
         """
-        begun, columns, size, is_open = 0, 1, 0, False
-        closing = re.compile(rb"[^%b]*+(?:%b%b[^%b]*+)*+%b" % ((re.escape(self.quote),) * 5))
+        begun, columns, size, is_open, is_stray = 0, 1, 0, False, False
+        closing = re.compile(rb"[^%b]*+(?:%b%b[^%b]*+)*+%b" % ((re.escape(self.quote or b"x"),) * 5))
         for number, line in enumerate(lines, start=1):
             if not is_open:
-                begun, columns, size = number, 1, 0
+                begun, columns, size, is_stray = number, 1, 0, False
                 if not line.rstrip(b"\r\n"):
                     continue
-            more, is_open = self._line(line, closing, is_open=is_open)
+            more, is_open, strays = self._line(line, closing, is_open=is_open)
             columns += more
             size += len(line)
+            is_stray = is_stray or strays
             if not is_open:
-                yield Record(begun, columns, size, is_closed=True)
+                yield Record(begun, columns, size, is_closed=True, is_stray=is_stray)
         if is_open:
-            yield Record(begun, columns, size, is_closed=False)
+            yield Record(begun, columns, size, is_closed=False, is_stray=is_stray)
 
-    def _line(self, line: bytes, closing: re.Pattern[bytes], *, is_open: bool) -> tuple[int, bool]:
-        """How many delimiters a line adds to its record, and whether it leaves a quote open."""
-        if not is_open and self.quote not in line:
-            return line.count(self.delimiter), False
-        delimiters, at = 0, 0
+    def _line(self, line: bytes, closing: re.Pattern[bytes], *, is_open: bool) -> tuple[int, bool, bool]:
+        """How many delimiters a line adds to its record, whether it leaves a quote open, and has text after one."""
+        if not self.quote or (not is_open and self.quote not in line):
+            return line.count(self.delimiter), False, False
+        delimiters, at, is_stray = 0, 0, False
         is_quoted = is_open or line.startswith(self.quote)
         if is_quoted and not is_open:
             at = 1
@@ -66,11 +69,12 @@ class Shape:
             if is_quoted:
                 end = closing.match(line, at)
                 if end is None:
-                    return delimiters, True
+                    return delimiters, True, is_stray
                 at = end.end()
+                is_stray = is_stray or line[at : at + 1] not in (self.delimiter, b"\r", b"\n", b"")
             at = line.find(self.delimiter, at) + 1
             if not at:
-                return delimiters, False
+                return delimiters, False, is_stray
             delimiters += 1
             is_quoted = line.startswith(self.quote, at)
             at += is_quoted
@@ -104,6 +108,13 @@ def record_fault(chunks: Iterator[bytes], shape: Shape, *, max_line_bytes: int) 
                 f"the record is longer than {max_line_bytes} bytes",
                 line=record.line,
                 hint="A quote may be missing. If the file is sound, raise max_line_bytes.",
+            )
+        if record.is_stray:
+            return MalformedFile(
+                "text follows a closing quote",
+                line=record.line,
+                hint="If nothing is quoted in such files, say `csv: {quote: none}` in the dataset. Inside quotes, a"
+                " quote is doubled.",
             )
         if not record.is_closed:
             return MalformedFile(

@@ -51,7 +51,7 @@ class CsvOptions:
     """How a CSV file is written; the defaults read what AMC writes and what RFC 4180 says."""
 
     delimiter: str = ","
-    quote: str = '"'
+    quote: str = '"'  #: empty if nothing is quoted
     #: how a quote inside a quoted value is written: doubled, after a backslash (AMC), or found out
     escape: Literal["auto", "double", "backslash"] = "auto"
     #: read an escaped quote as an apostrophe, as the AWS solution did
@@ -62,6 +62,8 @@ class CsvOptions:
     def __post_init__(self) -> None:
         for field in ("delimiter", "quote"):
             value = getattr(self, field)
+            if field == "quote" and not value:
+                continue
             if len(value) != 1 or not value.isascii() or value in "\0\r\n\\":
                 raise ValueError(f"{field} must be one ASCII character, and no line break or backslash")
         if self.delimiter == self.quote:
