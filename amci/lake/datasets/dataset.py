@@ -20,8 +20,9 @@ PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 class CsvSettings(Strict):
     """How CSV is written."""
 
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
-    """Separator of fields."""
+    delimiter: str = "auto"
+    """Separator of fields: one character, or `auto`: the comma, or a tab, `;` or `|` by which all of the first records
+    have equally many fields, or what a first line such as `sep=;` names."""
     quote: str = '"'
     """Quote around fields that hold separators or line breaks; `none` if nothing is quoted, as in the flat files of
     marketplaces."""
@@ -29,6 +30,13 @@ class CsvSettings(Strict):
     """How a quote inside a quoted field is written: doubled, or with a backslash as AMC does."""
     encoding: str = "auto"
     """`auto` takes UTF-8, UTF-16 with a mark, else Windows-1252 (a superset of Latin-1)."""
+
+    @field_validator("delimiter")
+    @classmethod
+    def _separator(cls, value: str) -> str:
+        if len(value) != 1 and value != "auto":
+            raise ValueError("should be one character, or `auto`")
+        return value
 
     @field_validator("quote")
     @classmethod

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import functools
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from pyarrow import csv as arrow_csv
 
 from amci.kernel.errors import MalformedFile
 from amci.kernel.names import column_names
+from amci.lake.formats.delimiter import delimiter_of, separator_line
 from amci.lake.formats.escapes import unescaped
 from amci.lake.formats.faults import Shape, record_fault, text_fault
+from amci.lake.formats.kind import HEAD_BYTES
 from amci.lake.formats.model import ColumnPath, TextBatch
 from amci.lake.formats.quotes import RunTooLong, StrayText, strictly_quoted
 from amci.lake.formats.source import ChunkFile, at_least
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from amci.lake.formats.source import ByteSource
 
 BLOCK_BYTES = 4 << 20
+
+#: Enough for a line such as `sep=;` in any encoding.
+_SEPARATOR_BYTES = 40
 
 # A bare empty value is NULL, a quoted one is ''.
 _AS_TEXT = arrow_csv.ConvertOptions(
@@ -50,6 +56,7 @@ def csv_batches(
     options: CsvOptions,
     limits: Limits,
     reserved: frozenset[str],
+    guessed: dict[str, str] | None = None,
     *,
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[TextBatch]:
@@ -57,9 +64,12 @@ def csv_batches(
 
     Blank lines are skipped. In a file of one column a blank line is a NULL, except before the header.
     A record may be as long as `limits.max_line_bytes`; past a block the file is read again in larger ones.
+    What the dataset left open, and is not the usual, goes into `guessed`: `delimiter`.
     Raises MalformedFile with the physical line, StorageError.
     """
     reader = _Reader(source, options, limits, reserved)
+    if reader.guessed and guessed is not None:
+        guessed["delimiter"] = reader.guessed
     done = 0
     blocks = sorted({block_bytes, max(block_bytes, limits.max_line_bytes)})
     for block in blocks:
@@ -91,8 +101,27 @@ class _Reader:
         self._options = options
         self._limits = limits
         self._reserved = reserved
+        delimiter, self._separator_line = self._look()
+        #: the delimiter, if it was not named and is not the comma
+        self.guessed = delimiter if options.delimiter == "auto" and delimiter != "," else ""
+        self._options = options = replace(options, delimiter=delimiter)
         self._shape = Shape(options.delimiter.encode(), options.quote.encode())
         self.paths: tuple[ColumnPath, ...] = ()  #: the header as it is written; empty until it was read
+
+    def _look(self) -> tuple[str, int]:
+        """The delimiter, and how long a line at the beginning is that only names it."""
+        named = self._options.delimiter
+        head, is_whole = self._source.head(HEAD_BYTES if named == "auto" else _SEPARATOR_BYTES, self._limits)
+        text = b""
+        # The head may end inside a character; what is no text is told when the file is read.
+        with suppress(BadText):
+            for piece in utf8(iter((head,)), self._options.encoding):
+                text += piece
+        said, size = separator_line(text)
+        if named == "auto":
+            found = said or delimiter_of(text[size:], self._options.quote.encode(), is_whole=is_whole)
+            return found.decode(), size
+        return named, size if said in (b"", named.encode()) else 0
 
     def batches(self, block: int) -> Generator[pa.RecordBatch]:
         """The rows, parsed in blocks of so many bytes; raises what `fault` then explains."""
@@ -128,7 +157,8 @@ class _Reader:
         )
 
     def _text(self) -> Iterator[bytes]:
-        return utf8(self._source.expanded(self._limits), self._options.encoding)
+        text = utf8(self._source.expanded(self._limits), self._options.encoding)
+        return _without(self._separator_line, text) if self._separator_line else text
 
     def _records(self) -> Iterator[bytes]:
         return unescaped(self._text(), self._options, max_run=self._limits.max_line_bytes)
@@ -190,6 +220,12 @@ class _Reader:
         if held is None or (self._shape.quote and held.column(held.num_columns - 1)[-1].as_py() != ""):
             raise _Unclosed
         yield held.slice(0, held.num_rows - 1)
+
+
+def _without(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The text without so many first bytes; the line end after them stays, so that lines keep their numbers."""
+    yield at_least(chunks, size)[size:]
+    yield from chunks
 
 
 @functools.lru_cache(maxsize=256)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from amci.lake.formats.source import ByteSource
 
 
+_KINDS = {"]": "list", "}": "object"}
+
+
 def json_batches(
     source: ByteSource,
     options: JsonOptions,
@@ -99,6 +102,8 @@ def _items(cursor: Cursor, opening: str, closing: str) -> Iterator[None]:
         yield
         if cursor.take("," + closing) == closing:
             return
+        if cursor.peek() == closing:
+            cursor.refuse(f"there is a comma before the end of the {_KINDS[closing]}", hint="Leave it out.")
 
 
 def _check_object(cursor: Cursor) -> None:

@@ -50,7 +50,7 @@ def format_of(name: str) -> FileFormat | None:
 class CsvOptions:
     """How a CSV file is written; the defaults read what AMC writes and what RFC 4180 says."""
 
-    delimiter: str = ","
+    delimiter: str = "auto"  #: auto: judged by the first records, see `delimiter`
     quote: str = '"'  #: empty if nothing is quoted
     #: how a quote inside a quoted value is written: doubled, after a backslash (AMC), or found out
     escape: Literal["auto", "double", "backslash"] = "auto"
@@ -62,7 +62,7 @@ class CsvOptions:
     def __post_init__(self) -> None:
         for field in ("delimiter", "quote"):
             value = getattr(self, field)
-            if field == "quote" and not value:
+            if (field, value) in {("quote", ""), ("delimiter", "auto")}:
                 continue
             if len(value) != 1 or not value.isascii() or value in "\0\r\n\\":
                 raise ValueError(f"{field} must be one ASCII character, and no line break or backslash")

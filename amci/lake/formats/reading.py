@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
+from amci.kernel.errors import MalformedFile
 from amci.lake.formats.csv_reader import csv_batches
 from amci.lake.formats.json_reader import json_batches
+from amci.lake.formats.kind import HEAD_BYTES, format_by_content, other_kind
 from amci.lake.formats.model import CsvOptions, FileFormat, JsonOptions, Limits, TextBatch
 from amci.lake.formats.parquet_reader import parquet_batches
 from amci.lake.formats.source import ByteSource
@@ -27,20 +29,23 @@ class Reading:
     def __init__(
         self,
         path: Path,
-        fmt: FileFormat,
+        fmt: FileFormat | None,
         *,
+        is_guess: bool = False,
         csv: CsvOptions | None = None,
         json: JsonOptions | None = None,
         limits: Limits | None = None,
         reserved: frozenset[str] = frozenset(),
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
-        """`reserved` are column names that are taken already. What is read does not depend on `chunk_bytes`.
+        """`fmt` is None if nothing says it; with `is_guess` the file's name promises it, and its content decides.
+
+        `reserved` are column names that are taken already. What is read does not depend on `chunk_bytes`.
 
         Raises FileNotFoundError as it is, StorageError if the file cannot be opened.
         """
         self._source = ByteSource(path, chunk_bytes=chunk_bytes)
-        self._format = fmt
+        self._format, self._is_guess = fmt, is_guess
         self._csv = csv or CsvOptions()
         self._json = json or JsonOptions()
         self._limits = limits or Limits()
@@ -49,6 +54,8 @@ class Reading:
         self.bytes = 0  #: raw bytes that were read; right once `batches` is exhausted
         #: (part, column) whose values were strings somewhere, so that they are not numbers; right at the end
         self.quoted: frozenset[tuple[str, str]] = frozenset()
+        #: what the dataset left open and is not the usual, such as `delimiter`; right once reading has begun
+        self.guessed: dict[str, str] = {}
 
     @property
     def may_add_columns(self) -> bool:
@@ -62,15 +69,30 @@ class Reading:
         Raises MalformedFile, StorageError. The messages hold nothing of the rows.
         """
         quoted: set[tuple[str, str]] = set()
+        self._format = self._looked_at()
         match self._format:
             case FileFormat.CSV:
-                yield from csv_batches(self._source, self._csv, self._limits, self._reserved)
+                yield from csv_batches(self._source, self._csv, self._limits, self._reserved, self.guessed)
             case FileFormat.JSON:
                 yield from json_batches(self._source, self._json, self._limits, self._reserved, quoted)
             case FileFormat.PARQUET:
                 yield from parquet_batches(self._source, self._limits, self._reserved, quoted)
         self._source.drain()
         self.sha256, self.bytes, self.quoted = self._source.sha256, self._source.count, frozenset(quoted)
+
+    def _looked_at(self) -> FileFormat:
+        """The format, after a look at the first bytes; raises MalformedFile if the file is something else."""
+        head, is_whole = self._source.head(HEAD_BYTES, self._limits)
+        found = format_by_content(head) if self._is_guess or self._format is None else None
+        expected = found or self._format
+        if other := other_kind(head, expected or FileFormat.CSV, is_whole=is_whole):
+            raise other.refused()
+        if expected is None:
+            raise MalformedFile(
+                "the file's ending names no format",
+                hint="set `format: csv`, `json` or `parquet` in the dataset's configuration",
+            )
+        return expected
 
     def __enter__(self) -> Self:
         return self

@@ -52,6 +52,20 @@ class ByteSource:
         """How many raw bytes were read since the last start."""
         return self._count
 
+    def head(self, size: int, limits: Limits) -> tuple[bytes, bool]:
+        """The first expanded bytes, so many at most, and whether that is all; to be asked before reading.
+
+        Raises as `expanded` does.
+        """
+        try:
+            self._file.seek(0)
+            head = self._file.read(size + 1)
+        except OSError as error:
+            raise self.unreadable(error) from error
+        if any(head.startswith(magic) for magic in _MAGIC):
+            head = at_least(self.expanded(limits), size + 1)
+        return head[:size], len(head) <= size
+
     def raw(self) -> Iterator[bytes]:
         """The bytes as they are on the disk, from the first; hash and count start again."""
         self._reading = self._read()

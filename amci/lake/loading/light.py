@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amci.kernel.errors import AmciError, MalformedFile
+from amci.kernel.errors import AmciError
 from amci.kernel.files import storage_errors
 from amci.kernel.layout import file_stem
 from amci.kernel.names import column_names, quoted
@@ -170,6 +170,7 @@ class LightHandler:
         return Reading(
             path,
             _format(obj),
+            is_guess=obj.dataset.format == "auto",
             csv=obj.dataset.csv_options,
             json=obj.dataset.json_options,
             limits=obj.dataset.read_limits,
@@ -298,20 +299,14 @@ class LightHandler:
             types=read.types,
             notes=tuple(read.notes),
         )
-        result = {"rows": sum(table.rows for table in tables), "bytes": read.reading.bytes}
+        rows = sum(table.rows for table in tables)
+        result = {"rows": rows, "bytes": read.reading.bytes, **read.reading.guessed}
         return Done(result, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, loadable)])
 
 
-def _format(obj: RawObject) -> FileFormat:
-    if obj.dataset.format != "auto":
-        return FileFormat(obj.dataset.format)
-    found = format_of(obj.key.rsplit("/", 1)[-1])
-    if found is None:
-        raise MalformedFile(
-            "the file's ending names no format",
-            hint="set `format: csv`, `json` or `parquet` in the dataset's configuration",
-        )
-    return found
+def _format(obj: RawObject) -> FileFormat | None:
+    is_named = obj.dataset.format != "auto"
+    return FileFormat(obj.dataset.format) if is_named else format_of(obj.key.rsplit("/", 1)[-1])
 
 
 def _identity(found: os.stat_result) -> tuple[int, int, int]:
