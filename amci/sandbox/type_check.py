@@ -59,7 +59,8 @@ class TypeChecker:
 
 def needs_functions(compiled: Compiled) -> bool:
     """Whether a query calls the Python functions, which not every session has: importing them takes time."""
-    return any(name in compiled.plain for name in CALLED)
+    written = compiled.plain.lower()
+    return any(name in written for name in CALLED)
 
 
 def _create(source: Source) -> str:

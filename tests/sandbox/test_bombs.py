@@ -54,11 +54,12 @@ def doubled(levels: int, first: str, joined: str) -> str:
 
 
 ONE = "SELECT 'xxxxxxxx' AS s FROM (VALUES (1)) AS v(a)"
+SOME = "CONCAT(campaign, 'x')"
 BOMBS = {
     "replace, 20 deep": f"SELECT MAX(LENGTH({nested(20, new='xxxx')})) AS n {FROM}",
     "replace, 30 deep": f"SELECT LENGTH({nested(30)}) AS n {FROM}",
     "replace, 40 deep": f"SELECT {nested(40)} AS n {FROM}",
-    "replace of a column": f"SELECT MAX(LENGTH({nested(30, 'campaign')})) AS n {FROM}",
+    "replace of a column": f"SELECT MAX(LENGTH({nested(30, SOME)})) AS n {FROM}",
     "replace as a unit": f"SELECT MAX(DATE_TRUNC({nested(30)}, impression_dt_utc)) AS n {FROM}",
     "replace as a path": f"SELECT MAX(JSON_EXTRACT(campaign, {nested(30)})) AS n {FROM}",
     "||, doubled": doubled(30, ONE, "s || s"),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from amci.amcsql.query import Compiled
+from amci.amcsql.query import Compiled, Query
+from amci.amcsql.sources import tables_for
 from amci.sandbox.engine import QueryEngine
 from amci.sandbox.errors import QueryFailed
 from amci.sandbox.options import SandboxOptions
 
 LAST = date(2026, 10, 31)
+NOON = datetime(2026, 10, 31, 12, tzinfo=UTC)
 ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range % 7 = b.range % 11"
 
 
@@ -44,6 +46,22 @@ def test_a_query_cannot_reach_outside(engine: QueryEngine, tmp_path: Path, sql: 
     with pytest.raises(QueryFailed):
         engine.run(by_hand(sql.format(file=file)), LAST)
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("REGEXP_REPLACE('a-b', '-(?=b)', '+')", "a+b"),
+        ("REGEXP_SUBSTR('a-b', '[a-z](?=-)')", "a"),
+        ("ARRAY_TO_STRING(REGEXP_SPLIT('a-b', '-(?=b)'), ' ')", "a b"),
+        ("CASE WHEN 'a-b' SIMILAR TO 'a-(?=b).' THEN 'yes' END", "yes"),
+    ],
+)
+def test_regular_expressions_that_only_java_knows(engine: QueryEngine, expression: str, value: str) -> None:
+    sql = f"SELECT {expression} AS a FROM (VALUES (1)) AS v(b)"
+    query = Query.of(sql, tables_for("workflow", {}), controls="none").compile((NOON, NOON), NOON)
+    engine.check(query, sql)
+    assert engine.run(query, LAST).rows == [(value,)]
 
 
 def test_memory_and_threads_are_bounded(engine: QueryEngine) -> None:
