@@ -29,7 +29,8 @@ class CsvSettings(Strict):
     escape: Literal["auto", "double", "backslash"] = "auto"
     """How a quote inside a quoted field is written: doubled, or with a backslash as AMC does."""
     encoding: str = "auto"
-    """`auto` takes UTF-8, UTF-16 with a mark, else Windows-1252 (a superset of Latin-1)."""
+    """`auto` takes UTF-8, UTF-16 with a mark, else what gives believable words: Windows-1252 (a superset of Latin-1),
+    CP932 for Japanese or Windows-1251 for Cyrillic. A text that is none of them is refused."""
 
     @field_validator("delimiter")
     @classmethod

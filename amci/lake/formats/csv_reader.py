@@ -64,12 +64,10 @@ def csv_batches(
 
     Blank lines are skipped. In a file of one column a blank line is a NULL, except before the header.
     A record may be as long as `limits.max_line_bytes`; past a block the file is read again in larger ones.
-    What the dataset left open, and is not the usual, goes into `guessed`: `delimiter`.
+    What the dataset left open, and is not the usual, is in `guessed` at the end: `delimiter`, `encoding`.
     Raises MalformedFile with the physical line, StorageError.
     """
     reader = _Reader(source, options, limits, reserved)
-    if reader.guessed and guessed is not None:
-        guessed["delimiter"] = reader.guessed
     done = 0
     blocks = sorted({block_bytes, max(block_bytes, limits.max_line_bytes)})
     for block in blocks:
@@ -88,6 +86,8 @@ def csv_batches(
         except (BadText, StrayText, RunTooLong, _Unclosed, _TooLong):
             raise reader.fault() from None
         else:
+            if guessed is not None:
+                guessed |= reader.guessed
             return
 
 
@@ -102,8 +102,10 @@ class _Reader:
         self._limits = limits
         self._reserved = reserved
         delimiter, self._separator_line = self._look()
-        #: the delimiter, if it was not named and is not the comma
-        self.guessed = delimiter if options.delimiter == "auto" and delimiter != "," else ""
+        #: what was not named and is not the usual: the delimiter, the encoding
+        self.guessed: dict[str, str] = {}
+        if options.delimiter == "auto" and delimiter != ",":
+            self.guessed["delimiter"] = delimiter
         self._options = options = replace(options, delimiter=delimiter)
         self._shape = Shape(options.delimiter.encode(), options.quote.encode())
         self.paths: tuple[ColumnPath, ...] = ()  #: the header as it is written; empty until it was read
@@ -157,7 +159,7 @@ class _Reader:
         )
 
     def _text(self) -> Iterator[bytes]:
-        text = utf8(self._source.expanded(self._limits), self._options.encoding)
+        text = utf8(self._source.expanded(self._limits), self._options.encoding, self.guessed)
         return _without(self._separator_line, text) if self._separator_line else text
 
     def _records(self) -> Iterator[bytes]:

@@ -56,7 +56,7 @@ class CsvOptions:
     escape: Literal["auto", "double", "backslash"] = "auto"
     #: read an escaped quote as an apostrophe, as the AWS solution did
     apostrophe: bool = False
-    #: a Python codec, or auto: BOM, else UTF-8, else Windows-1252 (which holds latin-1)
+    #: a Python codec, or auto: BOM, else UTF-8, else judged by what comes out
     encoding: str = "auto"
 
     def __post_init__(self) -> None:

@@ -54,7 +54,7 @@ class Reading:
         self.bytes = 0  #: raw bytes that were read; right once `batches` is exhausted
         #: (part, column) whose values were strings somewhere, so that they are not numbers; right at the end
         self.quoted: frozenset[tuple[str, str]] = frozenset()
-        #: what the dataset left open and is not the usual, such as `delimiter`; right once reading has begun
+        #: what the dataset left open and is not the usual, such as `delimiter`; right at the end
         self.guessed: dict[str, str] = {}
 
     @property

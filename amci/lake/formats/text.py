@@ -8,32 +8,31 @@ from collections.abc import Iterator
 from itertools import chain
 
 from amci.kernel.errors import MalformedFile
+from amci.lake.formats.encoding import SAMPLE_BYTES, WINDOWS_1252, candidates, judged
 from amci.lake.formats.source import at_least
 
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LONGEST = 4  # bytes of a UTF-8 character
 
-# Windows-1252 as the WHATWG Encoding Standard has it: the five bytes it leaves out stay control characters.
-_WINDOWS = "".join(bytes([b]).decode("cp1252", "ignore") or chr(b) for b in range(256))
-
 
 class BadText(MalformedFile):
     """The file holds bytes that are not text; raised after all the text before them was handed on."""
 
 
-def utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+def utf8(chunks: Iterator[bytes], encoding: str, guessed: dict[str, str] | None = None) -> Iterator[bytes]:
     """The text as UTF-8 without a byte order mark.
 
     What is UTF-8 already goes through unchecked, because the CSV parser checks it. `auto` goes by the byte
-    order mark, and without one by the first character that is not ASCII: if it is not UTF-8, the text is
-    Windows-1252. So the answer depends on the text alone, and nothing before it needs a second look. A later
-    byte that does not fit is a fault: other text was read as UTF-8 before it.
-    Raises BadText for a NUL and for bytes that are not in the encoding.
+    order mark, and without one by the first character that is not ASCII: if it is not UTF-8, the text after it
+    is judged by what comes out (see `encoding`), and the answer goes into `guessed`. So the answer depends on the
+    text alone, and nothing before it needs a second look. A later byte that does not fit is a fault: other text was
+    read as UTF-8 before it.
+    Raises BadText for a NUL, for bytes that are not in the encoding, and if the encoding is doubtful.
     """
     encoding, chunks = _marked(chunks, encoding)
     if encoding == "auto":
-        chunks = _guessed(chunks)
+        chunks = _guessed(chunks, {} if guessed is None else guessed)
     elif encoding != "utf-8":
         chunks = (text.encode() for text in _strict(chunks, encoding))
     return _without_nul(chunks)
@@ -68,19 +67,31 @@ def _marked(chunks: Iterator[bytes], encoding: str) -> tuple[str, Iterator[bytes
     return known, chain((head,), chunks)
 
 
-def _guessed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _guessed(chunks: Iterator[bytes], guessed: dict[str, str]) -> Iterator[bytes]:
     for chunk in chunks:
         found = None if chunk.isascii() else _NOT_ASCII.search(chunk)
         if not found:
             yield chunk
             continue
         text = at_least(chunks, found.start() + _LONGEST, chunk)
-        rest = chain((text,), chunks)
         if _starts_with_utf8(text[found.start() : found.start() + _LONGEST]):
-            yield from rest
-        else:
+            yield from chain((text,), chunks)
+            return
+        text = at_least(chunks, found.start() + SAMPLE_BYTES, text)
+        sample = text[found.start() : found.start() + SAMPLE_BYTES]
+        encoding, rest = judged(sample), chain((text,), chunks)
+        if encoding is None:
+            yield text[: found.start()]
+            raise BadText(
+                "the encoding of the text is not known",
+                hint=f"Name it in the dataset as `csv: {{encoding: …}}`; try {', '.join(candidates(sample))}.",
+            )
+        guessed["encoding"] = encoding
+        if encoding == "windows-1252":
             for piece in rest:
-                yield codecs.charmap_decode(piece, "strict", _WINDOWS)[0].encode()
+                yield codecs.charmap_decode(piece, "strict", WINDOWS_1252)[0].encode()
+        else:
+            yield from (piece.encode() for piece in _strict(rest, encoding))
 
 
 def _starts_with_utf8(sample: bytes) -> bool:
