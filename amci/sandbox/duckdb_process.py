@@ -28,6 +28,8 @@ from amci.sandbox.errors import QueryFailed
 STARTING = 120.0
 #: Seconds between two tries to end what runs while the session is closed.
 _BETWEEN = 0.05
+#: How much may be spilled to disk, in memory limits; DuckDB says of more that it is out of memory, too.
+_SPILLED = 16
 #: With one thread the same query gives its rows in the same order.
 _THREADS = 1
 #: Processes of closed sessions, kept for the next ones, and how many: none, but in tests, which open hundreds.
@@ -176,6 +178,7 @@ class DuckDBProcess:
         return [
             f"CREATE SCHEMA {SCHEMA}",
             limits(self._memory_limit, threads=_THREADS, temp=self._scratch or ""),
+            f"SET max_temp_directory_size = '{_SPILLED * self._memory_limit // 1024}KiB'",
             # a share of nothing is NULL, as in Spark
             "SET ieee_floating_point_ops = false",
             locked(folders=sorted({path.resolve() for path in paths})),

@@ -64,10 +64,11 @@ def test_regular_expressions_that_only_java_knows(engine: QueryEngine, expressio
     assert engine.run(query, LAST).rows == [(value,)]
 
 
-def test_memory_and_threads_are_bounded(engine: QueryEngine) -> None:
-    sql = "SELECT current_setting('threads'), current_setting('memory_limit')"
+def test_memory_disk_and_threads_are_bounded(engine: QueryEngine) -> None:
+    names = ("threads", "memory_limit", "max_temp_directory_size")
+    sql = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
     (row,) = engine.run(by_hand(sql), LAST).rows
-    assert row == (1, "512.0 MiB")
+    assert row == (1, "512.0 MiB", "8.0 GiB")
 
 
 def test_a_query_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
