@@ -255,7 +255,9 @@ class ExecutionFailed(RemoteError):
     """The workflow execution did not succeed."""
 
     def __init__(self, status: str, reason: str, *, hint: str = "") -> None:
-        super().__init__(f"AMC says {status}: {reason}" if reason else f"AMC says {status}", hint=hint)
+        # AMC has no such status: it is noted here for what AMC does not show any more.
+        says = "it is gone" if status == "DELETED" else f"AMC says {status}"
+        super().__init__(f"{says}: {reason}" if reason else says, hint=hint)
         self.status = status
 
 

@@ -363,6 +363,7 @@ def test_an_execution_amc_forgot_makes_its_run_fail(desk: Desk) -> None:
     desk.overlay = refusing(f"/workflowExecutions/{execution}", times=99)
     desk.finish()
     assert desk.run(run_id).status is RunStatus.FAILED
+    assert desk.run(run_id).reason.startswith("it is gone: AMC does not know the execution any more")
     assert desk.row(run_id).status is ExecutionStatus.DELETED
 
 
