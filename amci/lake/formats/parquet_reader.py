@@ -6,6 +6,8 @@ import datetime as dt
 import decimal
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import MAXYEAR, MINYEAR
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from amci.lake.formats.source import ByteSource
 
 _ROWS = 65_536
+#: What Parquet counts days and moments in, from 1970.
+_PER_DAY = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_EPOCH = dt.date(1970, 1, 1)
+_FIRST_DAY, _LAST_DAY = (dt.date.min - _EPOCH).days, (dt.date.max - _EPOCH).days
 _DAMAGED = "Write the file again where it was made."
 
 
@@ -109,13 +115,38 @@ def _is_string(kind: pa.DataType) -> bool:
 def _as_text(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
     arrays = []
     for name, column in zip(names, batch.columns, strict=True):
+        sound = _in_range(name, column) if pa.types.is_temporal(column.type) else column
         try:
-            arrays.append(_text(column))
+            arrays.append(_text(sound))
         except (pa.ArrowException, ValueError):
             raise MalformedFile(
                 f"column {name}: {column.type} cannot be written as text", hint="Write it as text or numbers."
             ) from None
     return pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def _in_range(name: str, column: pa.Array) -> pa.Array:
+    """The days, times or moments, nanoseconds as microseconds if none is lost; raises MalformedFile if no text has one.
+
+    Arrow would write `<value out of range: 1601510400000000>` for what lies outside of the years 1 to 9999.
+    """
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        with suppress(pa.ArrowInvalid):
+            return column.cast(pa.timestamp("us", kind.tz))
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        ticks = _PER_DAY[
+            kind.unit if pa.types.is_timestamp(kind) else "D" if pa.types.is_date32(kind) else "ms"
+        ]
+        # By their numbers: Arrow's own `year` wraps around.
+        found = pc.min_max(column.cast(pa.int32()) if pa.types.is_date32(kind) else column.cast(pa.int64()))
+        first, last = found["min"].as_py(), found["max"].as_py()
+        if first is not None and not _FIRST_DAY * ticks <= first <= last < (_LAST_DAY + 1) * ticks:
+            raise MalformedFile(
+                f"column {name}: a moment outside of the years {MINYEAR} to {MAXYEAR}",
+                hint="Seconds may have been written as milliseconds, or milliseconds as microseconds.",
+            )
+    return column
 
 
 def _text(column: pa.Array) -> pa.Array:

@@ -112,3 +112,43 @@ def test_limits_hold(tmp_path: Path) -> None:
         with pytest.raises(MalformedFile, match=says):
             read(path, limits=limits)
     assert sum(batch.num_rows for batch in read(path)[0]) == 1_000_000
+
+
+CASES = Path(__file__).parents[2] / "field_cases" / "parquet"
+BEGIN, LATER = "2026-11-01 10:00:00.000000", "2026-11-02 10:00:00.000000"
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("int96.parquet", [{"t": BEGIN}, {"t": LATER}]),
+        ("ns.parquet", [{"t": BEGIN, "tz": f"{BEGIN}+00:00"}, {"t": LATER, "tz": f"{LATER}+00:00"}]),
+    ],
+)
+def test_nanoseconds_that_are_none_are_left_out(name: str, rows: list[dict[str, str]]) -> None:
+    batches, _ = read(CASES / name)
+    assert [row for batch in batches for row in batch.to_pylist()] == rows
+
+
+def test_nanoseconds_that_are_some_are_kept(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"t": pa.array([1], pa.timestamp("ns"))}), tmp_path / "f.parquet")
+    batches, _ = read(tmp_path / "f.parquet")
+    assert batches[0].to_pylist() == [{"t": "1970-01-01 00:00:00.000000001"}]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("us"), pa.timestamp("s", "UTC"), pa.timestamp("ms"), pa.date32()]
+)
+@pytest.mark.parametrize("year", [-5000, 0, 10_000, 52_462])
+def test_moments_that_no_calendar_has_are_refused(kind: pa.DataType, year: int, tmp_path: Path) -> None:
+    per_day = {"day": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000}[getattr(kind, "unit", "day")]
+    days = round((year - 1970) * 365.2425) + 180
+    stored = pa.array([0, days * per_day], pa.int32() if pa.types.is_date(kind) else pa.int64())
+    pq.write_table(pa.table({"a": ["x", "y"], "t": stored.cast(kind)}), tmp_path / "f.parquet")
+    with pytest.raises(MalformedFile, match="column t: a moment outside of the years 1 to 9999"):
+        read(tmp_path / "f.parquet")
+
+
+def test_a_moment_far_away_is_refused() -> None:
+    with pytest.raises(MalformedFile, match="column t: a moment outside of the years 1 to 9999"):
+        read(CASES / "far.parquet")
