@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
@@ -52,6 +53,9 @@ class Reading:
         self._reserved = reserved
         self.sha256 = ""  #: of the raw bytes that were read, in hex; empty until `batches` is exhausted
         self.bytes = 0  #: raw bytes that were read; right once `batches` is exhausted
+        self.is_blank = (
+            False  #: whether it has no content at all, not even a header; right once reading has begun
+        )
         #: (part, column) whose values were strings somewhere, so that they are not numbers; right at the end
         self.quoted: frozenset[tuple[str, str]] = frozenset()
         #: what the dataset left open and is not the usual, such as `delimiter`; right at the end
@@ -83,6 +87,7 @@ class Reading:
     def _looked_at(self) -> FileFormat:
         """The format, after a look at the first bytes; raises MalformedFile if the file is something else."""
         head, is_whole = self._source.head(HEAD_BYTES, self._limits)
+        self.is_blank = is_whole and not head.removeprefix(BOM_UTF8).strip()
         found = format_by_content(head) if self._is_guess or self._format is None else None
         expected = found or self._format
         if other := other_kind(head, expected or FileFormat.CSV, is_whole=is_whole):

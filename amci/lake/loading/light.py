@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amci.kernel.errors import AmciError
+from amci.kernel.errors import AmciError, MalformedFile
 from amci.kernel.files import storage_errors
 from amci.kernel.layout import file_stem
 from amci.kernel.names import column_names, quoted
@@ -121,6 +121,11 @@ class LightHandler:
         protection = Protection(obj.dataset.pii, self.rules.pii_key) if obj.dataset.pii else None
         with self._opened(obj, path, place) as reading:
             buffered = self._buffered(routed, place, reading, protection)
+        if reading.is_blank and obj.version > 1 and obj.dataset.on_new_version == "replace":
+            raise MalformedFile(
+                "there is nothing in it, not even a header",
+                hint="The rows of the version before stay. A header without rows takes them out.",
+            )
         with storage_errors(f"read {obj.key}"):
             after = path.stat()
         if _identity(before) != _identity(after):

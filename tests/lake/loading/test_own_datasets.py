@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import threading
 from typing import Any
 
@@ -194,3 +195,18 @@ def test_a_column_without_values_takes_a_type_also_where_nothing_is_transformed(
         (1, None, None, "BIGINT"),
         (2, "2026-11-01", 7, "BIGINT"),
     ]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", gzip.compress(b"")])
+def test_a_version_without_any_content_takes_no_rows(site: Any, content: bytes) -> None:
+    site.dataset("own", format="csv")
+    site.put("adtech/own/t/f.csv", CSV)
+    site.drain()
+    site.put("adtech/own/t/f.csv", content)
+    site.drain()
+    assert site.query("SELECT count(*) FROM adtech_own.t") == [(3,)]
+    assert list(site.quarantined().values()) == ["there is nothing in it, not even a header"]
+    site.put("adtech/own/t/f.csv", "a,b,discount\n")
+    site.drain()
+    assert site.query("SELECT count(*) FROM adtech_own.t") == [(0,)]
+    assert site.quarantined() == {}
