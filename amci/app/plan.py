@@ -12,6 +12,8 @@ from amci.app.workflow_check import refuse_bad
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import NotFound, RemoteError
 from amci.kernel.run import NewRun, RunStatus
+from amci.scheduler.clock_changes import A_YEAR, odd_times
+from amci.scheduler.due import Timetable
 from amci.tenants.model import Tenant
 from amci.workflows.definitions.definition import amc_definition
 from amci.workflows.definitions.difference import diff
@@ -166,4 +168,11 @@ def _schedules(opened: Session) -> Iterator[Difference]:
     new, changed, gone = opened.schedules.compared(opened.project.schedules.values())
     for change, names in ((Change.ACTIVATE, new), (Change.UPDATE, changed), (Change.RETIRE, gone)):
         for name in names:
-            yield Difference(change=change, what="schedule", name=name)
+            says = [] if change is Change.RETIRE else _odd_times(opened, name)
+            yield Difference(change=change, what="schedule", name=name, says=says)
+
+
+def _odd_times(opened: Session, name: str) -> list[str]:
+    """Local times of a schedule's next year at which the clocks change."""
+    timetable, now = Timetable.of(opened.project.schedules[name]), opened.clock.now()
+    return [odd.says() for odd in odd_times(timetable.expression, now, now + A_YEAR, timetable.zone)]

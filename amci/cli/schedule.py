@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice, repeat
+from operator import itemgetter
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ from amci.kernel.clock import moment
 from amci.kernel.dates import time_zone
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.names import suggestion
+from amci.scheduler.clock_changes import A_YEAR, OddTimes, odd_times
 from amci.scheduler.due import Timetable
 from amci.scheduler.expression import parse
 from amci.scheduler.model import Schedule
@@ -70,13 +72,13 @@ def next_(
     """The next fires, over all schedules, of one, or of an expression you want to try."""
     if expression is not None:
         rows = fires_of_expression(expression, zone, ctx.clock.now(), count)
-        ctx.out.rows(rows, ["fire_time", "local"], empty="it never fires again")
+        ctx.out.rows(rows, ["fire_time", "local", "says"], empty="it never fires again")
         return
     with ctx.session() as session:
         known = session.project.schedules
         asked = schedules_named(known, schedule) if schedule else known.values()
         rows = next_fires(asked, session.schedules, session.clock.now(), count)
-    ctx.out.rows(rows, ["fire_time", "local", "schedule"], empty="nothing will fire")
+    ctx.out.rows(rows, ["fire_time", "local", "schedule", "says"], empty="nothing will fire")
 
 
 @command(schedule_app, "pause", epilog="Example: amci schedule pause weekly-reach")
@@ -145,6 +147,7 @@ def history(
 
 
 _COMING = 3
+_LOCAL = "%a %Y-%m-%d %H:%M:%S"
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -215,19 +218,36 @@ def next_fires(
     """The next `count` fires over all these schedules; paused and disabled ones have none."""
     by_id = {schedule.schedule_id: Timetable.of(schedule) for schedule in schedules}
     states = store.states(by_id.keys())
-    fires = heapq.merge(
+    merged = heapq.merge(
         *(zip(_coming(timetable, states.get(name), now), repeat(name)) for name, timetable in by_id.items())
     )
-    return [
-        {"fire_time": fire, "local": _local(fire, by_id[name].schedule.time_zone), "schedule": name}
-        for fire, name in islice(fires, count)
+    fires = list(islice(merged, count))
+    rows = [
+        (fire, {"fire_time": fire, "local": _local(fire, by_id[name].zone.key), "schedule": name, "says": ""})
+        for fire, name in fires
     ]
+    until = fires[-1][0] if len(fires) == count else now + A_YEAR
+    for name, timetable in by_id.items():
+        if timetable.schedule.is_enabled:
+            odd = _odd_rows(odd_times(timetable.expression, now, until, timetable.zone))
+            rows += [(at, {**row, "schedule": name}) for at, row in odd]
+    return [row for _, row in sorted(rows, key=itemgetter(0))]
 
 
 def fires_of_expression(expression: str, zone: str, now: datetime, count: int) -> list[dict[str, Any]]:
     """The next `count` fires of an expression; raises UsageError."""
-    fires = parse(expression).fires(now, _FOR_EVER, time_zone(zone))
-    return [{"fire_time": fire, "local": _local(fire, zone)} for fire in islice(fires, count)]
+    read, read_zone = parse(expression), time_zone(zone)
+    fires = list(islice(read.fires(now, _FOR_EVER, read_zone), count))
+    until = fires[-1] if len(fires) == count else now + A_YEAR
+    rows = [(fire, {"fire_time": fire, "local": _local(fire, zone), "says": ""}) for fire in fires]
+    rows += _odd_rows(odd_times(read, now, until, read_zone))
+    return [row for _, row in sorted(rows, key=itemgetter(0))]
+
+
+def _odd_rows(times: Iterable[OddTimes]) -> Iterator[tuple[datetime, dict[str, Any]]]:
+    """Rows for local times that do not come, or come twice, each with the moment of the change."""
+    for odd in times:
+        yield odd.moment, {"fire_time": None, "local": f"{odd.first:{_LOCAL}}", "says": odd.says()}
 
 
 def fire_rows(fires: Sequence[FireRecord]) -> list[dict[str, Any]]:
@@ -269,4 +289,4 @@ def _coming(timetable: Timetable, state: ScheduleState | None, now: datetime) ->
 
 
 def _local(fire: datetime, zone: str) -> str:
-    return f"{fire.astimezone(time_zone(zone)):%a %Y-%m-%d %H:%M:%S %z}"
+    return f"{fire.astimezone(time_zone(zone)):{_LOCAL} %z}"

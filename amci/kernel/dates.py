@@ -99,6 +99,29 @@ def time_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        near = suggestion(name, available_timezones())
-        hint = f"did you mean '{near}'?" if near else "write an IANA name such as 'UTC' or 'Europe/Berlin'"
-        raise UsageError(f"there is no time zone '{name}'", hint=hint) from None
+        raise UsageError(f"there is no time zone '{name}'", hint=_zone_hint(name)) from None
+
+
+#: Cities of abbreviations that people write; the clocks of a city change, those of an abbreviation do not.
+_CITIES = {
+    **dict.fromkeys(("PDT", "PST", "PT"), "America/Los_Angeles"),
+    **dict.fromkeys(("MDT", "MST", "MT"), "America/Denver"),
+    **dict.fromkeys(("CDT", "CST", "CT"), "America/Chicago"),
+    **dict.fromkeys(("EDT", "EST", "ET"), "America/New_York"),
+    **dict.fromkeys(("BST",), "Europe/London"),
+    **dict.fromkeys(("CEST", "MESZ", "MEZ"), "Europe/Berlin"),
+    **dict.fromkeys(("JST",), "Asia/Tokyo"),
+    **dict.fromkeys(("IST",), "Asia/Kolkata"),
+    **dict.fromkeys(("AEST", "AEDT"), "Australia/Sydney"),
+}
+_HOURS_FROM_UTC = re.compile(r"(?:GMT|UTC)?([+-])0?([0-9]|1[0-4])(?::?00)?", re.IGNORECASE | re.ASCII)
+
+
+def _zone_hint(name: str) -> str:
+    if city := _CITIES.get(name.strip().upper()):
+        return f"write a city, such as '{city}'"
+    if hours := _HOURS_FROM_UTC.fullmatch(name.strip()):
+        sign = "-" if hours[1] == "+" else "+"
+        return f"write a city, or 'Etc/GMT{sign}{hours[2]}': IANA counts those hours the other way around"
+    near = None if re.search("[0-9]", name) else suggestion(name, available_timezones())
+    return f"did you mean '{near}'?" if near else "write an IANA name such as 'UTC' or 'Europe/Berlin'"

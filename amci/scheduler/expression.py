@@ -35,6 +35,18 @@ _FORM = re.compile(r"(?P<form>\w+)\s*\((?P<inside>.*)\)", re.DOTALL)
 _RATE = re.compile(r"(?P<n>[1-9][0-9]{0,8})\s+(?P<unit>minute|hour|day)(?P<plural>s?)")
 _AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 
+#: Of Vixie cron, see crontab(5).
+_NICKNAMES = MappingProxyType(
+    {
+        "@hourly": "0 * * * *",
+        "@daily": "0 0 * * *",
+        "@midnight": "0 0 * * *",
+        "@weekly": "0 0 * * 0",
+        "@monthly": "0 0 1 * *",
+        "@yearly": "0 0 1 1 *",
+        "@annually": "0 0 1 1 *",
+    }
+)
 _EVERY_HOUR = tuple(range(24))
 _EVERY_DAY = OfMonth(tuple(range(1, 32)))
 
@@ -47,6 +59,10 @@ class Expression(ABC):
     @abstractmethod
     def next_after(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """The first fire strictly later than `moment`: aware, in UTC; None if none is left until 2199."""
+
+    def labels(self, after: datetime) -> Iterator[datetime]:  # noqa: ARG002 - those that have some say which
+        """The local times (naive) later than `after` at which it means to fire; none if it goes by elapsed time."""
+        return iter(())
 
     def fires(self, since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         """All fires with since < fire <= until, in order."""
@@ -65,6 +81,10 @@ class Labels(Expression):
 
     def __str__(self) -> str:
         return self.text
+
+    def labels(self, after: datetime) -> Iterator[datetime]:
+        """See Expression."""
+        return self.cron.labels(after)
 
     def next_after(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """See Expression."""
@@ -114,6 +134,10 @@ class At(Expression):
     def __str__(self) -> str:
         return f"at({self.label:%Y-%m-%dT%H:%M:%S})"
 
+    def labels(self, after: datetime) -> Iterator[datetime]:
+        """See Expression."""
+        return iter((self.label,) if self.label > after else ())
+
     def next_after(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """See Expression."""
         fire = first_moment(self.label, zone)
@@ -126,6 +150,7 @@ def parse(text: str, start_at: datetime | None = None) -> Expression:
     Raises UsageError, which names the field at fault.
     """
     plain = " ".join(text.split())
+    plain = _NICKNAMES.get(plain.lower(), plain)
     match = _FORM.fullmatch(plain)
     if match is None:
         return _unix(plain.upper())

@@ -68,7 +68,7 @@ def test_next_tries_an_expression_without_a_workspace() -> None:
     words = ["next", "3", "--expression", "cron(0 9 ? 1 2#1 2199)", "--zone", "Europe/Berlin", "--json"]
     found = CliRunner().invoke(schedule_app, words, catch_exceptions=False)
     assert json.loads(found.stdout) == [
-        {"fire_time": "2199-01-07T08:00:00.000000Z", "local": "Mon 2199-01-07 09:00:00 +0100"}
+        {"fire_time": "2199-01-07T08:00:00.000000Z", "local": "Mon 2199-01-07 09:00:00 +0100", "says": ""}
     ]
     with pytest.raises(UsageError, match="six"):
         CliRunner().invoke(schedule_app, ["next", "--expression", "cron(0 9 * * *)"], catch_exceptions=False)
