@@ -72,13 +72,18 @@ def next_(
     """The next fires, over all schedules, of one, or of an expression you want to try."""
     if expression is not None:
         rows = fires_of_expression(expression, zone, ctx.clock.now(), count)
-        ctx.out.rows(rows, ["fire_time", "local", "says"], empty="it never fires again")
+        ctx.out.rows(rows, _shown(rows, "fire_time", "local"), empty="it never fires again")
         return
     with ctx.session() as session:
         known = session.project.schedules
         asked = schedules_named(known, schedule) if schedule else known.values()
         rows = next_fires(asked, session.schedules, session.clock.now(), count)
-    ctx.out.rows(rows, ["fire_time", "local", "schedule", "says"], empty="nothing will fire")
+    ctx.out.rows(rows, _shown(rows, "fire_time", "local", "schedule"), empty="nothing will fire")
+
+
+def _shown(rows: Sequence[Mapping[str, Any]], *columns: str) -> list[str]:
+    """The columns for people: what is said of local times only if something is."""
+    return [*columns, "says"] if any(row["says"] for row in rows) else [*columns]
 
 
 @command(schedule_app, "pause", epilog="Example: amci schedule pause weekly-reach")
