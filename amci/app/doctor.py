@@ -30,7 +30,7 @@ from amci.lake.catalog import duck
 from amci.lake.catalog.checksums import lake_files
 from amci.lake.catalog.pairing import HINT, lost_catalog, mismatch, unknown_lake
 from amci.lake.landing.object_store import ObjectStore
-from amci.lake.landing.roots import Root, scan
+from amci.lake.landing.roots import Root, links_passed_over, scan
 from amci.lake.query.session import session
 from amci.lake.upkeep.check import (
     NEEDED_BEFORE,
@@ -373,6 +373,13 @@ def _roots(workspace: WorkspacePaths, settings: Settings, clock: Clock) -> Diagn
         if root.watch == "events":
             folders += 1 + sum(len(names) for _, names, _ in os.walk(root.path))
         yield from _files(workspace, root, clock)
+        if links := sorted(links_passed_over(root)):
+            first = workspace.relative(links[0])
+            yield Diagnosis(
+                "warning",
+                f"{len(links)} symbolic links of root '{root.name}' are not followed; the first is {first}",
+                "put the files there, or make the folder a root of its own in amci.yaml",
+            )
     yield from _watches(folders)
 
 

@@ -281,3 +281,22 @@ def test_executions_that_amc_made_a_second_time_are_told(
             )
     assert overview(workspace)["executed_twice"] == 1
     assert said(workspace, "AMC carried out 1 requests of amci's a second time") == [severity]
+
+
+def test_links_that_are_not_followed_are_told(workspace: WorkspacePaths, tmp_path: Path) -> None:
+    write(workspace, KEY, "campaign,users\nA,1\n")
+    raw, outside = workspace.raw, tmp_path / "outside"
+    (outside / "folder").mkdir(parents=True)
+    (outside / "a.csv").write_text("a\n1\n", encoding="utf-8")
+    (raw / "inside.csv").symlink_to(raw / KEY)
+    assert said(workspace, "symbolic link") == []
+    (raw / "outside.csv").symlink_to(outside / "a.csv")
+    (raw / "folder").symlink_to(outside / "folder")
+    (raw / "nowhere.csv").symlink_to(outside / "gone.csv")
+    (raw / ".hidden").symlink_to(outside / "a.csv")
+    [finding] = [each for each in findings(workspace) if "symbolic link" in each.what]
+    assert (finding.severity, "3 symbolic links" in finding.what, "raw/folder" in finding.what) == (
+        "warning",
+        True,
+        True,
+    )

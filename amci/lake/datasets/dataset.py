@@ -52,6 +52,8 @@ class JsonSettings(Strict):
 
     explode: bool = False
     """Each top-level array becomes a table of its own, as in Selling Partner reports."""
+    nan: Literal["refuse", "null"] | None = "refuse"
+    """`null` takes NaN and Infinity, which are not JSON but which Python writes, for no value."""
 
 
 class LimitSettings(Strict):
@@ -180,7 +182,9 @@ class Dataset(Strict):
     @property
     def json_options(self) -> JsonOptions:
         """What the JSON reader is told."""
-        return JsonOptions(explode=self.json_layout.explode)
+        return JsonOptions(
+            explode=self.json_layout.explode, not_finite=self.json_layout.nan in ("null", None)
+        )
 
     @property
     def read_limits(self) -> Limits:

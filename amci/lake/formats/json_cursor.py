@@ -26,13 +26,19 @@ def _refused(name: str) -> NoReturn:
 
 
 _decode = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=_refused).raw_decode
+#: NaN and Infinity, which Python and pandas write by default, are null.
+_decode_leniently = json.JSONDecoder(
+    parse_float=Number, parse_int=Number, parse_constant=lambda _: None
+).raw_decode
 
 
 class Cursor:
     """A place in JSON text that arrives in chunks. Values longer than `limit` characters are refused."""
 
-    def __init__(self, chunks: Iterator[str], *, limit: int) -> None:
+    def __init__(self, chunks: Iterator[str], *, limit: int, not_finite: bool = False) -> None:
+        """With `not_finite`, NaN and Infinity are taken for null; else they are refused."""
         self._chunks = chunks
+        self._decode = _decode_leniently if not_finite else _decode
         self._limit = limit
         self._text = ""
         self._at = 0
@@ -90,14 +96,16 @@ class Cursor:
     def _decoded(self) -> tuple[Any, int] | None:
         """The value here and where it ends; None if it may only be cut off."""
         try:
-            found: tuple[Any, int] = _decode(self._text, self._at)
+            found: tuple[Any, int] = self._decode(self._text, self._at)
         except json.JSONDecodeError as error:
             left = len(self._text) - error.pos
             if left <= (0 if self._ended else _TAIL) or error.msg.startswith("Unterminated string"):
                 return None
             self.refuse("it is not valid JSON", at=error.pos)
         except ValueError:
-            self.refuse("NaN and Infinity are not JSON", hint="Write null, or a string.")
+            self.refuse(
+                "NaN and Infinity are not JSON", hint="Write null, or set `json: {nan: null}` in the dataset."
+            )
         except RecursionError:
             self.refuse("it is nested too deeply")
         return found

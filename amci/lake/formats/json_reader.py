@@ -31,7 +31,9 @@ def json_batches(
     that held strings go into `quoted`.
     Raises MalformedFile with the physical line, StorageError.
     """
-    cursor = Cursor(decoded(source.expanded(limits), "auto"), limit=limits.max_line_bytes)
+    cursor = Cursor(
+        decoded(source.expanded(limits), "auto"), limit=limits.max_line_bytes, not_finite=options.not_finite
+    )
     if not cursor.peek():
         return
     for part, rows in _parts(cursor, options):

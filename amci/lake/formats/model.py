@@ -82,6 +82,8 @@ class JsonOptions:
 
     #: the top is one object whose fields are arrays, and each array is a table (Selling Partner reports)
     explode: bool = False
+    #: NaN and Infinity, which are not JSON, are null; else they are refused
+    not_finite: bool = False
     #: top-level fields to leave out; only looked at with `explode`
     drop: frozenset[str] = frozenset({"reportSpecification"})
 

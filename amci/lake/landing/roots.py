@@ -86,6 +86,17 @@ def scan(root: Root, under: str = "") -> Iterator[Landed]:
                     yield _landed(root.name, root.key(entry.path[base:]), found)
 
 
+def links_passed_over(root: Root) -> Iterator[Path]:
+    """Symbolic links below `root` that `scan` does not follow: to folders, out of the root, or to nowhere."""
+    real = os.path.realpath(root.path)
+    for folder, folders, files in os.walk(root.path):
+        folders[:] = [name for name in folders if is_taken(name)]
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            if is_taken(name) and path.is_symlink() and not (path.is_file() and _is_inside(str(path), real)):
+                yield path
+
+
 def _landed(root: str, key: str, found: os.stat_result) -> Landed:
     r"""The file with its key; in a key that cannot be stored, odd bytes show as `\xNN`."""
     if not ODD.search(key):

@@ -187,3 +187,12 @@ def test_absurdly_many_columns_are_refused(tmp_path: Path) -> None:
 def test_a_plain_json_row_of_five_thousand_digits_keeps_them(tmp_path: Path) -> None:
     digits = "1" * 5000
     assert rows(tmp_path, b'{"a":%s}' % digits.encode()) == [{"a": digits}]
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_not_finite_is_null_if_the_dataset_says_so(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "f.json"
+    path.write_text(f'[{{"a": 1, "b": {text}, "c": [{text}]}}]', encoding="utf-8")
+    with Reading(path, FileFormat.JSON, json=JsonOptions(not_finite=True)) as reading:
+        [batch] = list(reading.batches())
+    assert batch.data.to_pylist() == [{"a": "1", "b": None, "c": "[null]"}]
