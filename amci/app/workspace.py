@@ -110,16 +110,19 @@ class Workspace:
         """The client that asks AMC for a tenant; raises NotFound if there is no such tenant."""
         return self._session.client(tenant_named(self.tenants, tenant))
 
-    def query(self, sql: str, *, tenant: str | None = None, as_of: str | None = None) -> QueryAnswer:
+    def query(
+        self, sql: str, *, tenant: str | None = None, as_of: str | None = None, verify: bool = False
+    ) -> QueryAnswer:
         """Ask the lake one SELECT in DuckDB's SQL.
 
-        `tenant` shows only its rows; `as_of` is a snapshot's number or an ISO 8601 time. The whole answer is
-        held in memory. Raises QueryError if the statement is wrong, writes or takes too long, NotFound if
+        `tenant` shows only its rows; `as_of` is a snapshot's number or an ISO 8601 time. `verify` first
+        compares the files of its tables with their checksums. The whole answer is held in memory. Raises DamagedFile
+        if one differs, QueryError if the statement is wrong, writes or takes too long, NotFound if
         nothing was loaded yet.
         """
         from amci.lake.query.result import QueryAnswer
 
-        with self._query_session(tenant=tenant, as_of=as_of) as session:
+        with self._query_session(tenant=tenant, as_of=as_of, verifies=verify) as session:
             return QueryAnswer.of(session.run(sql))
 
     def tables(self, tenant: str | None = None) -> list[dict[str, Any]]:
@@ -217,7 +220,7 @@ class Workspace:
         return open_engine(self._session.workspace, self._session.clock, self._session.environ)
 
     def _query_session(
-        self, *, tenant: str | None = None, as_of: str | None = None
+        self, *, tenant: str | None = None, as_of: str | None = None, verifies: bool = False
     ) -> AbstractContextManager[QuerySession]:
         from amci.lake.query.session import session
 
@@ -229,6 +232,7 @@ class Workspace:
             threads=settings.threads,
             tenant=tenant,
             as_of=as_of,
+            verifies=verifies,
         )
 
 

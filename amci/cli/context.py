@@ -79,9 +79,12 @@ class Context:
         return open_session(self.workspace, self.clock, environment())
 
     def query_session(
-        self, *, tenant: str | None = None, as_of: str | None = None
+        self, *, tenant: str | None = None, as_of: str | None = None, verifies: bool = False
     ) -> AbstractContextManager[QuerySession]:
-        """The workspace's lake, to read only: all of it, or the rows of `tenant`, now or `as_of` a snapshot."""
+        """The workspace's lake, to read only: all of it, or the rows of `tenant`, now or `as_of` a snapshot.
+
+        With `verifies`, files are compared with their checksums before they are read.
+        """
         from amci.kernel.config import read_settings
         from amci.lake.query.session import session
 
@@ -94,6 +97,7 @@ class Context:
             tenant=tenant,
             as_of=as_of,
             owns_process=True,
+            verifies=verifies,
         )
 
     def state(self) -> State:

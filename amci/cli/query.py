@@ -44,6 +44,9 @@ def query(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     tenant: RowsOf = None,
     as_of: AsOfOption = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="First compare the files of its tables with their checksums.")
+    ] = False,
 ) -> None:
     """Ask the lake in DuckDB SQL; without a statement, in an interactive shell."""
     if sql is None:
@@ -52,34 +55,36 @@ def query(
                 "--format and --output need a statement",
                 hint='amci query "SELECT …"; in the shell, use .mode',
             )
-        talk(ctx, tenant, as_of)
+        talk(ctx, tenant, as_of, verify=verify)
         return
     # Here, because it loads DuckDB, and `amci sql` has the options above.
     from amci.cli.query_output import render
 
     text = source_text(sql) if sql == "-" else sql
-    with _asking(ctx, tenant, as_of) as session, stopping() as session.stop:
+    with _asking(ctx, tenant, as_of, verify=verify) as session, stopping() as session.stop:
         render(session, text, "json" if ctx.out.as_json else format_ or "table", output, ctx.out)
 
 
-def talk(ctx: Context, tenant: str | None, as_of: str | None) -> None:
+def talk(ctx: Context, tenant: str | None, as_of: str | None, *, verify: bool = False) -> None:
     """The shell of the lake: a conversation on a terminal, else the statements of standard input."""
     # Here, because a single query needs no shell.
     from amci.cli.query_shell import converse
 
-    with _asking(ctx, tenant, as_of) as session:
+    with _asking(ctx, tenant, as_of, verify=verify) as session:
         converse(session, ctx.out, ctx.workspace.home / "state" / "sql_history")
 
 
 @contextmanager
-def _asking(ctx: Context, tenant: str | None, as_of: str | None) -> Iterator[QuerySession]:
+def _asking(
+    ctx: Context, tenant: str | None, as_of: str | None, *, verify: bool = False
+) -> Iterator[QuerySession]:
     """A session of this process, which ends with it: also a query that does not heed that its time is over.
 
     Raises QueryError if there is not enough memory for the answer.
     """
     opened: QuerySession | None = None
     try:
-        with ctx.query_session(tenant=tenant, as_of=as_of) as opened:
+        with ctx.query_session(tenant=tenant, as_of=as_of, verifies=verify) as opened:
             yield opened
     except MemoryError:
         from amci.lake.query.result import too_large

@@ -397,3 +397,20 @@ def test_every_command_that_meets_a_damaged_file_names_the_repair(
     assert site.quarantined() == {}
     assert problems(site) == []
     assert not paths[0].exists() or harm is not missing
+
+
+def test_a_query_that_verifies_answers_from_nothing_that_was_altered(site: Any, amci: Any) -> None:
+    """One bit in each part of the file: DuckDB alone answers some of them with other values."""
+    home = str(site.workspace.home)
+    path = next(site.workspace.post_stage.glob("adtech_d/t/**/*.parquet"))
+    whole = path.read_bytes()
+    asked = ("query", "SELECT count(*), min(v) FROM adtech_d.T", "--verify", "--home", home)
+    assert amci(*asked)[0] == 0
+    for at in range(4, len(whole), max(1, len(whole) // 12)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        code, said = amci(*asked)
+        assert (code, "is not what amci wrote" in said, "--repair" in said) == (1, True, True), (
+            f"byte {at}: {said}"
+        )
+    path.write_bytes(whole)
+    assert amci(*asked)[0] == 0

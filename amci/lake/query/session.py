@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
@@ -18,6 +19,7 @@ from amci.kernel.names import literal, quoted
 from amci.kernel.process_limits import bounded_memory
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
+from amci.lake.catalog.checksums import lake_files, require_intact
 from amci.lake.catalog.duck import LAKE, is_busy
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.result import QueryResult, TimeBudget
@@ -46,9 +48,18 @@ class QuerySession:
     """
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, tenant: str | None, timeout: timedelta, *, is_pinned: bool
+        self,
+        con: duckdb.DuckDBPyConnection,
+        tenant: str | None,
+        timeout: timedelta,
+        *,
+        is_pinned: bool,
+        post_stage: Path | None,
     ) -> None:
         self.con = con
+        self._post_stage = (
+            post_stage  #: whose files are compared with their checksums first; None if none are
+        )
         #: Set it, and the running query ends with a KeyboardInterrupt. A signal handler that raises cannot
         #: do that: if DuckDB is in between, it takes the exception for its own and goes on.
         self.stop = threading.Event()
@@ -63,13 +74,15 @@ class QuerySession:
     def run(self, sql: str) -> QueryResult:
         """Run one reading statement; the rows are fetched from what is returned, before the next `run`.
 
-        Raises QueryError for a statement that is wrong, writes, or takes too long, StorageError if a
-        writing process kept the catalog busy.
+        Raises QueryError for a statement that is wrong, writes, or takes too long, StorageError if a writing process
+        kept the catalog busy; in a session that verifies, DamagedFile if a file of the tables is not what was written.
         """
         if self.is_stuck:
             raise QueryError("the query before has not ended yet", hint="open another session")
         text = self._checked(sql)
         self._end_transaction()
+        if self._post_stage:
+            self._verify(text, self._post_stage)
         if len(self.con.extract_statements(text)) > 1:
             # A PIVOT collects its values first; both steps have to see one state.
             self.con.begin()
@@ -101,6 +114,14 @@ class QuerySession:
         # It may have been made since the session looked.
         self._scope = self._look_around()
         return checked(self.con, sql, self._scope)
+
+    def _verify(self, text: str, post_stage: Path) -> None:
+        """Raise DamagedFile unless the files of every table whose name is in the text are what was written."""
+        lowered = text.lower()
+        for file in lake_files(self.con, post_stage):
+            table = file.table.partition(".")[2].lower()
+            if table in lowered and (file.is_current or self._is_pinned):
+                require_intact(file.path, file.sha256)
 
     def tables(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
         """Columns, each with its type, of the tables shown here, by schema and table."""
@@ -142,12 +163,14 @@ def session(
     tenant: str | None = None,
     as_of: str | None = None,
     owns_process: bool = False,
+    verifies: bool = False,
 ) -> Iterator[QuerySession]:
     """Open a read-only session; `as_of` is a snapshot's number or a moment, `tenant` shows only its rows.
 
     `memory_limit` is in bytes; what does not fit spills to a folder of its own in the workspace. DuckDB does not count
     a single value, however large. A process that does nothing else, `owns_process`, has at most 512 MiB more; in others
     a query can take what the machine has.
+    With `verifies`, each query first compares the files of its tables with their checksums, which reads them whole.
     Raises NotFound if nothing was loaded yet or the snapshot does not exist, UsageError if `as_of` is
     neither number nor time, StorageError if a writing process kept the catalog busy.
     """
@@ -165,7 +188,13 @@ def session(
         # SQLite keeps its journal beside the metadata.
         catalog = [f"{workspace.catalog}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
         con.execute(locked(folders=[f"{workspace.post_stage}/"], files=catalog))
-        opened = QuerySession(con, tenant, timeout, is_pinned=as_of is not None)
+        opened = QuerySession(
+            con,
+            tenant,
+            timeout,
+            is_pinned=as_of is not None,
+            post_stage=workspace.post_stage if verifies else None,
+        )
         with bounded_memory(memory_limit + _ALLOWANCE) if owns_process else nullcontext():
             yield opened
     finally:
