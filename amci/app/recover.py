@@ -30,14 +30,16 @@ _ENTRIES = f"""
            strftime(max(loaded_at), '%Y-%m-%dT%H:%M:%S.%fZ') AS loaded_at
       FROM {LEDGER} GROUP BY object_id, version, root, key ORDER BY object_id, version"""
 
-#: Versions that the state believes loaded by a run, the newest such run of each, and how many rows it loaded.
+#: Versions that a run loaded, the newest such run of each, how many rows it loaded, and whether the state still
+#: believes them loaded: not those that an earlier recovery has queued.
 _BELIEVED = """
-    SELECT o.*, v.version AS loaded, v.sha256, v.rules_hash, max(r.run_id) AS run_id,
+    SELECT o.*, v.version AS loaded, v.loaded_at IS NOT NULL AS is_believed, v.sha256, v.rules_hash,
+           max(r.run_id) AS run_id,
            coalesce((SELECT sum(value) FROM json_each(r.result, '$.tables')), 0) AS rows
       FROM objects o JOIN versions v USING (object_id)
       JOIN runs r ON r.lock_key = 'object:' || o.object_id AND r.kind = 'heavy' AND r.status = 'SUCCEEDED'
                  AND r.payload ->> 'version' = v.version
-     WHERE v.loaded_at IS NOT NULL GROUP BY o.object_id, v.version ORDER BY o.object_id, v.version"""
+     GROUP BY o.object_id, v.version ORDER BY o.object_id, v.version"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,7 @@ def _load_again(engine: Engine, entries: Sequence[LedgerVersion]) -> list[Recove
         entry = in_lake.get((row["object_id"], row["loaded"]))
         return entry is None or entry.run_id < row["run_id"] or entry.sha256 != row["sha256"]
 
-    missing = [row for row in believed if is_missing(row)]
+    missing = [row for row in believed if row["is_believed"] and is_missing(row)]
     current = [row for row in missing if row["loaded"] == row["version"]]
     older = [row | {"version": row["loaded"]} for row in missing if row["loaded"] != row["version"]]
     fates = engine.reprocess.queue_each(current) + engine.reprocess.queue_each(older, older=True)

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.formats import Reading
 from amci.lake.loading import light
+from amci.lake.loading.staged_object import StagedObject, heavy_run
 
 KEY = "adtech/d/t/a.csv"
 LIMIT = 20.0  # seconds until a test that waits for a thread gives up
@@ -323,6 +325,28 @@ def test_reprocess_takes_no_other_objects_pre_stage(d: Any) -> None:
     again = [run.payload["object_id"] for run in d.runs(kind="heavy") if run.payload["again"]]
     assert sorted(again) == [1, 2]
     assert rows(d) == [1, 2]
+
+
+def test_objects_loaded_together_from_files_that_each_have_the_rows_of_both_are_there_once(d: Any) -> None:
+    """One from the pre-stage file of its first load, the other from that of a second one."""
+    keys = ["adtech/d/t/a.csv", "adtech/d/t/b.csv"]
+    for value, key in enumerate(keys):
+        d.put(key, f"v\n{value}\n")
+    d.drain()
+    d.put("adtech/d/t/c.csv", "v\n2\n")
+    d.drain()
+    d.reprocess()
+    with d.engine() as engine:
+        a, _, _, b, *_ = sorted(d.runs(kind="heavy"), key=lambda run: run.idempotency_key)
+        each = [a, b]
+        staged = [StagedObject.from_payload(run.payload) for run in each]
+        assert len({file for part in staged for table in part.tables for file in table.files}) == 2
+        engine.runs.create(
+            heavy_run("raw", key, run, replace(part, again="~again"))
+            for key, run, part in zip(keys, each, staged, strict=True)
+        )
+        engine.work(threading.Event())
+    assert rows(d) == [0, 1, 2]
 
 
 def test_reprocess_says_what_it_cannot_do(d: Any) -> None:

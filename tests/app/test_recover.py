@@ -197,6 +197,18 @@ def test_a_recovery_that_dies_while_it_queues_can_be_done_again(
     assert rows(site) == expected
 
 
+def test_a_recovery_that_dies_before_it_loads_queues_no_older_versions_when_done_again(
+    loaded: tuple[Any, Halves, Halves],
+) -> None:
+    site, _, after = loaded
+    expected = rows(site)
+    put_back(site, after["amci.db"], None)
+    with open_engine(site.workspace, site.clock, {}, is_checked=False) as engine:
+        assert Counter(each.fate for each in recover(engine)) == {"raw": 4}
+    assert recovered(site) == {}
+    assert rows(site) == expected
+
+
 def test_the_halves_of_two_copies_do_not_go_together(loaded: tuple[Any, Halves, Halves]) -> None:
     """The same lake at the same commit, but one of them was recovered meanwhile."""
     site, _, after = loaded

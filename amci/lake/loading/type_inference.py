@@ -22,6 +22,8 @@ from amci.lake.loading.staged_object import LARGE, StagedTable
 #: The types of more than LARGE rows are guessed from so many of them, and checked while they are loaded.
 _SAMPLE = 100_000
 _OWN = {OBJECT_ID: "BIGINT", VERSION: "INTEGER"}
+#: While rows are read: the file a row is from. No column of a file can have that name.
+_FILE = "_member file"
 #: Types that DuckLake or Parquet would store as another one, or not at all, and what they are stored as.
 _STORED = {
     "hugeint": "BIGINT",
@@ -93,18 +95,22 @@ class ColumnTyper:
         """The staged rows of these objects with their constant columns; and the types of those."""
         files = sorted({str(file) for item, staged in members for file in item.files_of(staged)})
         listed = ", ".join(map(literal, files))
-        read = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+        options = "union_by_name = true, hive_partitioning = false"
         first = members[0][0]
         typed = first.constant_types | _OWN
         if len(members) == 1:
             where = f"{OBJECT_ID} = {first.object_id} AND {VERSION} = {first.version}"
+            read = f"read_parquet([{listed}], {options})"
             return f"(SELECT {', '.join(['*', *_constants(first)])} FROM {read} WHERE {where})", typed
         name = f"members_{len(self._registered)}"
-        self._con.register(name, _members([item for item, _ in members]))
+        self._con.register(name, _members(members))
         self._registered.append(name)
         casts = [f"CAST(m.{quoted(c)} AS {t}) AS {quoted(c)}" for c, t in first.constant_types.items()]
-        on = f"r.{OBJECT_ID} = m.member_id AND r.{VERSION} = m.member_version"
-        return f"(SELECT {', '.join(['r.*', *casts])} FROM {read} r JOIN {name} m ON {on})", typed
+        # A file of one may have rows of another one, which reads them from a file of its own.
+        read = f"read_parquet([{listed}], {options}, filename = {literal(_FILE)})"
+        on = f"r.{OBJECT_ID} = m.member_id AND r.{VERSION} = m.member_version AND r.{quoted(_FILE)} = m.member_file"
+        listed = ", ".join([f"r.* EXCLUDE ({quoted(_FILE)})", *casts])
+        return f"(SELECT {listed} FROM {read} r JOIN {name} m ON {on})", typed
 
     def alone(self, item: LoadItem) -> list[Load] | Skip:
         """Loads for one object whose rows a transform or a quality rule looks at.
@@ -248,9 +254,12 @@ def _constants(item: LoadItem) -> list[str]:
     return [f"CAST({literal(value)} AS {types[c]}) AS {quoted(c)}" for c, value in item.constants.items()]
 
 
-def _members(items: Sequence[LoadItem]) -> pa.Table:
-    """The constant columns of each object version as text, to be joined to its rows."""
+def _members(members: Sequence[tuple[LoadItem, StagedTable]]) -> pa.Table:
+    """The files of each object version with its constant columns as text, to be joined to its rows."""
+    pairs = dict.fromkeys((item, str(file)) for item, staged in members for file in item.files_of(staged))
+    items = [item for item, _ in pairs]
     columns = {
+        "member_file": pa.array([file for _, file in pairs], pa.string()),
         "member_id": pa.array([item.object_id for item in items], pa.int64()),
         "member_version": pa.array([item.version for item in items], pa.int32()),
     }
