@@ -114,7 +114,7 @@ class Output:
     def _aside(self, line: str) -> None:
         """A line on stderr; one that is full, closed or without a reader must not fail what it tells of."""
         try:
-            print(line, file=self._stderr)
+            self._stderr.write(f"{line}\n")
         except (OSError, ValueError):
             _forget(self._stderr)
 
@@ -129,7 +129,8 @@ class Output:
 
     def _print(self, line: str) -> None:
         with self._written():
-            print(line, file=self._stdout)
+            # In one piece: `print` writes the line end by itself, and another thread's line may come before it.
+            self._stdout.write(f"{line}\n")
 
     @contextmanager
     def _written(self) -> Iterator[None]:

@@ -27,6 +27,29 @@ ROWS = [
 ]
 
 
+class Pieces(io.StringIO):
+    """Remembers each piece that is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.pieces.append(text)
+        return super().write(text)
+
+
+def test_a_line_is_written_in_one_piece_so_that_lines_of_threads_do_not_mix() -> None:
+    stdout, stderr = Pieces(), Pieces()
+    out = Output(stdout=stdout, stderr=stderr)
+    out.text("run 1 heavy succeeded")
+    out.note("run 2 heavy succeeded")
+    out.record({"a": 1, "b": 2})
+    out.rows(ROWS, ["name"])
+    assert stdout.pieces
+    assert all(piece.endswith("\n") for piece in stdout.pieces + stderr.pieces)
+
+
 def test_rows_are_a_table_of_the_columns_asked_for_with_numbers_to_the_right() -> None:
     printed = Printed()
     printed.out.rows(ROWS, ["name", "rows", "at"])
