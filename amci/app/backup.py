@@ -24,6 +24,7 @@ from amci.kernel.files import (
     bounded_bytes,
     fsync,
     json_of,
+    new_directory,
     plain_file,
     replacing,
     storage_errors,
@@ -67,12 +68,12 @@ def back_up(workspace: WorkspacePaths, folder: Path, clock: Clock, tell: Callabl
     Raises UsageError if the folder is inside the workspace, or exists and is not empty; StorageError if the disk
     refuses, or a file of the lake went while it was copied; DamagedFile if one is not what was written.
     """
-    _require_empty(folder)
-    if folder.resolve().is_relative_to(workspace.home):
+    if new_directory(folder, is_made=False).is_relative_to(workspace.home):
         raise UsageError(f"{folder} is inside the workspace", hint="name a directory outside it")
+    new_directory(folder)
     files: dict[str, dict[str, Any]] = {}
-    with storage_errors("make the backup"):
-        (folder / "state").mkdir(parents=True, exist_ok=True)
+    with _filling(folder, "make the backup"):
+        (folder / "state").mkdir()
         with _still(workspace.state):
             for name in _DATABASES:
                 if (workspace.home / name).exists():
@@ -83,7 +84,8 @@ def back_up(workspace: WorkspacePaths, folder: Path, clock: Clock, tell: Callabl
         for name in _names(workspace.home):
             tell(name)
             try:
-                files[name] = _copy(workspace.home / name, folder / name)
+                with storage_errors(f"copy {name}"):
+                    files[name] = _copy(workspace.home / name, folder / name)
             except FileNotFoundError:
                 continue  # a raw file that was removed meanwhile; files of the lake are asked for below
         missing = _missing(
@@ -101,6 +103,7 @@ def restore(folder: Path, home: Path, tell: Callable[[str], None]) -> Copied:
     `amci.yaml` comes last: what an interrupted or refused restore leaves is not a workspace.
     Raises NotFound if there is no whole backup, UsageError if `home` is not empty, StateError if a file was altered.
     """
+    new_directory(home, is_made=False)
     try:
         files = dict(json_of(bounded_bytes(folder / MANIFEST, _LONGEST_MANIFEST))["files"])
         outside = next((name for name in files if not _is_inside(home, name)), None)
@@ -112,8 +115,8 @@ def restore(folder: Path, home: Path, tell: Callable[[str], None]) -> Copied:
         ) from error
     if outside is not None:
         raise StateError(f"the backup names {outside}, outside the workspace", hint="take another backup")
-    _require_empty(home)
-    with storage_errors("restore the backup"):
+    new_directory(home)
+    with _filling(home, "restore the backup"):
         for name, described in files.items():
             tell(name)
             if name == MARKER:
@@ -134,9 +137,17 @@ def _is_inside(home: Path, name: str) -> bool:
     return (home / name).resolve().is_relative_to(home.resolve())
 
 
-def _require_empty(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty", hint="name a new directory")
+@contextmanager
+def _filling(folder: Path, doing: str) -> Iterator[None]:
+    """Translate what a disk refuses while `folder` is filled: the half that is there is not gone on with."""
+    try:
+        with storage_errors(doing):
+            yield
+    except StorageError as error:
+        if error.__cause__ is None:  # a file of the lake went meanwhile
+            raise
+        hint = f"check the disk and its free space, delete {folder}, then run the same command again"
+        raise StorageError(str(error), hint=hint) from error
 
 
 @contextmanager
@@ -174,7 +185,7 @@ def _sqlite_errors(path: Path) -> Iterator[None]:
 def _drop_unless_made(catalog: Path) -> None:
     """Remove the copy of a catalog that was just being made: nothing was in it."""
     if catalog.exists():
-        with closing(sqlite3.connect(catalog)) as db:
+        with _sqlite_errors(catalog), closing(sqlite3.connect(catalog)) as db:
             is_made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ducklake_schema'").fetchone()
             is_made = (
                 is_made and db.execute("SELECT 1 FROM ducklake_schema WHERE schema_name = 'amci'").fetchone()
@@ -185,7 +196,7 @@ def _drop_unless_made(catalog: Path) -> None:
 
 def _next_epoch(path: Path, table: str) -> None:
     """Tell a restored database from the one it was copied from; one of before there were epochs has none."""
-    with closing(sqlite3.connect(path)) as db, db:
+    with _sqlite_errors(path), closing(sqlite3.connect(path)) as db, db:
         if db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchone():
             db.execute(f"UPDATE {table} SET epoch = epoch + 1")
 

@@ -6,8 +6,7 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
-from amci.kernel.errors import UsageError
-from amci.kernel.files import storage_errors
+from amci.kernel.files import new_directory, storage_errors
 from amci.kernel.workspace import MARKER, WorkspacePaths
 
 
@@ -18,11 +17,9 @@ def example() -> Path:
 
 
 def create_workspace(directory: Path) -> WorkspacePaths:
-    """Make a workspace at `directory`; raises UsageError where something is there already."""
-    workspace = WorkspacePaths(directory.resolve())
+    """Make a workspace at `directory`; raises UsageError if something is there already, StorageError."""
+    workspace = WorkspacePaths(new_directory(directory))
     with storage_errors(f"make {directory}"):
-        if workspace.home.exists() and any(workspace.home.iterdir()):
-            raise UsageError(f"{directory} is not empty", hint="name a new or empty directory")
         source = example()
         for path in (workspace.raw, workspace.pre_stage, workspace.post_stage, workspace.state.parent):
             path.mkdir(parents=True, exist_ok=True)

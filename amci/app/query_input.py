@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def read_queries(arguments: Sequence[str], config: Callable[[], Path]) -> list[Q
 
 def read_query(argument: str, config: Callable[[], Path]) -> QueryInput:
     """The query that is meant. Raises UsageError for a directory, and what `read_queries` raises."""
-    if argument != STDIN and Path(argument).is_dir():
+    if argument != STDIN and _is_there(Path(argument)) and Path(argument).is_dir():
         raise UsageError(f"{argument} is a directory", hint="name one file in it")
     return read_queries([argument], config)[0]
 
@@ -120,9 +121,9 @@ def query_of_text(sql: str) -> QueryInput:
 def sql_files(argument: str) -> Iterator[Path]:
     """The files with SQL that an argument means, to be written; raises NotFound, UsageError."""
     path = Path(argument)
-    if path.is_dir():
+    if _is_there(path) and path.is_dir():
         yield from (file for file in _in(path) if file.suffix == ".sql")
-    elif not path.is_file():
+    elif not (_is_there(path) and path.is_file()):
         raise NotFound(
             f"there is no file {argument}", hint="name a file, a directory, or - for standard input"
         )
@@ -138,13 +139,20 @@ def sql_files(argument: str) -> Iterator[Path]:
 def _files(argument: str) -> Iterator[Path | None]:
     """The files of an argument; None for a name or standard input."""
     path = Path(argument)
-    if argument != STDIN and path.is_dir():
+    if argument == STDIN or not _is_there(path):
+        yield None
+    elif path.is_dir():
         files = list(_in(path))
         if not files:
             raise NotFound(f"there is no AMC SQL in {argument}", hint="name a file, or config/workflows")
         yield from files
     else:
-        yield path if argument != STDIN and path.is_file() else None
+        yield path if path.is_file() else None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a path: what a person typed may be longer than any, such as SQL itself."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises if the name is too long
 
 
 def _in(folder: Path) -> Iterator[Path]:
@@ -169,8 +177,8 @@ def _of_name(name: str, config: Callable[[], Path]) -> QueryInput:
     except NoWorkspace:
         raise NotFound(f"there is no file {name}", hint="name a file with SQL, or a workflow's") from None
     for suffix in (*DOCUMENTS, ".sql"):
-        if (folder / f"{name}{suffix}").is_file():
-            return _of_file(folder / f"{name}{suffix}")
+        if _is_there(path := folder / f"{name}{suffix}") and path.is_file():
+            return _of_file(path)
     raise _unknown(name, folder)
 
 

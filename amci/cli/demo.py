@@ -22,6 +22,7 @@ from amci.cli.context import Context, command
 from amci.cli.output import Output
 from amci.cli.run_progress import SOME_FAILED
 from amci.kernel.errors import AmciError
+from amci.kernel.files import new_directory
 from amci.kernel.testing import TurnableClock
 
 demo_app = typer.Typer(rich_markup_mode=None)
@@ -75,7 +76,7 @@ def demo(
 
     DIRECTORY has to be new or empty. A temporary directory stays.
     """
-    home = (directory or Path(tempfile.mkdtemp(prefix="amci-demo-"))).resolve()
+    home = new_directory(directory or Path(tempfile.mkdtemp(prefix="amci-demo-")))
     clock = TurnableClock()
     console = Console(home, ctx.out, clock)
     console.run(f"amci init {shlex.quote(str(home))}")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from amci.kernel.errors import ConfigError, Problem, StorageError
+from amci.kernel.errors import ConfigError, Problem, StorageError, UsageError
 
 #: Bytes of a file that is read whole: configuration, SQL, a transform, a note beside a result.
 MOST_BYTES = 4 * 1024**2
@@ -97,6 +97,31 @@ def replacing(path: Path) -> Iterator[Path]:
             fsync(path.parent)
         finally:
             part.unlink(missing_ok=True)
+
+
+#: What the operating system says of a path that no directory can have.
+_NO_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+
+
+def new_directory(folder: Path, *, is_made: bool = True) -> Path:
+    """The absolute path of a directory that a person named, made unless that comes later.
+
+    Raises UsageError if something is in it already, or if there can be no such directory; StorageError if the disk
+    refuses.
+    """
+    try:
+        place = folder.resolve()
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
+            raise UsageError(f"{folder} is not empty", hint="name a new directory")
+        if is_made:
+            place.mkdir(parents=True, exist_ok=True)
+    except RuntimeError as error:  # so pathlib calls links that lead in a circle
+        raise UsageError(f"make {folder}: {os.strerror(errno.ELOOP)}", hint="name a new directory") from error
+    except OSError as error:
+        if error.errno in _NO_PLACE:
+            raise UsageError(f"make {folder}: {error.strerror}", hint="name a new directory") from error
+        raise storage_error(error, f"make {folder}") from error
+    return place
 
 
 def walked(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from amci.app.backup import MANIFEST, back_up, restore
+from amci.app.init import create_workspace
 from amci.kernel.errors import LakeMismatch, NotFound, NoWorkspace, StateError, StorageError, UsageError
 from amci.kernel.workspace import find
 from amci.lake.query.session import session
 from amci.lake.upkeep.check import examine
+from amci.lake.upkeep.publish import export_parquet
 
 #: Backups beside a process that loads.
 MANY = 8
@@ -107,6 +109,25 @@ def test_a_directory_with_something_in_it_is_left_alone(loaded: Any, tmp_path: P
     back_up(loaded.workspace, tmp_path / "backup", loaded.clock, quiet)
     with pytest.raises(UsageError, match="not empty"):
         restore(tmp_path / "backup", tmp_path / "here", quiet)
+
+
+@pytest.mark.parametrize("what", ["backup", "restore", "export", "init"])
+@pytest.mark.parametrize("place", ["a" * 300, "circle", "file/below", "/proc/below"])
+def test_a_directory_that_cannot_be_is_the_callers_mistake(
+    loaded: Any, tmp_path: Path, what: str, place: str
+) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "file").touch()
+    back_up(loaded.workspace, tmp_path / "backup", loaded.clock, quiet)
+    with loaded.engine() as engine:
+        make: dict[str, Callable[[Path], Any]] = {
+            "backup": lambda folder: back_up(loaded.workspace, folder, loaded.clock, quiet),
+            "restore": lambda folder: restore(tmp_path / "backup", folder, quiet),
+            "export": lambda folder: export_parquet(engine.catalog, folder, quiet),
+            "init": create_workspace,
+        }
+        with pytest.raises(UsageError, match=r"^make .*: "):
+            make[what](tmp_path / place)
 
 
 def test_a_backup_that_is_not_whole_is_refused(loaded: Any, tmp_path: Path) -> None:

@@ -45,8 +45,10 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...,
     subprocess.run([_compiler(), "-shared", "-fPIC", "-o", library, source], check=True)
     with command_server_in(folder, LD_PRELOAD=str(library)) as server:
 
-        def run(home: Path, number: int, *arguments: str, reads: bool = False) -> tuple[int, str, list[str]]:
-            plan = {"FAILING_CALLS": f"{'r' if reads else 'w'}{number}:{names}:{home}"}
+        def run(
+            home: Path, number: int, *arguments: str, reads: bool = False, below: Path | None = None
+        ) -> tuple[int, str, list[str]]:
+            plan = {"FAILING_CALLS": f"{'r' if reads else 'w'}{number}:{names}:{below or home}"}
             code, said = _run(server, [*arguments, "--home", str(home)], folder / "output", plan)
             return code, said, names.read_text(encoding="utf-8").splitlines()
 

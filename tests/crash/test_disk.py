@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _READ_ONLY, _REMOUNT = 1, 32
+
+#: Calls to the disk of one command that are tried.
+REFUSALS = 40
 
 
 def mount(path: Path, flags: int, options: str) -> bool:
@@ -93,3 +97,23 @@ def test_a_file_too_large_for_the_system_fails_its_run_and_can_be_redriven(site:
         engine.redrive([], all_failed=True)
     assert amci("drain", "--home", home)[0] == 0
     assert site.query("SELECT count(*) FROM adtech_d.t") == [(60_001,)]
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_backup_or_restore_that_the_disk_refuses_says_what_to_do(
+    site: Any, refusing: Any, tmp_path: Path, command: str
+) -> None:
+    """Calls spread over all of them fail from then on. Whoever does as the hint says gets there."""
+    site.put("acme/workflow=reach/schedule=daily/2026-09-21-reach-ver1.csv", "user,cost\nu1,1\n")
+    site.drain()
+    home, kept, folder = site.workspace.home, tmp_path / "kept", tmp_path / "new"
+    assert not refusing(home, 0, "backup", str(kept), below=kept)[0]
+    words = ["backup", str(folder)] if command == "backup" else ["restore", str(kept), str(folder)]
+    code, _, calls = refusing(home, 0, *words, below=folder)
+    for number in range(1, len(calls), max(1, len(calls) // REFUSALS)):
+        shutil.rmtree(folder)
+        code, said, _ = refusing(home, -number, *words, below=folder)
+        assert not code or (code == 1 and f"delete {folder}" in said), (calls[number - 1], said)
+        assert code or (folder / ("backup.json" if command == "backup" else "amci.yaml")).exists()
+    shutil.rmtree(folder)
+    assert not refusing(home, 0, *words, below=folder)[0]

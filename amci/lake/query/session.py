@@ -172,7 +172,8 @@ def session(
     a query can take what the machine has.
     With `verifies`, each query first compares the files of its tables with their checksums, which reads them whole.
     Raises NotFound if nothing was loaded yet or the snapshot does not exist, UsageError if `as_of` is
-    neither number nor time, StorageError if a writing process kept the catalog busy.
+    neither number nor time, StorageError if a writing process kept the catalog busy or the disk refuses, also of what
+    amci itself asks the session.
     """
     if not workspace.catalog.exists():
         raise _empty()
@@ -181,22 +182,23 @@ def session(
     con = duck.connect(memory_limit=memory_limit, threads=threads, temp=spill)
     opened: QuerySession | None = None
     try:
-        _attach(con, workspace, at, as_of)
-        if tenant:
-            _narrow(con, tenant)
-        _search_everywhere(con, _ONE_TENANT if tenant else LAKE)
-        # SQLite keeps its journal beside the metadata.
-        catalog = [f"{workspace.catalog}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
-        con.execute(locked(folders=[f"{workspace.post_stage}/"], files=catalog))
-        opened = QuerySession(
-            con,
-            tenant,
-            timeout,
-            is_pinned=as_of is not None,
-            post_stage=workspace.post_stage if verifies else None,
-        )
-        with bounded_memory(memory_limit + _ALLOWANCE) if owns_process else nullcontext():
-            yield opened
+        with duck.duck_errors("ask the lake"):
+            _attach(con, workspace, at, as_of)
+            if tenant:
+                _narrow(con, tenant)
+            _search_everywhere(con, _ONE_TENANT if tenant else LAKE)
+            # SQLite keeps its journal beside the metadata.
+            catalog = [f"{workspace.catalog}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
+            con.execute(locked(folders=[f"{workspace.post_stage}/"], files=catalog))
+            opened = QuerySession(
+                con,
+                tenant,
+                timeout,
+                is_pinned=as_of is not None,
+                post_stage=workspace.post_stage if verifies else None,
+            )
+            with bounded_memory(memory_limit + _ALLOWANCE) if owns_process else nullcontext():
+                yield opened
     finally:
         # Closing would wait for a query that does not end.
         if not (opened and opened.is_stuck):

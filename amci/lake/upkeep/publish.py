@@ -10,8 +10,7 @@ from typing import Any
 
 import duckdb
 
-from amci.kernel.errors import UsageError
-from amci.kernel.files import fsync, replacing, storage_errors
+from amci.kernel.files import fsync, new_directory, replacing, storage_errors
 from amci.kernel.names import literal, quoted
 from amci.lake.catalog.catalog import Catalog, TableName
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, duck_errors
@@ -81,13 +80,12 @@ def export_parquet(catalog: Catalog, folder: Path, tell: Callable[[str], None]) 
     The folder appears when all of it is there. Raises UsageError if it exists and is not empty, DamagedFile if a file
     of the lake is not what was written.
     """
-    target = folder.absolute()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{folder} exists already and is not empty", hint="name a new folder")
+    target = new_directory(folder, is_made=False)
     part = target.with_name(f".{target.name[:120]}.{os.getpid()}-0.part")
     names = all_tables(catalog.con)
     with storage_errors(f"export to {folder}"):
         try:
+            new_directory(part)
             for name in names:
                 tell(str(name))
                 _export(catalog, name, part / name.schema / name.table)
