@@ -69,6 +69,15 @@ def duration(text: str) -> timedelta:
         raise UsageError(f"'{text}' is too long a duration", hint="write 500ms, 2s, 5m, 1h or 30d") from None
 
 
+def spelled(length: timedelta) -> str:
+    """A duration for people: `25 s`, `90 min`, `2 h`, `3 d`; in the largest unit that needs no fraction."""
+    seconds = length.total_seconds()
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size and not seconds % size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:g} s"
+
+
 def clock_offset(environ: Mapping[str, str]) -> timedelta:
     """`AMCI_CLOCK_OFFSET`, such as `12h` or `-30d`; zero if it is not set. Raises UsageError."""
     text = environ.get("AMCI_CLOCK_OFFSET", "")

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from amci.kernel import log
+from amci.kernel.clock import spelled
 from amci.kernel.errors import (
     AmciError,
     AuthError,
@@ -181,7 +182,7 @@ class Steps:
     def _unsent(self, row: ExecutionRecord) -> Failed:
         """Its deadline is over, and AMC is not known to have it."""
         row = self.shared.executions.not_found(row)
-        within = f"within {self.shared.settings.deadline / timedelta(hours=1):g} h"
+        within = f"within {spelled(self.shared.settings.deadline)}"
         if row.sends:
             says = f"AMC showed no execution of the request {within}; it may carry it out yet"
         else:
@@ -229,11 +230,13 @@ class Steps:
             # It ended a moment ago.
             execution = work.client.execution(workflow_execution_id)
         row = self._noted(row, execution, work.at)
+        if row.status is ExecutionStatus.CANCELLED:
+            return Failed(self._too_long(row, work.row.status, "and was cancelled"), _result(row))
         if row.status and row.status.is_final:
             return self._followed(replace(work, row=row))
         now = self.shared.clock.now()
         if work.at >= self._deadline(row) + self._grace:
-            return Failed(self._too_long(row, "and AMC did not cancel it"), _result(row))
+            return Failed(self._too_long(row, row.status, "and AMC did not cancel it"), _result(row))
         until = now + self.shared.settings.poll_first
         return Snooze(until, "AMC: to be cancelled", keeps_slot=True, asked_at=now)
 
@@ -241,16 +244,27 @@ class Steps:
         """What an execution that did not succeed means for its run."""
         if row.status is ExecutionStatus.CANCELLED:
             if row.changed_at >= self._deadline(row):
-                return Failed(self._too_long(row, "and was cancelled"), _result(row))
+                return Failed(self._too_long(row, row.status, "and was cancelled"), _result(row))
             return Skipped("cancelled in AMC")
-        hint = f"fix the workflow or its parameters, then `amci redrive {row.run_id}`"
+        again = f"`amci redrive {row.run_id}`"
+        # What is gone was no fault of the workflow.
+        is_gone = row.status is ExecutionStatus.DELETED
+        hint = (
+            f"{again} asks for it again" if is_gone else f"fix the workflow or its parameters, then {again}"
+        )
         return Failed(ExecutionFailed(str(row.status), row.status_reason, hint=hint), _result(row))
 
-    def _too_long(self, row: ExecutionRecord, then: str) -> ExecutionFailed:
-        hours = self.shared.settings.deadline / timedelta(hours=1)
-        return ExecutionFailed(
-            str(row.status),
-            f"it did not end within {hours:g} h, {then}",
+    def _too_long(self, row: ExecutionRecord, was: ExecutionStatus | None, then: str) -> RemoteError:
+        """Why it was given up; `was` is how AMC had it until then."""
+        took = spelled(self.shared.settings.deadline)
+        if was is ExecutionStatus.PENDING:
+            return RemoteError(
+                f"AMC kept it PENDING for {took}, {then}",
+                hint="nothing is wrong with the workflow; ask for less at one time, or later:"
+                f" `amci redrive {row.run_id}`",
+            )
+        return RemoteError(
+            f"AMC did not end it within {took}, {then}",
             hint="ask for less: a shorter time window or fewer joins; or raise amc.deadline in amci.yaml",
         )
 

@@ -251,7 +251,7 @@ def test_what_never_ends_is_given_up_though_each_look_comes_late(
         desk.turn(hours=hours)
     desk.finish()
     assert desk.run(run_id).status is RunStatus.FAILED
-    assert "did not end within 2 h" in desk.run(run_id).reason
+    assert "did not end it within 2 h" in desk.run(run_id).reason
 
 
 @pytest.mark.parametrize("kind", ["never sent", "sent, and not shown"])

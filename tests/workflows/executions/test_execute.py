@@ -326,7 +326,7 @@ def test_an_execution_that_lasts_too_long_is_cancelled_in_amc(desk_of: Callable[
     desk.finish()
     run = desk.run(run_id)
     assert run.status is RunStatus.FAILED
-    assert "did not end within 2 h" in run.reason
+    assert "AMC did not end it within 2 h, and was cancelled" in run.reason
     assert desk.in_amc()[0].status is ExecutionStatus.CANCELLED
     assert run.changed_at - began < 3 * HOUR
 
