@@ -109,13 +109,18 @@ def test_a_damaged_store_is_no_bug(
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.fixture(scope="module")
-def begun(site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace whose catalog was made by a process that died before it wrote its ledger."""
+@pytest.fixture(scope="module", params=["no ledger", "no lake", "no bytes"])
+def begun(request: pytest.FixtureRequest, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose catalog was made by a process that died, or whose disk refused, before it was whole."""
     site = site_of(tmp_path_factory.mktemp("begun") / "workspace")
     site.dataset("d", partition_by=["v"])
     site.put("adtech/d/t/a.csv", "v\n1\n")
     site.workspace.catalog.parent.mkdir(exist_ok=True)
+    if request.param != "no ledger":
+        with closing(sqlite3.connect(site.workspace.catalog)) as db:
+            db.execute("PRAGMA journal_mode = WAL" if request.param == "no lake" else "PRAGMA user_version")
+        site.workspace.catalog.touch()
+        return site.workspace.home  # type: ignore[no-any-return]
     with duck.connect(memory_limit=2**28, threads=1) as con:
         duck.attach(con, site.workspace.catalog, site.workspace.post_stage)
     return site.workspace.home  # type: ignore[no-any-return]

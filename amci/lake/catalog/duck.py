@@ -88,8 +88,15 @@ _RESTORE = "restore state/catalog.db from a backup, or move it away and run `amc
 _DAMAGED_CATALOG = {
     "malformed": "the database disk image is malformed",
     "not a database": "the file is not a database",
-    "creating a new ducklake is explicitly disabled": "there is no lake in it",
 }
+_NO_LAKE = "creating a new ducklake is explicitly disabled"
+
+
+class NoLake(StateError):
+    """The catalog's file has no lake in it: what was making it died, or it is not what it was."""
+
+    def __init__(self) -> None:
+        super().__init__("the catalog is damaged: there is no lake in it", hint=_RESTORE)
 
 
 def attach(
@@ -121,6 +128,8 @@ def attach(
                 ) from error
             if "unable to open database" in lowered:
                 raise not_opened from error
+            if _NO_LAKE in lowered:
+                raise NoLake from error
             if says := next((words for words in _DAMAGED_CATALOG if words in lowered), ""):
                 raise StateError(
                     f"the catalog is damaged: {_DAMAGED_CATALOG[says]}", hint=_RESTORE

@@ -17,10 +17,12 @@ from amci.kernel.duckdb_settings import locked
 from amci.kernel.errors import NotFound, QueryError, StorageError, UsageError
 from amci.kernel.names import literal, quoted
 from amci.kernel.process_limits import bounded_memory
+from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.checksums import lake_files, require_intact
-from amci.lake.catalog.duck import LAKE, is_busy
+from amci.lake.catalog.duck import LAKE, NoLake, is_busy
+from amci.lake.catalog.pairing import unknown_lake
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.result import QueryResult, TimeBudget
 from amci.lake.query.statement import CatalogScope, UnknownTable, checked
@@ -221,13 +223,23 @@ def _attach(con: duckdb.DuckDBPyConnection, workspace: WorkspacePaths, at: str, 
 
     try:
         has_ledger = _retried(attempt)
+    except NoLake:
+        has_ledger = False
     except duckdb.Error as error:
         if as_of is None or "snapshot" not in str(error).lower():
             raise
         raise _no_snapshot(as_of) from None
     # A snapshot may be older than the ledger. Otherwise, what made the catalog died before it wrote one.
     if not has_ledger and as_of is None:
-        raise _empty()
+        raise NoLake if _is_known(workspace) else _empty()
+
+
+def _is_known(workspace: WorkspacePaths) -> bool:
+    """Whether the state file knows of a lake."""
+    if not workspace.state.exists():
+        return False
+    with State.read_only(workspace.state) as state:
+        return bool(unknown_lake(state, workspace.catalog))
 
 
 def _empty() -> NotFound:
