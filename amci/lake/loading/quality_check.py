@@ -56,12 +56,21 @@ def check_quality(
 
 
 def _number_rows(con: duckdb.DuckDBPyConnection, table: str) -> None:
-    """Give the rows a number if the transform kept none, so that a rule can name them."""
-    if ROW not in con.table(table).columns:
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS"
-            f" SELECT *, row_number() OVER () AS {ROW} FROM {quoted(table)}"
-        )
+    """Give the rows numbers of their own, so that a rule can name them, unless the transform kept those they had.
+
+    A transform that adds or repeats rows (UNION, unnest, a join) leaves rows without a number, or several with one.
+    """
+    own = [column for column in con.table(table).columns if column.lower() == ROW]
+    counts = f"SELECT count(*), count(DISTINCT {ROW}) FROM {quoted(table)}"
+    if own:
+        rows, numbers = con.execute(counts).fetchall()[0]
+        if rows == numbers:
+            return
+    others = f"* EXCLUDE ({quoted(own[0])})" if own else "*"
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS"
+        f" SELECT {others}, row_number() OVER () AS {ROW} FROM {quoted(table)}"
+    )
 
 
 def _set_aside(
@@ -142,6 +151,13 @@ def _finding(
         ids = rule.violations(rows, quoted(row_id), types)
         count = _count(con, f"({ids})")
         is_held = count == 0
+        # What it found would be loaded without a word.
+        if (
+            is_held
+            and rule.spec.sql is not None
+            and _count(con, f"({quality.selected(rows, rule.spec.sql)})")
+        ):
+            raise QualityError(rule.name, f"its SELECT returned rows whose {row_id} is NULL; keep {row_id}")
     if is_held:
         return None
     return QualityFinding(rule=rule.name, on_fail=rule.spec.on_fail, count=count, row_ids_sql=ids)

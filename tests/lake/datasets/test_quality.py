@@ -208,3 +208,9 @@ def test_no_value_gets_into_an_error(con: duckdb.DuckDBPyConnection) -> None:
 def test_mistaken_rules_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         QualityRule.model_validate(given)
+
+
+def test_a_rule_that_finds_rows_and_names_none_of_them_is_refused(con: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(QualityError, match="_row is NULL"):
+        found(con, "{name: r, sql: 'SELECT * REPLACE (NULL AS _row) FROM rows WHERE cost < 0'}")
+    assert found(con, "{name: r, sql: 'SELECT * REPLACE (NULL AS _row) FROM rows WHERE cost < -9'}") is None

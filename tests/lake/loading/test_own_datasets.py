@@ -4,6 +4,7 @@ import gzip
 import threading
 from typing import Any
 
+import duckdb
 import pytest
 
 from amci.kernel.state import State
@@ -210,3 +211,29 @@ def test_a_version_without_any_content_takes_no_rows(site: Any, content: bytes) 
     site.drain()
     assert site.query("SELECT count(*) FROM adtech_own.t") == [(0,)]
     assert site.quarantined() == {}
+
+
+@pytest.mark.parametrize(
+    ("sql", "kept"),
+    {
+        "SELECT * FROM rows UNION ALL BY NAME SELECT 9 AS id, 90 AS amount": [(2, 20), (9, 90)],
+        "SELECT rows.* REPLACE (amount + k AS amount) FROM rows, range(2) r(k)": [(1, 11), (2, 20), (2, 21)],
+        "SELECT * REPLACE (1 AS _row) FROM rows": [(2, 20)],
+        'SELECT id, amount, 1 AS "_ROW" FROM rows': [(2, 20)],
+    }.items(),
+)
+def test_a_rule_keeps_out_only_the_rows_that_break_it_whatever_numbers_they_have(
+    site: Any, sql: str, kept: list[tuple[int, int]]
+) -> None:
+    """A transform that adds, repeats or numbers rows: those without a number of their own were lost, or kept out."""
+    site.transform("more.sql", sql)
+    site.dataset(
+        "orders",
+        heavy="more",
+        quality='[{name: r, sql: "SELECT * FROM rows WHERE amount = 10", on_fail: quarantine_rows}]',
+    )
+    site.put("adtech/orders/lines/a.csv", "id,amount\n1,10\n2,20\n")
+    site.drain()
+    assert site.query("SELECT id, amount FROM adtech_orders.lines ORDER BY ALL") == kept
+    file = next(site.workspace.quarantine.rglob("*.parquet"))
+    assert duckdb.sql(f"SELECT id, amount FROM '{file}'").fetchall() == [(1, 10)]
