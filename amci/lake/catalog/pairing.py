@@ -48,9 +48,9 @@ class CatalogSide:
     @classmethod
     def of(cls, con: duckdb.DuckDBPyConnection) -> CatalogSide:
         """Read it through a connection to the lake; raises StorageError."""
+        identity, snapshot = _identity(con), _newest_snapshot(con)
+        object_id, loaded_by, run_key = _newest_of_ledger(con)
         with duck_errors("look at the catalog"):
-            identity, snapshot = _identity(con), _newest_snapshot(con)
-            object_id, loaded_by, run_key = _newest_of_ledger(con)
             notes = con.execute(_NEWEST_NOTE).fetchall()
         return cls(
             identity=identity,
@@ -64,14 +64,16 @@ class CatalogSide:
 
 def _identity(con: duckdb.DuckDBPyConnection) -> Identity | None:
     try:
-        rows = con.execute(f"SELECT lake_id, epoch FROM {LAKE_ROW} WHERE lake_id IS NOT NULL").fetchall()
+        with duck_errors("look at the catalog"):
+            rows = con.execute(f"SELECT lake_id, epoch FROM {LAKE_ROW} WHERE lake_id IS NOT NULL").fetchall()
     except duckdb.CatalogException:
         return None  # made before there were identities
     return Identity(*rows[0]) if rows else None
 
 
 def _newest_snapshot(con: duckdb.DuckDBPyConnection) -> int:
-    ((newest,),) = con.execute(f"SELECT max(snapshot_id) FROM {METADATA}.ducklake_snapshot").fetchall()
+    with duck_errors("look at the catalog"):
+        ((newest,),) = con.execute(f"SELECT max(snapshot_id) FROM {METADATA}.ducklake_snapshot").fetchall()
     return int(newest)
 
 
