@@ -168,7 +168,7 @@ class Steps:
                 self.shared.executions.looked(row)
                 return Snooze(min(now + pause, settled_at), _LOOKING, keeps_slot=True, asked_at=now)
         if work.at >= self._deadline(row):
-            return self._unsent(row)
+            return self._unsent(work.tenant, row)
         go, row = self.shared.executions.submitting(row, work.run, unsettled=settle)
         if go is SendDecision.SEND:
             # Before it is sent: whatever is killed when, the first one is looked for.
@@ -179,12 +179,13 @@ class Steps:
         )
         return Snooze(now + polling.pause(self.shared.settings, 0), reason, asked_at=now)
 
-    def _unsent(self, row: ExecutionRecord) -> Failed:
+    def _unsent(self, tenant: Tenant, row: ExecutionRecord) -> Failed:
         """Its deadline is over, and AMC is not known to have it."""
         row = self.shared.executions.not_found(row)
         within = f"within {spelled(self.shared.settings.deadline)}"
         if row.sends:
             says = f"AMC showed no execution of the request {within}; it may carry it out yet"
+            self.shared.queue([self._looks_later(tenant)])
         else:
             says = f"the request was not sent to AMC {within}"
         hint = f"`amci redrive {row.run_id}` asks for it again"
@@ -293,10 +294,11 @@ class Steps:
 
     def _looks_for_more(self, tenant: Tenant, row: ExecutionRecord) -> list[NewRun]:
         """What AMC may yet make of a request that was sent more than once is looked for a while later."""
-        if row.sends <= 1:
-            return []
+        return [self._looks_later(tenant)] if row.sends > 1 else []
+
+    def _looks_later(self, tenant: Tenant) -> NewRun:
         now = self.shared.clock.now()
-        return [reconcile_run(tenant, now, now + self.shared.settings.adopt_within * _LATE)]
+        return reconcile_run(tenant, now, now + self.shared.settings.adopt_within * _LATE)
 
     def _sql_hash(self, row: ExecutionRecord) -> str:
         if row.sql_hash is not None:

@@ -122,3 +122,16 @@ def test_a_second_execution_is_not_taken_for_that_of_an_equal_request(desk: Desk
     ids = {desk.row(number).workflow_execution_id for number in (first, second)}
     assert len(ids) == 2
     assert desk.executions.twice() == 1
+
+
+def test_what_amc_carries_out_of_a_request_that_was_given_up_is_found(desk_of: Callable[..., Desk]) -> None:
+    desk = desk_of(deadline="2m", adopt_within="3m")
+    late(desk)
+    run_id = desk.ask()
+    desk.finish()
+    run = desk.run(run_id)
+    assert run.status is RunStatus.FAILED
+    assert "it may carry it out yet" in run.reason
+    [one] = desk.in_amc()
+    assert desk.executions.by_amc(one.workflow_execution_id).second_of == desk.row(run_id).execution_id
+    assert desk.executions.twice() == 1
