@@ -119,6 +119,8 @@ def main() -> None:
                 con, most, least = _session(asked, limits), asked.memory_limit + ALLOWANCE, private_memory()
             else:
                 _answer(con, asked, most)
+                if not asked.reads:
+                    least = private_memory()  # what prepares queries stays
         except _ERRORS as raised:
             error = raised
         _send(_end(error, private_memory() - least))

@@ -335,6 +335,7 @@ def test_a_circuit_opens_for_one_tenant_alone_and_closes_again(circle: Circle) -
     circle.assert_each_result_is_there_once()
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_anything_at_any_time_ends_with_each_result_once(circle: Circle, seed: int) -> None:
     """Faults by chance, on requests by chance, while equal executions of two tenants are in line."""

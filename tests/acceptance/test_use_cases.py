@@ -173,6 +173,7 @@ def test_what_a_marketer_knows_to_be_true_is_true(lake: Any, slug: str) -> None:
     assert [fact for fact, rows in zip(facts, broken, strict=True) if rows] == []
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("slug", [slug for slug in SLUGS if "together" in CASES[slug]])
 def test_what_is_true_of_all_rows_together(answers: dict[str, Any], slug: str) -> None:
     whole = answers[slug][3]

@@ -111,6 +111,7 @@ def test_a_directory_with_something_in_it_is_left_alone(loaded: Any, tmp_path: P
         restore(tmp_path / "backup", tmp_path / "here", quiet)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("what", ["backup", "restore", "export", "init"])
 @pytest.mark.parametrize("place", ["a" * 300, "circle", "file/below", "/proc/below"])
 def test_a_directory_that_cannot_be_is_the_callers_mistake(

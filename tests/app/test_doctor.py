@@ -157,6 +157,7 @@ def swapped(one: Path, other: Path) -> None:
     beside.rename(other)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     "harm",
     [

@@ -419,6 +419,7 @@ def test_a_workspace_may_lie_anywhere(site_of: Any, tmp_path: Path, home: str) -
     assert rows(site) == ["0", "x"]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     "name",
     [

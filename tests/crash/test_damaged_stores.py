@@ -126,6 +126,7 @@ def begun(request: pytest.FixtureRequest, site_of: Any, tmp_path_factory: pytest
     return site.workspace.home  # type: ignore[no-any-return]
 
 
+@pytest.mark.spread(2)
 def test_a_catalog_that_was_only_made_is_an_empty_lake(begun: Path, tmp_path: Path, amci: Any) -> None:
     commands = [
         *COMMANDS.values(),
@@ -254,7 +255,7 @@ CLOSED = {
 }
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("name", CLOSED)
 def test_what_may_not_be_read_or_written_is_said(whole: Path, tmp_path: Path, name: str) -> None:
     where, mode, code, says = CLOSED[name]

@@ -53,6 +53,7 @@ def test_what_cannot_be_logged_fails_no_run(
     assert len(site.ledger()) == (2 if is_good else 1)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("words", [["status"], ["runs", "list", "--json"], ["--help"], ["lake", "tables"]])
 def test_results_that_cannot_be_written_are_an_error_of_the_disk(site: Any, words: list[str]) -> None:
     site.dataset("d")

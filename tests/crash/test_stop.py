@@ -79,7 +79,7 @@ def ended(process: Any) -> tuple[int, str]:
     return process.returncode, said
 
 
-@pytest.mark.spread(4)
+@pytest.mark.spread(6)
 @pytest.mark.parametrize(
     ("name", "numbers"), list(zip(MOMENTS, itertools.cycle(SIGNALS), strict=False)), ids=str
 )

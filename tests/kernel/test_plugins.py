@@ -73,6 +73,7 @@ def looked(folder: Path, **sources: str | bytes) -> tuple[list[str], list[Proble
     return sorted(find(folder, (), problems)), problems
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("kind", AT_IMPORT)
 def test_a_file_that_cannot_be_loaded_is_the_only_one_that_is_refused(
     tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]

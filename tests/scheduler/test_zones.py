@@ -87,7 +87,7 @@ def test_there_are_changes_of_all_kinds_to_look_at() -> None:
     assert len(everywhere()) > 100
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("year", range(2024, 2031))
 def test_around_every_change_of_the_clocks_we_agree_with_the_oracle(year: int) -> None:
     for (moment, _, _), name in everywhere().items():

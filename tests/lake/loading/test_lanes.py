@@ -97,6 +97,7 @@ def test_a_small_file_is_read_while_large_ones_are(
     assert len(site.ledger()) == 4
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("cost", ["many", "0.5", "5000000000", ""])
 def test_a_table_that_changes_while_a_large_object_is_written_gets_its_rows_all_the_same(
     site: Any,

@@ -147,6 +147,7 @@ def amci(home: Path, *words: str) -> tuple[int, dict[str, Any], int]:
     return done.returncode, json.loads(answer or done.stderr), int(peak) * 1024
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("name", ["regexp_replace", "repeat", "list"])
 def test_the_command_ends_with_its_exit_code(home: Path, name: str) -> None:
     code, said, peak = amci(home, "query", (DEAF | BOMBS)[name])

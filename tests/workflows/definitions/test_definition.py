@@ -256,7 +256,8 @@ def test_removing_comments_leaves_every_token_and_every_line_where_it_was(rest: 
     sent = sql.as_sent(text)
     after = sql.tokens(sent)
     assert [(t.text, t.token_type, t.line) for t in after] == [(t.text, t.token_type, t.line) for t in before]
-    assert not any("why" in comment for token in after for comment in token.comments)
+    # Inside a comment of the other kind it stays.
+    assert not any(comment == " why" for token in after for comment in token.comments)
 
 
 @pytest.mark.parametrize("text", ["", " -- nothing\n", "SELECT 1; SELECT 2"])

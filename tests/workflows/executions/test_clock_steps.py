@@ -34,6 +34,7 @@ TROUBLES: dict[str, Callable[[Desk], None]] = {
 }
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("ahead", AHEAD, ids=["a day", "ten years"])
 @pytest.mark.parametrize("name", TROUBLES)
 def test_executions_go_on_within_their_own_time(desk: Desk, name: str, ahead: timedelta) -> None:
@@ -111,6 +112,7 @@ def test_an_open_circuit_rests_no_longer_than_its_pause(desk: Desk, ahead: timed
     assert read_circuits(desk.state)[0].state is CircuitState.OPEN
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("step", [timedelta(minutes=2), *AHEAD], ids=str)
 @pytest.mark.parametrize("is_looked_at", [False, True])
 @pytest.mark.parametrize("is_put_right", [False, True])
