@@ -281,3 +281,11 @@ def test_help_imports_nothing_heavy() -> None:
     loaded = set(done.stdout.rpartition("LOADED")[2].split())
     assert "typer" in loaded
     assert loaded & heavy == set()
+
+
+def test_a_query_starts_without_arrow() -> None:
+    script = "import sys, amci.cli.query, amci.lake.query.session\nprint('LOADED', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.rpartition("LOADED")[2].split())
+    assert "duckdb" in loaded
+    assert loaded & {"pyarrow", "polars", "numpy", "sqlglot", "httpx"} == set()

@@ -20,7 +20,6 @@ from amci.kernel.process_limits import bounded_memory
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
-from amci.lake.catalog.checksums import lake_files, require_intact
 from amci.lake.catalog.duck import LAKE, NoLake, is_busy
 from amci.lake.catalog.pairing import unknown_lake
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
@@ -119,6 +118,9 @@ class QuerySession:
 
     def _verify(self, text: str, post_stage: Path) -> None:
         """Raise DamagedFile unless the files of every table whose name is in the text are what was written."""
+        # Here, because it loads Arrow, which queries do without.
+        from amci.lake.catalog.checksums import lake_files, require_intact
+
         lowered = text.lower()
         for file in lake_files(self.con, post_stage):
             table = file.table.partition(".")[2].lower()
