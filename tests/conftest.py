@@ -101,7 +101,8 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep a spread of the cases of tests that are marked so; with --quick, the first case of each quick test."""
-    kept = items if config.getoption("--crash-all") else list(_spread(items))
+    is_long = config.getoption("--crash-all") or config.getoption("--crash-every")
+    kept = items if is_long else list(_spread(items))
     if config.getoption("--quick"):
         kept = list(_quick(kept, config.rootpath))
     staying = set(kept)
