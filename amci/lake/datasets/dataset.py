@@ -6,7 +6,7 @@ import re
 import string
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from amci.kernel.config import Size, Strict
 from amci.lake.datasets.pii import PiiRules
@@ -32,18 +32,12 @@ class CsvSettings(Strict):
     """`auto` takes UTF-8, UTF-16 with a mark, else what gives believable words: Windows-1252 (a superset of Latin-1),
     CP932 for Japanese or Windows-1251 for Cyrillic. A text that is none of them is refused."""
 
-    @field_validator("delimiter")
+    @field_validator("delimiter", "quote")
     @classmethod
-    def _separator(cls, value: str) -> str:
-        if len(value) != 1 and value != "auto":
-            raise ValueError("should be one character, or `auto`")
-        return value
-
-    @field_validator("quote")
-    @classmethod
-    def _one_character(cls, value: str) -> str:
-        if len(value) != 1 and value != "none":
-            raise ValueError("should be one character, or `none` if nothing is quoted")
+    def _one_character(cls, value: str, info: ValidationInfo) -> str:
+        word = "auto" if info.field_name == "delimiter" else "none"
+        if len(value) != 1 and value != word:
+            raise ValueError(f"should be one character, or `{word}`")
         return value
 
 

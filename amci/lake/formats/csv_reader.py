@@ -19,7 +19,6 @@ from amci.kernel.names import column_names
 from amci.lake.formats.delimiter import delimiter_of, separator_line
 from amci.lake.formats.escapes import unescaped
 from amci.lake.formats.faults import Shape, record_fault, text_fault
-from amci.lake.formats.kind import HEAD_BYTES
 from amci.lake.formats.model import ColumnPath, TextBatch
 from amci.lake.formats.quotes import RunTooLong, StrayText, strictly_quoted
 from amci.lake.formats.source import ChunkFile, at_least
@@ -113,7 +112,8 @@ class _Reader:
     def _look(self) -> tuple[str, int]:
         """The delimiter, and how long a line at the beginning is that only names it."""
         named = self._options.delimiter
-        head, is_whole = self._source.head(HEAD_BYTES if named == "auto" else _SEPARATOR_BYTES, self._limits)
+        head, is_whole = self._source.head(self._limits)
+        head = head if named == "auto" else head[:_SEPARATOR_BYTES]
         text = b""
         # The head may end inside a character; what is no text is told when the file is read.
         with suppress(BadText):

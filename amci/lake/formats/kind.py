@@ -10,9 +10,6 @@ from amci.kernel.errors import MalformedFile
 from amci.kernel.files import json_of
 from amci.lake.formats.model import FileFormat
 
-#: So many bytes are looked at.
-HEAD_BYTES = 64 << 10
-
 _SAVE, _AGAIN, _UNPACK = "save it as CSV UTF-8", "download the report again", "unpack it"
 #: First bytes → what the file is, and what to do with it. Offsets and values are those of the formats' specifications.
 _BINARY: Mapping[bytes, tuple[str, str]] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from amci.kernel.errors import MalformedFile
 from amci.lake.formats.csv_reader import csv_batches
 from amci.lake.formats.json_reader import json_batches
-from amci.lake.formats.kind import HEAD_BYTES, format_by_content, other_kind
+from amci.lake.formats.kind import format_by_content, other_kind
 from amci.lake.formats.model import CsvOptions, FileFormat, JsonOptions, Limits, TextBatch
 from amci.lake.formats.parquet_reader import parquet_batches
 from amci.lake.formats.source import ByteSource
@@ -86,7 +86,7 @@ class Reading:
 
     def _looked_at(self) -> FileFormat:
         """The format, after a look at the first bytes; raises MalformedFile if the file is something else."""
-        head, is_whole = self._source.head(HEAD_BYTES, self._limits)
+        head, is_whole = self._source.head(self._limits)
         self.is_blank = is_whole and not head.removeprefix(BOM_UTF8).strip()
         found = format_by_content(head) if self._is_guess or self._format is None else None
         expected = found or self._format

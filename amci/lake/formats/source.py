@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from amci.lake.formats.model import Limits
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+#: So many bytes are looked at before a file is read.
+HEAD_BYTES = 64 << 10
 _SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -40,6 +42,7 @@ class ByteSource:
             raise self.unreadable(error) from error
         self._hash = hashlib.sha256()
         self._count = 0
+        self._head: tuple[bytes, bool] | None = None
         self._reading: Iterator[bytes] = iter(())
 
     @property
@@ -52,19 +55,21 @@ class ByteSource:
         """How many raw bytes were read since the last start."""
         return self._count
 
-    def head(self, size: int, limits: Limits) -> tuple[bytes, bool]:
-        """The first expanded bytes, so many at most, and whether that is all; to be asked before reading.
+    def head(self, limits: Limits) -> tuple[bytes, bool]:
+        """The first expanded bytes, HEAD_BYTES at most, and whether that is all; read once, before anything else.
 
         Raises as `expanded` does.
         """
-        try:
-            self._file.seek(0)
-            head = self._file.read(size + 1)
-        except OSError as error:
-            raise self.unreadable(error) from error
-        if any(head.startswith(magic) for magic in _MAGIC):
-            head = at_least(self.expanded(limits), size + 1)
-        return head[:size], len(head) <= size
+        if self._head is None:
+            try:
+                self._file.seek(0)
+                head = self._file.read(HEAD_BYTES + 1)
+            except OSError as error:
+                raise self.unreadable(error) from error
+            if any(head.startswith(magic) for magic in _MAGIC):
+                head = at_least(self.expanded(limits), HEAD_BYTES + 1)
+            self._head = head[:HEAD_BYTES], len(head) <= HEAD_BYTES
+        return self._head
 
     def raw(self) -> Iterator[bytes]:
         """The bytes as they are on the disk, from the first; hash and count start again."""
