@@ -29,8 +29,8 @@ SAFE = {
         lake.formats.csv_reader:_names lake.formats.escapes:_Dialect._field lake.formats.escapes:_Dialect._run
         lake.formats.escapes:_dialect sandbox.data.families:script sandbox.queries:Queries.__init__.lru_cache
         sandbox.store:statements sandbox.udfs:_first_match sandbox.udfs:_found sandbox.udfs:_replaced
-        sandbox.udfs:_split scheduler.cron:_days workflows.amazon.transport:trusted
-        workflows.definitions.sql:_tokenizer_class
+        sandbox.udfs:_split scheduler.clock_changes:_changes_from scheduler.cron:_days
+        workflows.amazon.transport:trusted workflows.definitions.sql:_tokenizer_class
         """,
     "one step: a single value is put in place of another one, and either of them is right": """
         app.engine:Engine kernel.files:_on_fault kernel.log:_clock lake.loading.rules:Rules sandbox.queries:Queries

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
@@ -47,18 +48,24 @@ def odd_times(expression: Expression, since: datetime, until: datetime, zone: Zo
 
 def _changes(since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
     """The moments, to the minute and in UTC, from which the clocks are set otherwise."""
-    day = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    while day < until:
-        before, after = day, day + _DAY
+    first = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    found = _changes_from(first, (until - first) // _DAY + 1, zone)
+    return (moment for moment in found if since < moment <= until)
+
+
+@lru_cache(maxsize=64)  # many schedules are of one zone
+def _changes_from(first: datetime, days: int, zone: ZoneInfo) -> tuple[datetime, ...]:
+    found = []
+    for number in range(days):
+        before, after = first + number * _DAY, first + (number + 1) * _DAY
         if _offset(before, zone) != _offset(after, zone):
             while after - before > _MINUTE:
                 middle = before + (after - before) // 2 // _MINUTE * _MINUTE
                 before, after = (
                     (middle, after) if _offset(middle, zone) == _offset(before, zone) else (before, middle)
                 )
-            if since < after <= until:
-                yield after
-        day += _DAY
+            found.append(after)
+    return tuple(found)
 
 
 def _offset(moment: datetime, zone: ZoneInfo) -> timedelta | None:
