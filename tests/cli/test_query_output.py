@@ -50,6 +50,18 @@ ODD = (
 )
 
 
+@pytest.mark.parametrize("kind", ["", "::BIGINT", "::DATE", "::VARCHAR", "::INTEGER[]", "::INTERVAL"])
+def test_a_column_without_a_value_loses_no_row_in_any_form(
+    lake: QuerySession, tmp_path: Path, kind: str
+) -> None:
+    sql = f"SELECT NULL{kind} AS a FROM range(2)"
+    assert printed(lake, sql, "csv") == 'a\r\n""\r\n""\r\n'
+    assert json.loads(printed(lake, sql, "json")) == [{"a": None}] * 2
+    render(lake, sql, "parquet", tmp_path / "a.parquet", Output(stdout=io.StringIO()))
+    assert pq.read_table(tmp_path / "a.parquet").to_pylist() == [{"a": None}] * 2
+    assert "(2 rows)" in printed(lake, sql, "table")
+
+
 def test_csv_is_rfc_4180_with_null_told_from_empty(lake: QuerySession) -> None:
     text = printed(lake, ODD, "csv")
     assert text.endswith("\r\n")

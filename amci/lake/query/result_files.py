@@ -21,15 +21,20 @@ _DATE_BITS = 32
 
 
 def write_csv(result: QueryResult, target: IO[str]) -> None:
-    """All rows as CSV."""
+    """All rows as CSV: NULL is nothing, the empty text `""`.
+
+    In a single column NULL is `""` as well: most readers take an empty line for no row.
+    """
     import polars as pl
 
     schema, batches = result.arrow()
+    null = '""' if len(result.columns) == 1 else ""
     csv.writer(target, lineterminator="\r\n").writerow(result.columns)
     for batch in batches:
         columns = [texts(column) for column in batch.columns]
         frame = pl.DataFrame([pl.Series(str(n), column) for n, column in enumerate(columns)])
-        target.write(frame.write_csv(include_header=False, line_terminator="\r\n") if schema.names else "")
+        text = frame.write_csv(include_header=False, line_terminator="\r\n", null_value=null)
+        target.write(text if schema.names else "")
 
 
 def write_json(result: QueryResult, target: IO[str]) -> None:

@@ -51,7 +51,7 @@ def publish(catalog: Catalog, target: Path, tell: Callable[[str], None]) -> dict
 
 def _select(catalog: Catalog, name: TableName) -> str:
     """SQL without DuckLake that gives a table's rows, if none of its files carries deletes."""
-    types = catalog.columns(name)
+    types = catalog.home(name).columns
     files = catalog.con.execute(
         f"SELECT data_file FROM ducklake_list_files('{LAKE}', ?, schema => ?)", [name.table, name.schema]
     ).fetchall()

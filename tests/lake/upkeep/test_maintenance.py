@@ -265,6 +265,30 @@ def test_a_published_table_without_rows_keeps_its_columns(workspace: WorkspacePa
     assert [c[0] for c in columns][:2] == ["campaign", "users"]
 
 
+def test_columns_that_have_had_no_value_yet_are_published_and_exported(
+    workspace: WorkspacePaths, tmp_path: Path
+) -> None:
+    write(workspace, REACH.format("10-03"), "campaign,nothing,users\n,,1\n")
+    write(workspace, REACH.format("10-03").replace("reach", "hollow"), "a,b\n,\n,\n")
+    drain(workspace)
+    hollow = TABLE.replace("reach", "hollow")
+    with maintaining(workspace) as upkeep:
+        assert upkeep.publish()["tables"] == 2
+        upkeep.compact(None)
+        upkeep.export_parquet(tmp_path / "out")
+    empty = dict.fromkeys(("nothing", "a", "b"), "VARCHAR")
+    with duckdb.connect(str(workspace.published), read_only=True) as plain:
+        for table in (TABLE, hollow):
+            want = rows(workspace, f"SELECT * FROM {table} ORDER BY ALL")
+            folder = tmp_path / "out" / table.replace(".", "/")
+            for source in (table, f"read_parquet('{folder}/**/*.parquet', hive_partitioning = false)"):
+                found = plain.execute(f"SELECT * FROM {source} ORDER BY ALL")
+                types = {name: str(kind) for name, kind, *_ in found.description or []}
+                assert {name: kind for name, kind in types.items() if name in empty}.items() <= empty.items()
+                assert found.fetchall() == [tuple(row.values()) for row in want]
+    assert len(want) == 2
+
+
 def test_what_was_published_keeps_working_when_its_files_are_merged_and_freed(
     workspace: WorkspacePaths,
 ) -> None:
