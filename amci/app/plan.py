@@ -7,11 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from amci.app.project import Project
 from amci.app.session import Session
 from amci.app.workflow_check import refuse_bad
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import NotFound, RemoteError
 from amci.kernel.run import NewRun, RunStatus
+from amci.lake.datasets import library as datasets_library
 from amci.scheduler.clock_changes import A_YEAR, odd_times
 from amci.scheduler.due import Timetable
 from amci.tenants.model import Tenant
@@ -100,6 +102,16 @@ def apply(
     opened.runs.create(runs)
     opened.schedules.sync(opened.project.schedules.values())
     return runs
+
+
+def changed_datasets(project: Project) -> list[str]:
+    """What datasets of config/ change of those that come with amci, a sentence for each."""
+    return [
+        f"dataset {name} ({source.origin}): {'; '.join(changed) or 'nothing differs'}"
+        for name, source in project.dataset_sources.items()
+        if source.built_in
+        for changed in [datasets_library.differences(project.datasets[name], source.built_in)]
+    ]
 
 
 def _of_tenant(opened: Session, tenant: Tenant) -> Iterator[Difference]:

@@ -7,11 +7,7 @@ import stat
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import BaseModel
 
 from amci.app.schedule_expansion import spread
 from amci.kernel.config import Settings, documents_in, parsed, read_document, read_settings
@@ -20,7 +16,9 @@ from amci.kernel.files import walked
 from amci.kernel.names import did_you_mean
 from amci.kernel.plugins import Transform, find
 from amci.kernel.workspace import WorkspacePaths
+from amci.lake.datasets import library as datasets_library
 from amci.lake.datasets.dataset import Dataset
+from amci.lake.datasets.library import DatasetSource
 from amci.lake.transforms.amc import amc_light_transform
 from amci.lake.transforms.reports import reports_light_transform
 from amci.scheduler.config import ScheduleFile
@@ -31,8 +29,6 @@ from amci.tenants.registry import read_tenants
 from amci.workflows.definitions import library
 from amci.workflows.definitions.definition import Workflow
 from amci.workflows.definitions.definition_check import tenant_problems
-
-Model = TypeVar("Model", bound=BaseModel)
 
 #: Transforms that come with amci.
 BUILT_IN = (amc_light_transform, reports_light_transform)
@@ -45,6 +41,7 @@ class Project:
     settings: Settings
     tenants: Mapping[str, Tenant]
     datasets: Mapping[str, Dataset]
+    dataset_sources: Mapping[str, DatasetSource]
     transforms: Mapping[str, Transform]
     workflows: Mapping[str, Workflow]
     schedules: Mapping[str, Schedule]  #: spread over their tenants
@@ -61,20 +58,23 @@ def load(
     settings = Settings()
     with collected(problems):
         settings = read_settings(workspace.settings_file, environ)
-    tenants = {name: tenant for name, (_, tenant) in read_tenants(workspace.config, problems).items()}
-    datasets = {d.dataset: d for d in _built_in_datasets()}
-    datasets |= _read_all(workspace, "datasets", Dataset, "dataset", problems)
+    read = read_tenants(workspace.config, problems)
+    tenants = {name: tenant for name, (_, tenant) in read.items()}
+    #: What is wrong between files is told of the file that says it, whatever it is called.
+    tenant_files = {name: workspace.relative(path) for name, (path, _) in read.items()}
+    datasets, sources = datasets_library.read(workspace.config / "datasets", problems, workspace.relative)
     transforms = find(workspace.config / "transforms", BUILT_IN, problems, stop)
-    problems += _unknown_transforms(datasets, transforms)
-    problems += clashes(tenants, tenants, workspace.home)
-    problems += _roots(workspace, settings, tenants)
-    workflows = library.read(workspace.config / "workflows", problems, workspace.relative)
-    problems += tenant_problems(workflows, tenants)
-    files = _read_all(workspace, "schedules", ScheduleFile, "schedule", problems)
+    problems += _unknown_transforms(datasets, sources, transforms)
+    problems += clashes(tenants, tenants, workspace.home, tenant_files)
+    problems += _roots(workspace, settings, tenants, tenant_files)
+    workflow_files: dict[str, str] = {}
+    workflows = library.read(workspace.config / "workflows", problems, workspace.relative, workflow_files)
+    problems += tenant_problems(workflows, tenants, workflow_files, tenant_files)
+    files = _schedule_files(workspace, problems)
     schedules = spread(files, tenants, workflows, problems)
     if problems:
         raise ConfigError(problems, hint="fix the files named above; nothing was done")
-    return Project(settings, tenants, datasets, transforms, workflows, schedules)
+    return Project(settings, tenants, datasets, sources, transforms, workflows, schedules)
 
 
 def fingerprint(workspace: WorkspacePaths) -> int:
@@ -96,51 +96,46 @@ def fingerprint(workspace: WorkspacePaths) -> int:
     return hash(tuple(sorted(found)))
 
 
-def _built_in_datasets() -> list[Dataset]:
-    folder = resources.files("amci.lake") / "datasets"
-    found = sorted(
-        (entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda e: e.name
-    )
-    return [parsed(Dataset, read_document(Path(str(entry)), entry.name), entry.name) for entry in found]
-
-
-def _read_all(
-    workspace: WorkspacePaths, kind: str, model: type[Model], id_field: str, problems: list[Problem]
-) -> dict[str, Model]:
-    found: dict[str, Model] = {}
+def _schedule_files(
+    workspace: WorkspacePaths, problems: list[Problem]
+) -> dict[str, tuple[str, ScheduleFile]]:
+    """The schedules by id, each with the name of its file."""
+    found: dict[str, tuple[str, ScheduleFile]] = {}
     paths: list[Path] = []
     with collected(problems):
-        paths = documents_in(workspace.config / kind)
+        paths = documents_in(workspace.config / "schedules")
     for path in paths:
         shown = workspace.relative(path)
         with collected(problems):
-            value = parsed(model, read_document(path, shown), shown)
-            name = getattr(value, id_field)
-            if name in found:
-                problems.append(Problem(shown, id_field, f"'{name}' is defined in another file already"))
-            found[name] = value
+            value = parsed(ScheduleFile, read_document(path, shown), shown)
+            if value.schedule in found:
+                says = f"'{value.schedule}' is defined in another file already"
+                problems.append(Problem(shown, "schedule", says))
+            found[value.schedule] = (shown, value)
     return found
 
 
-def _unknown_transforms(datasets: Mapping[str, Dataset], transforms: Collection[str]) -> list[Problem]:
+def _unknown_transforms(
+    datasets: Mapping[str, Dataset], sources: Mapping[str, DatasetSource], transforms: Collection[str]
+) -> list[Problem]:
     problems = []
     for dataset in datasets.values():
         for field, name in (("light", dataset.light), ("heavy", dataset.heavy)):
             if name and name not in transforms:
                 says = f"no transform '{name}'{did_you_mean(name, transforms)}"
-                problems.append(Problem(f"config/datasets/{dataset.dataset}.yaml", field, says))
+                problems.append(Problem(sources[dataset.dataset].file, field, says))
     return problems
 
 
-def _roots(workspace: WorkspacePaths, settings: Settings, tenants: Mapping[str, Tenant]) -> list[Problem]:
+def _roots(
+    workspace: WorkspacePaths, settings: Settings, tenants: Mapping[str, Tenant], files: Mapping[str, str]
+) -> list[Problem]:
     problems = []
     seen: dict[str, Path] = {}
     given = [
         ("amci.yaml", f"roots.{position}.path", r.name, r.path) for position, r in enumerate(settings.roots)
     ]
-    given += [
-        (f"config/tenants/{t.tenant}.yaml", "raw", tenant_root(t), t.raw) for t in tenants.values() if t.raw
-    ]
+    given += [(files[t.tenant], "raw", tenant_root(t), t.raw) for t in tenants.values() if t.raw]
     for shown, field, name, place in given:
         path = (workspace.home / place).resolve()
         if name in seen:

@@ -21,19 +21,22 @@ _SENT_APART = ("sqlQuery", "workflowId")
 
 
 def spread(
-    files: Mapping[str, ScheduleFile],
+    files: Mapping[str, tuple[str, ScheduleFile]],
     tenants: Mapping[str, Tenant],
     workflows: Mapping[str, Workflow],
     problems: list[Problem],
 ) -> dict[str, Schedule]:
-    """Every schedule of every tenant by id; what is wrong with one is added to `problems`."""
+    """Every schedule of every tenant by id; `files` has the name of each file as well.
+
+    What is wrong with one is added to `problems`.
+    """
     found: dict[str, Schedule] = {}
-    for file in files.values():
+    for shown, file in files.values():
         try:
             schedules = list(_schedules(file, tenants, workflows))
         except AmciError as error:
             says = f"{error} ({error.hint})" if error.hint else str(error)
-            problems.append(Problem(f"config/schedules/{file.schedule}.yaml", "", says))
+            problems.append(Problem(shown, "", says))
         else:
             found |= {schedule.schedule_id: schedule for schedule in schedules}
     return found

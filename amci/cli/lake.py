@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 
 from amci.cli.context import Context, DryRun, Limit, RowsOf, command
 from amci.cli.run_progress import exit_if_failed, finish_runs, report_drain, report_work
 from amci.kernel.clock import duration, timestamp
 from amci.kernel.errors import WorkspaceBusy
 from amci.kernel.run import NewRun
+from amci.lake.datasets.library import dataset_named, definition, differences
 from amci.lake.landing.copy_in import copy_in
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.query import inspect
@@ -150,6 +152,36 @@ def transforms(ctx: Context) -> None:
         for name, t in sorted(project.transforms.items())
     ]
     ctx.out.rows(rows, ["transform", "origin", "source_hash", "datasets"])
+
+
+@command(
+    lake_app,
+    "datasets",
+    epilog="Example: amci lake datasets, or: amci lake datasets amc",
+)
+def datasets(
+    ctx: Context, name: Annotated[str | None, typer.Argument(help="Show this one's whole definition.")] = None
+) -> None:
+    """Datasets with where each is defined; or one whole, as a file for config/datasets/."""
+    project = ctx.project()
+    if name is not None:
+        dataset = dataset_named(project.datasets, name)
+        document, source = definition(dataset), project.dataset_sources[name]
+        changed = differences(dataset, source.built_in) if source.built_in else []
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100).rstrip().split("\n")
+        remarks = [f"# {source.origin}", *(f"# {each}" for each in changed)]
+        ctx.out.record({**document, "origin": source.origin, "differs": changed}, [*remarks, *text])
+        return
+    rows = [
+        {
+            "dataset": name,
+            "schema": d.schema_name,
+            "pattern": d.pattern,
+            "origin": project.dataset_sources[name].origin,
+        }
+        for name, d in sorted(project.datasets.items())
+    ]
+    ctx.out.rows(rows, ["dataset", "schema", "pattern", "origin"])
 
 
 @command(lake_app, "reprocess", epilog="Example: amci lake reprocess --changed")

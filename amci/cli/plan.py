@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from amci.app.plan import Difference, apply as apply_differences, differences
+from amci.app.plan import Difference, apply as apply_differences, changed_datasets, differences
 from amci.cli.context import Context, command
 from amci.cli.run_progress import SOME_FAILED, exit_if_failed, finish_runs
 
@@ -23,6 +23,9 @@ def plan(ctx: Context, tenant: Tenants = None) -> None:
     """What differs between config/, the workspace and AMC."""
     with ctx.session() as session, ctx.out.progress("asking AMC"):
         found = differences(session, tenant or ())
+        extended = changed_datasets(session.project)
+    for note in extended if not tenant else ():
+        ctx.out.note(note)
     ctx.out.rows(_rows(ctx, found), _COLUMNS, empty=_IN_STEP)
 
 

@@ -371,4 +371,13 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> Settings:
     document = read_document(path, path.name)
     plain = {name for name, f in Settings.model_fields.items() if name not in ("roots", "notify", "amc")}
     over = {name: environ[f"AMCI_{name.upper()}"] for name in plain if environ.get(f"AMCI_{name.upper()}")}
-    return parsed(Settings, document | over, path.name)
+    try:
+        return parsed(Settings, document | over, path.name)
+    except ConfigError as error:
+        # What the environment says is in no file.
+        raise ConfigError(
+            [
+                Problem("environment", f"AMCI_{p.field.upper()}", p.says) if p.field in over else p
+                for p in error.problems
+            ]
+        ) from None

@@ -60,11 +60,16 @@ def doubts(tenant: Tenant) -> list[str]:
     return found
 
 
-def clashes(tenants: Mapping[str, Tenant], changed: Collection[str], home: Path) -> list[Problem]:
-    """What no two tenants may share, if one of them is among `changed`; `home` is the workspace."""
+def clashes(
+    tenants: Mapping[str, Tenant], changed: Collection[str], home: Path, files: Mapping[str, str]
+) -> list[Problem]:
+    """What no two tenants may share, if one of them is among `changed`; `home` is the workspace.
+
+    `files` has the names of the tenants' files; one that is not written yet is called by its id.
+    """
     found = []
     for tenant, other in _pairs(tenants, changed):
-        shown_file = f"config/tenants/{tenant.tenant}.yaml"
+        shown_file = files.get(tenant.tenant, f"tenant {tenant.tenant}")
         if tenant.table_prefix("") == other.table_prefix(""):
             says = f"'{tenant.table_prefix('')}' is tenant {other.tenant}'s already: their tables would mix"
             found.append(Problem(shown_file, "prefix", says))

@@ -15,7 +15,7 @@ from amci.kernel.config import documents_in, parsed, read_document
 from amci.kernel.errors import ConfigError, Problem, collected
 from amci.kernel.files import bounded_bytes, storage_errors, text_of, write_bytes
 from amci.kernel.text import utf8
-from amci.tenants.checks import clashes, faults, shared
+from amci.tenants.checks import TenantFault, clashes, faults, shared
 from amci.tenants.documents import tenants_from
 from amci.tenants.model import Tenant, tenant_named
 
@@ -98,7 +98,8 @@ class Registry:
         problems = []
         for given in tenants:
             if given.tenant in wanted:
-                problems.append(_problem(given, "tenant", "stands twice in what is added"))
+                twice = TenantFault("tenant", "stands twice in what is added")
+                problems.append(_problem(given, twice, {}))
             old = have.get(given.tenant)
             wanted[given.tenant] = _merged(old[1], given) if old else given
         return self._planned(have, wanted, problems)
@@ -163,8 +164,9 @@ class Registry:
         changed = {name: t for name, t in wanted.items() if name in have and have[name][1] != t}
         touched = new | changed
         after = {name: tenant for name, (_, tenant) in have.items()} | touched
-        problems = [*problems, *(_problem(t, f.field, f.says) for t in touched.values() for f in faults(t))]
-        problems += [*self._taken(have, new), *clashes(after, touched, self._home)]
+        files = {name: self._shown(path) for name, (path, _) in have.items()}
+        problems = [*problems, *(_problem(t, f, files) for t in touched.values() for f in faults(t))]
+        problems += [*self._taken(have, new), *clashes(after, touched, self._home, files)]
         if problems:
             raise ConfigError(problems, hint=_HINT)
         paths = {name: have[name][0] if name in have else self._path(name) for name in touched}
@@ -194,13 +196,13 @@ class Registry:
         files = {name: file for name, (file, _) in have.items()} | dict(paths)
         return [after[name] for name, file in files.items() if file == path]
 
-    def _taken(self, have: Mapping[str, tuple[Path, Tenant]], new: Mapping[str, Tenant]) -> list[Problem]:
+    def _taken(self, have: Mapping[str, tuple[Path, Tenant]], new: Iterable[str]) -> list[Problem]:
         """A new tenant's file may have been given to another one by hand."""
         owners = {path: name for name, (path, _) in have.items()}
         return [
-            _problem(tenant, "tenant", f"this file is tenant {owners[self._path(name)]}'s; rename it first")
-            for name, tenant in new.items()
-            if self._path(name) in owners
+            Problem(self._shown(path), "tenant", f"this file is tenant {owners[path]}'s; rename it first")
+            for name in new
+            if (path := self._path(name)) in owners
         ]
 
     def _carried_out(self, plan: RegistryPlan) -> Changes:
@@ -254,8 +256,9 @@ def _entry(have: Mapping[str, tuple[Path, Tenant]], tenant_id: str) -> tuple[Pat
     return have[tenant_id]
 
 
-def _problem(tenant: Tenant, field: str, says: str) -> Problem:
-    return Problem(f"config/tenants/{tenant.tenant}.yaml", field, says)
+def _problem(tenant: Tenant, fault: TenantFault, files: Mapping[str, str]) -> Problem:
+    """What is wrong with a tenant, in its file if it has one yet."""
+    return Problem(files.get(tenant.tenant, f"tenant {tenant.tenant}"), fault.field, fault.says)
 
 
 def _text(tenants: Sequence[Tenant], path: Path) -> str:

@@ -64,7 +64,46 @@ def test_roots_that_cannot_work_are_refused(site: Any, roots: str, says: str) ->
 
 def test_a_dataset_of_ones_own_hides_the_one_that_comes_with_amci(site: Any) -> None:
     site.dataset("amc", pattern="'mine/{file}'")
-    assert load(site.workspace, {}).datasets["amc"].pattern == "mine/{file}"
+    project = load(site.workspace, {})
+    assert project.datasets["amc"].pattern == "mine/{file}"
+    assert project.datasets["amc"].light is None
+    assert not project.dataset_sources["amc"].is_extension
+
+
+AWRY = {
+    "dataset": ("datasets/mine.yml", "dataset: a\nheavy: nowhere\n", "no transform 'nowhere'"),
+    "built-in dataset": ("datasets/mine.json", '{"dataset": "amc", "light": "nowhere"}', "'nowhere'"),
+    "inherited": ("transforms/amc_light_transform.py", "def amc_light_transform(obj:\n", "cannot be loaded"),
+    "prefix": ("tenants/all.json", '{"tenants": [{"tenant": "b"}, {"tenant": "c", "prefix": "b"}]}', "mix"),
+    "raw": ("tenants/all.yml", "tenant: b\nraw: raw/b\n", "overlaps with root"),
+    "workflow": ("workflows/reach.json", '{"sql": "SELECT 1", "tenants": ["who"]}', "no tenant 'who'"),
+    "workflow alone": ("workflows/w.yml", "workflow_id: x\nsql: SELECT 1\nvalues: {who: {}}\n", "no tenant"),
+    "schedule": (
+        "schedules/one.yml",
+        "schedule: s\nexpression: rate(1 day)\nworkflow: w\ntenants: [who]\ndefinition: {sqlQuery: SELECT 1}\n",
+        "no tenant 'who'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "text", "says"), AWRY.values(), ids=AWRY)
+def test_a_mistake_is_told_of_the_file_that_has_it(site: Any, file: str, text: str, says: str) -> None:
+    site.configure(file, text)
+    with pytest.raises(ConfigError) as wrong:
+        load(site.workspace, {})
+    for problem in wrong.value.problems:
+        assert (site.workspace.home / problem.file).is_file(), problem
+        assert problem.file == f"config/{file}"
+        assert says in problem.says
+
+
+def test_a_mistake_of_the_environment_is_told_of_its_variable(site: Any) -> None:
+    site.settings("scan_every: soon\n")
+    with pytest.raises(ConfigError) as wrong:
+        load(site.workspace, {"AMCI_BATCH": "none", "AMCI_LOG_LEVEL": "loud"})
+    assert {(p.file, p.field) for p in wrong.value.problems} == {
+        ("amci.yaml", "scan_every"), ("environment", "AMCI_BATCH"), ("environment", "AMCI_LOG_LEVEL"),
+    }  # fmt: skip
 
 
 def test_a_helper_that_changed_makes_its_transforms_stale(site: Any) -> None:

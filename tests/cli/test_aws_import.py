@@ -140,7 +140,7 @@ def test_one_workflow_of_two_customers_is_for_both(terminal: Terminal) -> None:
     other = {**WORKFLOW, "customerId": "bolt"}
     _, notes = terminal.json(terminal.file("workflows.json", [WORKFLOW, other]))
     assert terminal.config("workflows/reach.yaml")["tenants"] == ["acme", "bolt"]
-    assert "still to be fixed: config/workflows/reach: tenants: no tenant 'acme'" in notes
+    assert "still to be fixed: config/workflows/reach.yaml: tenants: no tenant 'acme'" in notes
 
 
 def test_mistakes_of_all_files_are_listed_and_nothing_is_written(terminal: Terminal) -> None:

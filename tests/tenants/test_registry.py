@@ -110,12 +110,12 @@ def test_all_tenants_of_a_call_are_added_or_none(registry: Registry, config: Pat
     registry.add([tenant("there")])
     before = files(config)
     assert problems(registry.add, [tenant("one"), tenant("two", prefix="one"), tenant("two")]) == [
-        "config/tenants/two.yaml: tenant: stands twice in what is added",
+        "tenant two: tenant: stands twice in what is added",
     ]
     said = problems(registry.add, [tenant("one"), tenant("two", prefix="THERE"), amc("three", region="NA")])
     assert said == [
-        "config/tenants/three.yaml: region: NA contradicts the marketplace: DE is in EU",
-        "config/tenants/two.yaml: prefix: 'there' is tenant there's already: their tables would mix",
+        "tenant three: region: NA contradicts the marketplace: DE is in EU",
+        "tenant two: prefix: 'there' is tenant there's already: their tables would mix",
     ]
     assert files(config) == before
 
@@ -123,7 +123,7 @@ def test_all_tenants_of_a_call_are_added_or_none(registry: Registry, config: Pat
 def test_two_tenants_do_not_share_a_raw_directory(registry: Registry) -> None:
     registry.add([tenant("one", raw="/mnt/results")])
     (said,) = problems(registry.add, [tenant("two", raw="/mnt/results/two")])
-    assert said.startswith("config/tenants/two.yaml: raw: '/mnt/results/two' overlaps with tenant one's")
+    assert said.startswith("tenant two: raw: '/mnt/results/two' overlaps with tenant one's")
 
 
 def test_two_tenants_may_share_an_instance_but_are_told(registry: Registry) -> None:

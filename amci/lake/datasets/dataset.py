@@ -68,6 +68,9 @@ class Dataset(Strict):
 
     dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """Its id; second folder of its keys in the built-in pattern."""
+    extends: Literal["built_in", "none"] | None = Field(default=None, exclude=True)
+    """For the id of a dataset that comes with amci. `built_in`: what is not given here is as in that one. `none`: it is
+    as in any other dataset. If this is not given: `built_in`, unless `pattern` lacks a name that that one's has."""
     team: str = Field(default="adtech", pattern=r"^[a-z][a-z0-9_]*$")
     """Who owns it; first folder of its keys. Schema in the lake is `{team}_{dataset}`."""
     pattern: str = "{team}/{dataset}/{table}/{file}"

@@ -75,8 +75,11 @@ class AmcClientBase:
     def _needed(self, field: str) -> str:
         value: str = getattr(self._tenant, field)
         if not value:
-            file = f"config/tenants/{self._tenant.tenant}.yaml"
-            raise ConfigError([Problem(file, field, "is needed to talk to AMC")])
+            name = self._tenant.tenant
+            raise ConfigError(
+                [Problem(f"tenant {name}", field, "is needed to talk to AMC")],
+                hint=f"`amci tenant update {name} {field}=…`",
+            )
         return value
 
 

@@ -46,32 +46,40 @@ def warnings(workflow: Workflow) -> list[str]:
     ]
 
 
-def tenant_problems(workflows: Mapping[str, Workflow], tenants: Mapping[str, Tenant]) -> list[Problem]:
-    """Unknown tenants that workflows name, and values of tenants that do not fit the parameters."""
+def tenant_problems(
+    workflows: Mapping[str, Workflow],
+    tenants: Mapping[str, Tenant],
+    workflow_files: Mapping[str, str],
+    tenant_files: Mapping[str, str],
+) -> list[Problem]:
+    """Unknown tenants that workflows name, and values of tenants that do not fit the parameters.
+
+    `workflow_files` and `tenant_files` have the names of their files, by id.
+    """
     return [
         problem
         for workflow in workflows.values()
         for problem in (
-            *_unknown_tenants(workflow, list(tenants)),
-            *_unfit_values(workflow, tenants.values()),
+            *_unknown_tenants(workflow, list(tenants), workflow_files[workflow.workflow_id]),
+            *_unfit_values(workflow, tenants.values(), tenant_files),
         )
     ]
 
 
-def _unknown_tenants(workflow: Workflow, known: list[str]) -> Iterator[Problem]:
+def _unknown_tenants(workflow: Workflow, known: list[str], shown: str) -> Iterator[Problem]:
     for field, names in (("tenants", workflow.tenants), ("values", workflow.values)):
         for name in names:
             if name not in known:
-                shown = f"config/workflows/{workflow.workflow_id}"
                 yield Problem(shown, field, f"no tenant '{name}'{did_you_mean(name, known)}")
 
 
-def _unfit_values(workflow: Workflow, tenants: Iterable[Tenant]) -> Iterator[Problem]:
+def _unfit_values(
+    workflow: Workflow, tenants: Iterable[Tenant], files: Mapping[str, str]
+) -> Iterator[Problem]:
     for tenant in tenants:
         if not workflow.is_for(tenant):
             continue
         try:
             workflow.defaults(tenant)
         except UsageError as error:
-            shown = f"config/tenants/{tenant.tenant}"
-            yield Problem(shown, "values", f"workflow {workflow.workflow_id}: {error}")
+            yield Problem(files[tenant.tenant], "values", f"workflow {workflow.workflow_id}: {error}")

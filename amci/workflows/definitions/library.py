@@ -15,9 +15,15 @@ from amci.workflows.definitions import aws_names, definition_check
 from amci.workflows.definitions.definition import Workflow
 
 
-def read(folder: Path, problems: list[Problem], shown: Callable[[Path], str]) -> dict[str, Workflow]:
+def read(
+    folder: Path,
+    problems: list[Problem],
+    shown: Callable[[Path], str],
+    names: dict[str, str] | None = None,
+) -> dict[str, Workflow]:
     """All workflows by id; what is wrong with them is added to `problems`, under the file's name as `shown`.
 
+    The name of each workflow's file is added to `names`.
     `<id>.yaml` may leave its SQL to `<id>.sql`; a `.sql` with no document beside it is a workflow, too.
     """
     files: list[Path] = []
@@ -35,6 +41,8 @@ def read(folder: Path, problems: list[Problem], shown: Callable[[Path], str]) ->
                 says = f"'{workflow.workflow_id}' is defined in another file already"
                 problems.append(Problem(shown(path), "workflow_id", says))
             found[workflow.workflow_id] = workflow
+            if names is not None:
+                names[workflow.workflow_id] = shown(path)
     return found
 
 

@@ -174,7 +174,7 @@ def _with_instance(tenants: Mapping[str, Tenant], tenant_id: str) -> Tenant:
     if not tenant.instance_id:
         raise UsageError(
             f"tenant '{tenant_id}' has no AMC instance",
-            hint=f"add instance_id and advertiser_id to config/tenants/{tenant_id}.yaml",
+            hint=f"`amci tenant update {tenant_id} instance_id=… advertiser_id=…`",
         )
     return tenant
 

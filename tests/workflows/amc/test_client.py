@@ -54,7 +54,7 @@ class TestHeaders:
         self, amc: Amc, connect: Callable[..., AmcClient], tenant: Tenant, field: str
     ) -> None:
         client = connect(tenant.model_copy(update={field: ""}))
-        with pytest.raises(ConfigError, match=rf"config/tenants/acme\.yaml: {field}: is needed"):
+        with pytest.raises(ConfigError, match=rf"tenant acme: {field}: is needed"):
             client.workflows()
         assert amc.asked == []
 

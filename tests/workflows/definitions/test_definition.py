@@ -339,10 +339,11 @@ def test_tenants_nobody_knows_and_values_that_do_not_fit_are_problems() -> None:
         "acme": ACME.model_copy(update={"values": {"days": "many", "x": "2026-01-01"}}),
         "else": Tenant(tenant="else", values={"days": "not asked"}),
     }
-    assert [str(p) for p in definition_check.tenant_problems(found, tenants)] == [
-        "config/workflows/reach: tenants: no tenant 'acm' (did you mean 'acme'?)",
-        "config/workflows/reach: values: no tenant 'nobody'",
-        f"config/tenants/acme: values: workflow reach: tenant acme: parameter days: {says}",
+    files = {"reach": "reach.yml", "other": "other.json"}, dict.fromkeys(tenants, "all.yaml")
+    assert [str(p) for p in definition_check.tenant_problems(found, tenants, *files)] == [
+        "reach.yml: tenants: no tenant 'acm' (did you mean 'acme'?)",
+        "reach.yml: values: no tenant 'nobody'",
+        f"all.yaml: values: workflow reach: tenant acme: parameter days: {says}",
     ]
 
 
