@@ -49,8 +49,6 @@ WINDOWS = {
     "customer_lifetime_value": TimeWindow(type=WindowType.EXPLICIT, start="2036-03-27", end="2036-05-01"),
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
-
 
 def apply(engine: Engine) -> None:
     """What `amci apply` does."""

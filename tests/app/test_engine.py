@@ -29,9 +29,6 @@ KEY = "adtech/d/t/a.csv"
 LIMIT = 20.0  # seconds until a test that waits for a thread gives up
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
-
-
 def rows(site: Any, columns: str = "v", table: str = "adtech_d.t") -> list[Any]:
     found = site.query(f"SELECT {columns} FROM {table} ORDER BY ALL")
     return [row[0] for row in found] if "," not in columns else found

@@ -32,8 +32,6 @@ TENANT = "tenant: acme\ninstance_id: amcacme001\nadvertiser_id: ENTITYACME\nmark
 SANDBOX = "amc: {mode: sandbox, poll_first: 0s, poll_longest: 0s, adopt_within: 0s}\n"
 TABLE = "adtech_amc.acme_reach_adhoc"
 
-pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
-
 
 @pytest.fixture
 def amc(site: Any) -> Any:

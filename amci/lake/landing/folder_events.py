@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,19 @@ from watchdog.observers.polling import PollingObserver
 
 from amci.kernel import log
 from amci.lake.landing.roots import Root, is_taken
+
+
+class _ToOurLog(logging.Handler):
+    """What watchdog logs, such as a queue that overflowed or a thread that was stopped meanwhile, into amci's log.
+
+    Without any handler, `logging` would print it on the terminal. The scans find what such events were about.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log.get(__name__).info("watchdog", level_there=record.levelname, says=record.getMessage())
+
+
+_TO_OUR_LOG = _ToOurLog(logging.WARNING)
 
 
 class PendingFolders:
@@ -83,6 +98,11 @@ def watching(roots: Iterable[Root], pending: PendingFolders) -> Callable[[], Non
 
     If the kernel refuses (too many watches), that root is left to the scans, and the log says so.
     """
+    # watchdog watches what lies in a new folder, and again as the kernel tells of each folder in it; likewise when a
+    # folder comes back that was moved away. The second watch takes the place of the first, as is right; but watchdog
+    # 7.1 warns of it, on the terminal of `amci up`.
+    warnings.filterwarnings("ignore", "Callback with id ", RuntimeWarning)
+    logging.getLogger("watchdog").addHandler(_TO_OUR_LOG)
     observers: list[Any] = []
     for root in roots:
         if root.watch == "off":

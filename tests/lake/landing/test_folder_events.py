@@ -11,8 +11,6 @@ from watchdog.events import FileCreatedEvent
 from amci.kernel.clock import stopwatch
 from amci.lake.landing.folder_events import PendingFolders, _Handler as Handler, as_root, watching
 
-# watchdog says so of folders made while it adds them, and goes on.
-pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
 LIMIT = 20.0  # seconds until a test that waits for an event gives up
 
 
@@ -98,3 +96,13 @@ def test_hints_are_taken_once_and_the_outermost_folder_speaks_for_those_inside()
     assert folders == {("raw", "a"), ("raw", "ab"), ("raw", "x/y"), ("other", "a/b")}
     assert renamed == {("other", "a/b/f.csv")}
     assert hints.take() == (set(), set())
+
+
+def test_nested_folders_and_one_that_comes_back_bring_no_warning(root: Path, ear: Ear) -> None:
+    # pytest makes an error of a warning, and of one in a thread.
+    (root / "a/b/c/d").mkdir(parents=True)
+    assert ear.hears(lambda e: e.covers("a/b/c/d"))
+    (root / "a").rename(root.parent / "away")
+    (root.parent / "away").rename(root / "back")
+    (root / "back/b/c/d/last.csv").write_text("x", encoding="utf-8")
+    assert ear.hears(lambda e: e.covers("back/b/c/d"))
