@@ -36,7 +36,7 @@ ROOMS = {
     "lake.datasets": "kernel tenants lake.formats",
     "lake.transforms": "kernel lake.datasets",
     "lake.catalog": "kernel lake.datasets",
-    "lake.landing": "kernel lake.datasets",
+    "lake.landing": "kernel lake.formats lake.datasets",
     "lake.query": "kernel lake.datasets lake.catalog lake.landing",
     "lake.loading": "kernel lake.formats lake.datasets lake.catalog lake.landing",
     "lake.upkeep": "kernel lake.datasets lake.catalog lake.query",

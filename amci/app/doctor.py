@@ -331,6 +331,11 @@ def _work(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
     if objects["quarantined"]:
         said = f"{objects['quarantined']} objects are in quarantine"
         yield Diagnosis("warning", said, "see `amci lake quarantine`: it says why, and what to do")
+    if objects["doubtful"]:
+        said = f"{objects['doubtful']} objects are doubtful"
+        yield Diagnosis(
+            "warning", said, "see `amci lake doubts`: it says why, and takes what is right after all"
+        )
 
 
 def _clock(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:

@@ -26,7 +26,7 @@ from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.datasets.router import Router
 from amci.lake.landing.folder_events import as_root
-from amci.lake.landing.ingest import Ingest, IngestCounts
+from amci.lake.landing.ingest import Ingest, IngestCounts, object_version
 from amci.lake.landing.object_store import ObjectStore, Quarantined
 from amci.lake.landing.roots import Root, Settling
 from amci.lake.landing.watcher import RawWatcher
@@ -173,6 +173,19 @@ class Engine:
         if all_failed:
             ids += [run.run_id for run in self.runs.list(status=RunStatus.FAILED, limit=-1)]
         return self.runs.redrive(ids)
+
+    def accept(self, names: Sequence[str]) -> int:
+        """Take what is doubtful about objects for right, and queue those again that were refused for it.
+
+        `names` are ids, keys or ends of keys. Returns how many doubts there were; raises NotFound.
+        """
+        objects = [row for name in names for row in self.objects.find(name)]
+        accepted = self.objects.doubts.accept(row["object_id"] for row in objects)
+        refused = {(row["object_id"], row["version"]) for row in objects if row["dataset"]}
+        refused = {pair for pair in refused if self.objects.is_quarantined(*pair)}
+        failed = self.runs.list(status=RunStatus.FAILED, kind="light", limit=-1)
+        self.runs.redrive(run.run_id for run in failed if accepted and object_version(run) in refused)
+        return accepted
 
     def load_again(
         self,

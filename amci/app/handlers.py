@@ -17,6 +17,7 @@ from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
 from amci.lake.loading.heavy import HeavyHandler
 from amci.lake.loading.light import LightHandler
+from amci.lake.loading.resemblance import TableShapes
 from amci.lake.loading.rules import Rules
 from amci.lake.upkeep.maintenance import Maintenance
 from amci.lake.upkeep.tasks import UpkeepHandler
@@ -49,10 +50,12 @@ def lake_handlers(
     """What becomes of files."""
     workspace, settings = opened.workspace, opened.project.settings
     maintenance = Maintenance(workspace, catalog, opened.state, opened.clock, lambda _: None)
+    shapes = TableShapes(opened.state)
     return [
         LightHandler(
             rules=rules,
             objects=objects,
+            shapes=shapes,
             roots=roots,
             pre_stage=workspace.pre_stage,
             spill=workspace.spill,
@@ -61,6 +64,7 @@ def lake_handlers(
         HeavyHandler(
             rules=rules,
             objects=objects,
+            shapes=shapes,
             runs=opened.runs,
             catalog=catalog,
             pre_stage=workspace.pre_stage,

@@ -63,6 +63,7 @@ def notices_of(run: Run, workspace_name: str, at: datetime) -> tuple[Notice, ...
     events = [
         run.status.lower(),
         *(["quality"] if _quality(run) else []),
+        *(["doubt"] if _doubt(run) else []),
         *(["twice"] if _twice(run) else []),
     ]
     return tuple(notice_of(run, event, workspace_name, at) for event in events)
@@ -71,11 +72,11 @@ def notices_of(run: Run, workspace_name: str, at: datetime) -> tuple[Notice, ...
 def notice_of(run: Run, outcome_event: str, workspace_name: str, at: datetime) -> Notice:
     """The notice of one event of a run."""
     tenant = run.tenant_id or ""
-    said = _said(run) if outcome_event not in ("quality", "twice") else None
+    special = {"quality": _quality, "doubt": _doubt, "twice": _twice}.get(outcome_event)
+    said = None if special else _said(run)
     fields: dict[str, Any] = {"kind": run.kind}
     if said is None:
         title = f"{workspace_name}: run {run.run_id} ({run.kind}) {outcome_event}"
-        special = {"quality": _quality, "twice": _twice}.get(outcome_event)
         text = special(run) if special else run.reason or ""
     else:
         title = subject(tenant, said.request_type, said.name, said.status)
@@ -160,6 +161,10 @@ def _quality(run: Run) -> str:
     notes = (run.result or {}).get("quality") or ()
     broken = ", ".join(f"{note['rule']} ({note['rows']} rows)" for note in notes)
     return f"quality rules that did not hold: {broken}" if broken else ""
+
+
+def _doubt(run: Run) -> str:
+    return "; ".join((run.result or {}).get("doubts") or ())
 
 
 def _twice(run: Run) -> str:

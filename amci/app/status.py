@@ -22,7 +22,7 @@ def overview(workspace: WorkspacePaths) -> dict[str, Any]:
     report: dict[str, Any] = {"workspace": str(workspace.home), "engine": engine}
     report |= {"waits_ahead": 0, "clock_set_back": ""}
     counts = dict.fromkeys(RunStatus, 0)
-    objects = {"objects": 0, "removed": 0, "quarantined": 0}
+    objects = {"objects": 0, "removed": 0, "quarantined": 0, "doubtful": 0}
     amc = {"executions_in_amc": 0, "circuits_open": "", "executed_twice": 0, "notices_not_delivered": 0}
     if workspace.state.exists():
         with State.read_only(workspace.state) as state:

@@ -63,8 +63,8 @@ def show_table(
     ctx: Context, table: Annotated[str, typer.Argument(help="schema.table, or the table's name.")]
 ) -> None:
     """A table's columns, partitions and newest objects."""
-    with ctx.query_session() as session:
-        found = inspect.table(session, table)
+    with ctx.query_session() as session, ctx.state() as state:
+        found = inspect.table(session, state, table)
     if ctx.out.as_json:
         ctx.out.record(found)
         return
@@ -74,6 +74,9 @@ def show_table(
     ctx.out.rows(found["columns"], ["column", "type", "nulls"])
     ctx.out.text("")
     ctx.out.rows(found["objects"], ["object_id", "version", "rows", "key"])
+    if found["doubts"]:
+        ctx.out.text("")
+        ctx.out.rows(found["doubts"], ["key", "kind", "column_name", "says"])
 
 
 @command(lake_app, "partitions", epilog="Example: amci lake partitions adtech_amc.acme_reach_daily")
@@ -117,6 +120,8 @@ def history(
         )
         ctx.out.rows(entry["versions"], ["version", "seen_at", "size", "loaded_at", "sha256"])
         ctx.out.rows(entry["runs"], ["run_id", "kind", "status", "changed_at", "reason"], empty="no runs")
+        if entry["doubts"]:
+            ctx.out.rows(entry["doubts"], ["version", "kind", "says", "resolved_at"])
 
 
 @command(lake_app, "quarantine", epilog="Example: amci lake quarantine --all")
@@ -130,6 +135,38 @@ def quarantine(
         rows,
         ["object_id", "version", "stage", "key", "line", "rows", "reason", "hint"],
         empty="nothing is in quarantine",
+    )
+
+
+@command(
+    lake_app,
+    "doubts",
+    epilog="Example: amci lake doubts, or: amci lake doubts --accept adtech/shop/orders/may.csv",
+)
+def doubts(
+    ctx: Context,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept", help="Object id, key, or the end of a key of a file that is right after all."
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also what was accepted or replaced since.")] = False,
+) -> None:
+    """What may be wrong with files, or take it for right.
+
+    What a dataset refused for its doubts (`doubt: refuse`) is loaded once they are accepted.
+    """
+    if accept:
+        with ctx.engine() as engine:
+            report_work(ctx, engine, accepted=engine.accept(accept))
+        return
+    with ctx.state() as state:
+        rows = [dict(row) for row in ObjectStore(state, ctx.clock).doubts.list(is_open=not every)]
+    ctx.out.rows(
+        rows,
+        ["object_id", "version", "kind", "key", "line", "says", "hint"],
+        empty="nothing is doubtful",
     )
 
 

@@ -27,6 +27,7 @@ def report_drain(ctx: Context) -> None:
     """Drain and say what became of it; exit code 3 where runs failed."""
     with ctx.engine() as engine, ctx.out.progress("draining") as tell, stopping() as stop:
         done = engine.drain(stop, _counting(tell))
+        doubtful = engine.objects.doubts.doubtful()
     report = {
         "new": done.found.new,
         "succeeded": done.tally.succeeded,
@@ -36,6 +37,7 @@ def report_drain(ctx: Context) -> None:
         "removed": done.found.removed,
         "settling": done.found.settling,
         "waiting": done.tally.left,
+        "doubtful": doubtful,
     }
     ctx.out.record(report, _drained(report))
     _exit_with_tally(stop, done.tally)
@@ -48,6 +50,8 @@ def _drained(report: dict[str, int]) -> list[str]:
         lines.append(f"{report['unroutable']} matched no dataset")
     if report["failed"] or report["unroutable"]:
         lines.append("`amci lake quarantine` says what could not be used, and why")
+    if report["doubtful"]:
+        lines.append(f"{report['doubtful']} files may be wrong; `amci lake doubts` says why")
     if report["removed"]:
         lines.append(f"{report['removed']} raw files are gone; what was loaded of them stays in the lake")
     if report["settling"]:

@@ -98,8 +98,9 @@ class NotifySettings(Strict):
     """For `smtp`: the sender's address."""
     to: tuple[str, ...] = ()
     """For `smtp`: the recipients' addresses."""
-    events: tuple[str, ...] = ("failed", "twice")
-    """Which events: `failed`, `skipped`, `succeeded`, `cancelled`, `quality`, `twice` (executed twice by AMC)."""
+    events: tuple[str, ...] = ("failed", "doubt", "twice")
+    """Which events: `failed`, `skipped`, `succeeded`, `cancelled`, `quality`, `doubt` (a file that may be wrong),
+    `twice` (executed twice by AMC)."""
     kinds: tuple[str, ...] = ()
     """Only runs of these kinds, such as `execute` or `provision`; empty means all."""
     statuses: tuple[str, ...] = ()

@@ -103,6 +103,9 @@ class Dataset(Strict):
     compat: Literal["none", "aws"] = "none"
     """`aws`: dates stay text, an escaped quote becomes an apostrophe, and post-stage is also partitioned by
     `file_last_modified`."""
+    doubt: Literal["warn", "refuse"] = "warn"
+    """What becomes of a file that may be wrong, such as one with a tenth of the usual rows: `warn` loads it and tells,
+    `refuse` leaves it in quarantine until `amci lake doubts --accept` takes it."""
     skip_if_all: str | None = None
     """A column; a file in which it is true in every row is skipped (AMC's `filtered`)."""
     exclude_workflows: tuple[str, ...] = ()

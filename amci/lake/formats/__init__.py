@@ -3,6 +3,7 @@
 from amci.lake.formats.model import (
     ColumnPath,
     CsvOptions,
+    Doubt,
     FileFormat,
     JsonOptions,
     Limits,
@@ -14,6 +15,7 @@ from amci.lake.formats.reading import Reading
 __all__ = [
     "ColumnPath",
     "CsvOptions",
+    "Doubt",
     "FileFormat",
     "JsonOptions",
     "Limits",

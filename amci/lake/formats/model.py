@@ -126,3 +126,14 @@ class TextBatch:
     inner: tuple[
         ColumnPath, ...
     ] = ()  #: fields inside columns that became JSON text, if the file declares them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Something about a file that may be wrong, though it can be read."""
+
+    kind: str  #: what is doubtful, in a word: `columns`, `rows`, `text` …
+    says: str  #: one sentence; it holds nothing of the rows that could be personal
+    hint: str = ""  #: what to do, naming the setting if there is one
+    column: str = ""  #: its catalogue name; empty if the doubt is about the whole file
+    line: int | None = None  #: in the raw file, counted from 1

@@ -10,7 +10,7 @@ from amci.kernel.errors import MalformedFile
 from amci.lake.formats.csv_reader import csv_batches
 from amci.lake.formats.json_reader import json_batches
 from amci.lake.formats.kind import format_by_content, other_kind
-from amci.lake.formats.model import CsvOptions, FileFormat, JsonOptions, Limits, TextBatch
+from amci.lake.formats.model import CsvOptions, Doubt, FileFormat, JsonOptions, Limits, TextBatch
 from amci.lake.formats.parquet_reader import parquet_batches
 from amci.lake.formats.source import ByteSource
 
@@ -60,6 +60,7 @@ class Reading:
         self.quoted: frozenset[tuple[str, str]] = frozenset()
         #: what the dataset left open and is not the usual, such as `delimiter`; right at the end
         self.guessed: dict[str, str] = {}
+        self.doubts: list[Doubt] = []  #: what may be wrong with the file; right at the end
 
     @property
     def may_add_columns(self) -> bool:

@@ -13,6 +13,7 @@ from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import AmciError, DataError, MalformedFile, NotFound
 from amci.kernel.run import Failed, Run
 from amci.kernel.state import State
+from amci.lake.landing.doubts import DoubtStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class ObjectStore:
     def __init__(self, state: State, clock: Clock) -> None:
         self._state = state
         self._clock = clock
+        self.doubts = DoubtStore(state, clock)
 
     def known(self, root: str, prefix: str = "") -> dict[str, Known]:
         """The newest version of every object under `root` whose key starts with `prefix`, by key."""
@@ -117,10 +119,11 @@ class ObjectStore:
                 (row["object_id"], row["version"], landed.size, landed.mtime_ns, now),
             )
             if row["version"] > 1:
-                db.execute(
-                    "UPDATE quarantine SET resolved_at = ? WHERE object_id = ? AND resolved_at IS NULL",
-                    (now, row["object_id"]),
-                )
+                for table in ("quarantine", "doubts"):
+                    db.execute(
+                        f"UPDATE {table} SET resolved_at = ? WHERE object_id = ? AND resolved_at IS NULL",
+                        (now, row["object_id"]),
+                    )
         return row["object_id"], row["version"]
 
     def set_route(self, object_id: int, dataset: str | None, tenant_id: str | None) -> None:
@@ -172,7 +175,7 @@ class ObjectStore:
         """Object and version of each (object id, version), and what of the object is in the lake.
 
         `newest_loaded` is the newest version whose content is there. `loaded_sha256` is NULL if no earlier
-        version was loaded, or one is still on its way.
+        version was loaded, or one is still on its way. `is_doubted` says whether the version has doubts, open or not.
         """
         rows = self._state.read(
             "SELECT v.object_id, v.version, v.size, v.mtime_ns, o.root, o.key, "
@@ -181,7 +184,8 @@ class ObjectStore:
             "  (SELECT p.sha256 FROM versions p WHERE p.object_id = v.object_id AND p.version < v.version"
             "    AND p.loaded_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs"
             "     WHERE lock_key = 'object:' || v.object_id AND status = 'PENDING' AND kind = 'heavy')"
-            "   ORDER BY p.version DESC LIMIT 1) AS loaded_sha256"
+            "   ORDER BY p.version DESC LIMIT 1) AS loaded_sha256,"
+            "  EXISTS (SELECT 1 FROM doubts d WHERE d.object_id = v.object_id AND d.version = v.version) AS is_doubted"
             " FROM json_each(:pairs) AS wanted"
             " JOIN versions v ON v.object_id = wanted.value ->> 0 AND v.version = wanted.value ->> 1"
             " JOIN objects o ON o.object_id = v.object_id",
@@ -292,10 +296,11 @@ class ObjectStore:
         )
 
     def counts(self) -> dict[str, int]:
-        """How many objects there are, how many without their raw file, and open quarantine entries."""
+        """How many objects there are, how many without their raw file, in quarantine, and with open doubts."""
         row = self._state.read(
             "SELECT (SELECT count(*) FROM objects) objects,"
             " (SELECT count(*) FROM objects WHERE removed_at IS NOT NULL) removed,"
-            " (SELECT count(DISTINCT object_id) FROM quarantine WHERE resolved_at IS NULL) quarantined"
+            " (SELECT count(DISTINCT object_id) FROM quarantine WHERE resolved_at IS NULL) quarantined,"
+            " (SELECT count(DISTINCT object_id) FROM doubts WHERE resolved_at IS NULL) doubtful"
         )[0]
         return dict(row)

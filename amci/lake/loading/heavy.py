@@ -23,11 +23,12 @@ from amci.lake.catalog.columns import UNFIT
 from amci.lake.catalog.duck import duck_errors
 from amci.lake.catalog.pairing import note_commit
 from amci.lake.catalog.schema import SchemaPlan
-from amci.lake.datasets.objects import Skip
+from amci.lake.datasets.objects import RESERVED, Skip
 from amci.lake.landing import sidecar
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.loads import Load, LoadItem, TableLoads, want
+from amci.lake.loading.resemblance import TableShapes
 from amci.lake.loading.rules import Rules
 from amci.lake.loading.staged_object import StagedObject, heavy_run
 from amci.lake.loading.type_inference import ColumnTyper
@@ -43,6 +44,7 @@ class HeavyHandler:
 
     rules: Rules
     objects: ObjectStore
+    shapes: TableShapes
     runs: RunStore
     catalog: Catalog
     pre_stage: Path
@@ -138,6 +140,7 @@ class HeavyHandler:
         finally:
             typer.clean_up()
         self._settle(ready)
+        self._note_shapes(ready, loads)
         return outcomes | {item.run.run_id: _outcome(item, loads) for item in ready}
 
     def _commit_guessing(
@@ -266,6 +269,19 @@ class HeavyHandler:
         self.objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
         with self.catalog.exclusive("note what was committed"):
             note_commit(self.runs.state, self.catalog.guard.newest())
+
+    def _note_shapes(self, items: Sequence[LoadItem], loads: TableLoads) -> None:
+        """Remember what files of these tables are like; a process that dies before it loses nothing but that."""
+        # What a heavy transform makes of a file says nothing of the next file.
+        made = {item.name_of(staged) for item in items if item.routed.heavy for staged in item.staged.tables}
+        shapes = {}
+        with self.catalog.exclusive("look at a table"):
+            for name in loads.tables.keys() - made:
+                columns = {c: t for c, t in self.catalog.columns(name).items() if c not in RESERVED}
+                parts = loads.tables[name]
+                shapes[name] = (columns, [rows for part in parts for rows in part.members.values()])
+        if shapes:
+            self.shapes.loaded(shapes)
 
 
 def ledger_entry(item: LoadItem, name: TableName, rows: int, loaded_at: datetime) -> dict[str, Any]:

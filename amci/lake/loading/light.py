@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -20,18 +21,23 @@ from amci.kernel.layout import file_stem
 from amci.kernel.names import column_names, quoted
 from amci.kernel.plugins import Transform
 from amci.kernel.run import Done, Outcome, Run, Skipped
+from amci.lake.catalog.catalog import TableName
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import Protection
-from amci.lake.formats import FileFormat, Reading, format_of
+from amci.lake.formats import Doubt, FileFormat, Reading, format_of
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
 from amci.lake.landing.sidecar import origin, types
 from amci.lake.loading import transform_call
 from amci.lake.loading.pre_stage import StagedFile, StagedRows, write_together
+from amci.lake.loading.resemblance import Resemblance, TableShape, TableShapes
 from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, folder_of, table_of
 from amci.lake.loading.rules import RoutedObject, Rules, placement
 from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
+
+Look = Callable[[str, pa.RecordBatch], None]
+ShapeOf = Callable[[TableName], TableShape | None]
 
 #: Small objects are kept until this much text has come together, then written.
 _TOGETHER = 64 * 1024**2
@@ -50,6 +56,7 @@ class _Read:
     origin: Mapping[str, str]  #: what its sidecar says
     types: Mapping[str, str]  #: AMC's, of its columns
     notes: Sequence[Mapping[str, Any]]  #: personal values in columns without a rule
+    doubts: Sequence[Doubt]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +69,7 @@ class LightHandler:
 
     rules: Rules
     objects: ObjectStore
+    shapes: TableShapes
     roots: Mapping[str, Root]
     pre_stage: Path
     spill: Path
@@ -74,6 +82,7 @@ class LightHandler:
         held = 0
         applied: list[tuple[int, int, str | None]] = []
         rows = self.objects.for_versions([object_version(run) for run in runs])
+        shape_of = functools.cache(self.shapes.of)
         for run in runs:
             version = object_version(run)
             try:
@@ -83,7 +92,7 @@ class LightHandler:
                 outcomes[run.run_id] = self.objects.refused(run, error)
                 continue
             applied.append((*version, routed.rules_hash))
-            answer = self._one(routed)
+            answer = self._one(routed, shape_of)
             if isinstance(answer, _Read):
                 together.append(answer)
                 held += answer.rows.size
@@ -96,15 +105,15 @@ class LightHandler:
         self.objects.set_rules(applied)
         return outcomes
 
-    def _one(self, routed: RoutedObject) -> _Read | Outcome:
+    def _one(self, routed: RoutedObject, shape_of: ShapeOf) -> _Read | Outcome:
         try:
-            return self._read(routed)
+            return self._read(routed, shape_of)
         except FileNotFoundError:
             return self._overtaken(routed, "the file was gone before it was read")
         except AmciError as error:
             return self.objects.refused(routed.run, error)
 
-    def _read(self, routed: RoutedObject) -> _Read | Outcome:
+    def _read(self, routed: RoutedObject, shape_of: ShapeOf) -> _Read | Outcome:
         obj, light = routed.obj, routed.light
         place: Placement | Skip = placement(obj)
         if light and not light.takes_rows:
@@ -119,8 +128,10 @@ class LightHandler:
         if (before.st_size, before.st_mtime_ns) != (routed.size, routed.mtime_ns):
             return self._overtaken(routed, "the file changed before it was read; its next version follows")
         protection = Protection(obj.dataset.pii, self.rules.pii_key) if obj.dataset.pii else None
+        likeness = _likeness(obj, place, shape_of)
+        look = None if light else likeness.see
         with self._opened(obj, path, place) as reading:
-            buffered = self._buffered(routed, place, reading, protection)
+            buffered = self._buffered(routed, place, reading, protection, look)
         if reading.is_blank and obj.version > 1 and obj.dataset.on_new_version == "replace":
             raise MalformedFile(
                 "there is nothing in it, not even a header",
@@ -139,11 +150,13 @@ class LightHandler:
         if light and not buffered.is_empty:
             landed = buffered
             try:
-                buffered = self._transformed(routed, place, light, landed, protection)
+                buffered = self._transformed(routed, place, light, landed, protection, likeness.see)
             finally:
                 landed.drop()
+        doubts = [*reading.doubts, *(() if buffered.skip else likeness.doubts())]
+        self._note(routed, doubts, buffered)
         if buffered.is_empty:
-            return self._nothing(routed, buffered.skip or "no data rows")
+            return self._nothing(routed, buffered.skip or "no data rows", doubts)
         return _Read(
             routed=routed,
             place=place,
@@ -152,21 +165,43 @@ class LightHandler:
             origin=origin(path),
             types=types(path),
             notes=protection.notes if protection else (),
+            doubts=doubts,
         )
+
+    def _note(self, routed: RoutedObject, doubts: Sequence[Doubt], buffered: BufferedRows) -> None:
+        """Note what is doubtful about an object. Raises MalformedFile if its dataset takes nothing that is."""
+        version = (routed.object_id, routed.obj.version)
+        if doubts or routed.is_doubted:
+            self.objects.doubts.put(self.kind, {version: doubts})
+        if (
+            doubts
+            and routed.obj.dataset.doubt == "refuse"
+            and not self.objects.doubts.are_accepted(version, doubts)
+        ):
+            first = doubts[0]
+            buffered.drop()
+            raise MalformedFile(
+                first.says,
+                line=first.line,
+                hint=f"{first.hint}; if it is right, `amci lake doubts --accept {routed.obj.key}`".lstrip(
+                    "; "
+                ),
+            )
 
     def _overtaken(self, routed: RoutedObject, reason: str) -> Skipped:
         """The file is not what was seen any more: let the next look see it as new."""
         self.objects.mark_unseen(routed.object_id, routed.obj.version)
         return Skipped(reason)
 
-    def _nothing(self, routed: RoutedObject, reason: str) -> Outcome:
+    def _nothing(self, routed: RoutedObject, reason: str, doubts: Sequence[Doubt] = ()) -> Outcome:
         """Nothing to load; but an older version's rows have to go."""
         if routed.obj.version == 1 or routed.obj.dataset.on_new_version == "append":
-            return Skipped(reason)
+            return Skipped("; ".join([reason, *(doubt.says for doubt in doubts)]))
         staged = StagedObject(
             object_id=routed.object_id, version=routed.obj.version, again=routed.again, reason=reason
         )
-        return Done({"reason": reason}, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, staged)])
+        run = heavy_run(routed.obj.root, routed.obj.key, routed.run, staged)
+        return Done({"reason": reason, **_told(doubts)}, then=[run])
 
     def _opened(self, obj: RawObject, path: Path, place: Placement) -> Reading:
         reserved = RESERVED | {name for name, _ in place.partition} | set(place.constants)
@@ -183,9 +218,14 @@ class LightHandler:
         )
 
     def _buffered(
-        self, routed: RoutedObject, place: Placement, reading: Reading, protection: Protection | None
+        self,
+        routed: RoutedObject,
+        place: Placement,
+        reading: Reading,
+        protection: Protection | None,
+        look: Look | None,
     ) -> BufferedRows:
-        """All rows, protected: few in memory, many in files."""
+        """All rows, protected: few in memory, many in files; `look` sees them on the way."""
         dataset = routed.obj.dataset
         watch = AllTrue(dataset.skip_if_all)
         rows = 0
@@ -201,6 +241,8 @@ class LightHandler:
                     if not (routed.light and routed.light.takes_rows):
                         protection.look(data)
                 watch.see(data)
+                if look:
+                    look(batch.part, data)
                 buffer.take(batch.part, data)
             if protection and rows:
                 protection.require(lambda: self._known_columns(routed))
@@ -227,6 +269,7 @@ class LightHandler:
         light: Transform,
         landed: BufferedRows,
         protection: Protection | None,
+        look: Look,
     ) -> BufferedRows:
         """The rows as the light transform wants them; text again, whatever types it made.
 
@@ -250,6 +293,7 @@ class LightHandler:
                     data = protection.apply(batch) if protection else batch
                     if protection:
                         protection.look(data)
+                    look(part, data)
                     buffer.take(part, data)
             return buffer.buffered()
 
@@ -305,13 +349,23 @@ class LightHandler:
             notes=tuple(read.notes),
         )
         rows = sum(table.rows for table in tables)
-        result = {"rows": rows, "bytes": read.reading.bytes, **read.reading.guessed}
+        result = {"rows": rows, "bytes": read.reading.bytes, **read.reading.guessed, **_told(read.doubts)}
         return Done(result, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, loadable)])
 
 
 def _format(obj: RawObject) -> FileFormat | None:
     is_named = obj.dataset.format != "auto"
     return FileFormat(obj.dataset.format) if is_named else format_of(obj.key.rsplit("/", 1)[-1])
+
+
+def _likeness(obj: RawObject, place: Placement, shape_of: ShapeOf) -> Resemblance:
+    schema = obj.dataset.schema_name
+    return Resemblance(lambda part: shape_of(TableName(schema, table_of(place, part))))
+
+
+def _told(doubts: Sequence[Doubt]) -> dict[str, list[str]]:
+    """What a run's result says of doubts."""
+    return {"doubts": [doubt.says for doubt in doubts]} if doubts else {}
 
 
 def _identity(found: os.stat_result) -> tuple[int, int, int]:

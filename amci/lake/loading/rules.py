@@ -36,6 +36,7 @@ class RoutedObject:
     rules_hash: str
     again: str  #: sets a repeated run apart from the first; empty for the first
     loaded_sha256: str | None  #: content of the newest earlier version that is in the lake
+    is_doubted: bool  #: whether something of this version was doubtful before
 
     def is_repeat(self, sha256: str) -> bool:
         """Whether the lake has this content already; never so when it is loaded again on purpose."""
@@ -72,6 +73,7 @@ class Rules:
             rules_hash=self.rules_hash(dataset),
             again=run.payload.get("again", ""),
             loaded_sha256=row["loaded_sha256"],
+            is_doubted=bool(row["is_doubted"]),
             obj=RawObject(
                 key=row["key"],
                 root=row["root"],

@@ -26,6 +26,8 @@ _NAMED = 2
 #: Objects shown with a table.
 _NEWEST = 20
 
+_DOUBT = 'd.version, d.kind, d.column_name AS "column", d.says, d.hint, d.line, d.at'
+
 _TABLES = f"""
     WITH loads AS (
         SELECT schema_name, table_name, sum(rows)::BIGINT AS rows, count(DISTINCT object_id) AS objects,
@@ -65,8 +67,8 @@ def tables(session: QuerySession, tenant: str | None = None) -> list[Row]:
     return session.rows(_TABLES, {"tenant": tenant})
 
 
-def table(session: QuerySession, name: str) -> Row:
-    """A table's rows, `partition_by`, columns (`column`, `type`, `nulls`) and newest objects.
+def table(session: QuerySession, state: State, name: str) -> Row:
+    """A table's rows, `partition_by`, columns (`column`, `type`, `nulls`), newest objects, and doubts about them.
 
     Raises NotFound with near matches.
     """
@@ -78,6 +80,12 @@ def table(session: QuerySession, name: str) -> Row:
     )
     counts = "".join(f", count({quoted(c['column_name'])})" for c in columns)
     rows, *filled = session.con.execute(f"SELECT count(*){counts} FROM {found.sql}").fetchall()[0]
+    objects = session.rows(
+        f"SELECT object_id, version, rows, key, tenant_id, run_id, loaded_at FROM {LEDGER}"
+        " WHERE schema_name = ? AND table_name = ?"
+        f" ORDER BY loaded_at DESC, object_id DESC LIMIT {_NEWEST}",
+        [found.schema, found.table],
+    )
     return {
         "table": str(found),
         "rows": rows,
@@ -86,12 +94,15 @@ def table(session: QuerySession, name: str) -> Row:
             {"column": c["column_name"], "type": c["data_type"], "nulls": rows - n}
             for c, n in zip(columns, filled, strict=True)
         ],
-        "objects": session.rows(
-            f"SELECT object_id, version, rows, key, tenant_id, run_id, loaded_at FROM {LEDGER}"
-            " WHERE schema_name = ? AND table_name = ?"
-            f" ORDER BY loaded_at DESC, object_id DESC LIMIT {_NEWEST}",
-            [found.schema, found.table],
-        ),
+        "objects": objects,
+        "doubts": [
+            dict(doubt)
+            for doubt in state.read(
+                f"SELECT o.key, {_DOUBT} FROM doubts d JOIN objects o USING (object_id)"
+                " WHERE d.resolved_at IS NULL AND object_id IN (SELECT value FROM json_each(?)) ORDER BY doubt_id",
+                (json.dumps([row["object_id"] for row in objects]),),
+            )
+        ],
     }
 
 
@@ -130,7 +141,7 @@ def snapshots(session: QuerySession, limit: int) -> list[Row]:
 
 
 def history(objects: ObjectStore, state: State, name: str) -> list[Row]:
-    """Objects meant by an id, a key or the end of a key, each with its versions, runs and quarantine entries.
+    """Objects meant by an id, a key or the end of a key, each with its versions, runs, doubts and quarantine entries.
 
     Raises NotFound if there is none.
     """
@@ -142,6 +153,13 @@ def history(objects: ObjectStore, state: State, name: str) -> list[Row]:
             },
             "versions": [dict(version) for version in objects.versions(row["object_id"])],
             "runs": _runs(state, row["object_id"], f"{row['root']}/{row['key']}"),
+            "doubts": [
+                dict(doubt)
+                for doubt in state.read(
+                    f"SELECT {_DOUBT}, d.resolved_at FROM doubts d WHERE object_id = ? ORDER BY doubt_id",
+                    (row["object_id"],),
+                )
+            ],
             "quarantine": [
                 dict(entry)
                 for entry in state.read(

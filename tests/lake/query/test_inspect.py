@@ -60,8 +60,8 @@ def test_tables_of_one_tenant_leaves_the_others_out(workspace: WorkspacePaths) -
 
 @pytest.mark.parametrize("name", [TABLE, "blue_kettle_reach_daily_ver1"])
 def test_a_table_is_shown_by_its_full_and_its_bare_name(workspace: WorkspacePaths, name: str) -> None:
-    with reading(workspace) as opened:
-        found = inspect.table(opened, name)
+    with reading(workspace) as opened, State.read_only(workspace.state) as state:
+        found = inspect.table(opened, state, name)
     assert found["table"] == TABLE
     assert found["rows"] == 5
     assert found["partition_by"] == ["customer_hash", "export_year", "export_month"]
@@ -74,8 +74,12 @@ def test_a_table_is_shown_by_its_full_and_its_bare_name(workspace: WorkspacePath
 
 @pytest.mark.parametrize("name", ["blue_kettle_reach_daily_ver2", "adtech_amc.blue_kettle_reach", "kettle"])
 def test_an_unknown_table_is_not_found_with_near_matches(workspace: WorkspacePaths, name: str) -> None:
-    with reading(workspace) as opened, pytest.raises(NotFound) as missing:
-        inspect.table(opened, name)
+    with (
+        reading(workspace) as opened,
+        State.read_only(workspace.state) as state,
+        pytest.raises(NotFound) as missing,
+    ):
+        inspect.table(opened, state, name)
     assert TABLE in missing.value.hint
 
 

@@ -1,0 +1,161 @@
+"""Whether a file is like those that its table has so far: a wrong export, a cut-off one or another report is not.
+
+For a table that has had five files of about 300 rows with the columns `day, units`:
+
+    date;units → "none of its columns is one of the table"         (a wrong delimiter, another report)
+    12 rows    → "it has 12 rows, and files of the table have about 300"
+    units n/a in every row → "no number where the table has numbers: units"
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from amci.kernel.files import json_of
+from amci.kernel.state import State
+from amci.lake.catalog.catalog import TableName
+from amci.lake.formats import Doubt
+
+#: Fewer than one row in so many is doubtful, in a table whose files usually have so many rows.
+_FEWER, _ENOUGH_ROWS = 10, 20
+#: A table with fewer files is not used to anything.
+_ENOUGH_OBJECTS = 3
+#: How much the newest file counts for what is usual.
+_WEIGHT = 0.2
+#: Rows that are looked at for numbers.
+_SAMPLE = 200
+#: Columns named in a sentence.
+_NAMED = 5
+_NUMBERS = ("BIGINT", "DOUBLE", "DECIMAL", "HUGEINT", "UBIGINT")
+_DIGIT = r"^[-+(]?[^\p{L}\d]{0,3}[.,]?\d"
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """What the files of a table are used to be like."""
+
+    columns: Mapping[str, str]  #: that files bring, with their SQL types
+    objects: int  #: that were loaded
+    usual_rows: float  #: of an object
+
+    def after(self, columns: Mapping[str, str], rows: Iterable[int]) -> TableShape:
+        """The shape once objects of so many rows were loaded, and the table has these columns."""
+        objects, usual = self.objects, self.usual_rows
+        for count in rows:
+            objects += 1
+            usual += (count - usual) * max(_WEIGHT, 1 / objects)
+        return TableShape(columns, objects, usual)
+
+
+class TableShapes:
+    """The shapes of the lake's tables, in the state file."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def of(self, name: TableName) -> TableShape | None:
+        """The shape of a table; None if nothing was loaded into it."""
+        rows = self._state.read(
+            "SELECT columns, objects, usual_rows FROM table_shapes WHERE schema_name = ? AND table_name = ?",
+            (name.schema, name.table),
+        )
+        return TableShape(json_of(rows[0][0]), rows[0][1], rows[0][2]) if rows else None
+
+    def loaded(self, loads: Mapping[TableName, tuple[Mapping[str, str], Iterable[int]]]) -> None:
+        """Note the columns that tables have now, and the rows of each object that was loaded into them."""
+        shapes = {
+            name: (self.of(name) or TableShape({}, 0, 0.0)).after(columns, rows)
+            for name, (columns, rows) in loads.items()
+        }
+        self._state.write_many(
+            "INSERT OR REPLACE INTO table_shapes (schema_name, table_name, columns, objects, usual_rows)"
+            " VALUES (?, ?, ?, ?, ?)",
+            [
+                (name.schema, name.table, json.dumps(dict(shape.columns)), shape.objects, shape.usual_rows)
+                for name, shape in shapes.items()
+            ],
+        )
+
+
+class Resemblance:
+    """Holds the rows of one file, as they are read, against what its tables have so far."""
+
+    def __init__(self, shape_of: Callable[[str], TableShape | None]) -> None:
+        """`shape_of` gives the shape of the table for a part of the file, None if there is no such table."""
+        self._shape_of = shape_of
+        self._seen: dict[str, _Seen] = {}
+
+    def see(self, part: str, data: pa.RecordBatch) -> None:
+        """Look at further rows of a part."""
+        if part not in self._seen:
+            self._seen[part] = _Seen(self._shape_of(part))
+        seen = self._seen[part]
+        if seen.shape is None:
+            return
+        if len(data.schema) > len(seen.columns):
+            seen.columns.update(data.schema.names)
+        if seen.rows < _SAMPLE:
+            seen.look_for_numbers(data.slice(0, _SAMPLE))
+        seen.rows += data.num_rows
+
+    def doubts(self) -> Iterator[Doubt]:
+        """In what the file differs from those before it."""
+        for part, seen in (self._seen or {"": _Seen(self._shape_of(""))}).items():
+            yield from seen.doubts(f"table {part}" if part else "the table")
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a file has for one table."""
+
+    shape: TableShape | None
+    rows: int = 0
+    columns: set[str] = field(default_factory=set)
+    filled: set[str] = field(default_factory=set)  #: columns with a value where the table has numbers
+    numbers: set[str] = field(default_factory=set)  #: of those, with something that may be a number
+
+    def look_for_numbers(self, data: pa.RecordBatch) -> None:
+        for name in data.schema.names:
+            if name in self.numbers or not self._is_number(name):
+                continue
+            values = data.column(name).drop_null()
+            if len(values):
+                self.filled.add(name)
+                if pc.any(pc.match_substring_regex(values, _DIGIT)).as_py():
+                    self.numbers.add(name)
+
+    def _is_number(self, column: str) -> bool:
+        return self.shape is not None and self.shape.columns.get(column, "").startswith(_NUMBERS)
+
+    def doubts(self, table: str) -> Iterator[Doubt]:
+        if self.shape is None:
+            return
+        if self.columns and not self.columns & self.shape.columns.keys():
+            yield Doubt(
+                kind="columns",
+                says=f"none of its columns is one of {table}, which has {_listed(self.shape.columns)}",
+                hint="check the delimiter, the header, and whether the file belongs to another dataset",
+            )
+        elif self.filled and not self.numbers:
+            yield Doubt(
+                kind="numbers",
+                says=f"no number where {table} has numbers: {_listed(sorted(self.filled))}",
+                hint="check whether the columns of the file are shifted",
+            )
+        usual = self.shape.usual_rows
+        if self.shape.objects >= _ENOUGH_OBJECTS and usual >= _ENOUGH_ROWS and self.rows * _FEWER < usual:
+            yield Doubt(
+                kind="rows",
+                says=f"it has {self.rows} rows, and files of {table} have about {usual:.0f}",
+                hint="check whether the file was cut off, or made before its data was there",
+            )
+
+
+def _listed(columns: Iterable[str]) -> str:
+    names = list(columns)
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -1,0 +1,125 @@
+"""Files that can be read and may be wrong all the same: loaded and told, or refused, as their dataset says."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from amci.app.notice_text import notices_of
+
+DAY = "day,units,price\n" + "".join(f"2026-11-{n:02},{n},{n}.5\n" for n in range(1, 31))
+
+
+@pytest.fixture
+def used(site: Any) -> Any:
+    """A table that has had three files of thirty rows."""
+    site.dataset("own", pattern="'{team}/{dataset}/{table}/{file}'")
+    for n in range(3):
+        site.put(f"adtech/own/t/{n}.csv", DAY)
+    site.drain()
+    assert doubts(site) == []
+    return site
+
+
+def doubts(site: Any) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = site.state(
+        "SELECT kind, says FROM doubts WHERE resolved_at IS NULL ORDER BY doubt_id"
+    )
+    return found
+
+
+HEADLESS = DAY.partition("\n")[2]
+WRONG = {
+    "another report": (DAY.replace("day,units,price", "sku,title,asin"), ["columns"]),
+    "no header": (HEADLESS, ["columns"]),
+    "text where numbers were": ("day,units,price\n" + "2026-11-01,a,b\n" * 30, ["numbers"]),
+    "shifted columns": ("price,day,units\n" + "blue,2026-11-01,red\n" * 30, ["numbers"]),
+    "two rows of thirty": ("\n".join(DAY.splitlines()[:3]), ["rows"]),
+    "a header alone": ("day,units,price\n", ["rows"]),
+    "nothing": ("", ["rows"]),
+    "half of the rows": ("\n".join(DAY.splitlines()[:16]), []),
+    "a column more, one less": (DAY.replace("price", "cost"), []),
+    "numbers as people write them": ("day,units,price\n" + '2026-11-01,"1.234,5",-$3\n' * 30, []),
+    "no value where numbers were": ("day,units,price\n" + "2026-11-01,,\n" * 30, []),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_differs_from_all_before_is_loaded_and_told(used: Any, name: str) -> None:
+    text, kinds = WRONG[name]
+    used.put("adtech/own/t/new.csv", text)
+    used.drain()
+    assert [kind for kind, _ in doubts(used)] == kinds
+    rows = max(0, len(text.splitlines()) - 1)
+    assert used.query("SELECT count(*) FROM adtech_own.t") == [(90 + rows,)]
+    for _, says in doubts(used):
+        assert "2026" not in says  # a header may be a row of values
+
+
+def test_the_notice_of_a_doubt_says_it(used: Any) -> None:
+    used.put("adtech/own/t/new.csv", "\n".join(DAY.splitlines()[:2]))
+    used.drain()
+    told = [
+        n
+        for run in used.runs(kind="light")
+        for n in notices_of(run, "shop", used.clock.now())
+        if n.event == "doubt"
+    ]
+    assert [notice.body for notice in told] == ["it has 1 rows, and files of the table have about 30"]
+
+
+def test_a_dataset_may_refuse_what_is_doubtful_until_somebody_accepts_it(used: Any) -> None:
+    used.dataset("own", pattern="'{team}/{dataset}/{table}/{file}'", doubt="refuse")
+    used.put("adtech/own/t/new.csv", "\n".join(DAY.splitlines()[:3]))
+    used.drain()
+    count = "SELECT count(*) FROM adtech_own.t"
+    assert used.query(count) == [(90,)]
+    ((reason, hint),) = used.state("SELECT reason, hint FROM quarantine WHERE resolved_at IS NULL")
+    assert reason == "it has 2 rows, and files of the table have about 30"
+    assert hint.endswith("if it is right, `amci lake doubts --accept adtech/own/t/new.csv`")
+    with used.engine() as engine:
+        assert engine.accept(["new.csv"]) == 1
+        engine.work(threading.Event())
+    assert used.query(count) == [(92,)]
+    assert doubts(used) == []
+    used.reprocess()
+    assert (used.query(count), doubts(used)) == ([(92,)], [])  # accepted once is accepted
+
+
+def test_a_newer_version_ends_the_doubts_about_the_older(used: Any) -> None:
+    used.put("adtech/own/t/new.csv", "\n".join(DAY.splitlines()[:2]))
+    used.drain()
+    assert len(doubts(used)) == 1
+    used.put("adtech/own/t/new.csv", DAY)
+    used.drain()
+    assert doubts(used) == []
+
+
+def test_a_table_with_few_files_or_small_ones_is_not_used_to_a_number_of_rows(site: Any) -> None:
+    site.dataset("own", pattern="'{team}/{dataset}/{table}/{file}'")
+    for n, text in enumerate([DAY, DAY, "day,units,price\n2026-11-01,1,1.5\n"]):
+        site.put(f"adtech/own/t/{n}.csv", text)
+        site.drain()
+    for n in range(5):
+        site.put(f"adtech/own/small/{n}.csv", "\n".join(DAY.splitlines()[:12]))
+        site.drain()
+    site.put("adtech/own/small/one.csv", "day,units,price\n2026-11-01,1,1.5\n")
+    site.drain()
+    assert doubts(site) == []
+
+
+def test_rows_that_a_light_transform_makes_are_compared_and_those_of_a_heavy_one_are_not(site: Any) -> None:
+    site.transform("few.sql", "SELECT day AS date, units FROM rows WHERE units <> '99'")
+    site.transform("sum.sql", "SELECT sum(units) AS total FROM rows")
+    site.dataset("own", light="few")
+    site.dataset("sums", heavy="sum")
+    for n in range(3):
+        for dataset in ("own", "sums"):
+            site.put(f"adtech/{dataset}/t/{n}.csv", DAY)
+    site.drain()
+    for dataset in ("own", "sums"):
+        site.put(f"adtech/{dataset}/t/new.csv", "day,units\n" + "2026-11-01,99\n" * 50 + "2026-11-01,1\n")
+    site.drain()
+    assert doubts(site) == [("rows", "it has 1 rows, and files of the table have about 30")]
