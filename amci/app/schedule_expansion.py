@@ -93,7 +93,7 @@ def _execution(file: ScheduleFile, tenant: Tenant, workflows: Mapping[str, Workf
     )
     return FireRun(
         kind=EXECUTE,
-        payload=ExecuteTask(request=request, schedule=file.schedule).payload(),
+        payload=ExecuteTask(request=request, schedule=file.schedule_folder or file.schedule).payload(),
         tenant_id=tenant.tenant,
         pool=tenant.pool,
         batch_key=tenant.tenant,

@@ -25,11 +25,11 @@ def import_(
         typer.Argument(metavar="FILE…|-", help="Documents of the AWS solution, JSON or YAML, one or a list."),
     ],
     force: Annotated[
-        bool, typer.Option("--force", help="Replace workflows and schedules that are there.")
+        bool, typer.Option("--force", help="Replace workflows, schedules and datasets that are there.")
     ] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Take over customers, workflows, schedules and secrets of "AMC Insights on AWS"."""
+    """Take over customers, workflows, schedules, datasets and secrets of "AMC Insights on AWS"."""
     documents = read_documents(
         ("standard input" if file == "-" else file, source_text(file)) for file in files
     )

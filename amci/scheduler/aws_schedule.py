@@ -29,11 +29,16 @@ def is_schedule(document: Mapping[str, Any]) -> bool:
     return "execution_request" in document or bool({*_RENAMED} & {*document})
 
 
+def deleted(document: Mapping[str, Any]) -> str | None:
+    """The rule that a DeleteWorkflowSchedule request names, `{rule_name}` and nothing else; None if it is none."""
+    return str(document["rule_name"]) if {*document} == {"rule_name"} else None
+
+
 def ours(document: Mapping[str, Any]) -> dict[str, Any]:
     """A schedule in the spelling of a ScheduleFile.
 
-    Taken: `{execution_request, schedule_expression, rule_name, rule_description}` of the AWS solution, and
-    `{Name, ScheduleExpression, State, Description, Input}` of its older fork. Unknown keys are kept,
+    Taken: `{execution_request, schedule_expression, rule_name, rule_description}` of the AWS solution, and the rows
+    `{customerId, Name, ScheduleExpression, State, Description, Input}` of its older version. Unknown keys are kept,
     so that they are found. Raises ValueError for what cannot be carried over.
     """
     fields = {_RENAMED.get(name, name): value for name, value in document.items()}
@@ -48,6 +53,7 @@ def ours(document: Mapping[str, Any]) -> dict[str, Any]:
         fields |= _request_in(request, "execution_request", "createExecutionRequest")
     if "Input" in fields:
         fields |= _request_in(_mapping(fields.pop("Input"), "Input"), "Input", "payload")
+    fields |= _of_row(fields)
     if "State" in fields:
         state = fields.pop("State")
         if state not in ("ENABLED", "DISABLED"):
@@ -60,12 +66,26 @@ def ours(document: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def _of_row(fields: dict[str, Any]) -> dict[str, Any]:
+    """Whom the key of a row names, taken out of `fields`; its input says who is asked."""
+    if "customerId" not in fields:
+        return {}
+    customer = fields.pop("customerId")
+    tenants = fields.get("tenants", [customer])
+    if customer not in tenants:
+        raise ValueError("customerId: Input.customerId is another one; which of the two is meant?")
+    return {"tenants": tenants}
+
+
 def _request_in(document: Mapping[str, Any], field: str, inner: str) -> dict[str, Any]:
     """The request under `inner`, with the tenants it is for; `field` is where the document stands."""
     rest = dict(document)
     customer = rest.pop("customerId", None)
     tenants = {} if customer is None else {"tenants": customer if isinstance(customer, list) else [customer]}
-    request = _mapping(rest.pop(inner, {}), f"{field}.{inner}")
+    given = rest.pop(inner, {})
+    if isinstance(given, list) and len(given) != 1:
+        raise ValueError(f"{field}.{inner}: {len(given)} requests; write a schedule for each")
+    request = _mapping(given[0] if isinstance(given, list) else given, f"{field}.{inner}")
     if rest:
         raise ValueError(f"{field}: unknown key {', '.join(sorted(rest))}")
     return tenants | _request(request)

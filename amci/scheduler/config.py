@@ -21,6 +21,8 @@ WindowKind = Literal[
     "EXPLICIT", "MOST_RECENT_DAY", "MOST_RECENT_WEEK", "CURRENT_MONTH", "PREVIOUS_MONTH", "ALL"
 ]
 
+#: Bytes of a folder's name, with `schedule=` before it.
+_LONGEST = 200
 _BEGINNING = datetime(1969, 12, 1, tzinfo=UTC)
 
 
@@ -71,6 +73,10 @@ class ScheduleFile(Strict):
     """IANA time zone of the expression, of dynamic dates, and of start and end."""
     workflow: str = ""
     """The workflow to execute; this or `run`."""
+    schedule_folder: str = ""
+    """The `schedule=` folder that results go to, and so the part of their table's name; the schedule's id if empty. A
+    rule that is moved here goes on with its old table by the name of its old folder, `adhoc` for one of the AWS
+    solution."""
     run: RunKind | None = None
     """Upkeep to do instead, such as `compact`."""
     with_: dict[str, Any] = Field(default={}, alias="with")
@@ -116,6 +122,15 @@ class ScheduleFile(Strict):
             raise ValueError("should be a folder name: printable, no '/', not starting with '.'")
         if value == "adhoc":
             raise ValueError("'adhoc' stands for executions without a schedule; use another name")
+        return value
+
+    @field_validator("schedule_folder")
+    @classmethod
+    def _names_a_folder(cls, value: str) -> str:
+        if "/" in value or value.startswith(".") or not value.isprintable() or len(value.encode()) > _LONGEST:
+            raise ValueError(
+                f"should be a folder name: printable, no '/', not starting with '.', at most {_LONGEST} bytes"
+            )
         return value
 
     @field_validator("time_zone")
@@ -170,6 +185,7 @@ class ScheduleFile(Strict):
     def _only_for_workflows(self) -> list[str]:
         """Fields given that mean something for executions only."""
         given = {
+            "schedule_folder": self.schedule_folder,
             "window": self.window != WindowFile(),
             "parameters": self.parameters,
             "values": self.values,

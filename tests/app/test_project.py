@@ -7,6 +7,7 @@ import pytest
 
 from amci.app.project import fingerprint, load
 from amci.kernel.errors import ConfigError
+from amci.workflows.executions.run_factory import ExecuteTask
 
 
 def problems(site: Any) -> str:
@@ -104,6 +105,18 @@ def test_a_mistake_of_the_environment_is_told_of_its_variable(site: Any) -> None
     assert {(p.file, p.field) for p in wrong.value.problems} == {
         ("amci.yaml", "scan_every"), ("environment", "AMCI_BATCH"), ("environment", "AMCI_LOG_LEVEL"),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "folder"), [("", "weekly"), ("schedule_folder: adhoc\n", "adhoc")])
+def test_results_go_to_the_folder_that_their_schedule_names(site: Any, given: str, folder: str) -> None:
+    site.configure(
+        "tenants/acme.yaml", "tenant: acme\ninstance_id: amcx\nadvertiser_id: E\nmarketplace_id: M\n"
+    )
+    site.configure("workflows/reach.sql", "SELECT 1")
+    text = f"schedule: weekly\nexpression: rate(7 days)\nworkflow: reach\ntenants: [acme]\n{given}"
+    site.configure("schedules/weekly.yaml", text)
+    schedule = load(site.workspace, {}).schedules["weekly"]
+    assert ExecuteTask.of(schedule.run.payload).schedule == folder
 
 
 def test_a_helper_that_changed_makes_its_transforms_stale(site: Any) -> None:

@@ -105,7 +105,7 @@ def test_everything_that_people_have_is_taken_over(terminal: Terminal) -> None:
     }  # fmt: skip
     assert terminal.config("schedules/weekly-reach.yaml") == {
         "schedule": "weekly-reach", "expression": "cron(0 9 ? * MON *)", "workflow": "reach",
-        "tenants": ["acme"], "window": {"type": "MOST_RECENT_WEEK"},
+        "schedule_folder": "adhoc", "tenants": ["acme"], "window": {"type": "MOST_RECENT_WEEK"},
     }  # fmt: skip
 
 
@@ -154,6 +154,170 @@ def test_mistakes_of_all_files_are_listed_and_nothing_is_written(terminal: Termi
         terminal.json(*files)
     assert [problem.file.rpartition("/")[2] for problem in error.value.problems] == ["a.json", "c.json"]
     assert terminal.files() == []
+
+
+def request(kind: str, workflow_id: str = "reach", customer: Any = "acme") -> dict[str, Any]:
+    """A request as the AWS solution's notebook sends it."""
+    inner = {"customerId": customer, "requestType": kind, "workflowId": workflow_id}
+    return {"customerId": customer, "workflowRequest": inner}
+
+
+DELETE_SCHEDULE = {"rule_name": "weekly-reach"}
+
+
+@pytest.mark.parametrize("rule", ["weekly-reach", "insights-wfm-weekly-reach"])
+def test_requests_to_delete_remove_the_files_that_they_name_and_no_others(
+    terminal: Terminal, rule: str
+) -> None:
+    other = {**SCHEDULE, "rule_name": "reach"}
+    other["execution_request"] = {**other["execution_request"], "createExecutionRequest": {"workflowId": "b"}}
+    second = {**WORKFLOW["workflowRequest"]["workflowDefinition"], "workflowId": "b"}
+    kept = {"customerId": "acme", "workflowRequest": {"workflowDefinition": second}}
+    terminal.json(terminal.file("all.json", [CUSTOMER, WORKFLOW, SCHEDULE, kept, other]))
+    before = terminal.files()
+    deletes = terminal.file("delete.json", [request("deleteWorkflow"), {"rule_name": rule}])
+    dry, _ = terminal.json(deletes, "--dry-run")
+    assert terminal.files() == before
+    rows, notes = terminal.json(deletes)
+    assert rows == dry
+    gone = ["schedules/weekly-reach.yaml", "workflows/reach.sql", "workflows/reach.yaml"]
+    assert [name for name in before if name not in terminal.files()] == [f"config/{name}" for name in gone]
+    assert {(r["what"], r["name"], r["done"]) for r in rows} == {
+        ("schedule", rule, "removed"), ("workflow", "reach", "removed"),
+    }  # fmt: skip
+    assert "config/workflows/reach.yaml, config/workflows/reach.sql" in rows[1]["why"]
+    assert "`amci workflow delete reach --tenant acme`" in rows[1]["why"]
+    assert "still to be fixed" not in notes
+    assert [row["done"] for row in terminal.json(deletes)[0]] == ["missing", "missing"]
+
+
+@pytest.mark.parametrize(
+    ("workflow", "customer", "why"),
+    [
+        ("tenants: [acme]", "acme", "schedule weekly-reach executes it"),
+        ("tenants: [acme, bolt]", "acme", "is for bolt as well"),
+        ("tenants: [bolt]", "acme", "is not for acme"),
+        ("tenant_tags: [shoes]", "acme", "is for tenants with a tag (shoes)"),
+        ("all_tenants: true", ["acme", "bolt"], "is for all tenants"),
+    ],
+)
+def test_a_workflow_is_kept_if_it_is_more_than_the_request_names(
+    terminal: Terminal, workflow: str, customer: Any, why: str
+) -> None:
+    terminal.json(terminal.file("s.json", SCHEDULE))
+    (terminal.home / "config/workflows").mkdir()
+    terminal.file("config/workflows/mine.yml", f"workflow_id: reach\nsql: SELECT 1\n{workflow}\n")
+    before = terminal.files()
+    ((row,), _) = terminal.json(terminal.file("d.json", request("deleteWorkflow", customer=customer)))
+    assert (row["done"], terminal.files()) == ("kept", before)
+    assert why in row["why"]
+
+
+def test_a_question_for_a_workflow_is_answered_with_what_to_ask(terminal: Terminal) -> None:
+    file = terminal.file("get.json", [request("getWorkflow"), request("getWorkflow", "other", ["acme", "b"])])
+    rows, _ = terminal.json(terminal.file("w.json", WORKFLOW), file)
+    assert [(row["name"], row["done"]) for row in rows] == [
+        ("reach", "written"), ("reach", "there"), ("other", "missing"),
+    ]  # fmt: skip
+    assert "`amci workflow show other --tenant b --remote`" in rows[2]["why"]
+
+
+def test_rows_of_the_solutions_own_tables_delete_nothing(terminal: Terminal) -> None:
+    record = request("deleteWorkflow") | {"responseStatus": "DELETED"}
+    terminal.json(terminal.file("w.json", WORKFLOW))
+    before = terminal.files()
+    rows, notes = terminal.json(terminal.file("table.json", record))
+    assert (rows, terminal.files()) == ([], before)
+    assert "was carried out there" in notes
+
+
+@pytest.mark.parametrize(
+    ("documents", "says"),
+    [
+        ([WORKFLOW, request("deleteWorkflow")], "workflow reach: is both defined and deleted"),
+        ([SCHEDULE, DELETE_SCHEDULE], "schedule weekly-reach: is both defined and deleted"),
+        ([request("dropWorkflow")], "no requestType 'dropWorkflow'"),
+        ([request("deleteWorkflow", "")], "workflowId: field required"),
+        ([{"workflowRequest": {"requestType": "deleteWorkflow", "workflowId": "x"}}], "customerId: field"),
+        ({"dev": [{"dataset": "Sales"}]}, "dev.0.dataset: string should match pattern"),
+        ({"dev": [{"dataset": "sales", "stage": "x"}]}, "dev.0.stage: unknown key"),
+        ({"dev": [{"dataset": "sales"}], "prod": [{"dataset": "sales", "pipeline": "p"}]}, "stands twice"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(terminal: Terminal, documents: Any, says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        terminal.json(terminal.file("x.json", documents))
+    assert any(says in str(problem) for problem in error.value.problems), error.value
+    assert terminal.files() == []
+
+
+def entry(dataset: str, a: str = "", b: str = "", pipeline: str = "insights") -> dict[str, Any]:
+    config = {"stage_a_transform": a, "stage_b_transform": b}
+    return {"dataset": dataset, "pipeline": pipeline, "config": config}
+
+
+def test_further_datasets_become_files(terminal: Terminal) -> None:
+    (terminal.home / "config/transforms").mkdir(parents=True)
+    terminal.file("config/transforms/mine.sql", "SELECT * FROM rows")
+    parameters = {"dev": [
+        entry("amc", "amc_light_transform", "default_heavy_transform"),
+        entry("invoices", "reports_light_transform", "default_heavy_transform"),
+        entry("sales", "sales_light", "mine", "second"),
+    ]}  # fmt: skip
+    rows, notes = terminal.json(terminal.file("datasets_parameters.json", parameters))
+    assert [(row["what"], row["name"], row["done"]) for row in rows] == [
+        ("dataset", "amc", "kept"), ("dataset", "invoices", "written"), ("dataset", "sales", "written"),
+    ]  # fmt: skip
+    assert terminal.config("datasets/invoices.yaml") == {
+        "dataset": "invoices", "format": "json", "light": "reports_light_transform",
+    }  # fmt: skip
+    assert terminal.config("datasets/sales.yaml") == {"dataset": "sales", "heavy": "mine"}
+    assert rows[2]["not_carried_over"] == ["pipeline", "stage_a_transform sales_light"]
+    assert "config/transforms/" in rows[2]["why"]
+    assert "still to be fixed" not in notes
+    assert [row["done"] for row in terminal.json(str(terminal.home / "datasets_parameters.json"))[0]] == [
+        "kept", "kept", "kept",
+    ]  # fmt: skip
+
+
+ROW = {
+    "customerId": "acme",
+    "Name": "daily",
+    "ScheduleExpression": "custom(D * 6)",
+    "State": "ENABLED",
+    "Input": {"customerId": "acme", "payload": [{"workflowId": "reach"}]},
+}
+
+
+def typed(value: Any) -> Any:
+    """As DynamoDB exports it."""
+    if isinstance(value, dict):
+        return {"M": {name: typed(one) for name, one in value.items()}}
+    return {"L": [typed(one) for one in value]} if isinstance(value, list) else {"S": value}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        ROW,
+        {"Items": [typed(ROW)["M"]], "Count": 1},
+        {"Item": typed(ROW)["M"]},
+        {"Items": [{**typed(ROW)["M"], "Input": typed(json.dumps(ROW["Input"]))}]},
+    ],
+)
+def test_rows_of_the_version_of_2022_become_schedules(terminal: Terminal, document: Any) -> None:
+    terminal.json(terminal.file("rows.json", document))
+    assert terminal.config("schedules/daily.yaml") == {
+        "schedule": "daily", "expression": "custom(D * 6)", "workflow": "reach", "schedule_folder": "adhoc",
+        "tenants": ["acme"], "enabled": True,
+    }  # fmt: skip
+
+
+def test_a_row_whose_input_is_for_another_customer_is_refused(terminal: Terminal) -> None:
+    with pytest.raises(ConfigError, match="which of the two is meant"):
+        terminal.json(terminal.file("rows.json", {**ROW, "customerId": "bolt"}))
+    with pytest.raises(ConfigError, match="2 requests; write a schedule for each"):
+        terminal.json(terminal.file("rows.json", {**ROW, "Input": {"payload": [{}, {}]}}))
 
 
 def test_a_request_for_an_execution_is_sent_elsewhere() -> None:

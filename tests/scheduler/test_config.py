@@ -96,6 +96,9 @@ def test_a_file_is_read_from_yaml_as_people_write_it(tmp_path: Path) -> None:
         ({"time_zone": "Europe/Berln"}, "time_zone: there is no time zone 'Europe/Berln' (did you mean"),
         ({"schedule": "a/b"}, "schedule: should be a folder name"),
         ({"schedule": "adhoc"}, "schedule: 'adhoc' stands for executions without a schedule"),
+        ({"schedule_folder": "a/b"}, "schedule_folder: should be a folder name"),
+        ({"schedule_folder": ".."}, "schedule_folder: should be a folder name"),
+        ({"schedule_folder": "x" * 201}, "schedule_folder: should be a folder name"),
         ({"run": "compact"}, "name a workflow or a run, one of the two"),
         ({"workflow": ""}, "name a workflow or a run, one of the two"),
         ({"tenants": []}, "a workflow is executed for somebody: give tenants, tags or all_tenants: true"),
@@ -127,10 +130,11 @@ def test_several_mistakes_are_all_named() -> None:
     assert [text.partition(":")[0] for text in found] == ["expression", "time_zone", "jitter", "z"]
 
 
-@pytest.mark.parametrize("field", ["window", "parameters", "values", "definition", "more"])
+@pytest.mark.parametrize("field", ["window", "parameters", "values", "definition", "more", "schedule_folder"])
 def test_upkeep_takes_nothing_that_is_for_executions(field: str) -> None:
     value = {
-        "window": {"type": "ALL"}, "values": {"acme": {"a": 1}}, "definition": {"sqlQuery": "SELECT 1"}
+        "window": {"type": "ALL"}, "values": {"acme": {"a": 1}}, "definition": {"sqlQuery": "SELECT 1"},
+        "schedule_folder": "adhoc",
     }.get(field, {"a": 1})  # fmt: skip
     assert problems(UPKEEP | {field: value}) == [f"{field}: only with a workflow"]
 

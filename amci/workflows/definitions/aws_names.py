@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 #: Fields whose name here is not AMC's in snake_case.
 _OTHER_NAMES = {"sqlQuery": "sql", "sql_query": "sql"}
+_KINDS = ("createWorkflow", "updateWorkflow", "getWorkflow", "deleteWorkflow")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -26,6 +28,33 @@ def ours(document: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]
 def is_request(document: Mapping[str, Any]) -> bool:
     """Whether this is a request to the AWS solution about a workflow."""
     return "workflowRequest" in document or "workflowDefinition" in document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRequest:
+    """What a request about a workflow asks for."""
+
+    kind: str  #: createWorkflow, updateWorkflow, getWorkflow or deleteWorkflow
+    workflow_id: str
+    customers: list[str]
+    is_record: bool  #: a row of the solution's table: it was carried out there
+
+
+def request(document: Mapping[str, Any]) -> WorkflowRequest:
+    """The request in a document that `is_request`. Raises ValueError for a type that there is not."""
+    inner = document.get("workflowRequest", document)
+    inner = inner if isinstance(inner, Mapping) else {}
+    kind = str(inner.get("requestType") or "createWorkflow")
+    if kind not in _KINDS:
+        raise ValueError(f"no requestType '{kind}'; there are {', '.join(_KINDS)}")
+    defined = inner.get("workflowDefinition")
+    named = inner.get("workflowId") or (defined.get("workflowId") if isinstance(defined, Mapping) else None)
+    return WorkflowRequest(
+        kind=kind,
+        workflow_id=str(named or ""),
+        customers=_customers(document, inner),
+        is_record="responseStatus" in document,
+    )
 
 
 def definition(document: Mapping[str, Any]) -> dict[str, Any]:
