@@ -7,6 +7,7 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import pytest
@@ -14,6 +15,9 @@ from hypothesis import example, given, settings, strategies as st
 
 from amci.lake.catalog.columns import (
     UNFIT,
+    Clues,
+    ColumnKind,
+    DecimalKind,
     Kind,
     cast_sql,
     checked_cast_sql,
@@ -24,20 +28,35 @@ from amci.lake.catalog.columns import (
     widen_sql,
     widening_check_sql,
 )
+from amci.lake.datasets.spelling import Spelling
 
 CON = duckdb.connect()
 NUMBERS = (Kind.BOOLEAN, Kind.BIGINT, Kind.DOUBLE)
 DATES = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
-TYPED = (*NUMBERS, *DATES)
+DECIMALS = tuple(DecimalKind(*sizes) for sizes in ((18, 2), (38, 0), (2, 2), (5, 1), (20, 0), (38, 30)))
+TYPED = (*NUMBERS, *DECIMALS, *DATES, Kind.TIME, Kind.UUID)
 EXACT = 2**53
 
 
 # -- the rules once more, without SQL ------------------------------------------------------------------------
 
 
-def value(kind: Kind, text: str, *, special: bool = False) -> Any:  # noqa: PLR0911
+def value(kind: ColumnKind, text: str, *, special: bool = False) -> Any:  # noqa: C901, PLR0911
     """What the text means as this kind; ValueError where it is not one."""
     match kind:
+        case DecimalKind(precision, scale):
+            parts = re.fullmatch(r"-?(0|[1-9][0-9]*)?(?:\.([0-9]+))?", text) or reject()
+            whole, fraction = (parts[1] or "0").lstrip("0"), (parts[2] or "").rstrip("0")
+            is_one = parts[1] or (parts[2] and scale)
+            return (
+                Decimal(text)
+                if is_one and len(whole) <= precision - scale and len(fraction) <= scale
+                else reject()
+            )
+        case Kind.TIME:
+            return clock_time(f"2000-01-01T{text}").time()
+        case Kind.UUID:
+            return UUID(text) if str(UUID(text)) == text else reject()
         case Kind.BOOLEAN:
             return {"true": True, "false": False}[text.lower()] if text.isascii() else reject()
         case Kind.BIGINT:
@@ -92,7 +111,7 @@ def reject() -> Any:
     raise ValueError
 
 
-def is_fit(kind: Kind, text: str, *, special: bool = False) -> bool:
+def is_fit(kind: ColumnKind, text: str, *, special: bool = False) -> bool:
     if text == "" or kind is Kind.VARCHAR:
         return True
     if kind is Kind.NOTHING:
@@ -143,7 +162,9 @@ spellings = """
     2024-02-29 2023-02-29 1900-02-29 2000-02-29 0000-01-01 0000-02-29 0001-01-01 9999-12-31 2024-1-1
     infinity epoch 2024-01-01T24:00:00 2024-01-01T23:59:60 2024-01-01T10:11Z 2024-01-01T10:11:12z
     2024-01-01T10:11:12.5+02 2024-01-01T10:11-02:30 2024-01-01T10:11:12+16 2024-01-01T10:11+15:59
-    2024-01-01T10:11:12+02:60
+    2024-01-01T10:11:12+02:60 10:11 10:11:12 23:59:59.999999 24:00 10:60 1:02 12.5 0.10 .10 999.99 1000.9
+    9999999999999999.99 99999999999999999.99 123456789012345678901234567890.12345678
+    5f3c1a90-0b1c-4d2e-8f3a-1234567890ab 5F3C1A90-0B1C-4D2E-8F3A-1234567890AB
     9999-12-31T23:59:59-00:01 0001-01-01T00:00+00:01 9999-12-31T23:59:59+00:00
 """
 SPELLINGS = [
@@ -195,8 +216,10 @@ def rows(values: list[str | None], column: str = "v") -> str:
 @settings(max_examples=30, deadline=None)
 def test_sql_and_python_agree_on_what_fits(values: list[str], special: bool) -> None:
     rows(values)
-    for kind in Kind:
-        found = CON.execute(f"SELECT v, {fits_sql(kind, 'v', special=special)} FROM texts").fetchall()
+    for kind in (*Kind, *DECIMALS):
+        found = CON.execute(
+            f"SELECT v, {fits_sql(kind, 'v', Spelling(not_finite=special))} FROM texts"
+        ).fetchall()
         assert found == [(text, is_fit(kind, text, special=special)) for text in values], kind
 
 
@@ -233,11 +256,12 @@ def test_an_optimistic_cast_refuses_what_does_not_fit_and_does_not_repeat_it(tex
 
 
 def test_join_is_a_least_upper_bound() -> None:
-    for a, b, c in itertools.product(Kind, repeat=3):
-        assert join(a, b) is join(b, a)
-        assert join(join(a, b), c) is join(a, join(b, c))
-    for a in Kind:
-        assert join(a, a) is join(a, Kind.NOTHING) is a
+    kinds: tuple[ColumnKind, ...] = (*Kind, *DECIMALS, DecimalKind(38, 38), DecimalKind(10, 0))
+    for a, b, c in itertools.product(kinds, repeat=3):
+        assert join(a, b) == join(b, a)
+        assert join(join(a, b), c) == join(a, join(b, c))
+    for a in kinds:
+        assert join(a, a) == join(a, Kind.NOTHING) == a
         assert join(a, Kind.VARCHAR) is Kind.VARCHAR
 
 
@@ -247,10 +271,10 @@ def test_infer_finds_the_narrowest_kind_in_any_order(
     values: list[str | None], column: str, is_quoted: bool, dates: bool, random: Any
 ) -> None:
     expected = {column: narrowest(values, column, is_quoted=is_quoted, dates=dates)}
-    quoted = (column,) if is_quoted else ()
-    assert infer(CON, rows(values, column), [column], quoted=quoted, dates=dates) == expected
+    clues = Clues(quoted=(column,) if is_quoted else (), dates=dates)
+    assert infer(CON, rows(values, column), [column], clues) == expected
     random.shuffle(values)
-    assert infer(CON, rows(values, column), [column], quoted=quoted, dates=dates) == expected
+    assert infer(CON, rows(values, column), [column], clues) == expected
 
 
 @given(alike, alike)
@@ -261,7 +285,7 @@ def test_what_comes_after_the_first_rows_counts_as_much(
     CON.execute("CREATE OR REPLACE TEMP TABLE first AS SELECT unnest(?::VARCHAR[]) AS v", [first or [None]])
     CON.execute("CREATE OR REPLACE TEMP TABLE later AS SELECT unnest(?::VARCHAR[]) AS v", [later])
     many = "(SELECT v, v AS w, v AS x_rate FROM (SELECT v FROM first, range(3000) UNION ALL FROM later))"
-    found = infer(CON, many, ["v", "w", "x_rate"], quoted={"w"})
+    found = infer(CON, many, ["v", "w", "x_rate"], Clues(quoted={"w"}))
     assert found == {
         "v": narrowest(first + later),
         "w": narrowest(first + later, is_quoted=True),

@@ -24,7 +24,7 @@ from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.checksums import Checksums
-from amci.lake.catalog.columns import Kind, widen_sql, widening_check_sql
+from amci.lake.catalog.columns import Kind, loss_sql, unfit_sql, widen_sql, widening_check_sql
 from amci.lake.catalog.commit_guard import CommitGuard
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
 from amci.lake.catalog.schema import SchemaPlan, plan
@@ -618,14 +618,17 @@ def _stored(sql_type: str) -> str:
     return Kind.VARCHAR.sql if sql_type == Kind.NOTHING else sql_type
 
 
-def widened(column: str, have: str, want: str) -> str:
-    """SQL that turns a typed column from one SQL type into a wider one, without loss."""
+def widened(column: str, have: str, want: str, *, checked: bool = False) -> str:
+    """SQL that turns a typed column from one SQL type into a wider one.
+
+    If `checked`, DuckDB raises for a value that would change, as in `checked_cast_sql`.
+    """
     if have == want:
         return quoted(column)
     if have == Kind.NOTHING and want != Kind.VARCHAR.sql:
         # Text that has no value may be empty text.
         return f"CAST(NULLIF({quoted(column)}, '') AS {want})"
     old, new = Kind.of_sql(have), Kind.of_sql(want)
-    if have == old.sql:
-        return widen_sql(old, new, column)
-    return f"CAST({quoted(column)} AS {want})"
+    sql = widen_sql(old, new, column) if have == old.sql else f"CAST({quoted(column)} AS {want})"
+    loss = loss_sql(old, new, column) if checked else None
+    return f"CASE WHEN {loss} THEN {unfit_sql(column)} ELSE {sql} END" if loss else sql

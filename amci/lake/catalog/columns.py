@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import duckdb
 import pyarrow as pa
 
 from amci.kernel.names import literal, quoted as identifier
+from amci.lake.datasets.spelling import PLAIN, Spelling
 
 #: A regular expression of arrays whose elements are text. Brackets right inside say that they are rows.
 FLAT = r"(?s)\[(?:[^\[].*)?\]"
@@ -64,6 +66,8 @@ class Kind(StrEnum):
     DATE = "DATE"
     TIMESTAMP = "TIMESTAMP"  #: a local time, microseconds
     TIMESTAMPTZ = "TIMESTAMPTZ"  #: a moment, microseconds, kept in UTC
+    TIME = "TIME"  #: of day, microseconds, only if the file or the dataset says so
+    UUID = "UUID"  #: only if the file or the dataset says so
     VARCHAR = "VARCHAR"
     TEXTS = "VARCHAR[]"  #: an array, only if AMC says so
     INTEGERS = "BIGINT[]"
@@ -80,29 +84,66 @@ class Kind(StrEnum):
         """The type's name as DuckDB itself writes it."""
         return _SQL.get(self, self.value)
 
-    @classmethod
-    def of_sql(cls, type_name: str) -> Kind:
+    @staticmethod
+    def of_sql(type_name: str) -> ColumnKind:
         """The narrowest kind that holds every value of a DuckDB type (as `typeof` names it), else VARCHAR.
 
-        INTEGER is BIGINT, FLOAT and DECIMAL(15,2) are DOUBLE; HUGEINT, longer decimals and TIMESTAMP_NS are
-        VARCHAR. If `kind.sql` is not `type_name` itself, the column has to be rewritten as `kind.sql`
-        before values of that kind go in.
+        INTEGER is BIGINT, FLOAT is DOUBLE, UBIGINT is DECIMAL(20,0); HUGEINT and TIMESTAMP_NS are VARCHAR. If
+        `kind.sql` is not `type_name` itself, the column has to be rewritten as `kind.sql` before values of that
+        kind go in.
         """
         if decimal := _DECIMAL.fullmatch(type_name):
-            precision, scale = (int(part) for part in decimal.groups())
-            if scale == 0 and precision <= _BIGINT_DIGITS:
-                return cls.BIGINT
-            return cls.DOUBLE if precision <= _DOUBLE_DIGITS else cls.VARCHAR
-        return _OF_SQL.get(type_name, cls.VARCHAR)
+            return DecimalKind(*(int(part) for part in decimal.groups()))
+        return _OF_SQL.get(type_name, Kind.VARCHAR)
 
+
+@dataclass(frozen=True, slots=True)
+class DecimalKind:
+    """Numbers with so many digits, so many of them behind the point: only if a file or the dataset says so."""
+
+    precision: int  #: 1 to 38
+    scale: int  #: 0 to `precision`
+
+    @property
+    def is_array(self) -> bool:
+        """Whether a value has several values."""
+        return False
+
+    @property
+    def sql(self) -> str:
+        """The type's name as DuckDB itself writes it."""
+        return f"DECIMAL({self.precision},{self.scale})"
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression of its values: without exponent or zeros in front; zeros behind say nothing."""
+        whole = self.precision - self.scale
+        digits = f"(?:0|[1-9][0-9]{{0,{whole - 1}}})" if whole else "0"
+        if not self.scale:
+            return f"-?{digits}(?:[.]0+)?"
+        fraction = f"[.](?:[0-9]{{1,{self.scale}}}0*)"
+        return f"-?(?:{digits}(?:{fraction})?|{fraction})"
+
+    def with_room_for(self, other: DecimalKind) -> DecimalKind | None:
+        """The decimals that hold both; None if they would have too many digits."""
+        scale = max(self.scale, other.scale)
+        precision = max(self.precision - self.scale, other.precision - other.scale) + scale
+        return DecimalKind(precision, scale) if precision <= _MOST_DIGITS else None
+
+
+#: What the values of a column are.
+ColumnKind = Kind | DecimalKind
 
 _SQL = {Kind.NOTHING: "VARCHAR", Kind.TIMESTAMPTZ: "TIMESTAMP WITH TIME ZONE"}
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
-_OF_SQL: dict[str, Kind] = {kind.sql: kind for kind in Kind if kind is not Kind.NOTHING}
+_OF_SQL: dict[str, ColumnKind] = {kind.sql: kind for kind in Kind if kind is not Kind.NOTHING}
 _OF_SQL |= {'"NULL"': Kind.NOTHING, "FLOAT": Kind.DOUBLE, **dict.fromkeys(_INTEGERS, Kind.BIGINT)}
 _OF_SQL |= dict.fromkeys(("TIMESTAMP_S", "TIMESTAMP_MS"), Kind.TIMESTAMP)
+_OF_SQL["UBIGINT"] = DecimalKind(20, 0)
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_MOST_DIGITS = 38  # of a DECIMAL
 _BIGINT_DIGITS = 18  # every integer of 18 digits is a BIGINT
+_BIGINTS = DecimalKind(19, 0)  # and every BIGINT is one of these
 _DOUBLE_DIGITS = 15  # every decimal of 15 digits comes back from a DOUBLE
 _EXACT = 2**53  # up to here every integer is a DOUBLE
 
@@ -122,16 +163,31 @@ def name_rule(column: str) -> Kind | None:
     return Kind.DOUBLE if _DOUBLE_NAME.fullmatch(column.lower()) else None
 
 
-def join(a: Kind, b: Kind) -> Kind:
-    """The narrowest kind that holds the values of both."""
-    if a is b or b is Kind.NOTHING:
+def join(a: ColumnKind, b: ColumnKind) -> ColumnKind:
+    """The narrowest kind that holds the values of both, as far as kinds can tell: see `loss_sql`."""
+    if a == b or b is Kind.NOTHING:
         return a
     if a is Kind.NOTHING:
         return b
+    if isinstance(a, DecimalKind) or isinstance(b, DecimalKind):
+        return _join_decimals(a, b)
     if {a, b} == {Kind.BIGINT, Kind.DOUBLE}:
         return Kind.DOUBLE
     return Kind.TIMESTAMP if {a, b} == {Kind.DATE, Kind.TIMESTAMP} else Kind.VARCHAR
 
+
+def _join_decimals(a: ColumnKind, b: ColumnKind) -> ColumnKind:
+    if not isinstance(a, DecimalKind):
+        a, b = b, a
+    if not isinstance(a, DecimalKind) or (not isinstance(b, DecimalKind) and b not in _NUMERIC):
+        return Kind.VARCHAR
+    if b is Kind.BIGINT and a.scale == 0 and a.precision <= _BIGINT_DIGITS:
+        return b
+    other = _BIGINTS if b is Kind.BIGINT else b
+    return (a.with_room_for(other) if isinstance(other, DecimalKind) else None) or Kind.DOUBLE
+
+
+_NUMERIC = (Kind.BIGINT, Kind.DOUBLE)
 
 # Regular expressions, not casts: DuckDB evaluates them once per dictionary entry of a Parquet file, and RE2's
 # time depends on the text alone. So common spellings stand here in full, and rare ones get a second look.
@@ -152,9 +208,12 @@ _DAY = (
     "|02-(?:0[1-9]|1[0-9]|2[0-8]))"
     "|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)"
 )
-_TIME = "[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.][0-9]{1,6})?)?"
+_CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.][0-9]{1,6})?)?"
+_TIME = f"[T ]{_CLOCK}"
 _OFFSET = "[-+](?:0[0-9]|1[0-5])(?::[0-5][0-9])?"
-_PATTERNS = {
+_PATTERNS: dict[ColumnKind, str] = {
+    Kind.TIME: _CLOCK,
+    Kind.UUID: "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     Kind.DATE: _DAY,
     Kind.TIMESTAMP: f"{_DAY}(?:{_TIME}Z?)?",
     Kind.TEXTS: FLAT,
@@ -165,35 +224,38 @@ _PATTERNS = {
 _MOMENTS = "TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
 
 
-def fits_sql(kind: Kind, expr: str, *, special: bool = False) -> str:
+def fits_sql(kind: ColumnKind, expr: str, how: Spelling = PLAIN) -> str:
     """SQL that is TRUE if the text `expr` can be turned into `kind` without loss, otherwise FALSE.
 
     NULL fits; the empty text fits too, it becomes NULL unless the kind is text. BOOLEAN takes true and false
     in any case. BIGINT takes canonical 64-bit integers and the same followed by `.0`, `.00` …; not `007`,
     `+1`, `-0`. DOUBLE takes numbers as JSON writes them (also `.5`) of at most 17 significant digits that
-    neither overflow nor underflow; without an exponent, up to 2^53 in size. With `special`, NaN and Infinity
-    too. DATE takes YYYY-MM-DD of the years 1 to 9999. TIMESTAMP takes a date, or `YYYY-MM-DD[T
-    ]HH:MM[:SS[.ffffff]]`, also with `Z`, which is dropped: AMC prints local times with it too. TIMESTAMPTZ
-    takes the same with an explicit offset `±HH[:MM]` instead.
+    neither overflow nor underflow; without an exponent, up to 2^53 in size. DECIMAL takes numbers without
+    exponent that have no more digits than it, zeros behind left out. DATE takes YYYY-MM-DD of the years 1 to
+    9999. TIMESTAMP takes a date, or `YYYY-MM-DD[T ]HH:MM[:SS[.ffffff]]`, also with `Z`, which is dropped: AMC
+    prints local times with it too. TIMESTAMPTZ takes the same with an explicit offset `±HH[:MM]` instead.
+    `how` may say that more is a value.
     """
     if kind is Kind.VARCHAR:
         return "TRUE"
     if kind is Kind.NOTHING:
         return f"({expr} IS NULL OR {expr} = '')"
-    value = _strict(kind, expr, special=special)
+    value = _strict(kind, expr, how)
     return f"(CASE WHEN {value} THEN TRUE ELSE {expr} IS NULL OR {expr} = '' END)"
 
 
-def _strict(kind: Kind, expr: str, *, special: bool) -> str:
+def _strict(kind: ColumnKind, expr: str, how: Spelling) -> str:
     """SQL that is TRUE if the text is a value of the kind; the empty text and NULL are not."""
     match kind:
+        case DecimalKind():
+            return _match(expr, kind.pattern)
         case Kind.BOOLEAN:
             return f"lower({expr}) IN ('true', 'false')"
         case Kind.BIGINT:
             long = f"{_match(expr, _LONG_INTEGER)} AND TRY_CAST({expr} AS BIGINT) IS NOT NULL"
             return f"CASE WHEN {_match(expr, _INTEGER)} THEN TRUE ELSE {long} END"
         case Kind.DOUBLE:
-            return _strict_double(expr, special=special)
+            return _strict_double(expr, how)
         case Kind.TIMESTAMPTZ:
             moment = f"TRY_CAST({_castable(Kind.TIMESTAMPTZ, expr)} AS TIMESTAMPTZ)"
             # an offset can carry the first and the last day out of the years 1 to 9999
@@ -202,24 +264,36 @@ def _strict(kind: Kind, expr: str, *, special: bool) -> str:
             return _match(expr, _PATTERNS[kind])
 
 
-def _strict_double(expr: str, *, special: bool) -> str:
-    mantissa = f"regexp_extract({expr}, '[0-9.]+')"
-    decimals = f"CASE WHEN contains({mantissa}, '.') THEN rtrim({mantissa}, '0') ELSE {mantissa} END"
-    significant = f"strlen(ltrim(replace({decimals}, '.', ''), '0'))"
-    size = f"abs(TRY_CAST({expr} AS DOUBLE))"
-    other = _match(expr, _NOT_FINITE) if special else "FALSE"
-    in_range = f"{significant} <= 17 AND {size} BETWEEN {_NORMAL}"
-    exact = f"{size} < {_EXACT} OR {_match(expr, f'-?{_EXACT}([.]0+)?')} OR contains(lower({expr}), 'e')"
-    slow = f"{significant} = 0 OR ({in_range} AND ({exact}))"
+def _strict_double(expr: str, how: Spelling) -> str:
+    digits = _significant(expr)
+    number = f"TRY_CAST({expr} AS DOUBLE)"
+    size = f"abs({number})"
+    if how.floats:  # also the smallest, and those beyond 2^53
+        sound = f"isfinite({number}) AND {_significant(f'CAST({number} AS VARCHAR)')} = {digits}"
+    else:
+        exact = f"{size} < {_EXACT} OR {_match(expr, f'-?{_EXACT}([.]0+)?')} OR contains(lower({expr}), 'e')"
+        sound = f"{size} BETWEEN {_NORMAL} AND ({exact})"
+    other = _match(expr, _NOT_FINITE) if how.not_finite or how.floats else "FALSE"
+    slow = f"{digits} = '' OR (strlen({digits}) <= 17 AND {sound})"
     rest = f"WHEN {_match(expr, _ANY_NUMBER)} THEN {slow} ELSE {other}"
     return f"CASE WHEN {_match(expr, _NUMBER)} THEN TRUE {rest} END"
+
+
+def _significant(expr: str) -> str:
+    """The significant digits of a number as text: without point, exponent, zeros in front and behind the last one.
+
+    Zeros at the end of a whole number are digits.
+    """
+    mantissa = f"regexp_extract({expr}, '[0-9.]+')"
+    decimals = f"CASE WHEN contains({mantissa}, '.') THEN rtrim({mantissa}, '0') ELSE {mantissa} END"
+    return f"ltrim(replace({decimals}, '.', ''), '0')"
 
 
 def _match(expr: str, pattern: str) -> str:
     return f"regexp_full_match({expr}, {literal(pattern)})"
 
 
-def _castable(kind: Kind, expr: str) -> str:
+def _castable(kind: ColumnKind, expr: str) -> str:
     """The text in a spelling that DuckDB's cast takes: it knows `HH:MM`, but not with a zone behind it."""
     if kind is Kind.TIMESTAMP:
         return f"CASE WHEN strlen({expr}) = 17 THEN left({expr}, 16) ELSE {expr} END"
@@ -229,14 +303,14 @@ def _castable(kind: Kind, expr: str) -> str:
     return expr
 
 
-def cast_sql(kind: Kind, expr: str) -> str:
+def cast_sql(kind: ColumnKind, expr: str) -> str:
     """SQL that turns text which fits (see `fits_sql`) into the kind; '' becomes NULL, except in text."""
     if kind.sql == "VARCHAR":
         return expr
     return _converted(kind, f"NULLIF({expr}, '')")
 
 
-def _converted(kind: Kind, expr: str) -> str:
+def _converted(kind: ColumnKind, expr: str) -> str:
     value = split(expr, is_nested=kind is Kind.ROWS) if kind.is_array else _castable(kind, expr)
     return f"CAST({value} AS {kind.sql})"
 
@@ -245,26 +319,30 @@ def _converted(kind: Kind, expr: str) -> str:
 UNFIT = "amci:unfit:"
 
 
-def checked_cast_sql(kind: Kind, expr: str, column: str) -> str:
+def checked_cast_sql(kind: ColumnKind, expr: str, column: str, how: Spelling = PLAIN) -> str:
     """SQL that casts text which fits and raises otherwise: test and conversion in one pass.
 
     DuckDB then raises an InvalidInputException that ends in `UNFIT` and the column's name, never the value.
     """
     if kind.sql == "VARCHAR":
         return expr
-    fits = _strict(kind, expr, special=name_rule(column) is Kind.DOUBLE)
-    rest = f"WHEN {expr} IS NULL OR {expr} = '' THEN NULL ELSE error({literal(UNFIT + column)})"
-    return f"CASE WHEN {fits} THEN {_converted(kind, expr)} {rest} END"
+    rest = f"WHEN {expr} IS NULL OR {expr} = '' THEN NULL ELSE {unfit_sql(column)}"
+    return f"CASE WHEN {_strict(kind, expr, how)} THEN {_converted(kind, expr)} {rest} END"
 
 
-def widen_sql(have: Kind, want: Kind, column: str) -> str:
+def unfit_sql(column: str) -> str:
+    """SQL that raises for a value of the column, as `checked_cast_sql` does."""
+    return f"error({literal(UNFIT + column)})"
+
+
+def widen_sql(have: ColumnKind, want: ColumnKind, column: str) -> str:
     """SQL that turns the stored values of a column from one kind into a wider one; NULL stays NULL.
 
     Times become ISO 8601 text with `T` (moments in UTC with `+00:00`), numbers the shortest text that reads
     back as the same number, so a DOUBLE of one million becomes `1000000.0`; arrays are printed as AMC does.
     Raises ValueError if `want` does not hold `have`: narrowing is not offered.
     """
-    if join(have, want) is not want:
+    if join(have, want) != want:
         raise ValueError(f"{have} does not widen to {want}")
     name = identifier(column)
     if want is Kind.VARCHAR and have is Kind.TIMESTAMP:
@@ -278,18 +356,30 @@ def widen_sql(have: Kind, want: Kind, column: str) -> str:
     return f"CAST({name} AS {want.sql})"
 
 
-def widening_check_sql(have: Kind, want: Kind, column: str) -> str | None:
+def loss_sql(have: ColumnKind, want: ColumnKind, column: str) -> str | None:
+    """SQL that is TRUE for the stored values that `widen_sql` would change; None if it can change none.
+
+    Only whole numbers and decimals that become DOUBLE can change: beyond 2^53, or with more digits than come back.
+    """
+    name = identifier(column)
+    if want is not Kind.DOUBLE or (isinstance(have, DecimalKind) and have.precision <= _DOUBLE_DIGITS):
+        return None
+    if isinstance(have, DecimalKind):
+        digits = f"trim(replace(ltrim(CAST({name} AS VARCHAR), '-'), '.', ''), '0')"
+        return f"strlen({digits}) > {_DOUBLE_DIGITS} OR abs({name}) > {_EXACT}"
+    return f"{name} NOT BETWEEN -{_EXACT} AND {_EXACT}" if have is Kind.BIGINT else None
+
+
+def widening_check_sql(have: ColumnKind, want: ColumnKind, column: str) -> str | None:
     """An aggregate that counts the stored values `widen_sql` would change; None if it can change none.
 
-    Only BIGINT to DOUBLE can: beyond 2^53 not every integer is a DOUBLE. If the count is not 0, widen to
-    VARCHAR instead.
+    If the count is not 0, widen to VARCHAR instead.
     """
-    if have is Kind.BIGINT and want is Kind.DOUBLE:
-        return f"count(*) FILTER (WHERE {identifier(column)} NOT BETWEEN -{_EXACT} AND {_EXACT})"
-    return None
+    loss = loss_sql(have, want, column)
+    return f"count(*) FILTER (WHERE {loss})" if loss else None
 
 
-def is_in_place(have: Kind, want: Kind) -> bool:
+def is_in_place(have: ColumnKind, want: ColumnKind) -> bool:
     """Whether DuckLake's ALTER TABLE widens it without a rewrite (1.5.5)."""
     return (have, want) in {(Kind.BIGINT, Kind.DOUBLE), (Kind.DATE, Kind.TIMESTAMP)}
 
@@ -300,7 +390,7 @@ _COLUMNS = 64  # that are tested in one scan of all rows
 _CELLS_VIEW = "amci_cells"
 _WHOLE, _FRACTIONS = ("BYTE", "SHORT", "INTEGER", "LONG"), ("DECIMAL", "DOUBLE", "FLOAT")
 #: What AMC's types say of a column, values seen or not; dates tell by themselves what they are.
-_DECLARED: Mapping[str, tuple[Kind, ...]] = {
+_DECLARED: Mapping[str, tuple[ColumnKind, ...]] = {
     "STRING": (),
     "BOOLEAN": (Kind.BOOLEAN,),
     **dict.fromkeys(_WHOLE, (Kind.BIGINT, Kind.DOUBLE)),
@@ -310,79 +400,101 @@ _DECLARED: Mapping[str, tuple[Kind, ...]] = {
 }
 
 
-def infer(
-    con: duckdb.DuckDBPyConnection,
-    rows_sql: str,
-    columns: Sequence[str],
-    *,
-    quoted: Collection[str] = (),
-    dates: bool = True,
-    declared: Mapping[str, str] | None = None,
-) -> dict[str, Kind]:
-    """The narrowest kind of each column over ALL rows of `rows_sql`, a text that can follow FROM.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clues:
+    """What is known of the columns of staged text, beside the text."""
 
-    `quoted` names columns whose values were JSON strings: dates, times or text, never numbers. With
-    `dates=False` dates and times stay text. Name rules come first: an `_id` is text unseen; a cost is DOUBLE,
-    or VARCHAR if a value does not fit, even if no value was seen. Then come AMC's types, if they are
-    `declared` (`DECIMAL`, `ARRAY STRING`): text stays text, and fractions may all be whole.
+    quoted: Collection[str] = ()  #: columns whose values were strings: dates, times or text, never numbers
+    dates: bool = True  #: whether dates and times get types; else they stay text
+    amc: Mapping[str, str] = field(default_factory=dict)  #: AMC's types (`DECIMAL`, `ARRAY STRING`)
+    stated: Mapping[str, str] = field(default_factory=dict)  #: SQL types that the file itself states
+    spelling: Spelling = PLAIN
+
+    def how(self, column: str) -> Spelling:
+        """How the values of a column are written."""
+        if self.stated.get(column) == Kind.DOUBLE:
+            return replace(self.spelling, floats=True)
+        return replace(self.spelling, not_finite=True) if name_rule(column) is Kind.DOUBLE else self.spelling
+
+    def ladder(self, column: str) -> tuple[ColumnKind, ...]:
+        """The kinds to try before VARCHAR, in that order: what does not fit a part of the rows does not fit all.
+
+        Name rules come first: an `_id` is text unseen; a cost is DOUBLE, or VARCHAR if a value does not fit, even
+        if no value was seen, unless the file states another type. Then come AMC's types: text stays text, and
+        fractions may all be whole.
+        """
+        amc, rule = self.amc.get(column, ""), name_rule(column)
+        if amc.startswith("ARRAY"):
+            return _DECLARED.get(amc, (Kind.NOTHING, Kind.TEXTS, Kind.ROWS))
+        if rule is Kind.VARCHAR:
+            return ()
+        is_quoted = column in self.quoted
+        numbers = () if is_quoted else (Kind.BOOLEAN, Kind.BIGINT, Kind.DOUBLE)
+        times = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ) if self.dates else ()
+        if stated := self.stated.get(column):
+            return (Kind.NOTHING, *self._stated(stated), *numbers, *times)
+        if rule is Kind.DOUBLE and not is_quoted:
+            return (Kind.DOUBLE,)
+        return _DECLARED.get(amc, (Kind.NOTHING, *numbers, *times))
+
+    def _stated(self, sql_type: str) -> tuple[ColumnKind, ...]:
+        kind = Kind.of_sql(sql_type)
+        if sql_type == "UBIGINT":  # most of them are small
+            return (Kind.BIGINT, kind)
+        return () if kind is Kind.TIME and not self.dates else (kind,)
+
+
+NO_CLUES = Clues()
+
+
+def infer(
+    con: duckdb.DuckDBPyConnection, rows_sql: str, columns: Sequence[str], clues: Clues = NO_CLUES
+) -> dict[str, ColumnKind]:
+    """The narrowest kind of each column over ALL rows of `rows_sql`, a text that can follow FROM.
 
     The first rows suggest a kind, one scan of everything confirms it, and the columns that fail are examined
     against every other kind in one more: the answer is the same as examining all.
     """
-    said = declared or {}
-    ladders = {c: _ladder(c, is_quoted=c in quoted, dates=dates, said=said.get(c, "")) for c in columns}
+    ladders = {c: clues.ladder(c) for c in columns}
     if not columns:
         return {}
     names = ", ".join(map(identifier, columns))
-    guesses = {column: ladder[0] for column, ladder in ladders.items() if ladder}
+    guesses: dict[str, ColumnKind] = {column: ladder[0] for column, ladder in ladders.items() if ladder}
     # A column of more than 2 GiB is too much for Arrow; then all rows are asked without a guess.
     with suppress(duckdb.InvalidInputException):
         first = con.execute(f"SELECT {names} FROM {rows_sql} LIMIT {_SAMPLE}").to_arrow_table()
-        guesses = _narrowest_of_few(con, first, ladders)
+        guesses = _narrowest_of_few(con, first, ladders, clues)
         if first.num_rows < _SAMPLE:
             return guesses
     # what does not fit the first rows does not fit them all
     open_ = {
         c: ladder[ladder.index(guesses[c]) :] for c, ladder in ladders.items() if guesses.get(c) in ladder
     }
-    seen = _narrowest(con, rows_sql, {c: ladder[:1] for c, ladder in open_.items()})
+    seen = _narrowest(con, rows_sql, {c: ladder[:1] for c, ladder in open_.items()}, clues)
     rest = {c: ladder[1:] for c, ladder in open_.items() if seen[c] is not ladder[0]}
-    return dict.fromkeys(columns, Kind.VARCHAR) | seen | _narrowest(con, rows_sql, rest)
-
-
-def _ladder(column: str, *, is_quoted: bool, dates: bool, said: str) -> tuple[Kind, ...]:
-    """The kinds to try before VARCHAR, narrowest first."""
-    if said.startswith("ARRAY"):
-        return _DECLARED.get(said, (Kind.NOTHING, Kind.TEXTS, Kind.ROWS))
-    rule = name_rule(column)
-    if rule is Kind.VARCHAR:
-        return ()
-    if rule is Kind.DOUBLE and not is_quoted:
-        return (Kind.DOUBLE,)
-    numbers = () if is_quoted else (Kind.BOOLEAN, Kind.BIGINT, Kind.DOUBLE)
-    times = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ) if dates else ()
-    return _DECLARED.get(said, (Kind.NOTHING, *numbers, *times))
+    kinds: dict[str, ColumnKind] = dict.fromkeys(columns, Kind.VARCHAR)
+    return kinds | seen | _narrowest(con, rows_sql, rest, clues)
 
 
 def _narrowest_of_few(
-    con: duckdb.DuckDBPyConnection, rows: pa.Table, ladders: Mapping[str, Sequence[Kind]]
-) -> dict[str, Kind]:
+    con: duckdb.DuckDBPyConnection, rows: pa.Table, ladders: Mapping[str, Sequence[ColumnKind]], clues: Clues
+) -> dict[str, ColumnKind]:
     """For each column the first kind that fits all rows of a table of text, in the order of `ladders`.
 
     A test costs a millisecond or two to plan, whatever the rows are. So the columns that have the same tests are laid
     end to end, as one column of cells, and each test is written once, not once for each column.
     """
-    kinds = {column: ladder[0] if ladder else Kind.VARCHAR for column, ladder in ladders.items()}
+    kinds: dict[str, ColumnKind] = {c: ladder[0] if ladder else Kind.VARCHAR for c, ladder in ladders.items()}
     alike: dict[tuple[object, ...], list[int]] = {}
     for i, (column, ladder) in enumerate(ladders.items()):
-        alike.setdefault((name_rule(column) is Kind.DOUBLE, *ladder), []).append(i)
+        alike.setdefault((clues.how(column), *ladder), []).append(i)
     columns = list(ladders)
     together = max(1, _CELLS // max(1, rows.num_rows))
     for positions in alike.values():
-        ladder, special = ladders[columns[positions[0]]], name_rule(columns[positions[0]]) is Kind.DOUBLE
+        ladder, how = ladders[columns[positions[0]]], clues.how(columns[positions[0]])
         if not ladder:
             continue
-        tests = ", ".join(f"bool_and({fits_sql(kind, 'value', special=special)})" for kind in ladder)
+        tests = ", ".join(f"bool_and({fits_sql(kind, 'value', how)})" for kind in ladder)
         for at in range(0, len(positions), together):
             con.register(_CELLS_VIEW, _end_to_end(rows, positions[at : at + together]))
             try:
@@ -405,17 +517,17 @@ def _end_to_end(rows: pa.Table, positions: Sequence[int]) -> pa.Table:
 
 
 def _narrowest(
-    con: duckdb.DuckDBPyConnection, rows_sql: str, ladders: Mapping[str, Sequence[Kind]]
-) -> dict[str, Kind]:
+    con: duckdb.DuckDBPyConnection, rows_sql: str, ladders: Mapping[str, Sequence[ColumnKind]], clues: Clues
+) -> dict[str, ColumnKind]:
     """For each column the first kind that fits all rows; a scan for every so many columns.
 
     The plan of a single scan would grow faster than its columns.
     """
-    kinds: dict[str, Kind] = {}
+    kinds: dict[str, ColumnKind] = {}
     for at in range(0, len(ladders), _COLUMNS):
         columns = list(ladders)[at : at + _COLUMNS]
         tests = [
-            f"bool_and({fits_sql(kind, identifier(column), special=name_rule(column) is Kind.DOUBLE)})"
+            f"bool_and({fits_sql(kind, identifier(column), clues.how(column))})"
             for column in columns
             for kind in ladders[column]
         ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from amci.kernel.errors import SchemaConflict
-from amci.lake.catalog.columns import Kind, is_in_place, join
+from amci.lake.catalog.columns import ColumnKind, Kind, is_in_place, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def plan(
     want: Mapping[str, str],
     *,
     may_evolve: bool,
-    survives: Callable[[str, Kind, Kind], bool],
+    survives: Callable[[str, ColumnKind, ColumnKind], bool],
 ) -> SchemaPlan:
     """Changes that let a table with columns `have` take rows with columns `want` (names to SQL types).
 
@@ -76,7 +76,9 @@ def _may(may_evolve: bool, column: str, have: str, got: str) -> None:
         )
 
 
-def _meeting(column: str, have: str, got: str, survives: Callable[[str, Kind, Kind], bool]) -> str:
+def _meeting(
+    column: str, have: str, got: str, survives: Callable[[str, ColumnKind, ColumnKind], bool]
+) -> str:
     """The SQL type that a stored column of type `have` takes when rows of type `got` come."""
     if got in (have, Kind.NOTHING):
         return have
@@ -84,6 +86,6 @@ def _meeting(column: str, have: str, got: str, survives: Callable[[str, Kind, Ki
         return got
     old, new = Kind.of_sql(have), Kind.of_sql(got)
     target = join(old, new)
-    if target is not old and not survives(column, old, target):
+    if target != old and not survives(column, old, target):
         target = Kind.VARCHAR
     return target.sql

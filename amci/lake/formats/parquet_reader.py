@@ -29,17 +29,24 @@ _ROWS = 65_536
 _PER_DAY = {"D": 1, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _EPOCH = dt.date(1970, 1, 1)
 _FIRST_DAY, _LAST_DAY = (dt.date.min - _EPOCH).days, (dt.date.max - _EPOCH).days
+#: Of SQL's DECIMAL.
+_MOST_DIGITS = 38
 _DAMAGED = "Write the file again where it was made."
 
 
 def parquet_batches(
-    source: ByteSource, limits: Limits, reserved: frozenset[str], quoted: set[tuple[str, str]]
+    source: ByteSource,
+    limits: Limits,
+    reserved: frozenset[str],
+    quoted: set[tuple[str, str]],
+    types: dict[tuple[str, str], str],
 ) -> Iterator[TextBatch]:
     """The rows of a Parquet file; one batch without rows when it has none.
 
     Moments are ISO with a space (`2026-01-02 03:04:05.123456`), those with a zone in UTC with `+00:00`.
     Floats are the shortest text that reads back equal, with a point or an exponent. Lists, structs and maps
-    are compact JSON, binary must be UTF-8. Columns that were strings go into `quoted`, with an empty part.
+    are compact JSON, binary must be UTF-8. Columns that were strings go into `quoted`, with an empty part; SQL types
+    that the text does not tell go into `types`.
     Raises MalformedFile, StorageError.
     """
     for _ in source.raw():
@@ -54,6 +61,8 @@ def parquet_batches(
         paths = tuple((name,) for name in schema.names)
         inner = tuple(path for field in schema for path in _inner(field, ()))
         quoted |= {("", name) for name, field in zip(names, schema, strict=True) if _is_string(field.type)}
+        stated = {("", name): _sql_type(field.type) for name, field in zip(names, schema, strict=True)}
+        types |= {column: sql_type for column, sql_type in stated.items() if sql_type}
         is_empty = True
         for batch in file.iter_batches(batch_size=_ROWS):
             is_empty = False
@@ -102,6 +111,8 @@ def _is_list(kind: pa.DataType) -> bool:
 def _is_string(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _is_string(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType) and kind != pa.uuid():
+        return _is_string(kind.storage_type)
     return bool(
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
@@ -110,6 +121,21 @@ def _is_string(kind: pa.DataType) -> bool:
         or pa.types.is_large_binary(kind)
         or pa.types.is_fixed_size_binary(kind)
     )
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    """The SQL type that a guess from the text would miss; else empty."""
+    if pa.types.is_dictionary(kind):
+        return _sql_type(kind.value_type)
+    if kind == pa.uuid():
+        return "UUID"
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})" if kind.precision <= _MOST_DIGITS else ""
+    if pa.types.is_floating(kind):
+        return "DOUBLE"
+    if pa.types.is_time(kind):
+        return "TIME"
+    return "UBIGINT" if pa.types.is_uint64(kind) else ""
 
 
 def _as_text(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
@@ -131,6 +157,9 @@ def _in_range(name: str, column: pa.Array) -> pa.Array:
     Arrow would write `<value out of range: 1601510400000000>` for what lies outside of the years 1 to 9999.
     """
     kind = column.type
+    if pa.types.is_time64(kind) and kind.unit == "ns":
+        with suppress(pa.ArrowInvalid):
+            return column.cast(pa.time64("us"))
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
         with suppress(pa.ArrowInvalid):
             return column.cast(pa.timestamp("us", kind.tz))
@@ -151,10 +180,13 @@ def _in_range(name: str, column: pa.Array) -> pa.Array:
 
 def _text(column: pa.Array) -> pa.Array:
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _text(column.dictionary_decode())
-    if pa.types.is_nested(kind):
-        return pa.array([None if v is None else compact(_plain(v)) for v in column.to_pylist()], pa.string())
+    if pa.types.is_dictionary(kind) or (isinstance(kind, pa.BaseExtensionType) and kind != pa.uuid()):
+        return _text(column.dictionary_decode() if pa.types.is_dictionary(kind) else column.storage)
+    if pa.types.is_decimal(kind):
+        return _decimals(column)
+    if pa.types.is_nested(kind) or kind == pa.uuid():
+        write = str if kind == pa.uuid() else _json
+        return pa.array([None if v is None else write(v) for v in column.to_pylist()], pa.string())
     if pa.types.is_floating(kind):
         text = (column.cast(pa.float32()) if pa.types.is_float16(kind) else column).cast(pa.string())
         whole = pc.match_substring_regex(text, r"^-?[0-9]+$")
@@ -163,6 +195,18 @@ def _text(column: pa.Array) -> pa.Array:
         text = column.cast(pa.timestamp(kind.unit)).cast(pa.string())
         return pc.binary_join_element_wise(text, "+00:00", "")
     return column.cast(pa.string())
+
+
+def _decimals(column: pa.Array) -> pa.Array:
+    """Decimals without an exponent, which Arrow writes for some."""
+    text = column.cast(pa.string())
+    if not pc.any(pc.match_substring(text, "E"), min_count=0).as_py():
+        return text
+    return pa.array([None if v is None else f"{v:f}" for v in column.to_pylist()], pa.string())
+
+
+def _json(value: Any) -> str:
+    return compact(_plain(value))
 
 
 def _plain(value: Any) -> Any:

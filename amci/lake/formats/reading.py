@@ -58,6 +58,8 @@ class Reading:
         )
         #: (part, column) whose values were strings somewhere, so that they are not numbers; right at the end
         self.quoted: frozenset[tuple[str, str]] = frozenset()
+        #: (part, column) → SQL type that the file itself states and that its text does not tell; right at the end
+        self.types: dict[tuple[str, str], str] = {}
         #: what the dataset left open and is not the usual, such as `delimiter`; right at the end
         self.guessed: dict[str, str] = {}
         self.doubts: list[Doubt] = []  #: what may be wrong with the file; right at the end
@@ -81,7 +83,7 @@ class Reading:
             case FileFormat.JSON:
                 yield from json_batches(self._source, self._json, self._limits, self._reserved, quoted)
             case FileFormat.PARQUET:
-                yield from parquet_batches(self._source, self._limits, self._reserved, quoted)
+                yield from parquet_batches(self._source, self._limits, self._reserved, quoted, self.types)
         self._source.drain()
         self.sha256, self.bytes, self.quoted = self._source.sha256, self._source.count, frozenset(quoted)
 

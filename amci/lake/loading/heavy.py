@@ -19,7 +19,7 @@ from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.kernel.runs import RunStore
 from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableHome, TableName, WrittenFile
 from amci.lake.catalog.checksums import is_intact
-from amci.lake.catalog.columns import UNFIT
+from amci.lake.catalog.columns import UNFIT, Kind
 from amci.lake.catalog.duck import duck_errors
 from amci.lake.catalog.pairing import note_commit
 from amci.lake.catalog.schema import SchemaPlan
@@ -150,19 +150,29 @@ class HeavyHandler:
         typer: ColumnTyper,
         ledger: Mapping[int, Sequence[LedgerEntry]],
     ) -> TableLoads:
-        """Commit with types guessed from the first rows; if a later row does not fit, with exact ones."""
+        """Commit with types guessed from the first rows, or from types; if a row does not fit, with exact ones."""
         plain = [item for item in items if not item.stands_alone]
         try:
             return self._commit(items, own.and_also(typer.together(plain, may_guess=True)), ledger)
         except duckdb.InvalidInputException as error:
             if UNFIT not in str(error):
                 raise
-            return self._commit(items, own.and_also(typer.together(plain, may_guess=False)), ledger)
+            loads = own.and_also(typer.together(plain, may_guess=False))
+            return self._commit(items, loads, ledger, is_certain=True)
 
     def _commit(
-        self, items: Sequence[LoadItem], loads: TableLoads, ledger: Mapping[int, Sequence[LedgerEntry]]
+        self,
+        items: Sequence[LoadItem],
+        loads: TableLoads,
+        ledger: Mapping[int, Sequence[LedgerEntry]],
+        *,
+        is_certain: bool = False,
     ) -> TableLoads:
-        """One transaction: older rows out, new rows in, the ledger beside them."""
+        """One transaction: older rows out, new rows in, the ledger beside them.
+
+        If `is_certain`, all rows are asked whether they fit the types of their table; else DuckDB raises for one that
+        does not.
+        """
         outdated = {item: _outdated(item, ledger.get(item.object_id, [])) for item in items}
         entries = [
             ledger_entry(item, name, rows, self.clock.now())
@@ -172,12 +182,14 @@ class HeavyHandler:
         if not entries and not any(outdated.values()):
             return loads
         with (
-            self._written(loads) as written,
+            self._written(loads, is_certain=is_certain) as written,
             self.catalog.exclusive("load into the lake"),
             self.catalog.transaction(),
         ):
             # Planned while the older rows are there still: types must not depend on how many files share a batch.
-            plans = {name: self._plan(name, parts) for name, parts in loads.tables.items()}
+            plans = {
+                name: self._plan(name, parts, is_certain=is_certain) for name, parts in loads.tables.items()
+            }
             self._take_out([entry for gone in outdated.values() for entry in gone])
             for name, parts in loads.tables.items():
                 if plans[name].makes_text:
@@ -190,23 +202,33 @@ class HeavyHandler:
             self.catalog.note_run(self.runs.newest())
         return loads
 
-    def _plan(self, name: TableName, parts: Sequence[Load]) -> SchemaPlan:
+    def _plan(self, name: TableName, parts: Sequence[Load], *, is_certain: bool) -> SchemaPlan:
+        wanted = want(parts)
+        changes = self._changes(name, parts, wanted)
+        if is_certain:
+            columns = self.catalog.foresee(name, changes, parts[0].partition_by).columns
+            unfit = {c for part in parts for c in part.source.unfit(self.catalog.con, columns)}
+            changes = self._changes(name, parts, wanted | dict.fromkeys(unfit, Kind.VARCHAR.sql))
+        return changes
+
+    def _changes(self, name: TableName, parts: Sequence[Load], wanted: Mapping[str, str]) -> SchemaPlan:
         return self.catalog.plan(
             name,
-            want(parts),
+            wanted,
             may_evolve=all(p.may_evolve for p in parts),
             max_columns=min(p.max_columns for p in parts),
         )
 
     @contextmanager
-    def _written(self, loads: TableLoads) -> Iterator[dict[Load, WrittenFile]]:
+    def _written(self, loads: TableLoads, *, is_certain: bool) -> Iterator[dict[Load, WrittenFile]]:
         """Files with the rows of large loads, written while other threads may commit; deleted if none takes them."""
         written: dict[Load, WrittenFile] = {}
         try:
             for name, parts in loads.tables.items():
                 if any(part.own_file is not None for part in parts):
                     with self.catalog.exclusive("plan a load"):
-                        home = self.catalog.foresee(name, self._plan(name, parts), parts[0].partition_by)
+                        changes = self._plan(name, parts, is_certain=is_certain)
+                        home = self.catalog.foresee(name, changes, parts[0].partition_by)
                     for part in parts:
                         if _fits(part, home):
                             written[part] = self._write(part, home)

@@ -329,6 +329,7 @@ class LightHandler:
                 files=tuple(str(file.path.relative_to(self.pre_stage)) for file in written),
                 rows=sum(file.rows for file in written),
                 quoted=frozenset(column for of, column in read.reading.quoted if of == part),
+                types={column: t for (of, column), t in read.reading.types.items() if of == part},
                 sha256=tuple(file.sha256 for file in written),
             )
             for part, written in files.items()

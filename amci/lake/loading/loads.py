@@ -7,10 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from amci.kernel.names import quoted
 from amci.kernel.run import Run
 from amci.lake.catalog.catalog import TableName, widened
-from amci.lake.catalog.columns import Kind, cast_sql, checked_cast_sql, join
+from amci.lake.catalog.columns import (
+    NO_CLUES,
+    Clues,
+    ColumnKind,
+    Kind,
+    cast_sql,
+    checked_cast_sql,
+    fits_sql,
+    join,
+    loss_sql,
+)
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import RESERVED
 from amci.lake.landing.object_store import Quarantined
@@ -99,8 +111,9 @@ class StagedSource:
     """Rows for one table, as something that can follow FROM."""
 
     rows: str
-    text: Mapping[str, Kind]  #: columns that are text still, and what they are to be
+    text: Mapping[str, ColumnKind]  #: columns that are text still, and what they are to be
     typed: Mapping[str, str]  #: columns with their SQL type
+    clues: Clues = NO_CLUES  #: of the columns that are text
     is_checked: bool = False  #: the kinds are a guess; the cast has to check it
 
     @property
@@ -110,15 +123,34 @@ class StagedSource:
         return text | dict(self.typed)
 
     def select(self, columns: Mapping[str, str]) -> str:
-        """The rows with the types that the table's `columns` have."""
-        cast = [f"{self._cast(c, Kind.of_sql(columns[c]))} AS {quoted(c)}" for c in self.text]
-        kept = [f"{widened(c, t, columns[c])} AS {quoted(c)}" for c, t in self.typed.items()]
+        """The rows with the types that the table's `columns` have.
+
+        DuckDB raises for a value that would change on its way, see `checked_cast_sql`.
+        """
+        cast = [f"{self._cast(c, k, Kind.of_sql(columns[c]))} AS {quoted(c)}" for c, k in self.text.items()]
+        kept = [f"{widened(c, t, columns[c], checked=True)} AS {quoted(c)}" for c, t in self.typed.items()]
         return f"SELECT {', '.join(cast + kept)} FROM {self.rows}"
 
-    def _cast(self, column: str, kind: Kind) -> str:
-        if self.is_checked:
-            return checked_cast_sql(kind, quoted(column), column)
+    def _cast(self, column: str, own: ColumnKind, kind: ColumnKind) -> str:
+        if self.is_checked or loss_sql(own, kind, column):
+            return checked_cast_sql(kind, quoted(column), column, self.clues.how(column))
         return cast_sql(kind, quoted(column))
+
+    def unfit(self, con: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> list[str]:
+        """The columns with a value that would change if they got the types that the table's `columns` have."""
+        counts = {}
+        for column, own in self.text.items():
+            kind = Kind.of_sql(columns[column])
+            if loss_sql(own, kind, column):
+                fits = fits_sql(kind, quoted(column), self.clues.how(column))
+                counts[column] = f"count_if(NOT {fits})"
+        for column, sql_type in self.typed.items():
+            if loss := loss_sql(Kind.of_sql(sql_type), Kind.of_sql(columns[column]), column):
+                counts[column] = f"count_if({loss})"
+        if not counts:
+            return []
+        found = con.execute(f"SELECT {', '.join(counts.values())} FROM {self.rows}").fetchall()[0]
+        return [column for column, count in zip(counts, found, strict=True) if count]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -33,6 +33,9 @@ class StagedTable:
     files: tuple[str, ...]  #: Parquet files, relative to pre-stage; other objects may have rows in them
     rows: int  #: of this object, in all the files
     quoted: frozenset[str] = frozenset()  #: columns whose JSON values were strings
+    types: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: SQL types that the raw file itself states, of columns
     sha256: tuple[str, ...] = ()  #: of the files, hexadecimal; empty if an earlier release wrote them
 
     @property
@@ -47,6 +50,7 @@ class StagedTable:
             "files": list(self.files),
             "rows": self.rows,
             "quoted": sorted(self.quoted),
+            **({"types": dict(self.types)} if self.types else {}),
             **({"sha256": list(self.sha256)} if self.sha256 else {}),
         }
 
@@ -58,6 +62,7 @@ class StagedTable:
             files=tuple(payload["files"]),
             rows=payload["rows"],
             quoted=frozenset(payload["quoted"]),
+            types=payload.get("types", {}),
             sha256=tuple(payload.get("sha256", ())),
         )
 

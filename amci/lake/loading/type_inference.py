@@ -12,7 +12,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from amci.kernel.errors import MalformedFile, TransformError
 from amci.kernel.names import literal, quoted
-from amci.lake.catalog.columns import Kind, cast_sql, infer
+from amci.lake.catalog.columns import Clues, Kind, cast_sql, infer
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
 from amci.lake.loading import transform_call
 from amci.lake.loading.loads import Load, LoadItem, StagedSource
@@ -61,7 +61,7 @@ class ColumnTyper:
         groups: dict[tuple[object, ...], list[tuple[LoadItem, StagedTable]]] = {}
         for item in items:
             for staged in item.staged.tables:
-                types = tuple(sorted(item.types.items()))
+                types = (*sorted(item.types.items()), *sorted(staged.types.items()))
                 key = (item.name_of(staged), item.partition_by, types, *item.constant_types.items())
                 groups.setdefault(key, []).append((item, staged))
         return [self._group(members, may_guess=may_guess) for members in groups.values()]
@@ -73,17 +73,11 @@ class ColumnTyper:
         columns = [c for c in columns if c not in typed]
         _check_partition(first, {*columns, *typed})
         many = may_guess and sum(staged.rows for _, staged in members) > LARGE
-        text = infer(
-            self._con,
-            f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows,
-            columns,
-            quoted=frozenset().union(*(staged.quoted for _, staged in members)),
-            dates=first.dataset.types_dates,
-            declared=first.types,
-        )
+        clues = _clues(members)
+        text = infer(self._con, f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows, columns, clues)
         return Load(
             name=first.name_of(table),
-            source=StagedSource(rows=rows, text=text, typed=typed, is_checked=many),
+            source=StagedSource(rows=rows, text=text, typed=typed, clues=clues, is_checked=many),
             members={item.object_id: staged.rows for item, staged in members},
             own_file=_one_partition(first) if many and len(members) == 1 else None,
             partition_by=first.partition_by,
@@ -130,14 +124,7 @@ class ColumnTyper:
     def _alone(self, item: LoadItem, staged: StagedTable) -> Load | Skip:
         rows, constants = self._rows([(item, staged)])
         columns = [c for c in _data_columns(item.files_of(staged)) if c not in constants]
-        kinds = infer(
-            self._con,
-            rows,
-            columns,
-            quoted=staged.quoted,
-            dates=item.dataset.types_dates,
-            declared=item.types,
-        )
+        kinds = infer(self._con, rows, columns, _clues([(item, staged)]))
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
         self._temporary += [work, out]
         casts = ", ".join(f"{cast_sql(kind, quoted(c))} AS {quoted(c)}" for c, kind in kinds.items())
@@ -211,6 +198,17 @@ class ColumnTyper:
         counts = ", ".join(f"count({quoted(c)})" for c in columns)
         found = self._con.execute(f"SELECT {counts} FROM {quoted(table)}").fetchall()[0]
         return {c for c, n in zip(columns, found, strict=True) if n}
+
+
+def _clues(members: Sequence[tuple[LoadItem, StagedTable]]) -> Clues:
+    """What is known of the columns of objects whose files state the same types."""
+    first, table = members[0]
+    return Clues(
+        quoted=frozenset().union(*(staged.quoted for _, staged in members)),
+        dates=first.dataset.types_dates,
+        amc=first.types,
+        stated=table.types,
+    )
 
 
 def _stored(given: DuckDBPyType) -> str:

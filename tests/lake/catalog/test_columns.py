@@ -10,6 +10,8 @@ import pytest
 from amci.lake.catalog import duck
 from amci.lake.catalog.columns import (
     UNFIT,
+    Clues,
+    DecimalKind,
     Kind,
     cast_sql,
     checked_cast_sql,
@@ -21,6 +23,7 @@ from amci.lake.catalog.columns import (
     widen_sql,
     widening_check_sql,
 )
+from amci.lake.datasets.spelling import Spelling
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def is_fit(con: duckdb.DuckDBPyConnection, kind: Kind, text: str, *, special: bool = False) -> bool:
-    sql = f"SELECT {fits_sql(kind, 'v', special=special)} FROM (SELECT ?::VARCHAR AS v)"
+    sql = f"SELECT {fits_sql(kind, 'v', Spelling(not_finite=special))} FROM (SELECT ?::VARCHAR AS v)"
     ((answer,),) = con.execute(sql, [text]).fetchall()
     assert isinstance(answer, bool)
     return answer
@@ -114,7 +117,7 @@ def test_what_is_not_a_number_is_one_only_where_asked(con: duckdb.DuckDBPyConnec
     texts = ["NaN", "nan", "Infinity", "-Infinity", "inf", "-inf"]
     assert all(is_fit(con, Kind.DOUBLE, text, special=True) for text in texts)
     assert not is_fit(con, Kind.DOUBLE, "-nan", special=True)
-    asked = f"{checked_cast_sql(Kind.DOUBLE, 'v', 'x_rate')}::VARCHAR"
+    asked = f"{checked_cast_sql(Kind.DOUBLE, 'v', 'x_rate', Clues().how('x_rate'))}::VARCHAR"
     found = con.execute(f"SELECT {asked} FROM (SELECT unnest(?) AS v)", [texts]).fetchall()
     assert [text for (text,) in found] == ["nan", "nan", "inf", "-inf", "inf", "-inf"]
     with pytest.raises(duckdb.InvalidInputException, match=f"{UNFIT}ratio"):
@@ -152,13 +155,11 @@ def test_an_unfit_value_is_reported_by_column_in_the_middle_of_a_load(con: duckd
         ("INTEGER", Kind.BIGINT),
         ("UTINYINT", Kind.BIGINT),
         ("BIGINT", Kind.BIGINT),
-        ("UBIGINT", Kind.VARCHAR),
+        ("UBIGINT", DecimalKind(20, 0)),
         ("HUGEINT", Kind.VARCHAR),
         ("FLOAT", Kind.DOUBLE),
-        ("DECIMAL(18,0)", Kind.BIGINT),
-        ("DECIMAL(19,0)", Kind.VARCHAR),
-        ("DECIMAL(15,2)", Kind.DOUBLE),
-        ("DECIMAL(16,2)", Kind.VARCHAR),
+        ("DECIMAL(18,0)", DecimalKind(18, 0)),
+        ("DECIMAL(38,2)", DecimalKind(38, 2)),
         ("DECIMAL(15,2)[]", Kind.VARCHAR),
         ("TIMESTAMP_MS", Kind.TIMESTAMP),
         ("TIMESTAMP_NS", Kind.VARCHAR),
@@ -169,7 +170,7 @@ def test_an_unfit_value_is_reported_by_column_in_the_middle_of_a_load(con: duckd
     ],
 )
 def test_a_stored_type_is_of_the_kind_that_holds_all_of_it(type_name: str, kind: Kind) -> None:
-    assert Kind.of_sql(type_name) is kind
+    assert Kind.of_sql(type_name) == kind
 
 
 def test_duckdb_names_each_kind_as_we_do(con: duckdb.DuckDBPyConnection) -> None:
@@ -305,10 +306,10 @@ def test_a_file_gets_the_types_one_expects(con: duckdb.DuckDBPyConnection) -> No
 
 def test_dates_stay_text_where_asked_and_quoted_numbers_always(con: duckdb.DuckDBPyConnection) -> None:
     columns = ["n", "moment", "flag", "avg", "gap"]
-    kinds = infer(con, ROWS, columns, quoted={"n", "moment", "flag", "avg", "gap"})
+    kinds = infer(con, ROWS, columns, Clues(quoted={"n", "moment", "flag", "avg", "gap"}))
     expected = [Kind.VARCHAR, Kind.TIMESTAMP, Kind.VARCHAR, Kind.VARCHAR, Kind.NOTHING]
     assert list(kinds.values()) == expected
-    assert infer(con, ROWS, ["moment", "n"], dates=False) == {"moment": Kind.VARCHAR, "n": Kind.BIGINT}
+    assert infer(con, ROWS, ["moment", "n"], Clues(dates=False)) == {"moment": Kind.VARCHAR, "n": Kind.BIGINT}
 
 
 def test_no_rows_and_no_columns_are_no_surprise(con: duckdb.DuckDBPyConnection) -> None:

@@ -1,0 +1,131 @@
+"""Types are taken as the file or the dataset states them, and no value is changed by them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+CASES = Path(__file__).parents[2] / "field_cases"
+TABLE = "adtech_own.t"
+
+
+def parquet(values: list[Any], kind: pa.DataType) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"v": pa.array(values, kind)}), file)
+    return file.getvalue()
+
+
+def put(site: Any, content: str | bytes, *, table: str = "t", name: object = 1) -> None:
+    end = "csv" if isinstance(content, str) else "parquet"
+    site.put(f"adtech/own/{table}/{name}.{end}", content)
+
+
+def types(site: Any, table: str = TABLE) -> dict[str, str]:
+    described = site.query(f"DESCRIBE {table}")
+    return {column: sql_type for column, sql_type, *_ in described if not column.startswith("_")}
+
+
+def test_the_types_that_a_parquet_file_states_are_those_of_the_table(site: Any) -> None:
+    site.dataset("own")
+    put(site, (CASES / "parquet" / "numbers.parquet").read_bytes())
+    site.drain()
+    assert types(site) == {
+        "money": "DECIMAL(18,2)",
+        "small": "DECIMAL(15,2)",
+        "rate": "DOUBLE",
+        "d": "DOUBLE",
+    }
+    found = site.query(f"SELECT sum(money), max(small), min(rate), isnan(max(rate)), sum(d) FROM {TABLE}")
+    assert found == [(Decimal("1234567890123456.79"), Decimal("2.00"), 0.5, True, 4.0)]
+
+
+SAMPLES: dict[str, tuple[list[Any], pa.DataType, str]] = {
+    "uuid": ([UUID(int=7).bytes, None], pa.uuid(), "UUID"),
+    "clock": ([dt.time(1, 2, 3, 4), None], pa.time64("us"), "TIME"),
+    "clock_ns": ([dt.time(1, 2, 3), None], pa.time64("ns"), "TIME"),
+    "few": ([1, None], pa.uint64(), "BIGINT"),
+    "many": ([2**64 - 1, 1], pa.uint64(), "DECIMAL(20,0)"),
+    "tiny": ([Decimal("1E-20"), Decimal(1)], pa.decimal128(38, 20), "DECIMAL(38,20)"),
+    "wide": ([Decimal("1.5"), None], pa.decimal256(50, 1), "DOUBLE"),
+    "total_cost": ([Decimal("12345678901234567.89"), None], pa.decimal128(20, 2), "DECIMAL(20,2)"),
+    "line_id": ([Decimal(7), None], pa.decimal128(20, 0), "VARCHAR"),
+    "whole": ([1.0, None], pa.float32(), "DOUBLE"),
+    "large": ([float(2**53 + 2), -0.0], pa.float64(), "DOUBLE"),
+    "small": ([5e-324, 1.7976931348623157e308], pa.float64(), "DOUBLE"),
+    "endless": ([float("inf"), float("-inf")], pa.float64(), "DOUBLE"),
+    "nothing": ([None, None], pa.decimal128(5, 1), "VARCHAR"),
+    "list": ([[1, None], None], pa.list_(pa.int64()), "VARCHAR"),
+    "struct": ([{"a": Decimal("0.10")}, None], pa.struct({"a": pa.decimal128(5, 2)}), "VARCHAR"),
+    "word": (["1", "2"], pa.string(), "VARCHAR"),
+}
+
+
+def test_each_type_of_parquet_reaches_the_table_with_its_values(site: Any) -> None:
+    columns = {name: pa.array(given, kind) for name, (given, kind, _) in SAMPLES.items()}
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    site.dataset("own")
+    put(site, file.getvalue())
+    site.drain()
+    assert types(site) == {name: sql_type for name, (_, _, sql_type) in SAMPLES.items()}
+    expected = {name: column.to_pylist() for name, column in columns.items()}
+    expected |= {"wide": [1.5, None], "line_id": ["7", None], "list": ["[1,null]", None]}
+    expected |= {"struct": ['{"a":0.10}', None]}
+    found = site.query(f"SELECT {', '.join(SAMPLES)} FROM {TABLE} ORDER BY word")
+    assert dict(zip(SAMPLES, map(list, zip(*found, strict=True)), strict=True)) == expected
+
+
+LONG = "9007199254740993"
+MONEY = parquet([Decimal("0.10")], pa.decimal128(18, 2))
+MUCH = parquet([Decimal("1234567890123456.78")], pa.decimal128(18, 2))
+
+
+#: Two files of one table, and the type and the values of their column.
+MEETINGS: list[tuple[str | bytes, str | bytes, str, list[Any]]] = [
+    (MONEY, "v\n7\n", "DECIMAL(21,2)", [Decimal("0.10"), Decimal(7)]),
+    (MONEY, "v\n1.5\n", "DOUBLE", [0.1, 1.5]),
+    (MUCH, "v\n1.5\n", "VARCHAR", ["1.5", "1234567890123456.78"]),
+    ("v\n1.5\n", f"v\n{LONG}\n", "VARCHAR", ["1.5", LONG]),
+    (parquet([1.5], pa.float64()), f"v\n{LONG}\n", "VARCHAR", ["1.5", LONG]),
+    (parquet([7], pa.int64()), parquet([None], pa.decimal128(18, 2)), "BIGINT", [None, 7]),
+    (MONEY, "v\nx\n", "VARCHAR", ["0.10", "x"]),
+]
+
+
+@pytest.mark.parametrize("order", ["together", "apart"])
+def test_no_digit_is_lost_where_types_of_several_files_meet(site: Any, order: str) -> None:
+    site.dataset("own")
+    for position in (0, 1):
+        for number, meeting in enumerate(MEETINGS):
+            put(site, meeting[position], table=f"t{number}", name=position)
+        if order != "together":
+            site.drain()
+    site.drain()
+    tables = {number: f"adtech_own.t{number}" for number in range(len(MEETINGS))}
+    found = {
+        number: (
+            types(site, table)["v"],
+            sorted((v for (v,) in site.query(f"SELECT v FROM {table}")), key=str),
+        )
+        for number, table in tables.items()
+    }
+    assert found == {n: (t, sorted(v, key=str)) for n, (_, _, t, v) in enumerate(MEETINGS)}
+
+
+def test_what_a_transform_makes_loses_no_digit_in_a_column_of_fractions(site: Any) -> None:
+    site.transform("long.sql", f"SELECT CASE WHEN v = 7 THEN {LONG} END AS v FROM rows")
+    site.dataset("own")
+    put(site, "v\n1.5\n")
+    site.drain()
+    site.dataset("own", heavy="long")
+    put(site, "v\n7\n", name=7)
+    site.drain()
+    assert (LONG,) in site.query(f"SELECT v FROM {TABLE}")
