@@ -8,9 +8,9 @@ import sqlite3
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
@@ -46,6 +46,7 @@ from amci.workflows.executions.store import ExecutionStore
 _PLACES = ("state", "stage", "raw", "quarantine", "logs", "config", "amci.yaml", "catalog.duckdb")
 Severity = Literal["error", "warning", "info"]
 
+_WORK_WAITS = 3  #: an exit code, as of commands that do runs of which some fail
 _PYTHON = (3, 11)
 _LEAST_FREE = 1024**3
 #: Memory for a connection that only tries whether the extensions load, bytes.
@@ -65,13 +66,24 @@ class Diagnosis:
     severity: Severity
     what: str
     do: str
+    is_work: bool = (
+        False  #: of single runs, files or tenants, which wait for somebody; amci itself is in order
+    )
 
     def as_row(self) -> dict[str, str]:
         """As shown by `amci doctor`."""
-        return asdict(self)
+        return {"severity": self.severity, "what": self.what, "do": self.do}
 
 
 Diagnoses = Iterator[Diagnosis]
+
+
+def exit_code(diagnoses: Iterable[Diagnosis]) -> int:
+    """What `amci doctor` ends with: 1 if there are errors, else 3 if work waits for somebody, else 0."""
+    listed = list(diagnoses)
+    if any(each.severity == "error" for each in listed):
+        return AmciError.exit_code
+    return _WORK_WAITS if any(each.is_work for each in listed) else 0
 
 
 def examine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str]) -> list[Diagnosis]:
@@ -280,7 +292,7 @@ def _pre_stage(workspace: WorkspacePaths) -> Diagnoses:
         lost = staged_damages(state, workspace.pre_stage, deep=False)
         if lost:
             yield Diagnosis(
-                "warning",
+                "error",
                 f"{len(lost):,} files of pre-stage are missing; the first is {workspace.relative(lost[0].file.path)}",
                 "restore them from a backup, or `amci lake check --repair`, which reads the raw files again",
             )
@@ -324,13 +336,15 @@ def _work(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
         yield Diagnosis("warning", said, "run `amci drain`: it takes them up again")
     elif writer and (late := stalled[0]["n"]):
         said = f"{late} runs stand still: their lease has run out, and process {writer} does not take them up"
-        yield Diagnosis("warning", said, "if that stays so, end that process and run `amci drain`")
+        yield Diagnosis("error", said, "if that stays so, end that process and run `amci drain`")
     if failed := counts.get(RunStatus.FAILED, 0):
         said = f"{failed} runs failed"
-        yield Diagnosis("warning", said, "see `amci runs list --status failed`, then `amci redrive --failed`")
+        do = "see `amci runs list --status failed`, then `amci redrive --failed`"
+        yield Diagnosis("warning", said, do, is_work=True)
     if objects["quarantined"]:
         said = f"{objects['quarantined']} objects are in quarantine"
-        yield Diagnosis("warning", said, "see `amci lake quarantine`: it says why, and what to do")
+        do = "see `amci lake quarantine`: it says why, and what to do"
+        yield Diagnosis("warning", said, do, is_work=True)
     if objects["doubtful"]:
         said = f"{objects['doubtful']} objects are doubtful"
         yield Diagnosis(
@@ -370,7 +384,7 @@ def _roots(workspace: WorkspacePaths, settings: Settings, clock: Clock) -> Diagn
         root = Root(setting.name, workspace.home / setting.path, setting.watch)
         if not root.path.is_dir():
             yield Diagnosis(
-                "warning",
+                "error",
                 f"root '{root.name}' is missing: {workspace.relative(root.path)}",
                 "make the directory, mount its disk, or take the root out of amci.yaml",
             )

@@ -27,11 +27,11 @@ def doctor(ctx: Context) -> None:
 
     Configuration, modes of files, runs, and whether state and catalog belong together are looked at fully; of the
     files of the lake their size and footer, of raw files their names. `amci lake check --deep` reads the lake's files.
+    Exit code 1: there are errors. 3: runs failed, or files or tenants wait for somebody.
     """
     # Here, because it loads DuckDB, which `amci status` does without.
-    from amci.app.doctor import examine
+    from amci.app.doctor import examine, exit_code
 
     diagnoses = examine(ctx.workspace, ctx.clock, environment())
     ctx.out.rows([d.as_row() for d in diagnoses], ["severity", "what", "do"], empty="nothing is wrong")
-    if any(d.severity == "error" for d in diagnoses):
-        raise typer.Exit(1)
+    raise typer.Exit(exit_code(diagnoses))

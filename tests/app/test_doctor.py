@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from amci.app.doctor import Diagnosis, _watches, examine
+from amci.app.doctor import Diagnosis, _watches, examine, exit_code
 from amci.app.engine import open_engine
 from amci.app.status import overview
 from amci.kernel.clock import Clock, SystemClock
@@ -62,6 +62,7 @@ def test_a_healthy_workspace_has_no_findings(workspace: WorkspacePaths) -> None:
     write(workspace, KEY, "campaign,users\nA,1\n")
     drain(workspace)
     assert findings(workspace) == []
+    assert exit_code([]) == exit_code([Diagnosis("warning", "", ""), Diagnosis("info", "", "")]) == 0
 
 
 def test_a_fresh_workspace_is_told_what_to_do(workspace: WorkspacePaths) -> None:
@@ -85,6 +86,7 @@ def test_failed_runs_and_quarantine_are_warnings(workspace: WorkspacePaths) -> N
     write(workspace, "unknown.bin", "x")
     drain(workspace)
     assert said(workspace, "1 runs failed") == said(workspace, "2 objects are in quarantine") == ["warning"]
+    assert exit_code(findings(workspace)) == 3
 
 
 def test_runs_whose_process_is_gone_are_found_and_others_are_not(workspace: WorkspacePaths) -> None:
@@ -129,9 +131,10 @@ def test_a_catalog_that_does_not_open_is_an_error(workspace: WorkspacePaths) -> 
     assert said(workspace, "there is no catalog") == ["error"]
 
 
-def test_a_missing_root_is_a_warning(workspace: WorkspacePaths) -> None:
+def test_a_missing_root_is_an_error(workspace: WorkspacePaths) -> None:
     workspace.settings_file.write_text("roots:\n  - {name: far, path: /nowhere/at/all}\n")
-    assert said(workspace, "root 'far' is missing") == ["warning"]
+    assert said(workspace, "root 'far' is missing") == ["error"]
+    assert exit_code(findings(workspace)) == 1
 
 
 def test_files_from_the_future_and_files_nobody_took_are_told(workspace: WorkspacePaths) -> None:
@@ -188,7 +191,7 @@ def test_damaged_files_of_the_lake_are_errors_with_a_remedy(
 def test_lost_stages_and_a_lost_catalog_are_told(workspace: WorkspacePaths) -> None:
     lake_paths(workspace)
     shutil.rmtree(workspace.pre_stage)
-    assert said(workspace, "pre-stage") == ["warning"]
+    assert said(workspace, "pre-stage") == ["error"]
     shutil.rmtree(workspace.post_stage)
     assert said(workspace, "post-stage is lost") == ["error"]
     workspace.catalog.unlink()
@@ -203,7 +206,7 @@ def test_runs_that_stand_still_beside_a_process_are_told(workspace: WorkspacePat
         assert engine.runs.claim(["light"], "w", engine.project.settings.lease)
         clock.turn(2 * engine.project.settings.lease)
         found = examine(workspace, clock, NOBODY)
-    assert [f.severity for f in found if "stand still" in f.what] == ["warning"]
+    assert [f.severity for f in found if "stand still" in f.what] == ["error"]
 
 
 def test_what_others_may_read_or_change_is_told() -> None:
