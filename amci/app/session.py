@@ -75,6 +75,12 @@ class Session:
                     max_attempts=settings.max_attempts,
                 )
             },
+            batches={
+                (kind, dataset.dataset): dataset.batch
+                for dataset in project.datasets.values()
+                if dataset.batch
+                for kind in ("light", "heavy")
+            },
             follow=self._notices,
         )
         self.executions = ExecutionStore(state, clock)

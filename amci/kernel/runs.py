@@ -54,6 +54,8 @@ class RunStore:
     #: policy by error class, the nearest class wins; that of Exception by default
     retry: Mapping[type[Exception], RetryPolicy] = field(default_factory=dict)
     chance: Callable[[], float] = random.random  #: the jitter, from 0 to 1
+    #: most runs of a kind and batch_key that are claimed together, in place of what the worker says
+    batches: Mapping[tuple[str, str], int] = field(default_factory=dict)
     #: runs to create, in the same transaction, because this run has just ended
     follow: Callable[[Run], Sequence[NewRun]] = lambda _: ()
 
@@ -63,7 +65,10 @@ class RunStore:
             return self._insert(db, runs, parent=None)
 
     def claim(self, kinds: Iterable[str], worker: str, lease: timedelta, limit: int = 1) -> Runs:
-        """Take the next run of the first kind that has one, and up to `limit` - 1 that may go with it."""
+        """Take the next run of the first kind that has one, and up to `limit` - 1 that may go with it.
+
+        `batches` has limits for some of them.
+        """
         moment_now = self.clock.now()
         now, until = timestamp(moment_now), timestamp(moment_now + lease)
         with self.state.transaction() as db:
@@ -73,9 +78,10 @@ class RunStore:
                 head = db.execute(_SQL["claim_head"], {"kind": kind}).fetchone()
                 if head is None:
                     continue
+                most = self.batches.get((kind, head["batch_key"]), limit)
                 run_ids = [
                     head["run_id"],
-                    *(_companions(db, head, limit - 1) if limit > 1 and not head["expiries"] else ()),
+                    *(_companions(db, head, most - 1) if most > 1 and not head["expiries"] else ()),
                 ]
                 taken = _changed(db, "claim", run_ids, worker=worker, lease_until=until, now=now)
                 db.execute(_SQL["advance_time"], {name: head[name] for name in ("kind", "priority", "rank")})

@@ -4,6 +4,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -426,6 +427,12 @@ def test_skipped_gives_its_reason(store: RunStore) -> None:
     store.create([new("a")])
     finish(store, one(store), Skipped("no data rows"))
     assert (store.get(1).status, store.get(1).reason) == (K, "no data rows")
+
+
+def test_a_batch_key_may_have_a_limit_of_its_own(store: RunStore) -> None:
+    store = replace(store, batches={("light", "few"): 2, ("heavy", "many"): 1})
+    store.create([new(f"{key}{n}", batch_key=key) for key in ("few", "many") for n in range(4)])
+    assert [len(claim(store, 3)) for _ in range(5)] == [2, 2, 3, 1, 0]
 
 
 def test_a_snooze_is_no_failure(store: RunStore, clock: HandClock) -> None:

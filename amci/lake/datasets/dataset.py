@@ -16,6 +16,10 @@ from amci.lake.formats import CsvOptions, JsonOptions, Limits
 #: A pattern's placeholder: one path segment or a part of one.
 PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 
+_SCHEMAS_OF_THE_DATABASE = ("amci", "information_schema", "main", "pg_catalog", "system", "temp")
+#: Characters of a schema's name, which is a folder, too.
+_LONGEST_SCHEMA = 200
+
 
 class CsvSettings(Strict):
     """How CSV is written."""
@@ -72,7 +76,11 @@ class Dataset(Strict):
     """For the id of a dataset that comes with amci. `built_in`: what is not given here is as in that one. `none`: it is
     as in any other dataset. If this is not given: `built_in`, unless `pattern` lacks a name that that one's has."""
     team: str = Field(default="adtech", pattern=r"^[a-z][a-z0-9_]*$")
-    """Who owns it; first folder of its keys. Schema in the lake is `{team}_{dataset}`."""
+    """Who owns it; first folder of its keys. Schema in the lake is `{team}_{dataset}`, unless `database` names one."""
+    database: str = ""
+    """Schema in the lake, with `{team}` and `{dataset}`. The AWS solution's databases are
+    `<stack>_datalake_dev_{team}_{dataset}_db`, with the name of the stack. If it changes,
+    `amci lake reprocess --changed` moves the rows; the old tables stay, empty."""
     pattern: str = "{team}/{dataset}/{table}/{file}"
     """Which keys belong to it: `{name}` takes one folder or file name or a part of it. `{tenant}` must be a
     tenant's id, `{team}` and `{dataset}` this dataset's own."""
@@ -101,8 +109,8 @@ class Dataset(Strict):
     on_new_version: Literal["replace", "append"] = "replace"
     """What a newer version of an object does to the rows of the older one."""
     compat: Literal["none", "aws"] = "none"
-    """`aws`: dates stay text, an escaped quote becomes an apostrophe, and post-stage is also partitioned by
-    `file_last_modified`."""
+    """`aws`: dates stay text, an escaped quote becomes an apostrophe, and post-stage of AMC's results is also
+    partitioned by `file_last_modified`. For the names of databases see `database`."""
     doubt: Literal["warn", "refuse"] = "warn"
     """What becomes of a file that may be wrong, such as one with a tenth of the usual rows: `warn` loads it and tells,
     `refuse` leaves it in quarantine until `amci lake doubts --accept` takes it."""
@@ -112,6 +120,8 @@ class Dataset(Strict):
     """AMC workflows whose results are skipped."""
     timestamp_column: str | None = None
     """A column to add with the time the file was last modified (UTC)."""
+    batch: int | None = Field(default=None, ge=1, le=1_000_000, exclude=True)
+    """At most this many small files of this dataset share one transaction; `batch` of amci.yaml if it is not given."""
     pii: PiiRules = Field(default={})
     """Columns to hash or to drop before pre-stage is written. A file that lacks one of them is refused, unless
     its rule is `optional`."""
@@ -140,12 +150,21 @@ class Dataset(Strict):
             raise ValueError("should be relative, without '..'")
         return value
 
+    @field_validator("database")
+    @classmethod
+    def _names_a_schema(cls, value: str) -> str:
+        name = value.replace("{team}", "t").replace("{dataset}", "d")
+        if value and (not re.fullmatch("[a-z][a-z0-9_]*", name) or len(value) > _LONGEST_SCHEMA):
+            raise ValueError(
+                "should be a name of small letters, digits and '_', with {team} and {dataset} for this dataset's own"
+            )
+        return value
+
     @model_validator(mode="after")
     def _own_schema(self) -> Dataset:
-        if self.schema_name in ("information_schema", "pg_catalog"):
-            raise ValueError(
-                f"'{self.schema_name}' is a schema of the database's own; rename team or dataset"
-            )
+        if self.schema_name in _SCHEMAS_OF_THE_DATABASE:
+            what = "`database`" if self.database else "team or dataset"
+            raise ValueError(f"'{self.schema_name}' is a schema of the database's own; rename {what}")
         return self
 
     @model_validator(mode="after")
@@ -161,7 +180,7 @@ class Dataset(Strict):
     @property
     def schema_name(self) -> str:
         """Its schema in the lake."""
-        return f"{self.team}_{self.dataset}"
+        return (self.database or "{team}_{dataset}").format(team=self.team, dataset=self.dataset)
 
     @property
     def types_dates(self) -> bool:

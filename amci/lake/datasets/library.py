@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -61,6 +61,7 @@ def read(
             own.add(given)
             hidden = parsed(Dataset, base, given) if base else None
             datasets[given], sources[given] = dataset, DatasetSource(name, hidden, is_extension)
+    problems += _shared_schemas(datasets, sources)
     return datasets, sources
 
 
@@ -84,7 +85,9 @@ def dataset_named(datasets: Mapping[str, Dataset], name: str) -> Dataset:
 
 def definition(dataset: Dataset) -> dict[str, Any]:
     """The whole definition as a document for config/datasets/, settings that are as usual included."""
-    return dataset.model_dump(mode="json", by_alias=True)
+    # How much is loaded together is no rule for rows, so it is not part of what they are loaded by.
+    batch = {} if dataset.batch is None else {"batch": dataset.batch}
+    return dataset.model_dump(mode="json", by_alias=True) | batch
 
 
 def differences(dataset: Dataset, built_in: Dataset) -> list[str]:
@@ -95,6 +98,19 @@ def differences(dataset: Dataset, built_in: Dataset) -> list[str]:
         for name in dict.fromkeys([*base, *have])
         if have.get(name) != base.get(name)
     ]
+
+
+def _shared_schemas(
+    datasets: Mapping[str, Dataset], sources: Mapping[str, DatasetSource]
+) -> Iterator[Problem]:
+    """Datasets with the schema of another one: tables of both would mix."""
+    owners: dict[str, str] = {}
+    # Those that name a schema come last, for it is in their file that it can be changed.
+    for name, dataset in sorted(datasets.items(), key=lambda entry: bool(entry[1].database)):
+        owner = owners.setdefault(dataset.schema_name, name)
+        if owner != name and dataset.database:
+            says = f"'{dataset.schema_name}' is the schema of dataset {owner}, too: their tables would mix"
+            yield Problem(sources[name].file, "database", says)
 
 
 def _extends(document: Mapping[str, Any], built_in: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from amci.kernel.config import parsed
-from amci.kernel.errors import NotFound, Problem
+from amci.kernel.errors import ConfigError, NotFound, Problem
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.library import (
     DatasetSource,
@@ -90,6 +90,47 @@ def test_a_definition_is_a_document_for_the_same_dataset(document: dict[str, Any
     dataset = parsed(Dataset, document, "x")
     text = yaml.safe_dump(definition(dataset))
     assert definition(parsed(Dataset, yaml.safe_load(text), "x")) == definition(dataset)
+
+
+STACK = "amcinsights_datalake_dev_{team}_{dataset}_db"
+
+
+def test_a_dataset_may_be_a_database_of_the_aws_solution(tmp_path: Path) -> None:
+    dataset, _ = read_with(tmp_path, {"dataset": "amc", "database": STACK})
+    assert dataset.schema_name == "amcinsights_datalake_dev_adtech_amc_db"
+    assert built_in("amc").schema_name == "adtech_amc"
+
+
+@pytest.mark.parametrize(
+    ("database", "says"),
+    [
+        ("Sales", "should be a name of small letters"),
+        ("a/b", "should be a name of small letters"),
+        ("{tenant}", "should be a name of small letters"),
+        ("x" * 201, "should be a name of small letters"),
+        ("main", "'main' is a schema of the database's own; rename `database`"),
+        ("amci", "'amci' is a schema of the database's own; rename `database`"),
+        ("adtech_amc", "'adtech_amc' is the schema of dataset amc, too: their tables would mix"),
+    ],
+)
+def test_a_database_that_cannot_be_is_refused(tmp_path: Path, database: str, says: str) -> None:
+    (tmp_path / "d.json").write_text(json.dumps({"dataset": "shop", "database": database}))
+    problems: list[Problem] = []
+    read(tmp_path, problems, lambda path: path.name)
+    (problem,) = problems
+    assert (problem.file, says in problem.says) == ("d.json", True)
+
+
+@pytest.mark.parametrize("batch", [0, -1, 1_000_001, "many", 1.5])
+def test_a_batch_is_a_number_of_objects(batch: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^d\.yaml: batch: input should be [^\n]+$"):
+        parsed(Dataset, {"dataset": "shop", "batch": batch}, "d.yaml")
+
+
+def test_how_much_is_loaded_together_is_no_rule_for_rows(tmp_path: Path) -> None:
+    dataset, _ = read_with(tmp_path, {"dataset": "amc", "batch": 100})
+    assert dataset.model_dump_json() == built_in("amc").model_dump_json()
+    assert differences_of(dataset, built_in("amc")) == ["batch: 100 (built-in: none)"]
 
 
 def test_an_unknown_dataset_is_named_with_a_near_one() -> None:
