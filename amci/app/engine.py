@@ -25,6 +25,7 @@ from amci.kernel.worker import Tally, Worker
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.datasets.router import Router
+from amci.lake.landing.content_check import ContentCheck
 from amci.lake.landing.folder_events import as_root
 from amci.lake.landing.ingest import Ingest, IngestCounts, object_version
 from amci.lake.landing.object_store import ObjectStore, Quarantined
@@ -42,6 +43,8 @@ _FOR_EVER = timedelta(days=36500)
 _LOOKS = 3
 #: How often `up` asks the scheduler, at least: schedules may be paused or fired by another process.
 _TICK = timedelta(seconds=1)
+#: How often `up` compares contents.
+_CONTENTS = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Engine:
             clock=clock,
             settling=Settling(settings.settle),
         )
+        self.contents = ContentCheck(roots=by_name, objects=self.objects, ingest=self.ingest, clock=clock)
         self.reprocess = Reprocess(
             state=state,
             objects=self.objects,
@@ -108,6 +112,7 @@ class Engine:
         )
         self._progress: Callable[[Run], None] = lambda _: None
         self._failure: BaseException | None = None
+        self._stop = threading.Event()  #: of the work that is going on
         #: `up` ended because the configuration has changed to this; open it again with it.
         self.successor: Configuration | None = None
         self._tell: Callable[[str], None] = lambda _: None
@@ -119,6 +124,7 @@ class Engine:
             roots=by_name,
             reprocess=lambda changed, dataset: self.load_again(changed_only=changed, dataset=dataset),
             repair=lambda: self.repair.run().as_report(),
+            contents=lambda since: self.contents.check(self._stop, before=since),
         )
         handlers += amc_handlers(session, self.router, self.ingest)
         self._worker = Worker(
@@ -142,9 +148,10 @@ class Engine:
         Files that are still being written are waited for a few settle times; after that they are left, and
         counted as `settling`.
         """
-        self._progress = progress or self._progress
+        self._progress, self._stop = progress or self._progress, stop
         fires = self._fires()
         found = self.ingest.look_everywhere()
+        found += IngestCounts(new=len(self.contents.suspects(stop).replaced))
         tally = self._worker.drain(stop, _PATIENCE)
         looks = 0
         while found.settling and looks < _LOOKS and not stop.is_set():
@@ -212,7 +219,7 @@ class Engine:
 
     def work(self, stop: threading.Event, progress: Callable[[Run], None] | None = None) -> Tally:
         """Do the runs there are, without looking at the roots."""
-        self._progress = progress or self._progress
+        self._progress, self._stop = progress or self._progress, stop
         return self._worker.drain(stop, _PATIENCE)
 
     def finish(
@@ -237,7 +244,7 @@ class Engine:
                 if not left:
                     stop.set()
 
-        self._progress = see
+        self._progress, self._stop = see, stop
         if left:
             self._worker.drain(stop, _FOR_EVER)
             if left:
@@ -252,11 +259,15 @@ class Engine:
         tell: Callable[[str], None] | None = None,
     ) -> Tally:
         """Watch the roots and process what lands, until `stop` is set; `tell` hears of mistakes in config/."""
-        self._progress = progress or self._progress
+        self._progress, self._stop = progress or self._progress, stop
         self._tell = tell or self._tell
         beside = [
             threading.Thread(target=self._beside, args=(stop, work), name=name)
-            for name, work in (("watcher", self._watcher.watch), ("scheduler", self._schedule))
+            for name, work in (
+                ("watcher", self._watcher.watch),
+                ("scheduler", self._schedule),
+                ("contents", self._check_contents),
+            )
         ]
         for thread in beside:
             thread.start()
@@ -297,6 +308,22 @@ class Engine:
             except StorageError as error:
                 _log.error("could not look at schedules", exc_info=error)
             self.clock.wait(stop, _TICK)
+
+    def _check_contents(self, stop: threading.Event) -> None:
+        """Compare raw files with what was loaded, all of them once a day, so many bytes in a minute."""
+        settings = self.project.settings
+        while not stop.is_set():
+            pause = _CONTENTS
+            try:
+                before = self.clock.now() - settings.check_contents
+                checked = self.contents.check(stop, before=before, most_bytes=settings.check_rate)
+                if checked.replaced:
+                    self._worker.wake()
+                # A single large file is read to its end.
+                pause = max(_CONTENTS, _CONTENTS * (checked.bytes / settings.check_rate))
+            except StorageError as error:
+                _log.error("could not compare contents", exc_info=error)
+            self.clock.wait(stop, pause)
 
     def _changed(self, stop: threading.Event) -> Configuration | None:
         """The configuration, which has just changed; None if it cannot be gone on with, which is told."""

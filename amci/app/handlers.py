@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from amci.app.session import Session
@@ -12,6 +13,7 @@ from amci.kernel.notify.handler import NotifyHandler
 from amci.kernel.worker import Handler
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.datasets.router import Router
+from amci.lake.landing.content_check import Checked
 from amci.lake.landing.ingest import Ingest
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
@@ -46,6 +48,7 @@ def lake_handlers(
     roots: Mapping[str, Root],
     reprocess: Reprocessing,
     repair: Callable[[], Mapping[str, Any]],
+    contents: Callable[[datetime], Checked],
 ) -> list[Handler]:
     """What becomes of files."""
     workspace, settings = opened.workspace, opened.project.settings
@@ -72,7 +75,7 @@ def lake_handlers(
             clock=opened.clock,
             batch=settings.batch,
         ),
-        UpkeepHandler(catalog, maintenance, reprocess, repair, opened.project.datasets.values),
+        UpkeepHandler(catalog, maintenance, reprocess, repair, contents, opened.project.datasets.values),
     ]
 
 

@@ -10,10 +10,11 @@ import typer
 import yaml
 
 from amci.cli.context import Context, DryRun, Limit, RowsOf, command
-from amci.cli.run_progress import exit_if_failed, finish_runs, report_drain, report_work
+from amci.cli.run_progress import INTERRUPTED, exit_if_failed, finish_runs, report_drain, report_work
 from amci.kernel.clock import duration, timestamp
-from amci.kernel.errors import WorkspaceBusy
+from amci.kernel.errors import UsageError, WorkspaceBusy
 from amci.kernel.run import NewRun
+from amci.kernel.signals import stopping
 from amci.lake.datasets.library import dataset_named, definition, differences
 from amci.lake.landing.copy_in import copy_in
 from amci.lake.landing.object_store import ObjectStore
@@ -294,12 +295,21 @@ def check(
     repair: Annotated[
         bool, typer.Option("--repair", help="Take out damaged files and load their rows again.")
     ] = False,
+    contents: Annotated[
+        bool, typer.Option("--contents", help="Compare raw files with what was loaded of them, instead.")
+    ] = False,
 ) -> None:
     """Compare the catalog with the files: missing, altered, or extra ones.
 
     --repair looks as --deep does, and loads what was in damaged files again, from pre-stage or raw. The files stay on
-    the disk. Beside a running `amci up`, that one does it.
+    the disk. --contents reads every raw file, and loads those that were replaced by others of the same size and time.
+    Beside a running `amci up`, that one does either.
     """
+    if contents and (deep or repair):
+        raise UsageError("--contents is about raw files", hint="run it without --deep and --repair")
+    if contents:
+        _check_contents(ctx)
+        return
     if repair:
         _repair(ctx)
         return
@@ -334,6 +344,38 @@ def _repair(ctx: Context) -> None:
         is_whole = not any(each["fate"] == "lost" for each in report["objects"])
     if not is_whole:
         raise typer.Exit(1)
+
+
+def _check_contents(ctx: Context) -> None:
+    """Compare raw files with what was loaded of them, here or by the process that is at work; exit code 1 if unread."""
+    try:
+        with ctx.engine() as engine:
+            with ctx.out.progress("reading raw files"), stopping() as stop:
+                engine.ingest.look_everywhere()
+                report = engine.contents.check(stop, before=ctx.clock.now()).as_report()
+                if stop.is_set():
+                    raise typer.Exit(INTERRUPTED)
+            _show_contents(ctx, report)
+            report_work(ctx, engine, **(report if ctx.out.as_json else {}))
+    except WorkspaceBusy:
+        key = f"upkeep:contents@{timestamp(ctx.clock.now())}"
+        with ctx.session() as session:
+            session.runs.create([NewRun(idempotency_key=key, kind=UPKEEP, payload={"do": "contents"})])
+            (run,) = finish_runs(ctx, session, [key], wait=True)
+        exit_if_failed([run])
+        report = dict(run.result or {})
+        _show_contents(ctx, report)
+        ctx.out.record(report, ["the amci at work loads what was replaced"])
+    if report["unreadable"]:
+        raise typer.Exit(1)
+
+
+def _show_contents(ctx: Context, report: Mapping[str, Any]) -> None:
+    if not ctx.out.as_json:
+        found = [{"problem": what, "key": key} for what in ("replaced", "unreadable") for key in report[what]]
+        ctx.out.rows(
+            found, ["problem", "key"], empty=f"{report['files']:,} raw files hold what was loaded of them"
+        )
 
 
 def _show_repaired(ctx: Context, report: Mapping[str, Any]) -> None:

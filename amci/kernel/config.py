@@ -187,6 +187,11 @@ class Settings(Strict):
     """A file has landed when its size and mtime stood still this long (or it was renamed into place)."""
     scan_every: PositiveDuration = timedelta(seconds=30)
     """How often `amci up` compares the directories with what it knows, whatever events said."""
+    check_contents: PositiveDuration = timedelta(days=1)
+    """How often `amci up` reads each raw file again to see whether it still holds what was loaded: another file may
+    have taken its name, size and time. `amci lake check --contents` does it at once."""
+    check_rate: Size = 256 * 1024**2
+    """Most bytes that `amci up` reads for that in a minute."""
     batch: int = Field(default=2000, ge=1, le=1_000_000)
     """At most this many small files share one transaction."""
     lease: PositiveDuration = timedelta(seconds=60)

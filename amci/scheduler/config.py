@@ -16,7 +16,9 @@ from amci.scheduler.expression import parse
 from amci.scheduler.model import CatchUp, Overlap
 
 #: Runs that a schedule can create beside executions of workflows.
-RunKind = Literal["compact", "expire", "export", "reconcile", "repair", "reprocess", "rewrite", "vacuum"]
+RunKind = Literal[
+    "compact", "contents", "expire", "export", "reconcile", "repair", "reprocess", "rewrite", "vacuum"
+]
 WindowKind = Literal[
     "EXPLICIT", "MOST_RECENT_DAY", "MOST_RECENT_WEEK", "CURRENT_MONTH", "PREVIOUS_MONTH", "ALL"
 ]

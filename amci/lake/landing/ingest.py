@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass
+from pathlib import Path
 
 from amci.kernel.clock import Clock, new_id
 from amci.kernel.errors import Unroutable
@@ -12,12 +13,15 @@ from amci.kernel.run import NewRun, Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.lake.datasets.router import Route, Router
-from amci.lake.landing.object_store import Known, Landed, ObjectStore, Quarantined
+from amci.lake.landing.content import SMALL, content_hash, probe
+from amci.lake.landing.object_store import Known, Landed, ObjectStore, Quarantined, ReadContent
 from amci.lake.landing.roots import Root, Settling, nameable, scan
 from amci.lake.landing.sidecar import correlation_id
 
 #: Objects noted in one transaction: large enough to be quick, small enough to leave room for others.
 _CHUNK = 1000
+#: Bytes that one look reads at most, to tell files from others of the same size and mtime.
+_AT_ONCE = 64 * 2**20
 #: A raw file of more bytes is large; what ends the names of the pool and the batches of large objects.
 LARGE_FILE = 64 * 2**20
 _LARGE = "+large"
@@ -58,6 +62,7 @@ class Ingest:
         under = nameable(under)
         known = self.objects.known(root_name, f"{under}/" if under else "")
         landed: list[Landed] = []
+        doubtful: list[tuple[Landed, Known]] = []
         back: list[int] = []
         settling = 0
         now = self.clock.now()
@@ -69,7 +74,10 @@ class Ingest:
         for file in files:
             have = known.pop(file.key, None)
             if have and (have.size, have.mtime_ns) == (file.size, file.mtime_ns):
-                if have.is_removed:
+                # The numbers of a network mount's files may be others at each look.
+                if not have.may_be(file, trusts_inodes=root.watch == "events"):
+                    doubtful.append((file, have))
+                elif have.is_removed:
                     back.append(have.object_id)
                 self.settling.forget(file)
             elif file.key in renamed or self.settling.has_landed(
@@ -78,6 +86,9 @@ class Ingest:
                 landed.append(file)
             else:
                 settling += 1
+        replaced, again = self._compare(root, doubtful)
+        landed += replaced
+        back += again
         gone = self._gone(root, known)
         if back:
             self.objects.returned(back)
@@ -97,7 +108,43 @@ class Ingest:
                 found = path.stat()
             except FileNotFoundError:
                 return IngestCounts()
-        return self._note([Landed(root_name, key, found.st_size, found.st_mtime_ns)])
+        return self._note([Landed.of(root_name, key, found)])
+
+    def replaced(self, root_name: str, key: str, object_id: int, version: int) -> IngestCounts:
+        """Note a file whose content is not that of this version, although its size and mtime are."""
+        self.objects.mark_unseen(object_id, version)
+        return self.arrived(root_name, key)
+
+    def _compare(
+        self, root: Root, doubtful: Iterable[tuple[Landed, Known]]
+    ) -> tuple[list[Landed], list[int]]:
+        """Files with size and mtime as noted that may be others: those that are; and objects whose file is back.
+
+        What takes longer to tell is left to `ContentCheck`, as suspects.
+        """
+        left = _AT_ONCE
+        replaced: list[Landed] = []
+        seen: list[tuple[int, Landed, bool]] = []
+        back: list[int] = []
+        for file, have in doubtful:
+            is_other: bool | None = False
+            if have.ctime_ns is not None:  # else an older amci noted it, which did not look
+                known = self.objects.content(have.object_id, have.version)
+                left -= file.size if file.size <= SMALL and known.sha256 else 0
+                try:
+                    is_other = _is_other(root.path_of(file.key), file, known, may_read=left >= 0)
+                except OSError:
+                    continue  # looked at again the next time
+            if is_other:
+                self.objects.mark_unseen(have.object_id, have.version)
+                replaced.append(file)
+                continue
+            seen.append((have.object_id, file, is_other is None))
+            if have.is_removed:
+                back.append(have.object_id)
+        if seen:
+            self.objects.seen(seen)
+        return replaced, back
 
     def look_everywhere(self) -> IngestCounts:
         """Compare every root with what is known."""
@@ -168,6 +215,19 @@ class Ingest:
             self.objects.quarantine(unroutable)
             self.runs.create(runs)
         return IngestCounts(new=len(unroutable) + len(runs), unroutable=len(unroutable))
+
+
+def _is_other(path: Path, file: Landed, known: ReadContent, *, may_read: bool) -> bool | None:
+    """Whether a file has another content than was read; None if that takes long to tell. Raises OSError."""
+    if file.size > SMALL:
+        if known.probe is not None and probe(path) != known.probe:
+            return True
+        if known.probe is not None or known.sha256 is not None:
+            return None if known.sha256 is not None else False
+    elif known.sha256 is not None:
+        return content_hash(path) != known.sha256 if may_read else None
+    # It was not read: what failed, perhaps for a right that was missing, may succeed now.
+    return known.has_failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import AmciError, DataError, MalformedFile, NotFound
 from amci.kernel.run import Failed, Run
 from amci.kernel.state import State
 from amci.lake.landing.doubts import DoubtStore
+
+#: SQLite's integers have a sign.
+_UNSIGNED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,15 @@ class Landed:
     key: str
     size: int
     mtime_ns: int
+    inode: int | None = None  #: of the file system, 63 bits of it; None if it was not asked for
+    ctime_ns: int | None = None  #: when the file system last noted a change of the file
     has_odd_name: bool = False  #: the key shows a name that cannot be stored as it is
+
+    @classmethod
+    def of(cls, root: str, key: str, found: os.stat_result, *, has_odd_name: bool = False) -> Self:
+        """The file at `key` as the file system shows it."""
+        identity = found.st_ino & _UNSIGNED, found.st_ctime_ns
+        return cls(root, key, found.st_size, found.st_mtime_ns, *identity, has_odd_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +47,22 @@ class Known:
     version: int
     size: int
     mtime_ns: int
+    inode: int | None  #: None if an older amci noted it
+    ctime_ns: int | None
     is_removed: bool
+
+    def may_be(self, file: Landed, *, trusts_inodes: bool) -> bool:
+        """Whether nothing but its content could tell `file` from what was noted, since size and mtime do not."""
+        return self.ctime_ns == file.ctime_ns and (not trusts_inodes or self.inode == file.inode)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadContent:
+    """What is known of the content of a version."""
+
+    sha256: str | None  #: in hex; None if it was not read, or not to its end
+    probe: str | None  #: see `content.probe`; None for a small file, or if it was not read
+    has_failed: bool  #: whether its newest run has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +108,14 @@ class ObjectStore:
     def known(self, root: str, prefix: str = "") -> dict[str, Known]:
         """The newest version of every object under `root` whose key starts with `prefix`, by key."""
         rows = self._state.read(
-            "SELECT key, object_id, version, size, mtime_ns, removed_at FROM objects"
+            "SELECT key, object_id, version, size, mtime_ns, inode, ctime_ns, removed_at FROM objects"
             " WHERE root = :root AND key >= :prefix AND key < :end",
             {"root": root, "prefix": prefix, "end": prefix + "\U0010ffff"},
         )
         return {
             r["key"]: Known(
-                r["object_id"], r["version"], r["size"], r["mtime_ns"], r["removed_at"] is not None
+                *(r["object_id"], r["version"], r["size"], r["mtime_ns"]),
+                *(r["inode"], r["ctime_ns"], r["removed_at"] is not None),
             )
             for r in rows
         }
@@ -106,11 +134,12 @@ class ObjectStore:
         now = timestamp(self._clock.now())
         with self._state.transaction() as db:
             row = db.execute(
-                "INSERT INTO objects (root, key, dataset, tenant_id, version, size, mtime_ns, seen_at)"
-                " VALUES (:root, :key, :dataset, :tenant_id, 1, :size, :mtime_ns, :now)"
+                "INSERT INTO objects (root, key, dataset, tenant_id, version, size, mtime_ns, inode, ctime_ns, seen_at)"
+                " VALUES (:root, :key, :dataset, :tenant_id, 1, :size, :mtime_ns, :inode, :ctime_ns, :now)"
                 " ON CONFLICT (root, key) DO UPDATE SET dataset = excluded.dataset, tenant_id = excluded.tenant_id,"
                 "  version = version + 1, size = excluded.size, mtime_ns = excluded.mtime_ns,"
-                "  seen_at = excluded.seen_at, removed_at = NULL"
+                "  inode = excluded.inode, ctime_ns = excluded.ctime_ns, seen_at = excluded.seen_at,"
+                "  removed_at = NULL, checked_at = NULL, is_suspect = 0, forgotten_at = NULL"
                 " RETURNING object_id, version",
                 asdict(landed) | {"dataset": dataset, "tenant_id": tenant_id, "now": now},
             ).fetchone()
@@ -157,10 +186,55 @@ class ObjectStore:
                 back,
             )
 
-    def set_hashes(self, hashes: Iterable[tuple[int, int, str]]) -> None:
-        """Content hashes of versions that were read: (object id, version, hex SHA-256)."""
+    def set_hashes(self, hashes: Iterable[tuple[int, int, str | None, str | None]]) -> None:
+        """Content of versions that were read: (object id, version, hex SHA-256, probe)."""
         self._state.write_many(
-            "UPDATE versions SET sha256 = ?3 WHERE object_id = ?1 AND version = ?2", list(hashes)
+            "UPDATE versions SET sha256 = ?3, probe = ?4 WHERE object_id = ?1 AND version = ?2", list(hashes)
+        )
+
+    def content(self, object_id: int, version: int) -> ReadContent:
+        """What is known of the content of a version."""
+        (row,) = self._state.read(
+            "SELECT sha256, probe, (SELECT status = 'FAILED' FROM runs WHERE run_id = (SELECT max(run_id) FROM runs"
+            "   WHERE idempotency_key >= 'light:' || o.root || '/' || o.key || '@' || version"
+            "     AND idempotency_key < 'light:' || o.root || '/' || o.key || '@' || version || char(0x10ffff)"
+            "     AND payload ->> 'object_id' = object_id AND payload ->> 'version' = version)) AS has_failed"
+            " FROM versions JOIN objects o USING (object_id, version) WHERE object_id = ? AND version = ?",
+            (object_id, version),
+        )
+        return ReadContent(row["sha256"], row["probe"], bool(row["has_failed"]))
+
+    def seen(self, files: Iterable[tuple[int, Landed, bool]]) -> None:
+        """Note (object id, file, whether it is a suspect) of files whose content is as noted, or to be compared."""
+        self._state.write_many(
+            "UPDATE objects SET inode = ?2, ctime_ns = ?3, is_suspect = ?4 WHERE object_id = ?1",
+            [(object_id, file.inode, file.ctime_ns, is_suspect) for object_id, file, is_suspect in files],
+        )
+
+    def unchecked(self, before: str, limit: int) -> list[sqlite3.Row]:
+        """Objects of which the content should be compared: suspects, then those not compared since `before`.
+
+        Only suspects if `before` is empty.
+        """
+        due = (
+            "(o.is_suspect = 1 OR coalesce(o.checked_at, o.seen_at) < :before)"
+            if before
+            else "o.is_suspect = 1"
+        )
+        return self._state.read(
+            "SELECT o.object_id, o.root, o.key, o.version, o.size, o.mtime_ns, v.sha256"
+            f" FROM objects o JOIN versions v USING (object_id, version) WHERE {due}"
+            " AND o.removed_at IS NULL AND v.sha256 IS NOT NULL"
+            " ORDER BY o.is_suspect DESC, coalesce(o.checked_at, o.seen_at) LIMIT :limit",
+            {"before": before, "limit": limit},
+        )
+
+    def checked(self, object_ids: Iterable[int]) -> None:
+        """The contents of these objects were compared, as far as they could be."""
+        now = timestamp(self._clock.now())
+        self._state.write_many(
+            "UPDATE objects SET checked_at = ?, is_suspect = 0 WHERE object_id = ?",
+            [(now, object_id) for object_id in object_ids],
         )
 
     def mark_unseen(self, object_id: int, version: int) -> None:

@@ -100,10 +100,10 @@ def links_passed_over(root: Root) -> Iterator[Path]:
 def _landed(root: str, key: str, found: os.stat_result) -> Landed:
     r"""The file with its key; in a key that cannot be stored, odd bytes show as `\xNN`."""
     if not ODD.search(key):
-        return Landed(root, key, found.st_size, found.st_mtime_ns)
+        return Landed.of(root, key, found)
     text = os.fsencode(key).decode("utf-8", errors="backslashreplace")
     shown = ODD.sub(lambda m: m[0].encode("unicode_escape").decode(), text)
-    return Landed(root, shown, found.st_size, found.st_mtime_ns, has_odd_name=True)
+    return Landed.of(root, shown, found, has_odd_name=True)
 
 
 def _is_inside(path: str, real_root: str) -> bool:

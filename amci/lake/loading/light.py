@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from amci.kernel.errors import AmciError, MalformedFile
+from amci.kernel.errors import AmciError, DataError, MalformedFile
 from amci.kernel.files import storage_errors
 from amci.kernel.layout import file_stem
 from amci.kernel.names import column_names, quoted
@@ -25,6 +25,7 @@ from amci.lake.catalog.catalog import TableName
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import Protection
 from amci.lake.formats import Doubt, FileFormat, Reading, format_of
+from amci.lake.landing.content import SMALL, content_hash, probe
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
@@ -52,6 +53,7 @@ class _Read:
     routed: RoutedObject
     place: Placement
     reading: Reading
+    probe: str | None  #: of a large file
     rows: BufferedRows
     origin: Mapping[str, str]  #: what its sidecar says
     types: Mapping[str, str]  #: AMC's, of its columns
@@ -111,7 +113,16 @@ class LightHandler:
         except FileNotFoundError:
             return self._overtaken(routed, "the file was gone before it was read")
         except AmciError as error:
+            if isinstance(error, DataError):
+                self._note_refused(routed)
             return self.objects.refused(routed.run, error)
+
+    def _note_refused(self, routed: RoutedObject) -> None:
+        """What the file holds that was refused, so that it is only tried again when it holds something else."""
+        path, size = self.roots[routed.obj.root].path_of(routed.obj.key), routed.size
+        with suppress(OSError):
+            known = (None, probe(path)) if size > SMALL else (content_hash(path), None)
+            self.objects.set_hashes([(routed.object_id, routed.obj.version, *known)])
 
     def _read(self, routed: RoutedObject, shape_of: ShapeOf) -> _Read | Outcome:
         obj, light = routed.obj, routed.light
@@ -138,13 +149,14 @@ class LightHandler:
                 hint="The rows of the version before stay. A header without rows takes them out.",
             )
         with storage_errors(f"read {obj.key}"):
+            ends = probe(path) if before.st_size > SMALL else None
             after = path.stat()
         if _identity(before) != _identity(after):
             buffered.drop()
             return self._overtaken(routed, "the file changed while it was read; its next version follows")
         if routed.is_repeat(reading.sha256):
             buffered.drop()
-            self.objects.set_hashes([(routed.object_id, obj.version, reading.sha256)])
+            self.objects.set_hashes([(routed.object_id, obj.version, reading.sha256, ends)])
             self.objects.set_loaded([(routed.object_id, obj.version)])
             return Skipped("the lake has this content already, from an earlier version")
         if light and not buffered.is_empty:
@@ -161,6 +173,7 @@ class LightHandler:
             routed=routed,
             place=place,
             reading=reading,
+            probe=ends,
             rows=buffered,
             origin=origin(path),
             types=types(path),
@@ -299,7 +312,9 @@ class LightHandler:
 
     def _finish(self, reads: Sequence[_Read]) -> dict[int, Outcome]:
         """Write the small ones together, then say what each object's heavy run has to load."""
-        self.objects.set_hashes([(r.routed.object_id, r.routed.obj.version, r.reading.sha256) for r in reads])
+        self.objects.set_hashes(
+            [(r.routed.object_id, r.routed.obj.version, r.reading.sha256, r.probe) for r in reads]
+        )
         small = [(read, part, rows) for read in reads for part, rows in read.rows.small]
         written = write_together(
             [
@@ -369,8 +384,8 @@ def _told(doubts: Sequence[Doubt]) -> dict[str, list[str]]:
     return {"doubts": [doubt.says for doubt in doubts]} if doubts else {}
 
 
-def _identity(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_size, found.st_mtime_ns, found.st_ino
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 
 def _show(con: duckdb.DuckDBPyConnection, landed: BufferedRows, part: str) -> None:
