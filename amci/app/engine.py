@@ -19,7 +19,7 @@ from amci.kernel.clock import Clock, moment
 from amci.kernel.errors import AmciError, NotFound, StorageError
 from amci.kernel.files import storage_errors
 from amci.kernel.notify.notice import NOTIFY
-from amci.kernel.run import Failed, Outcome, Run, RunStatus
+from amci.kernel.run import Done, Failed, Outcome, Run, RunStatus, Snooze
 from amci.kernel.testing import arm
 from amci.kernel.worker import Tally, Worker
 from amci.kernel.workspace import WorkspacePaths
@@ -124,7 +124,7 @@ class Engine:
             roots=by_name,
             reprocess=lambda changed, dataset: self.load_again(changed_only=changed, dataset=dataset),
             repair=lambda: self.repair.run().as_report(),
-            contents=lambda since: self.contents.check(self._stop, before=since),
+            contents=self._contents,
         )
         handlers += amc_handlers(session, self.router, self.ingest)
         self._worker = Worker(
@@ -308,6 +308,13 @@ class Engine:
             except StorageError as error:
                 _log.error("could not look at schedules", exc_info=error)
             self.clock.wait(stop, _TICK)
+
+    def _contents(self, run: Run) -> Outcome:
+        """Compare every raw file; after an interruption, those that were not compared since the run was asked for."""
+        checked = self.contents.check(self._stop, before=run.created_at)
+        if not checked.is_whole:
+            return Snooze(run.created_at, "interrupted; it goes on where it was")
+        return Done(checked.as_report())
 
     def _check_contents(self, stop: threading.Event) -> None:
         """Compare raw files with what was loaded, all of them once a day, so many bytes in a minute."""

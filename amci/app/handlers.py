@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from amci.app.session import Session
 from amci.kernel import log
 from amci.kernel.errors import StorageError
 from amci.kernel.notify.handler import NotifyHandler
+from amci.kernel.run import Outcome, Run
 from amci.kernel.worker import Handler
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.datasets.router import Router
-from amci.lake.landing.content_check import Checked
 from amci.lake.landing.ingest import Ingest
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
@@ -48,7 +47,7 @@ def lake_handlers(
     roots: Mapping[str, Root],
     reprocess: Reprocessing,
     repair: Callable[[], Mapping[str, Any]],
-    contents: Callable[[datetime], Checked],
+    contents: Callable[[Run], Outcome],
 ) -> list[Handler]:
     """What becomes of files."""
     workspace, settings = opened.workspace, opened.project.settings

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from amci.kernel.clock import duration
 from amci.kernel.errors import UsageError
 from amci.kernel.names import suggestion
-from amci.kernel.run import Done, Outcome, Run, Snooze
+from amci.kernel.run import Done, Outcome, Run
 from amci.kernel.worker import SingleHandler
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.datasets.dataset import Dataset
-from amci.lake.landing.content_check import Checked
 from amci.lake.upkeep.maintenance import Maintenance
 
 #: Kind of these runs.
@@ -59,8 +57,8 @@ class UpkeepHandler(SingleHandler):
     reprocess: Callable[[bool, str | None], Mapping[str, Any]]
     #: takes damaged files out, and queues their objects → report
     repair: Callable[[], Mapping[str, Any]]
-    #: compares the raw files not compared since with what was loaded → what was found so far
-    contents: Callable[[datetime], Checked]
+    #: compares raw files with what was loaded, beside everything else
+    contents: Callable[[Run], Outcome]
     #: the datasets as they are configured now
     datasets: Callable[[], Iterable[Dataset]]
 
@@ -69,16 +67,9 @@ class UpkeepHandler(SingleHandler):
         task, options = run.payload["do"], run.payload.get("with", {})
         check(task, options)
         if task == "contents":
-            return self._contents(run)
+            return self.contents(run)
         with self.catalog.exclusive(task):
             return Done(self._do(task, options))
-
-    def _contents(self, run: Run) -> Outcome:
-        """Read raw files, beside everything else; what was read before an interruption is not read again."""
-        checked = self.contents(run.created_at)
-        if not checked.is_whole:
-            return Snooze(run.created_at, "interrupted; it goes on where it was")
-        return Done(checked.as_report())
 
     def _do(self, task: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
         table, age = options.get("table"), duration(str(options.get("older_than", _KEEP_SNAPSHOTS)))
