@@ -14,7 +14,7 @@ from enum import StrEnum
 import duckdb
 import pyarrow as pa
 
-from amci.kernel.names import literal, quoted as identifier
+from amci.kernel.names import comparable, literal, quoted as identifier
 from amci.lake.datasets.spelling import PLAIN, Spelling
 
 #: A regular expression of arrays whose elements are text. Brackets right inside say that they are rows.
@@ -408,6 +408,9 @@ class Clues:
     dates: bool = True  #: whether dates and times get types; else they stay text
     amc: Mapping[str, str] = field(default_factory=dict)  #: AMC's types (`DECIMAL`, `ARRAY STRING`)
     stated: Mapping[str, str] = field(default_factory=dict)  #: SQL types that the file itself states
+    declared: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: SQL types by `comparable` names; they come first
     spelling: Spelling = PLAIN
 
     def how(self, column: str) -> Spelling:
@@ -419,10 +422,12 @@ class Clues:
     def ladder(self, column: str) -> tuple[ColumnKind, ...]:
         """The kinds to try before VARCHAR, in that order: what does not fit a part of the rows does not fit all.
 
-        Name rules come first: an `_id` is text unseen; a cost is DOUBLE, or VARCHAR if a value does not fit, even
-        if no value was seen, unless the file states another type. Then come AMC's types: text stays text, and
-        fractions may all be whole.
+        What is declared is tried alone. Name rules come next: an `_id` is text unseen; a cost is DOUBLE, or VARCHAR
+        if a value does not fit, even if no value was seen, unless the file states another type. Then come AMC's
+        types: text stays text, and fractions may all be whole.
         """
+        if declared := self.declared_kind(column):
+            return () if declared is Kind.VARCHAR else (declared,)
         amc, rule = self.amc.get(column, ""), name_rule(column)
         if amc.startswith("ARRAY"):
             return _DECLARED.get(amc, (Kind.NOTHING, Kind.TEXTS, Kind.ROWS))
@@ -436,6 +441,11 @@ class Clues:
         if rule is Kind.DOUBLE and not is_quoted:
             return (Kind.DOUBLE,)
         return _DECLARED.get(amc, (Kind.NOTHING, *numbers, *times))
+
+    def declared_kind(self, column: str) -> ColumnKind | None:
+        """The kind that is declared for a column."""
+        declared = self.declared.get(comparable(column)) if self.declared else None
+        return Kind.of_sql(declared) if declared else None
 
     def _stated(self, sql_type: str) -> tuple[ColumnKind, ...]:
         kind = Kind.of_sql(sql_type)

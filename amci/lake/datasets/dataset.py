@@ -9,6 +9,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from amci.kernel.config import Size, Strict
+from amci.kernel.names import comparable
+from amci.lake.datasets.column_types import ColumnTypes, sql_type
 from amci.lake.datasets.pii import PiiRules
 from amci.lake.datasets.quality import QualityRule
 from amci.lake.formats import CsvOptions, JsonOptions, Limits
@@ -104,6 +106,10 @@ class Dataset(Strict):
     new files go by the new ones (if there are any); `amci lake rewrite` brings the others over."""
     schema_mode: Literal["evolve", "freeze"] = Field(default="evolve", alias="schema")
     """`evolve` adds and widens columns; `freeze` refuses files that would need it."""
+    types: ColumnTypes = Field(default={})
+    """Types of columns, by name: `amount: DECIMAL(18,2)`, `zip: VARCHAR`; also BOOLEAN, BIGINT, DOUBLE, DATE, TIME,
+    TIMESTAMP, TIMESTAMPTZ and UUID. If a value does not fit, the column is text, with a doubt (`amci lake doubts`);
+    with `schema: freeze` the file is refused."""
     dates: Literal["typed", "text"] = "typed"
     """Whether dates and timestamps become typed columns."""
     on_new_version: Literal["replace", "append"] = "replace"
@@ -186,6 +192,11 @@ class Dataset(Strict):
     def types_dates(self) -> bool:
         """Whether dates and timestamps become typed columns."""
         return self.dates == "typed" and self.compat == "none"
+
+    @property
+    def column_types(self) -> dict[str, str]:
+        """SQL types of columns by their `comparable` names."""
+        return {comparable(column): sql_type(text) for column, text in self.types.items()}
 
     @property
     def csv_options(self) -> CsvOptions:

@@ -27,6 +27,7 @@ from amci.lake.datasets.objects import RESERVED, Skip
 from amci.lake.landing import sidecar
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
+from amci.lake.loading.doubting import note, told
 from amci.lake.loading.loads import Load, LoadItem, TableLoads, want
 from amci.lake.loading.resemblance import TableShapes
 from amci.lake.loading.rules import Rules
@@ -153,12 +154,20 @@ class HeavyHandler:
         """Commit with types guessed from the first rows, or from types; if a row does not fit, with exact ones."""
         plain = [item for item in items if not item.stands_alone]
         try:
-            return self._commit(items, own.and_also(typer.together(plain, may_guess=True)), ledger)
+            loads = own.and_also(typer.together(plain, may_guess=True))
+            self._note_doubts(items)
+            return self._commit(items, loads, ledger)
         except duckdb.InvalidInputException as error:
             if UNFIT not in str(error):
                 raise
             loads = own.and_also(typer.together(plain, may_guess=False))
+            self._note_doubts(items)
             return self._commit(items, loads, ledger, is_certain=True)
+
+    def _note_doubts(self, items: Sequence[LoadItem]) -> None:
+        """Before the commit, so that a process that dies right after it has told. Raises MalformedFile, see `note`."""
+        for item in items:
+            note(self.objects.doubts, self.kind, item.routed, list(item.doubts.values()))
 
     def _commit(
         self,
@@ -362,7 +371,8 @@ def _damaged(file: str) -> MalformedFile:
 def _outcome(item: LoadItem, loads: TableLoads) -> Outcome:
     if item.skipped:
         return Skipped(item.skipped)
-    return Done({"tables": {str(name): rows for name, rows in loads.of(item)}, "quality": item.notes})
+    tables = {str(name): rows for name, rows in loads.of(item)}
+    return Done({"tables": tables, "quality": item.notes, **told(item.doubts.values())})
 
 
 def _naive(at: datetime) -> datetime:

@@ -31,6 +31,7 @@ from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
 from amci.lake.landing.sidecar import origin, types
 from amci.lake.loading import transform_call
+from amci.lake.loading.doubting import note, told
 from amci.lake.loading.pre_stage import StagedFile, StagedRows, write_together
 from amci.lake.loading.resemblance import Resemblance, TableShape, TableShapes
 from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, folder_of, table_of
@@ -182,24 +183,11 @@ class LightHandler:
         )
 
     def _note(self, routed: RoutedObject, doubts: Sequence[Doubt], buffered: BufferedRows) -> None:
-        """Note what is doubtful about an object. Raises MalformedFile if its dataset takes nothing that is."""
-        version = (routed.object_id, routed.obj.version)
-        if doubts or routed.is_doubted:
-            self.objects.doubts.put(self.kind, {version: doubts})
-        if (
-            doubts
-            and routed.obj.dataset.doubt == "refuse"
-            and not self.objects.doubts.are_accepted(version, doubts)
-        ):
-            first = doubts[0]
+        try:
+            note(self.objects.doubts, self.kind, routed, doubts)
+        except MalformedFile:
             buffered.drop()
-            raise MalformedFile(
-                first.says,
-                line=first.line,
-                hint=f"{first.hint}; if it is right, `amci lake doubts --accept {routed.obj.key}`".lstrip(
-                    "; "
-                ),
-            )
+            raise
 
     def _overtaken(self, routed: RoutedObject, reason: str) -> Skipped:
         """The file is not what was seen any more: let the next look see it as new."""
@@ -214,7 +202,7 @@ class LightHandler:
             object_id=routed.object_id, version=routed.obj.version, again=routed.again, reason=reason
         )
         run = heavy_run(routed.obj.root, routed.obj.key, routed.run, staged)
-        return Done({"reason": reason, **_told(doubts)}, then=[run])
+        return Done({"reason": reason, **told(doubts)}, then=[run])
 
     def _opened(self, obj: RawObject, path: Path, place: Placement) -> Reading:
         reserved = RESERVED | {name for name, _ in place.partition} | set(place.constants)
@@ -365,7 +353,7 @@ class LightHandler:
             notes=tuple(read.notes),
         )
         rows = sum(table.rows for table in tables)
-        result = {"rows": rows, "bytes": read.reading.bytes, **read.reading.guessed, **_told(read.doubts)}
+        result = {"rows": rows, "bytes": read.reading.bytes, **read.reading.guessed, **told(read.doubts)}
         return Done(result, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, loadable)])
 
 
@@ -377,11 +365,6 @@ def _format(obj: RawObject) -> FileFormat | None:
 def _likeness(obj: RawObject, place: Placement, shape_of: ShapeOf) -> Resemblance:
     schema = obj.dataset.schema_name
     return Resemblance(lambda part: shape_of(TableName(schema, table_of(place, part))))
-
-
-def _told(doubts: Sequence[Doubt]) -> dict[str, list[str]]:
-    """What a run's result says of doubts."""
-    return {"doubts": [doubt.says for doubt in doubts]} if doubts else {}
 
 
 def _identity(found: os.stat_result) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from amci.lake.catalog.columns import (
 )
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import RESERVED
+from amci.lake.formats import Doubt
 from amci.lake.landing.object_store import Quarantined
 from amci.lake.loading.rules import RoutedObject
 from amci.lake.loading.staged_object import StagedObject, StagedTable
@@ -40,6 +41,7 @@ class LoadItem:
     skipped: str = ""  #: why a transform wanted none of it
     findings: list[Quarantined] = field(default_factory=list)  #: rows kept out by quality rules
     notes: list[dict[str, Any]] = field(default_factory=list)  #: quality rules that did not hold
+    doubts: dict[str, Doubt] = field(default_factory=dict)  #: by column
 
     @property
     def run(self) -> Run:

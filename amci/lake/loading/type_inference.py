@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -12,8 +12,9 @@ from duckdb.sqltypes import DuckDBPyType
 
 from amci.kernel.errors import MalformedFile, TransformError
 from amci.kernel.names import literal, quoted
-from amci.lake.catalog.columns import Clues, Kind, cast_sql, infer
+from amci.lake.catalog.columns import Clues, ColumnKind, Kind, cast_sql, fits_sql, infer
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
+from amci.lake.formats import Doubt
 from amci.lake.loading import transform_call
 from amci.lake.loading.loads import Load, LoadItem, StagedSource
 from amci.lake.loading.quality_check import check_quality
@@ -75,6 +76,7 @@ class ColumnTyper:
         many = may_guess and sum(staged.rows for _, staged in members) > LARGE
         clues = _clues(members)
         text = infer(self._con, f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows, columns, clues)
+        self._doubt_types([item for item, _ in members], rows, text, clues)
         return Load(
             name=first.name_of(table),
             source=StagedSource(rows=rows, text=text, typed=typed, clues=clues, is_checked=many),
@@ -124,7 +126,9 @@ class ColumnTyper:
     def _alone(self, item: LoadItem, staged: StagedTable) -> Load | Skip:
         rows, constants = self._rows([(item, staged)])
         columns = [c for c in _data_columns(item.files_of(staged)) if c not in constants]
-        kinds = infer(self._con, rows, columns, _clues([(item, staged)]))
+        clues = _clues([(item, staged)])
+        kinds = infer(self._con, rows, columns, clues)
+        self._doubt_types([item], rows, kinds, clues)
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
         self._temporary += [work, out]
         casts = ", ".join(f"{cast_sql(kind, quoted(c))} AS {quoted(c)}" for c, kind in kinds.items())
@@ -137,6 +141,29 @@ class ColumnTyper:
             self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(out)} AS SELECT * FROM {quoted(work)}")
         check_quality(self._con, item, item.name_of(staged), out, self._quarantine)
         return self._load_of(item, staged, out, constants)
+
+    def _doubt_types(
+        self, items: Sequence[LoadItem], rows: str, kinds: Mapping[str, ColumnKind], clues: Clues
+    ) -> None:
+        """Doubt objects with a column that is text although another type is declared; MalformedFile if it is frozen."""
+        by_version = {(item.object_id, item.version): item for item in items}
+        for column, kind in kinds.items():
+            declared = clues.declared_kind(column)
+            if declared is None or declared == kind:
+                continue
+            fits = fits_sql(declared, quoted(column), clues.how(column))
+            for object_id, version, count, first in self._con.execute(
+                f"SELECT {OBJECT_ID}, {VERSION}, count(*), min({ROW}) FROM {rows} WHERE NOT {fits} GROUP BY ALL"
+            ).fetchall():
+                item = by_version[object_id, version]
+                are = "1 value is" if count == 1 else f"{count} values are"
+                says = f"column {column}: {are} not {declared.sql}, the first in row {first}"
+                hint = f"correct the file, or `types:` in the definition of {item.dataset.dataset}"
+                if item.dataset.schema_mode == "freeze":
+                    raise MalformedFile(says, hint=hint)
+                item.doubts[column] = Doubt(
+                    kind="types", says=f"{says}; it is text", hint=hint, column=column
+                )
 
     def _load_of(self, item: LoadItem, staged: StagedTable, table: str, constants: dict[str, str]) -> Load:
         described = self._con.execute(f"DESCRIBE {quoted(table)}").fetchall()
@@ -207,6 +234,7 @@ def _clues(members: Sequence[tuple[LoadItem, StagedTable]]) -> Clues:
         quoted=frozenset().union(*(staged.quoted for _, staged in members)),
         dates=first.dataset.types_dates,
         amc=first.types,
+        declared=first.dataset.column_types,
         stated=table.types,
     )
 

@@ -12,6 +12,9 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
+
+from amci.lake.datasets.dataset import Dataset
 
 CASES = Path(__file__).parents[2] / "field_cases"
 TABLE = "adtech_own.t"
@@ -129,3 +132,82 @@ def test_what_a_transform_makes_loses_no_digit_in_a_column_of_fractions(site: An
     put(site, "v\n7\n", name=7)
     site.drain()
     assert (LONG,) in site.query(f"SELECT v FROM {TABLE}")
+
+
+DECLARED = "{Amount: 'decimal(18, 2)', zip: VARCHAR, total_cost: DECIMAL(9,2), seller_id: BIGINT}"
+ORDERS = "amount,zip,total_cost,seller_id\n12.5,1234,.10,7\n,,,\n"
+
+
+def doubts(site: Any) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = site.state("SELECT stage, kind, column_name, says, hint FROM doubts")
+    return found
+
+
+def test_a_dataset_declares_the_types_of_columns(site: Any) -> None:
+    site.dataset("own", types=DECLARED)
+    site.dataset("firm", types=DECLARED, schema="freeze")
+    site.transform("same.sql", "SELECT *, amount + 1 AS more FROM rows")
+    site.dataset("made", types=DECLARED, heavy="same")
+    site.put("adtech/own/t/1.csv", ORDERS)
+    site.put("adtech/own/t/2.json", '[{"amount": "7.25", "zip": 9, "total_cost": 3, "seller_id": "8"}]')
+    site.put("adtech/own/empty/1.csv", "amount,total_cost\n,\n")
+    site.put("adtech/firm/t/1.csv", ORDERS)
+    site.put("adtech/made/t/1.csv", ORDERS)
+    site.drain()
+    expected = {
+        "amount": "DECIMAL(18,2)",
+        "zip": "VARCHAR",
+        "total_cost": "DECIMAL(9,2)",
+        "seller_id": "BIGINT",
+    }
+    assert types(site) == expected
+    assert types(site, "adtech_own.empty") == {"amount": "DECIMAL(18,2)", "total_cost": "DECIMAL(9,2)"}
+    assert types(site, "adtech_made.t") == expected | {"more": "DECIMAL(18,2)"}
+    assert site.query(f"SELECT sum(amount), sum(total_cost), max(zip), sum(seller_id) FROM {TABLE}") == [
+        (Decimal("19.75"), Decimal("3.10"), "9", 15)
+    ]
+    assert doubts(site) == []
+
+    site.put("adtech/own/t/3.csv", ORDERS + "12.345,,1e3,1\nx,,2,\n")
+    site.put("adtech/firm/t/2.csv", ORDERS + "12.345,,,\n")
+    site.drain()
+    assert types(site) == expected | {"amount": "VARCHAR", "total_cost": "VARCHAR"}
+    spelled = site.query(f"SELECT amount FROM {TABLE} WHERE amount <> '' ORDER BY amount")
+    assert [text for (text,) in spelled] == ["12.345", "12.5", "12.5", "7.25", "x"]
+    hint = "correct the file, or `types:` in the definition of own"
+    assert doubts(site) == [
+        (
+            *("heavy", "types", "amount"),
+            "column amount: 2 values are not DECIMAL(18,2), the first in row 3; it is text",
+            hint,
+        ),
+        (
+            *("heavy", "types", "total_cost"),
+            "column total_cost: 1 value is not DECIMAL(9,2), the first in row 3; it is text",
+            hint,
+        ),
+    ]
+    assert types(site, "adtech_firm.t") == expected
+    assert site.state("SELECT stage, reason FROM quarantine") == [
+        ("heavy", "column amount: 1 value is not DECIMAL(18,2), the first in row 3")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"amount": "MONEY"}, "MONEY: should be DECIMAL(18,2) or the like, BOOLEAN, "),
+        ({"amount": "DECIMAL"}, "DECIMAL: should be DECIMAL(18,2) or the like"),
+        ({"amount": "DECIMAL(39,2)"}, "should have 1 to 38 digits"),
+        ({"amount": "DECIMAL(4,5)"}, "no more behind the point"),
+        (
+            {"Total Amount": "DATE", "total_amount": "DATE"},
+            "'Total Amount' and 'total_amount' are one column",
+        ),
+        ({"--": "DATE"}, "'--' has neither letters nor digits"),
+    ],
+)
+def test_a_type_that_there_is_not_is_refused_in_a_sentence(given: dict[str, str], says: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Dataset.model_validate({"dataset": "own", "types": given})
+    assert says in str(refused.value)
