@@ -37,14 +37,39 @@ class CsvSettings(Strict):
     encoding: str = "auto"
     """`auto` takes UTF-8, UTF-16 with a mark, else what gives believable words: Windows-1252 (a superset of Latin-1),
     CP932 for Japanese or Windows-1251 for Cyrillic. A text that is none of them is refused."""
+    skip_lines: int = Field(default=0, ge=0, le=10_000)
+    """Lines before the header that are no part of the table, blank ones counted."""
+    footer_lines: int = Field(default=0, ge=0, le=10_000)
+    """Lines after the rows that are no part of the table, such as a total; blank ones at the very end do not count."""
+    comment: str = "none"
+    """Lines that begin with this character are left out, such as `"#"`, but not inside quotes; `none` if there are no
+    such lines."""
 
-    @field_validator("delimiter", "quote")
+    @field_validator("delimiter", "quote", "comment")
     @classmethod
     def _one_character(cls, value: str, info: ValidationInfo) -> str:
         word = "auto" if info.field_name == "delimiter" else "none"
         if len(value) != 1 and value != word:
             raise ValueError(f"should be one character, or `{word}`")
         return value
+
+    @model_validator(mode="after")
+    def _readable(self) -> CsvSettings:
+        self.options()
+        return self
+
+    def options(self, *, apostrophe: bool = False) -> CsvOptions:
+        """What the CSV reader is told; raises ValueError if it cannot be."""
+        return CsvOptions(
+            delimiter=self.delimiter,
+            quote="" if self.quote == "none" else self.quote,
+            escape=self.escape,
+            encoding=self.encoding,
+            apostrophe=apostrophe,
+            skip_lines=self.skip_lines,
+            footer_lines=self.footer_lines,
+            comment="" if self.comment == "none" else self.comment,
+        )
 
 
 class JsonSettings(Strict):
@@ -54,6 +79,8 @@ class JsonSettings(Strict):
     """Each top-level array becomes a table of its own, as in Selling Partner reports."""
     nan: Literal["refuse", "null"] | None = "refuse"
     """`null` takes NaN and Infinity, which are not JSON but which Python writes, for no value."""
+    repeated_key: Literal["refuse", "last"] = "refuse"
+    """An object that has a key twice is refused; with `last`, the value that comes last counts."""
 
 
 class LimitSettings(Strict):
@@ -201,19 +228,15 @@ class Dataset(Strict):
     @property
     def csv_options(self) -> CsvOptions:
         """What the CSV reader is told."""
-        return CsvOptions(
-            delimiter=self.csv.delimiter,
-            quote="" if self.csv.quote == "none" else self.csv.quote,
-            escape=self.csv.escape,
-            encoding=self.csv.encoding,
-            apostrophe=self.compat == "aws",
-        )
+        return self.csv.options(apostrophe=self.compat == "aws")
 
     @property
     def json_options(self) -> JsonOptions:
         """What the JSON reader is told."""
         return JsonOptions(
-            explode=self.json_layout.explode, not_finite=self.json_layout.nan in ("null", None)
+            explode=self.json_layout.explode,
+            not_finite=self.json_layout.nan in ("null", None),
+            repeated_key=self.json_layout.repeated_key == "last",
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -16,12 +17,20 @@ from pyarrow import csv as arrow_csv
 
 from amci.kernel.errors import MalformedFile
 from amci.kernel.names import column_names
-from amci.lake.formats.delimiter import delimiter_of, separator_line
+from amci.lake.formats.delimiter import CANDIDATES, delimiter_of, separator_line
 from amci.lake.formats.escapes import unescaped
-from amci.lake.formats.faults import Shape, record_fault, text_fault
+from amci.lake.formats.faults import record_fault, text_fault
 from amci.lake.formats.model import ColumnPath, TextBatch
 from amci.lake.formats.quotes import RunTooLong, StrayText, strictly_quoted
+from amci.lake.formats.shape import Shape
 from amci.lake.formats.source import ChunkFile, at_least
+from amci.lake.formats.surroundings import (
+    Surroundings,
+    surroundings,
+    without_comments,
+    without_first,
+    without_last,
+)
 from amci.lake.formats.text import BadText, checked, utf8
 
 if TYPE_CHECKING:
@@ -32,6 +41,9 @@ BLOCK_BYTES = 4 << 20
 
 #: Enough for a line such as `sep=;` in any encoding.
 _SEPARATOR_BYTES = 40
+_LINE = re.compile(rb"[^\r\n]+")
+#: What lies behind the last delimiter, if lines end in one and the header does not; no catalogue name is so.
+_NOTHING = "\0"
 
 # A bare empty value is NULL, a quoted one is ''.
 _AS_TEXT = arrow_csv.ConvertOptions(
@@ -48,6 +60,10 @@ class _Unclosed(Exception):
 
 class _TooLong(Exception):
     """A record is longer than it may be."""
+
+
+class _BeyondHeader(Exception):
+    """There is a value after the last delimiter of lines that end in one."""
 
 
 def csv_batches(
@@ -82,7 +98,7 @@ def csv_batches(
             # Arrow's words hold values of the row, so they go no further.
             if "straddl" not in str(error) or block == blocks[-1]:
                 raise reader.fault() from None
-        except (BadText, StrayText, RunTooLong, _Unclosed, _TooLong):
+        except (BadText, StrayText, RunTooLong, _Unclosed, _TooLong, _BeyondHeader):
             raise reader.fault() from None
         else:
             if guessed is not None:
@@ -100,6 +116,8 @@ class _Reader:
         self._options = options
         self._limits = limits
         self._reserved = reserved
+        self._is_auto = options.delimiter == "auto"
+        self._is_trailing = False  #: whether rows, but not the header, end in a delimiter
         delimiter, self._separator_line = self._look()
         #: what was not named and is not the usual: the delimiter, the encoding
         self.guessed: dict[str, str] = {}
@@ -112,28 +130,55 @@ class _Reader:
     def _look(self) -> tuple[str, int]:
         """The delimiter, and how long a line at the beginning is that only names it."""
         named = self._options.delimiter
+        text, is_whole = self._head() if named == "auto" else self._head(_SEPARATOR_BYTES)
+        said, size = separator_line(text)
+        if named == "auto":
+            table = self._table_of(text[size:], is_whole=is_whole)
+            found = said or delimiter_of(table, self._options.quote.encode(), is_whole=is_whole)
+            return found.decode(), size
+        return named, size if said in (b"", named.encode()) else 0
+
+    def _head(self, size: int | None = None) -> tuple[bytes, bool]:
+        """The text that a file begins with, and whether it is all of it."""
         head, is_whole = self._source.head(self._limits)
-        head = head if named == "auto" else head[:_SEPARATOR_BYTES]
         text = b""
         # The head may end inside a character; what is no text is told when the file is read.
         with suppress(BadText):
-            for piece in utf8(iter((head,)), self._options.encoding):
+            for piece in utf8(iter((head[:size],)), self._options.encoding):
                 text += piece
-        said, size = separator_line(text)
-        if named == "auto":
-            found = said or delimiter_of(text[size:], self._options.quote.encode(), is_whole=is_whole)
-            return found.decode(), size
-        return named, size if said in (b"", named.encode()) else 0
+        return text, is_whole
+
+    def _table_of(self, text: bytes, *, is_whole: bool) -> bytes:
+        """The beginning of a file without what the dataset calls no part of its table; lines keep their numbers."""
+        options = self._options
+        if not (options.skip_lines or options.footer_lines or options.comment):
+            return text
+        chunks = iter((text,))
+        if is_whole and options.footer_lines:
+            chunks = without_last(options.footer_lines, chunks, longest=len(text))
+        if options.skip_lines:
+            chunks = without_first(options.skip_lines, chunks)
+        text = b"".join(chunks)
+        return (
+            re.sub(rb"(?m)^%b.*" % re.escape(options.comment.encode()), b"", text)
+            if options.comment
+            else text
+        )
 
     def batches(self, block: int) -> Generator[pa.RecordBatch]:
         """The rows, parsed in blocks of so many bytes; raises what `fault` then explains."""
         chunks = self._strict_records()
         found = self._header(chunks)
         if found is None:
+            self._check_blank()
             return
         names, body = found
         body = at_least(chunks, block, body)
         fits = len(body) < block
+        self._is_trailing = self._ends_in_delimiter(body, len(names))
+        if self._is_trailing:
+            self.guessed["line_end"] = "delimiter"
+            names = (*names, _NOTHING)
         chunks = self._ended(chain((body,), chunks), len(names))
         parse = arrow_csv.ParseOptions(
             delimiter=self._options.delimiter,
@@ -155,15 +200,55 @@ class _Reader:
     def fault(self) -> MalformedFile:
         """Why the file was refused, found by going through it again, slowly."""
         return text_fault(checked(self._text())) or record_fault(
-            self._records(), self._shape, max_line_bytes=self._limits.max_line_bytes
+            self._records(keeps_ends=True),
+            self._shape,
+            max_line_bytes=self._limits.max_line_bytes,
+            around=self._surroundings(),
+            is_trailing=self._is_trailing,
         )
+
+    def _surroundings(self) -> Surroundings | None:
+        """The lines around the table that the dataset does not know of, if the beginning of the file shows them."""
+        head, is_whole = self._head()
+        text = self._table_of(head, is_whole=is_whole)
+        delimiters = CANDIDATES if self._is_auto else (self._shape.delimiter,)
+        shapes = [Shape(each, self._shape.quote) for each in delimiters]
+        found = [each for each in (surroundings(text, s, is_whole=is_whole) for s in shapes) if each]
+        return max(found, key=lambda each: each.columns, default=None)
+
+    def _check_blank(self) -> None:
+        """Raise MalformedFile if the file has lines, and the settings leave all of them out."""
+        head, is_whole = self._head()
+        if head.strip() or not is_whole:
+            raise MalformedFile(
+                "there is no header in what `skip_lines`, `footer_lines` and `comment` leave of it",
+                hint="Correct these settings in the dataset, or send the file again.",
+            )
+
+    def _ends_in_delimiter(self, rows: bytes, columns: int) -> bool:
+        """Whether the first row ends in a delimiter that the header lacks; then no row may have a value there."""
+        first = _LINE.search(rows) if columns > 1 else None
+        if first is None or not first[0].endswith(self._shape.delimiter):
+            return False
+        record = self._shape.first(rows[first.start() : first.end() + 1])
+        return record.is_closed and record.columns == columns + 1
 
     def _text(self) -> Iterator[bytes]:
         text = utf8(self._source.expanded(self._limits), self._options.encoding, self.guessed)
+        longest = self._limits.max_line_bytes
+        if lines := self._options.footer_lines:
+            text = without_last(lines, text, longest=longest)
+        if lines := self._options.skip_lines:
+            return without_first(lines, text)
         return _without(self._separator_line, text) if self._separator_line else text
 
-    def _records(self) -> Iterator[bytes]:
-        return unescaped(self._text(), self._options, max_run=self._limits.max_line_bytes)
+    def _records(self, *, keeps_ends: bool = False) -> Iterator[bytes]:
+        longest = self._limits.max_line_bytes
+        text = unescaped(self._text(), self._options, max_run=longest)
+        if not self._options.comment:
+            return text
+        mark = self._options.comment.encode()
+        return without_comments(mark, self._shape, text, keeps_ends=keeps_ends, longest=longest)
 
     def _strict_records(self) -> Iterator[bytes]:
         longest = self._limits.max_line_bytes
@@ -215,13 +300,22 @@ class _Reader:
         held: pa.RecordBatch | None = None
         for batch in batches:
             if held is not None:
-                yield held
+                yield self._with_header(held)
             if batch.nbytes > self._limits.max_line_bytes and _longest(batch) > self._limits.max_line_bytes:
                 raise _TooLong
             held = batch
         if held is None or (self._shape.quote and held.column(held.num_columns - 1)[-1].as_py() != ""):
             raise _Unclosed
-        yield held.slice(0, held.num_rows - 1)
+        yield self._with_header(held.slice(0, held.num_rows - 1))
+
+    def _with_header(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The columns that the header names; raises _BeyondHeader for a value in one after them."""
+        if not self._is_trailing:
+            return batch
+        last = batch.num_columns - 1
+        if batch.column(last).null_count < batch.num_rows:
+            raise _BeyondHeader
+        return batch.remove_column(last)
 
 
 def _without(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from amci.lake.formats.faults import Shape, physical_lines
+from amci.lake.formats.shape import Shape, physical_lines
 
 #: What people and programs put between values; the comma where nothing speaks for another one.
 CANDIDATES = (b",", b"\t", b";", b"|")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from amci.kernel.errors import MalformedFile
 from amci.lake.formats.text import BadText
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_QUOTE, _COLON, _BACKSLASH, _SPACE_CODE = map(ord, '":\\ ')
 _TAIL = 16  # characters; the longest token that says something wrong when it is cut off is shorter
 _CUT = "The file ends early; send the whole file again."
 
@@ -32,15 +38,106 @@ _decode_leniently = json.JSONDecoder(
 ).raw_decode
 
 
+class _RepeatedKey(Exception):
+    """An object has a key twice."""
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _RepeatedKey
+    return found
+
+
+_decode_strictly = json.JSONDecoder(
+    object_pairs_hook=_object_of, parse_float=Number, parse_int=Number, parse_constant=lambda _: None
+).raw_decode
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyEnds:
+    """Where the colons stand in a text that end a key.
+
+    Only a key has a quote and a colon after it; a quote inside a string has a backslash before it.
+    """
+
+    text: str
+    places: list[int] | None  #: None if there is nothing but `":` in the text, which is quicker counted
+    is_unsure: bool = False  #: whether there may be others
+
+    @classmethod
+    def of(cls, text: str) -> _KeyEnds:
+        codes: NDArray[np.uint8] | NDArray[np.uint32] = (
+            np.frombuffer(text.encode("ascii"), np.uint8)
+            if text.isascii()
+            else np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        )
+        last = codes[1:-1]
+        is_other = ((last == _QUOTE) & (codes[:-2] == _BACKSLASH)) | (
+            (last <= _SPACE_CODE) & (codes[:-2] <= _QUOTE)
+        )
+        if not (is_other & (codes[2:] == _COLON)).any():
+            return cls(text, None)
+        at = np.flatnonzero(codes[2:] == _COLON) + 2
+        is_spaced = codes[at - 1] <= _SPACE_CODE
+        quote = at - 1 - is_spaced
+        is_key = codes[quote] == _QUOTE
+        is_escaped = is_key & (codes[quote - 1] == _BACKSLASH)
+        is_unsure = (codes[quote] <= _SPACE_CODE).any() or (codes[quote[is_escaped] - 2] == _BACKSLASH).any()
+        return cls(text, at[is_key & ~is_escaped].tolist(), bool(is_unsure))
+
+    def count(self, begin: int, end: int) -> int:
+        """How many keys end in a part of the text."""
+        if self.places is None:
+            return self.text.count('":', begin, end)
+        first = bisect_left(self.places, begin)
+        return bisect_left(self.places, end, first) - first
+
+
+def _keys(value: dict[str, Any]) -> int:
+    """How many keys there are in an object, those of objects inside it counted."""
+    count = len(value)
+    for each in value.values():
+        kind = type(each)
+        if kind is dict:
+            count += _keys(each)
+        elif kind is list:
+            count += _keys_in_list(each)
+    return count
+
+
+def _keys_in_list(value: list[Any]) -> int:
+    count = 0
+    for each in value:
+        kind = type(each)
+        if kind is dict:
+            count += _keys(each)
+        elif kind is list:
+            count += _keys_in_list(each)
+    return count
+
+
 class Cursor:
     """A place in JSON text that arrives in chunks. Values longer than `limit` characters are refused."""
 
-    def __init__(self, chunks: Iterator[str], *, limit: int, not_finite: bool = False) -> None:
-        """With `not_finite`, NaN and Infinity are taken for null; else they are refused."""
+    def __init__(
+        self,
+        chunks: Iterator[str],
+        *,
+        limit: int,
+        not_finite: bool = False,
+        repeated_key: bool = False,
+    ) -> None:
+        """With `not_finite`, NaN and Infinity are taken for null; with `repeated_key`, the last of its values counts.
+
+        Else both are refused.
+        """
+        self._may_repeat = repeated_key
         self._chunks = chunks
         self._decode = _decode_leniently if not_finite else _decode
         self._limit = limit
         self._text = ""
+        self._key_ends = _KeyEnds("", None)
         self._at = 0
         self._ended = False
         self._line = 1
@@ -85,6 +182,11 @@ class Cursor:
                 size = end - self._at
                 if size > self._limit:
                     self._refuse_long()
+                if type(value) is dict and not self._may_repeat and self._has_repeated_key(value, end):
+                    self.refuse(
+                        "an object has a key twice",
+                        hint="Leave one out, or say `json: {repeated_key: last}` in the dataset.",
+                    )
                 self._at = end
                 return value, size
             if len(self._text) - self._at > self._limit:
@@ -92,6 +194,21 @@ class Cursor:
             was_ended = self._ended
             if not self._more() and was_ended:
                 self.refuse("the JSON ends early", hint=_CUT)
+
+    def _has_repeated_key(self, row: dict[str, Any], end: int) -> bool:
+        """Whether an object that ends there, or one inside it, has a key twice, of which the decoder keeps the last.
+
+        To let the decoder look takes half as long again, so it is asked only if the text seems to have more keys.
+        """
+        if not self._key_ends.is_unsure:
+            written = self._key_ends.count(self._at, end)
+            if written == len(row) or written == _keys(row):
+                return False
+        try:
+            _decode_strictly(self._text, self._at)
+        except _RepeatedKey:
+            return True
+        return False
 
     def _decoded(self) -> tuple[Any, int] | None:
         """The value here and where it ends; None if it may only be cut off."""
@@ -135,4 +252,6 @@ class Cursor:
             raise MalformedFile(str(fault), line=line + self._text.count("\n"), hint=fault.hint) from None
         self._ended = wanted > 0
         self._text = "".join(parts)
+        if not self._may_repeat:
+            self._key_ends = _KeyEnds.of(self._text)
         return len(parts) > 1

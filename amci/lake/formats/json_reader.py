@@ -32,7 +32,10 @@ def json_batches(
     Raises MalformedFile with the physical line, StorageError.
     """
     cursor = Cursor(
-        decoded(source.expanded(limits), "auto"), limit=limits.max_line_bytes, not_finite=options.not_finite
+        decoded(source.expanded(limits), "auto"),
+        limit=limits.max_line_bytes,
+        not_finite=options.not_finite,
+        repeated_key=options.repeated_key,
     )
     if not cursor.peek():
         return

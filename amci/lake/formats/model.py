@@ -58,16 +58,21 @@ class CsvOptions:
     apostrophe: bool = False
     #: a Python codec, or auto: BOM, else UTF-8, else judged by what comes out
     encoding: str = "auto"
+    skip_lines: int = 0  #: physical lines before the header that are no part of the table
+    footer_lines: int = 0  #: the same after the rows; blank lines at the very end do not count
+    comment: str = ""  #: lines that begin with this character are left out; empty if there are none
 
     def __post_init__(self) -> None:
-        for field in ("delimiter", "quote"):
+        for field in ("delimiter", "quote", "comment"):
             value = getattr(self, field)
-            if (field, value) in {("quote", ""), ("delimiter", "auto")}:
+            if (field, value) in {("quote", ""), ("delimiter", "auto"), ("comment", "")}:
                 continue
             if len(value) != 1 or not value.isascii() or value in "\0\r\n\\":
                 raise ValueError(f"{field} must be one ASCII character, and no line break or backslash")
-        if self.delimiter == self.quote:
-            raise ValueError("delimiter and quote must differ")
+        if self.delimiter == self.quote or self.comment in (self.delimiter, self.quote or None):
+            raise ValueError("delimiter, quote and comment must differ")
+        if self.delimiter == "auto" and self.comment and self.comment in ",\t;|":
+            raise ValueError("the delimiter must be named if comment is a character that may be one")
         if self.encoding != "auto":
             try:
                 "".encode(self.encoding)
@@ -84,6 +89,8 @@ class JsonOptions:
     explode: bool = False
     #: NaN and Infinity, which are not JSON, are null; else they are refused
     not_finite: bool = False
+    #: of a key that stands twice in an object, the last value counts; else such a row is refused
+    repeated_key: bool = False
     #: top-level fields to leave out; only looked at with `explode`
     drop: frozenset[str] = frozenset({"reportSpecification"})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from amci.lake.formats.faults import Shape
+from amci.lake.formats.shape import Shape
 
 
 class StrayText(Exception):

@@ -55,7 +55,6 @@ def rows(tmp_path: Path, content: bytes, chunk_bytes: int = 1 << 20, **options: 
             [{"a": "1", "b": None}, {"a": None, "b": "2"}, {"a": None, "b": None}],
             id="missing",
         ),
-        pytest.param(b'{"a":1,"a":2}', [{"a": "2"}], id="last of two keys"),
         pytest.param(
             b'[{"a_b":1,"a":{"b":2},"A B":3}]',
             [{"a_b": "1", "a_b_2": "2", "a_b_3": "3"}],
@@ -196,3 +195,47 @@ def test_what_is_not_finite_is_null_if_the_dataset_says_so(text: str, tmp_path: 
     with Reading(path, FileFormat.JSON, json=JsonOptions(not_finite=True)) as reading:
         [batch] = list(reading.batches())
     assert batch.data.to_pylist() == [{"a": "1", "b": None, "c": "[null]"}]
+
+
+CASES = Path(__file__).parents[2] / "field_cases" / "kinds"
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 1 << 20])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ((CASES / "keys.json").read_bytes(), 1),
+        (b'{"b":"1:2"}\n{"a":1,"b":2,"a":1}', 2),
+        (b'{"a" :1,"a":2}', 1),
+        (b'{"a" : 1,\n"a" : 2}', 1),
+        (b'{"a"  :1,"a"\n:2}', 1),
+        (b'{"a": {"b": 1, "b": 2}}', 1),
+        (b'[{"a": [{"b": 1}, [{"c": 1, "c": 2}]]}]', 1),
+        (b'{"a": "say \\":", "b": 1, "b": 2}', 1),
+        (b'{"x\\\\":1,"a":1,"a":2}', 1),
+        (b'{"a":1,"\\u0061":2}', 1),
+        ('{"ä":"é\\":1","ä":2}'.encode(), 1),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(
+    tmp_path: Path, content: bytes, line: int, chunk_bytes: int
+) -> None:
+    with pytest.raises(MalformedFile, match="an object has a key twice") as refused:
+        rows(tmp_path, content, chunk_bytes)
+    assert refused.value.line == line
+    assert "repeated_key: last" in refused.value.hint
+    assert rows(tmp_path, content, chunk_bytes, json=JsonOptions(repeated_key=True))[-1] != {"a": "1"}
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a" : "x : \\" : y", "b":{"a":1},"c":[{"a":1},{"a":2}]}',
+        b'{"a":"\\":\\":","x\\\\":"y\\\\"}\n{"a":"b"\t,"b"\t:1}',
+        '{"ä:":"ö:","b":":"}'.encode(),
+        b'{"a":{},"b":[],"c":[[]],"":""}',
+    ],
+)
+def test_what_only_looks_like_a_second_key_is_read(tmp_path: Path, content: bytes, chunk_bytes: int) -> None:
+    assert rows(tmp_path, content, chunk_bytes)
