@@ -100,7 +100,7 @@ class Resemblance:
         if len(data.schema) > len(seen.columns):
             seen.columns.update(data.schema.names)
         if seen.rows < _SAMPLE:
-            seen.look_for_numbers(data.slice(0, _SAMPLE))
+            seen.look_for_numbers(seen.shape, data.slice(0, _SAMPLE))
         seen.rows += data.num_rows
 
     def doubts(self) -> Iterator[Doubt]:
@@ -116,21 +116,16 @@ class _Seen:
     shape: TableShape | None
     rows: int = 0
     columns: set[str] = field(default_factory=set)
-    filled: set[str] = field(default_factory=set)  #: columns with a value where the table has numbers
-    numbers: set[str] = field(default_factory=set)  #: of those, with something that may be a number
+    wordy: set[str] = field(default_factory=set)  #: columns with values, and no number among them, where numbers were
+    has_numbers: bool = False  #: whether there is one in any such column
 
-    def look_for_numbers(self, data: pa.RecordBatch) -> None:
-        for name in data.schema.names:
-            if name in self.numbers or not self._is_number(name):
-                continue
-            values = data.column(name).drop_null()
-            if len(values):
-                self.filled.add(name)
-                if pc.any(pc.match_substring_regex(values, _DIGIT)).as_py():
-                    self.numbers.add(name)
-
-    def _is_number(self, column: str) -> bool:
-        return self.shape is not None and self.shape.columns.get(column, "").startswith(_NUMBERS)
+    def look_for_numbers(self, shape: TableShape, data: pa.RecordBatch) -> None:
+        for name, values in zip(data.schema.names, data.columns, strict=True):
+            if self.has_numbers:
+                return
+            if shape.columns.get(name, "").startswith(_NUMBERS) and values.null_count < len(values):
+                self.has_numbers = pc.any(pc.match_substring_regex(values, _DIGIT)).as_py()
+                self.wordy.add(name)
 
     def doubts(self, table: str) -> Iterator[Doubt]:
         if self.shape is None:
@@ -141,10 +136,10 @@ class _Seen:
                 says=f"none of its columns is one of {table}, which has {_listed(self.shape.columns)}",
                 hint="check the delimiter, the header, and whether the file belongs to another dataset",
             )
-        elif self.filled and not self.numbers:
+        elif self.wordy and not self.has_numbers:
             yield Doubt(
                 kind="numbers",
-                says=f"no number where {table} has numbers: {_listed(sorted(self.filled))}",
+                says=f"no number where {table} has numbers: {_listed(sorted(self.wordy))}",
                 hint="check whether the columns of the file are shifted",
             )
         usual = self.shape.usual_rows
