@@ -190,8 +190,9 @@ class Engine:
         accepted = self.objects.doubts.accept(row["object_id"] for row in objects)
         refused = {(row["object_id"], row["version"]) for row in objects if row["dataset"]}
         refused = {pair for pair in refused if self.objects.is_quarantined(*pair)}
-        failed = self.runs.list(status=RunStatus.FAILED, kind="light", limit=-1)
-        self.runs.redrive(run.run_id for run in failed if accepted and object_version(run) in refused)
+        for kind in ("light", "heavy") if accepted else ():
+            failed = self.runs.list(status=RunStatus.FAILED, kind=kind, limit=-1)
+            self.runs.redrive(run.run_id for run in failed if object_version(run) in refused)
         return accepted
 
     def load_again(

@@ -19,6 +19,7 @@ from amci.lake.landing.roots import Root
 from amci.lake.loading.heavy import HeavyHandler
 from amci.lake.loading.light import LightHandler
 from amci.lake.loading.resemblance import TableShapes
+from amci.lake.loading.retyping import Retyping
 from amci.lake.loading.rules import Rules
 from amci.lake.upkeep.maintenance import Maintenance
 from amci.lake.upkeep.tasks import UpkeepHandler
@@ -69,6 +70,7 @@ def lake_handlers(
             shapes=shapes,
             runs=opened.runs,
             catalog=catalog,
+            retyping=Retyping(catalog=catalog, objects=objects, runs=opened.runs),
             pre_stage=workspace.pre_stage,
             quarantine=workspace.quarantine,
             clock=opened.clock,

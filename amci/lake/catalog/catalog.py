@@ -24,7 +24,7 @@ from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.checksums import Checksums
-from amci.lake.catalog.columns import Kind, loss_sql, unfit_sql, widen_sql, widening_check_sql
+from amci.lake.catalog.columns import Kind, cast_sql, loss_sql, unfit_sql, widen_sql, widening_check_sql
 from amci.lake.catalog.commit_guard import CommitGuard
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
 from amci.lake.catalog.schema import SchemaPlan, plan
@@ -619,12 +619,14 @@ def _stored(sql_type: str) -> str:
 
 
 def widened(column: str, have: str, want: str, *, checked: bool = False) -> str:
-    """SQL that turns a typed column from one SQL type into a wider one.
+    """SQL that turns a typed column from one SQL type into a wider one, or text that fits into a type.
 
     If `checked`, DuckDB raises for a value that would change, as in `checked_cast_sql`.
     """
     if have == want:
         return quoted(column)
+    if have == Kind.VARCHAR.sql:
+        return cast_sql(Kind.of_sql(want), quoted(column))
     if have == Kind.NOTHING and want != Kind.VARCHAR.sql:
         # Text that has no value may be empty text.
         return f"CAST(NULLIF({quoted(column)}, '') AS {want})"

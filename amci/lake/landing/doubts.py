@@ -55,9 +55,8 @@ class DoubtStore:
             "SELECT kind, column_name FROM doubts WHERE object_id = ? AND version = ? AND resolved_at IS NOT NULL",
             version,
         )
-        return {(doubt.kind, doubt.column) for doubt in doubts} <= {
-            (row["kind"], row["column_name"]) for row in rows
-        }
+        accepted = {(row["kind"], row["column_name"]) for row in rows}
+        return {(doubt.kind, doubt.column) for doubt in doubts} <= accepted
 
     def accept(self, object_ids: Iterable[int]) -> int:
         """Take what is doubtful about these objects for right; returns how many doubts that were."""

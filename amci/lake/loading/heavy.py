@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.doubting import note, told
 from amci.lake.loading.loads import Load, LoadItem, TableLoads, want
 from amci.lake.loading.resemblance import TableShapes
+from amci.lake.loading.retyping import Retyping
 from amci.lake.loading.rules import Rules
-from amci.lake.loading.staged_object import StagedObject, heavy_run
+from amci.lake.loading.staged_object import StagedObject
 from amci.lake.loading.type_inference import ColumnTyper
 
 
@@ -48,6 +49,7 @@ class HeavyHandler:
     shapes: TableShapes
     runs: RunStore
     catalog: Catalog
+    retyping: Retyping
     pre_stage: Path
     quarantine: Path
     clock: Clock
@@ -121,7 +123,7 @@ class HeavyHandler:
         outcomes: dict[int, Outcome] = {}
         loads = TableLoads()
         ready: list[LoadItem] = []
-        typer = ColumnTyper(self.catalog.con, self.quarantine)
+        typer = ColumnTyper(self.catalog.con, self.quarantine, self._columns)
         try:
             for item in items:
                 try:
@@ -164,6 +166,10 @@ class HeavyHandler:
             self._note_doubts(items)
             return self._commit(items, loads, ledger, is_certain=True)
 
+    def _columns(self, name: TableName) -> Mapping[str, str]:
+        with self.catalog.exclusive("look at a table"):
+            return self.catalog.columns(name)
+
     def _note_doubts(self, items: Sequence[LoadItem]) -> None:
         """Before the commit, so that a process that dies right after it has told. Raises MalformedFile, see `note`."""
         for item in items:
@@ -199,10 +205,13 @@ class HeavyHandler:
             plans = {
                 name: self._plan(name, parts, is_certain=is_certain) for name, parts in loads.tables.items()
             }
-            self._take_out([entry for gone in outdated.values() for entry in gone])
+            gone = [entry for entries in outdated.values() for entry in entries]
+            self._take_out(gone)
+            for name in {entry.name for entry in gone} & loads.tables.keys():
+                plans[name] = self.retyping.narrowed(name, plans[name], loads.tables[name], gone)
             for name, parts in loads.tables.items():
                 if plans[name].makes_text:
-                    self._load_again(name, items)
+                    self.retyping.load_again(name, items)
                 self.catalog.apply(name, plans[name], parts[0].partition_by)
                 self._insert(name, parts, written)
             self.catalog.enter(entries)
@@ -262,24 +271,6 @@ class HeavyHandler:
                 written[part] = self._write(part, home)
             # From here on the transaction decides whether the file stays.
             self.catalog.add_file(name, written.pop(part))
-
-    def _load_again(self, name: TableName, but: Sequence[LoadItem]) -> None:
-        """Queue the other objects of a table again, because a column of theirs becomes text.
-
-        The table knows their values but not how they were spelled (`4` or `4.0`, `TRUE` or `true`); pre-stage
-        does. Without this, what a table holds would depend on which files happened to share a batch. The runs
-        exist before the commit does: should this process die in between, they load what is there already.
-        """
-        again = f"~{but[0].run.run_id}.{but[0].run.claims}"
-        done = {(item.object_id, item.version) for item in but}
-        others = {(e.object_id, e.version): e for e in self.catalog.loaded_into(name)}
-        known = self.objects.for_versions([pair for pair in others if pair not in done])
-        new = []
-        for pair, row in known.items():
-            earlier = self.runs.get(others[pair].run_id)
-            staged = replace(StagedObject.from_payload(earlier.payload), again=again)
-            new.append(heavy_run(row["root"], row["key"], earlier, staged))
-        self.runs.create(new)
 
     def _take_out(self, gone: Sequence[LedgerEntry]) -> None:
         tables: dict[TableName, set[tuple[int, int]]] = {}

@@ -41,7 +41,7 @@ class LoadItem:
     skipped: str = ""  #: why a transform wanted none of it
     findings: list[Quarantined] = field(default_factory=list)  #: rows kept out by quality rules
     notes: list[dict[str, Any]] = field(default_factory=list)  #: quality rules that did not hold
-    doubts: dict[str, Doubt] = field(default_factory=dict)  #: by column
+    doubts: dict[str, Doubt] = field(default_factory=dict)  #: by table and column
 
     @property
     def run(self) -> Run:

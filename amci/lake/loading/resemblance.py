@@ -116,7 +116,9 @@ class _Seen:
     shape: TableShape | None
     rows: int = 0
     columns: set[str] = field(default_factory=set)
-    wordy: set[str] = field(default_factory=set)  #: columns with values, and no number among them, where numbers were
+    wordy: set[str] = field(
+        default_factory=set
+    )  #: columns with values, and no number among them, where numbers were
     has_numbers: bool = False  #: whether there is one in any such column
 
     def look_for_numbers(self, shape: TableShape, data: pa.RecordBatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -12,11 +12,13 @@ from duckdb.sqltypes import DuckDBPyType
 
 from amci.kernel.errors import MalformedFile, TransformError
 from amci.kernel.names import literal, quoted
+from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.columns import Clues, ColumnKind, Kind, cast_sql, fits_sql, infer
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
 from amci.lake.formats import Doubt
 from amci.lake.loading import transform_call
 from amci.lake.loading.loads import Load, LoadItem, StagedSource
+from amci.lake.loading.odd_words import odd_words
 from amci.lake.loading.quality_check import check_quality
 from amci.lake.loading.staged_object import LARGE, StagedTable
 
@@ -40,9 +42,16 @@ _NOT_STORED = ("bit", "union", "bignum")
 class ColumnTyper:
     """Prepares the loads of one batch, in `con`; `clean_up` after it."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, quarantine: Path) -> None:
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        quarantine: Path,
+        known: Callable[[TableName], Mapping[str, str]],
+    ) -> None:
+        """`known` gives the columns that a table has, with their SQL types."""
         self._con = con
         self._quarantine = quarantine
+        self._known = known
         self._registered: list[str] = []
         self._temporary: list[str] = []
 
@@ -76,7 +85,7 @@ class ColumnTyper:
         many = may_guess and sum(staged.rows for _, staged in members) > LARGE
         clues = _clues(members)
         text = infer(self._con, f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows, columns, clues)
-        self._doubt_types([item for item, _ in members], rows, text, clues)
+        self._doubt_types(members, rows, text, clues)
         return Load(
             name=first.name_of(table),
             source=StagedSource(rows=rows, text=text, typed=typed, clues=clues, is_checked=many),
@@ -128,7 +137,7 @@ class ColumnTyper:
         columns = [c for c in _data_columns(item.files_of(staged)) if c not in constants]
         clues = _clues([(item, staged)])
         kinds = infer(self._con, rows, columns, clues)
-        self._doubt_types([item], rows, kinds, clues)
+        self._doubt_types([(item, staged)], rows, kinds, clues)
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
         self._temporary += [work, out]
         casts = ", ".join(f"{cast_sql(kind, quoted(c))} AS {quoted(c)}" for c, kind in kinds.items())
@@ -143,10 +152,22 @@ class ColumnTyper:
         return self._load_of(item, staged, out, constants)
 
     def _doubt_types(
-        self, items: Sequence[LoadItem], rows: str, kinds: Mapping[str, ColumnKind], clues: Clues
+        self,
+        members: Sequence[tuple[LoadItem, StagedTable]],
+        rows: str,
+        kinds: Mapping[str, ColumnKind],
+        clues: Clues,
     ) -> None:
-        """Doubt objects with a column that is text although another type is declared; MalformedFile if it is frozen."""
-        by_version = {(item.object_id, item.version): item for item in items}
+        """Doubt objects with a column that is text although another type is declared, or because of a few words.
+
+        Raises MalformedFile if one is declared and the schema is frozen.
+        """
+        name = members[0][0].name_of(members[0][1])
+        by_version = {(item.object_id, item.version): item for item, _ in members}
+        open_kinds = {c: kind for c, kind in kinds.items() if clues.declared_kind(c) is None}
+        for word in odd_words(self._con, rows, open_kinds, self._known(name), clues):
+            item = by_version[word.object_id, word.version]
+            item.doubts[f"{name}.{word.column}"] = word.doubt(is_personal=bool(item.dataset.pii))
         for column, kind in kinds.items():
             declared = clues.declared_kind(column)
             if declared is None or declared == kind:
@@ -161,7 +182,7 @@ class ColumnTyper:
                 hint = f"correct the file, or `types:` in the definition of {item.dataset.dataset}"
                 if item.dataset.schema_mode == "freeze":
                     raise MalformedFile(says, hint=hint)
-                item.doubts[column] = Doubt(
+                item.doubts[f"{name}.{column}"] = Doubt(
                     kind="types", says=f"{says}; it is text", hint=hint, column=column
                 )
 

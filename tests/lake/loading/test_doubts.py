@@ -34,14 +34,17 @@ HEADLESS = DAY.partition("\n")[2]
 WRONG = {
     "another report": (DAY.replace("day,units,price", "sku,title,asin"), ["columns"]),
     "no header": (HEADLESS, ["columns"]),
-    "text where numbers were": ("day,units,price\n" + "2026-11-01,a,b\n" * 30, ["numbers"]),
-    "shifted columns": ("price,day,units\n" + "blue,2026-11-01,red\n" * 30, ["numbers"]),
+    "text where numbers were": ("day,units,price\n" + "2026-11-01,a,b\n" * 30, ["numbers", "word", "word"]),
+    "shifted columns": ("price,day,units\n" + "blue,2026-11-01,red\n" * 30, ["numbers", "word", "word"]),
     "two rows of thirty": ("\n".join(DAY.splitlines()[:3]), ["rows"]),
     "a header alone": ("day,units,price\n", ["rows"]),
     "nothing": ("", ["rows"]),
     "half of the rows": ("\n".join(DAY.splitlines()[:16]), []),
     "a column more, one less": (DAY.replace("price", "cost"), []),
-    "numbers as people write them": ("day,units,price\n" + '2026-11-01,"1.234,5",-$3\n' * 30, []),
+    "numbers as people write them": (
+        "day,units,price\n" + '2026-11-01,"1.234,5",-$3\n' * 30,
+        ["word", "word"],
+    ),
     "no value where numbers were": ("day,units,price\n" + "2026-11-01,,\n" * 30, []),
 }
 
@@ -123,3 +126,105 @@ def test_rows_that_a_light_transform_makes_are_compared_and_those_of_a_heavy_one
         site.put(f"adtech/{dataset}/t/new.csv", "day,units\n" + "2026-11-01,99\n" * 50 + "2026-11-01,1\n")
     site.drain()
     assert doubts(site) == [("rows", "it has 1 rows, and files of the table have about 30")]
+
+
+@pytest.fixture
+def days(site: Any) -> Any:
+    """Two days of numbers."""
+    site.dataset("own")
+    for day, values in (("01", "10\n4"), ("02", "6\n4")):
+        site.put(f"adtech/own/t/{day}.csv", f"spend\n{values}\n")
+    return site
+
+
+SPEND = "SELECT typeof(spend), sum(TRY_CAST(spend AS DOUBLE)) FROM adtech_own.t GROUP BY 1"
+
+
+@pytest.mark.parametrize("is_one_batch", [False, True])
+def test_one_word_among_numbers_is_told_and_the_mended_file_makes_them_numbers_again(
+    days: Any, *, is_one_batch: bool
+) -> None:
+    if not is_one_batch:
+        days.drain()
+        assert days.query(SPEND) == [("BIGINT", 24)]
+    days.put("adtech/own/t/03.csv", "spend\n11.50\nN/A\n")
+    days.drain()
+    assert days.query(SPEND) == [("VARCHAR", 35.5)]
+    assert doubts(days) == [("word", "column spend becomes text: 'N/A' in row 2 is no number")]
+    days.put("adtech/own/t/03.csv", "spend\n11.5\n2.0\n")
+    days.drain()
+    assert days.query(SPEND) == [("DOUBLE", 37.5)]
+    assert doubts(days) == []
+
+
+def test_a_table_of_text_becomes_one_of_numbers_if_all_is_loaded_again(days: Any) -> None:
+    odd = days.put("adtech/own/t/03.csv", "spend\n11.50\nN/A\n")
+    days.drain()
+    days.put("adtech/own/t/04.csv", "spend\n1\n")
+    days.drain()
+    assert days.query(SPEND) == [("VARCHAR", 36.5)]
+    odd.write_text("spend\n11.50\n\n")
+    days.age(odd)
+    days.drain()
+    days.reprocess()
+    assert days.query(SPEND) == [("DOUBLE", 36.5)]
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ("7\nAnn Example\n--\n", "a word in row 2 is no number, and 1 more"),
+        ("7\n$3.00\n", "'$3.00' in row 2 is no number"),
+        ("7\n12,50\n", "a word in row 2 is no number"),
+        ("7\nx@example.com\n", "a word in row 2 is no number"),
+    ],
+)
+def test_a_word_is_shown_only_if_it_can_say_nothing_of_a_person(days: Any, values: str, word: str) -> None:
+    days.drain()
+    days.put("adtech/own/t/03.csv", f"spend\n{values}" if "," not in values else 'spend\n7\n"12,50"\n')
+    days.drain()
+    shown = word if "12,50" not in values else "'12,50' in row 2 is no number"
+    assert doubts(days) == [("word", f"column spend becomes text: {shown}")]
+
+
+def test_a_file_that_would_make_a_column_text_can_be_refused(days: Any) -> None:
+    days.dataset("own", doubt="refuse")
+    days.drain()
+    days.put("adtech/own/t/03.csv", "spend\n11.50\nN/A\n")
+    days.put("adtech/own/t/04.csv", "spend\n1\n")
+    days.drain()
+    assert days.query(SPEND) == [("BIGINT", 25)]
+    assert days.quarantined() == {
+        "adtech/own/t/03.csv": "column spend becomes text: 'N/A' in row 2 is no number"
+    }
+    with days.engine() as engine:
+        engine.accept(["03.csv"])
+        engine.work(threading.Event())
+    assert days.query(SPEND) == [("VARCHAR", 36.5)]
+
+
+def test_text_that_looks_like_numbers_stays_text(site: Any) -> None:
+    """Strings of JSON, and columns that were text from the first on for other reasons."""
+    site.dataset("own")
+    site.put("adtech/own/t/1.json", '[{"code": "12", "sku": "x"}, {"code": "13", "sku": "7"}]')
+    site.put("adtech/own/t/2.csv", "code,sku\n14,9\n")
+    site.drain()
+    site.put("adtech/own/t/2.csv", "code,sku\n15,10\n")
+    site.drain()
+    assert site.query("SELECT code, sku, typeof(code), typeof(sku) FROM adtech_own.t ORDER BY ALL") == [
+        ("12", "x", "VARCHAR", "VARCHAR"),
+        ("13", "7", "VARCHAR", "VARCHAR"),
+        ("15", "10", "VARCHAR", "VARCHAR"),
+    ]
+    assert doubts(site) == []
+
+
+def test_words_in_dates_and_in_rows_that_a_transform_sees_are_told(site: Any) -> None:
+    site.transform("same.sql", "SELECT * FROM rows")
+    site.dataset("own", heavy="same")
+    site.put("adtech/own/t/1.csv", "day,is_new\n" + "2026-11-01,true\n" * 9 + "unknown,yes\n")
+    site.drain()
+    assert doubts(site) == [
+        ("word", "column day becomes text: 'unknown' in row 10 is no date or time"),
+        ("word", "column is_new becomes text: 'yes' in row 10 is no true or false"),
+    ]

@@ -1,0 +1,128 @@
+"""Which words make a column text that would hold numbers, dates or times without them.
+
+With two days of numbers in `spend`, a third with the values `11.50` and `N/A` makes the column text. Then the doubt is:
+
+    column spend becomes text: 'N/A' in row 2 is no number
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from amci.kernel.names import quoted as identifier
+from amci.lake.catalog.columns import Clues, ColumnKind, DecimalKind, Kind, fits_sql
+from amci.lake.datasets.objects import OBJECT_ID, ROW, VERSION
+from amci.lake.formats import Doubt
+
+#: First rows that are looked at if no table says what a column holds, and how many of their values have to agree.
+_SAMPLE = 2048
+_MOST = 0.75
+_ENOUGH = 4
+#: Columns that are looked at in one scan.
+_COLUMNS = 64
+#: Kinds whose values are told apart from words together, with what they are called.
+_FAMILIES: Mapping[str, tuple[Kind, ...]] = {
+    "number": (Kind.BIGINT, Kind.DOUBLE),
+    "date or time": (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ),
+    "true or false": (Kind.BOOLEAN,),
+}
+#: Words that stand for a missing value, or for a fault of a spreadsheet. Others may say something of a person.
+# fmt: off
+_KNOWN = frozenset({
+    "-", "--", "---", ".", "?", "n/a", "na", "#n/a", "nan", "null", "none", "nil", "(null)", "(none)", "(blank)",
+    "(empty)", "(other)", "(not set)", "not set", "unknown", "missing", "undefined", "total", "all", "other",
+    "inf", "infinity", "tbd", "#ref!", "#value!", "#div/0!", "#name?", "#num!", "#null!", "#error!", "error", "yes",
+    "no", "x",
+})
+# fmt: on
+_SHOWN = re.compile(r"[^\w\s]{0,3}[\d.,' ]{1,12}[^\w\s]{0,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class OddWord:
+    """A value that keeps a column from being what its other values are."""
+
+    column: str
+    family: str  #: what the others are
+    object_id: int
+    version: int
+    row: int  #: of the first such value, in the file
+    word: str  #: that value
+    count: int  #: such values of the object
+
+    def doubt(self, *, is_personal: bool = False) -> Doubt:
+        """What to tell; a word is only shown if it cannot be personal."""
+        is_known = self.word.strip().lower() in _KNOWN or bool(_SHOWN.fullmatch(self.word))
+        shown = f"'{self.word}'" if is_known and not is_personal else "a word"
+        more = f", and {self.count - 1} more" if self.count > 1 else ""
+        return Doubt(
+            kind="word",
+            says=f"column {self.column} becomes text: {shown} in row {self.row} is no {self.family}{more}",
+            hint="correct the file, and it is a column of such values again",
+            column=self.column,
+        )
+
+
+def odd_words(
+    con: duckdb.DuckDBPyConnection,
+    rows_sql: str,
+    kinds: Mapping[str, ColumnKind],
+    known: Mapping[str, str],
+    clues: Clues,
+) -> Iterator[OddWord]:
+    """The odd words of each object in the columns of `rows_sql` that are text only because of them.
+
+    `kinds` are what the columns are to be; `known` are the columns of the table, with their SQL types, empty if it is
+    new. What is text in the table, or text whatever it holds, has no odd words.
+    """
+    text = [c for c, kind in kinds.items() if kind is Kind.VARCHAR and clues.ladder(c)]
+    families = {c: family for c in text if (family := _family_of(known.get(c, Kind.NOTHING.value)))}
+    unknown = [c for c in text if known.get(c, Kind.NOTHING) == Kind.NOTHING]
+    for at in range(0, len(unknown), _COLUMNS):
+        families |= _likely(con, rows_sql, unknown[at : at + _COLUMNS], clues)
+    for column, family in families.items():
+        name = identifier(column)
+        odd = f"{name} <> '' AND NOT ({_is_one(family, column, clues)})"
+        found = con.execute(
+            f"SELECT {OBJECT_ID}, {VERSION}, min({ROW}), arg_min({name}, {ROW}), count(*) FROM {rows_sql}"
+            f" WHERE {odd} GROUP BY ALL"
+        ).fetchall()
+        for object_id, version, row, word, count in found:
+            yield OddWord(column, family, object_id, version, row, word, count)
+
+
+def _likely(
+    con: duckdb.DuckDBPyConnection, rows_sql: str, columns: Collection[str], clues: Clues
+) -> dict[str, str]:
+    """What most values of the first rows are, of those columns whose values are mostly alike."""
+    counts = [
+        f"count_if({identifier(column)} <> '' AND ({test}))"
+        for column in columns
+        for test in ("TRUE", *(_is_one(family, column, clues) for family in _FAMILIES))
+    ]
+    row = con.execute(
+        f"SELECT {', '.join(counts)} FROM (SELECT * FROM {rows_sql} LIMIT {_SAMPLE})"
+    ).fetchall()[0]
+    found, width = {}, 1 + len(_FAMILIES)
+    for i, column in enumerate(columns):
+        filled, *alike = row[i * width : (i + 1) * width]
+        family, most = max(zip(_FAMILIES, alike, strict=True), key=lambda pair: pair[1])
+        if filled >= _ENOUGH and most >= filled * _MOST:
+            found[column] = family
+    return found
+
+
+def _family_of(sql_type: str) -> str | None:
+    kind = Kind.of_sql(sql_type)
+    if isinstance(kind, DecimalKind):
+        return "number"
+    return next((family for family, kinds in _FAMILIES.items() if kind in kinds), None)
+
+
+def _is_one(family: str, column: str, clues: Clues) -> str:
+    kinds = [kind for kind in _FAMILIES[family] if kind in clues.ladder(column)]
+    return " OR ".join(fits_sql(kind, identifier(column), clues.how(column)) for kind in kinds) or "FALSE"

@@ -1,0 +1,73 @@
+"""What becomes of rows that are in a table when one of its columns becomes text, or is text no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from amci.kernel.runs import RunStore
+from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
+from amci.lake.catalog.columns import Kind, infer, join
+from amci.lake.catalog.schema import SchemaPlan
+from amci.lake.landing.object_store import ObjectStore
+from amci.lake.loading.loads import Load, LoadItem, want
+from amci.lake.loading.staged_object import StagedObject, heavy_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retyping:
+    """Keeps the columns of tables what all of their rows make them, whatever came first."""
+
+    catalog: Catalog
+    objects: ObjectStore
+    runs: RunStore
+
+    def load_again(self, name: TableName, but: Sequence[LoadItem]) -> None:
+        """Queue the other objects of a table again, because a column of theirs becomes text.
+
+        The table knows their values but not how they were spelled (`4` or `4.0`, `TRUE` or `true`); pre-stage
+        does. Without this, what a table holds would depend on which files happened to share a batch. The runs
+        exist before the commit does: should this process die in between, they load what is there already.
+        """
+        again = f"~{but[0].run.run_id}.{but[0].run.claims}"
+        done = {(item.object_id, item.version) for item in but}
+        others = {(e.object_id, e.version): e for e in self.catalog.loaded_into(name)}
+        known = self.objects.for_versions([pair for pair in others if pair not in done])
+        new = []
+        for pair, row in known.items():
+            earlier = self.runs.get(others[pair].run_id)
+            staged = replace(StagedObject.from_payload(earlier.payload), again=again)
+            new.append(heavy_run(row["root"], row["key"], earlier, staged))
+        self.runs.create(new)
+
+    def narrowed(
+        self, name: TableName, plan: SchemaPlan, parts: Sequence[Load], gone: Sequence[LedgerEntry]
+    ) -> SchemaPlan:
+        """The plan, and what is text in the table no longer because the rows that made it so were taken out.
+
+        Rows that are left have to be the text of such values; what were strings in a JSON file stays text.
+        """
+        have, wanted = self.catalog.columns(name), want(parts)
+        columns = {c: Kind.of_sql(t) for c, t in wanted.items() if have.get(c) == Kind.VARCHAR.sql != t}
+        columns = {c: kind for c, kind in columns.items() if wanted[c] == kind.sql}
+        if not columns or not all(part.may_evolve for part in parts):
+            return plan
+        left = infer(self.catalog.con, name.sql, list(columns), parts[0].source.clues)
+        kinds = {c: join(kind, left[c]) for c, kind in columns.items()}
+        narrow = {c: kind.sql for c, kind in kinds.items() if kind is not Kind.VARCHAR}
+        if narrow:
+            narrow = {
+                c: t for c, t in narrow.items() if c not in self._strings(name, {e.object_id for e in gone})
+            }
+        return replace(plan, rewrite={**plan.rewrite, **narrow})
+
+    def _strings(self, name: TableName, but: Collection[int]) -> set[str]:
+        """The columns of a table whose values are text in a file of another object, whatever they hold."""
+        found: set[str] = set()
+        for entry in self.catalog.loaded_into(name):
+            if entry.object_id not in but:
+                staged = StagedObject.from_payload(self.runs.get(entry.run_id).payload)
+                found.update(
+                    staged.types, *(table.quoted for table in staged.tables if table.table == name.table)
+                )
+        return found
