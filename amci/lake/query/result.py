@@ -32,6 +32,14 @@ _SLICE = 0.1
 #: make a single piece of a value of hundreds of megabytes.
 _GRACE = 5
 
+#: What DuckDB says if a column is text that was thought to hold numbers.
+_SUMS_TEXT = re.compile(r"'(?:sum|avg|median|stddev\w*)\(VARCHAR\)'")
+_TEXT_HINT = (
+    "the column is text because a value of it is no number: `amci lake doubts` says which, and"
+    " TRY_CAST(… AS DOUBLE) leaves it out"
+)
+_NAMES_HINT = "`amci lake tables` lists tables, `amci lake show TABLE` their columns"
+
 
 class TimeBudget:
     """How long DuckDB may work on one query; the time a reader takes between two fetches does not count."""
@@ -92,9 +100,8 @@ class TimeBudget:
             return QueryError(
                 "a value does not fit the expression it is used in", hint="TRY_CAST gives NULL if CAST fails"
             )
-        return QueryError(
-            first_line(error), hint="`amci lake tables` lists tables, `amci lake show TABLE` their columns"
-        )
+        says = first_line(error)
+        return QueryError(says, hint=_TEXT_HINT if _SUMS_TEXT.search(says) else _NAMES_HINT)
 
     def _too_long(self) -> QueryError:
         return QueryError(

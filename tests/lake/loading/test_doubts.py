@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from amci.app.notice_text import notices_of
+from amci.kernel.errors import QueryError
+
+from ..lakes import reading
 
 DAY = "day,units,price\n" + "".join(f"2026-11-{n:02},{n},{n}.5\n" for n in range(1, 31))
 
@@ -155,6 +158,14 @@ def test_one_word_among_numbers_is_told_and_the_mended_file_makes_them_numbers_a
     days.drain()
     assert days.query(SPEND) == [("DOUBLE", 37.5)]
     assert doubts(days) == []
+
+
+def test_the_error_of_a_sum_over_text_leads_to_the_word(days: Any) -> None:
+    days.put("adtech/own/t/03.csv", "spend\n11.50\nN/A\n")
+    days.drain()
+    with reading(days.workspace) as lake, pytest.raises(QueryError) as error:
+        lake.run("SELECT sum(spend) FROM adtech_own.t")
+    assert "`amci lake doubts`" in error.value.hint
 
 
 def test_a_table_of_text_becomes_one_of_numbers_if_all_is_loaded_again(days: Any) -> None:
