@@ -44,6 +44,7 @@ NOT_QUICK = (
     "tests/app/test_whole_circle.py",
     "tests/app/test_workspace.py",
     "tests/cli/test_audience.py",
+    "tests/cli/test_coming_from_aws.py",
     "tests/cli/test_exec.py",
     "tests/cli/test_query_output.py",
     "tests/cli/test_query_shell.py",

@@ -51,7 +51,7 @@ COMMANDS = {
     "runs": ("amci.cli.runs:runs_app", "Runs: what is queued, what ran, what failed."),
     "import": (
         "amci.cli.aws_import:import_app",
-        'Take over customers, workflows, schedules and secrets of "AMC Insights on AWS".',
+        'Take over customers, workflows, schedules, datasets and secrets of "AMC Insights on AWS".',
     ),
     "tenant": ("amci.cli.tenant:tenant_app", "Tenants: advertisers whose results arrive here."),
     "workflow": (
