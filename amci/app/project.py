@@ -14,6 +14,7 @@ from amci.kernel.config import Settings, documents_in, parsed, read_document, re
 from amci.kernel.errors import ConfigError, Problem, collected
 from amci.kernel.files import walked
 from amci.kernel.names import did_you_mean
+from amci.kernel.notify.notice import NotifyTarget
 from amci.kernel.plugins import Transform, find
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.datasets import library as datasets_library
@@ -67,6 +68,7 @@ def load(
     problems += _unknown_transforms(datasets, sources, transforms)
     problems += clashes(tenants, tenants, workspace.home, tenant_files)
     problems += _roots(workspace, settings, tenants, tenant_files)
+    problems += _targets(workspace, settings, tenants, tenant_files)
     workflow_files: dict[str, str] = {}
     workflows = library.read(workspace.config / "workflows", problems, workspace.relative, workflow_files)
     problems += tenant_problems(workflows, tenants, workflow_files, tenant_files)
@@ -148,6 +150,24 @@ def _roots(
         ):
             problems.append(Problem(shown, field, "lies in the stage, which is amci's own"))
         seen[name] = path
+    return problems
+
+
+def _targets(
+    workspace: WorkspacePaths, settings: Settings, tenants: Mapping[str, Tenant], files: Mapping[str, str]
+) -> list[Problem]:
+    """What is wrong with those who are to be told, each in its file."""
+    given = [("amci.yaml", settings.notify), *((files[name], t.notify) for name, t in tenants.items())]
+    problems = []
+    for shown, targets in given:
+        for position, target in enumerate(targets):
+            try:
+                NotifyTarget.of(workspace.home, target)
+            except ConfigError as error:
+                at = f"notify.{position}."
+                problems += [
+                    Problem(shown, p.field.replace("notify.", at, 1), p.says) for p in error.problems
+                ]
     return problems
 
 

@@ -77,6 +77,7 @@ AWRY = {
     "inherited": ("transforms/amc_light_transform.py", "def amc_light_transform(obj:\n", "cannot be loaded"),
     "prefix": ("tenants/all.json", '{"tenants": [{"tenant": "b"}, {"tenant": "c", "prefix": "b"}]}', "mix"),
     "raw": ("tenants/all.yml", "tenant: b\nraw: raw/b\n", "overlaps with root"),
+    "notify": ("tenants/all.yml", "tenant: b\nnotify: [{}, {kind: webhook}]\n", "whole address"),
     "workflow": ("workflows/reach.json", '{"sql": "SELECT 1", "tenants": ["who"]}', "no tenant 'who'"),
     "workflow alone": ("workflows/w.yml", "workflow_id: x\nsql: SELECT 1\nvalues: {who: {}}\n", "no tenant"),
     "schedule": (
