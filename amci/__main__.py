@@ -11,7 +11,10 @@ if _RAISES:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import errno  # noqa: E402 - after the first signal is provided for
+import os  # noqa: E402
 import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from typing import NoReturn, TextIO, cast  # noqa: E402
 
 from amci.cli.output import Output, Terminal  # noqa: E402
@@ -19,6 +22,7 @@ from amci.kernel.errors import AmciError, UsageError  # noqa: E402
 from amci.kernel.files import storage_error  # noqa: E402
 
 _BUG, _INTERRUPTED = 70, 130
+_LAST_WORDS = "amci: interrupted; what was not finished is taken up the next time"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -28,41 +32,77 @@ def main() -> NoReturn:
     # Also what typer says of wrong arguments, which may be names of files; progress is drawn by `out` itself.
     is_shown = sys.stderr is not None and sys.stderr.isatty()
     sys.stderr = cast("TextIO", Terminal(sys.stderr)) if is_shown else sys.stderr
+    came: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> NoReturn:
+        came.append(number)
+        raise KeyboardInterrupt
+
     try:
         from amci.cli.app import app
 
         if _RAISES:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            code = app(standalone_mode=True) or 0
-        except SystemExit as end:
-            code = end.code
-        out.flush()
-        sys.exit(code)
+            signal.signal(signal.SIGINT, interrupt)
+        _run(app, out)
     except AmciError as error:
         out.error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        out.note("amci: interrupted; what was not finished is taken up the next time")
-        sys.exit(_INTERRUPTED)
+        out.note(_LAST_WORDS)
+        _end_interrupted()
     except BrokenPipeError:
         # Whoever read the output has seen enough, as `head` does.
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:  # noqa: BLE001 - the last line: a bug is said to be one
-        if isinstance(error, OSError) and error.errno in _FULL:  # as where `--help` goes to
-            out.error(storage_error(error, "write the output"))
-            out.forget()
-            sys.exit(AmciError.exit_code)
-        if isinstance(error, UnicodeEncodeError) and any(map(_is_no_text, sys.argv)):
-            out.error(UsageError("an argument is not UTF-8 text", hint="type it in UTF-8"))
-            sys.exit(UsageError.exit_code)
-        out.error(_bug(error))
-        sys.exit(_BUG)
+        _fail(out, error, is_interrupted=bool(came))
     finally:
         if _RAISES:
             # Everything is closed by now.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _run(app: Callable[..., object], out: Output) -> NoReturn:
+    """Run the command and bring what it has printed to its place before Python ends; raises what goes wrong."""
+    code: object
+    try:
+        code = app(standalone_mode=True) or 0
+    except SystemExit as end:
+        code = end.code
+    if code == _INTERRUPTED:
+        _end_interrupted()
+    out.flush()
+    raise SystemExit(code)
+
+
+def _fail(out: Output, error: Exception, *, is_interrupted: bool) -> NoReturn:
+    """Say what has happened and end; it is a bug unless something outside is known to be the cause."""
+    if (
+        is_interrupted
+    ):  # DuckDB, and modules in C that are being imported, make errors of their own of a signal
+        out.note(_LAST_WORDS)
+        _end_interrupted()
+    if isinstance(error, OSError) and error.errno in _FULL:  # as where `--help` goes to
+        out.error(storage_error(error, "write the output"))
+        out.forget()
+        sys.exit(AmciError.exit_code)
+    if isinstance(error, UnicodeEncodeError) and any(map(_is_no_text, sys.argv)):
+        out.error(UsageError("an argument is not UTF-8 text", hint="type it in UTF-8"))
+        sys.exit(UsageError.exit_code)
+    out.error(_bug(error))
+    sys.exit(_BUG)
+
+
+def _end_interrupted() -> NoReturn:
+    """End at once, everything being closed: what was interrupted in C code may take the process down at Python's end.
+
+    A thread that is still in DuckDB does ("terminate called without an active exception"), and so does a module of
+    which the import was cut short.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(_INTERRUPTED)
 
 
 def _is_no_text(argument: str) -> bool:

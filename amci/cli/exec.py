@@ -14,7 +14,7 @@ from amci.cli.context import Context, Limit, command
 from amci.cli.exec_requests import LISTED, execution_row
 from amci.kernel.clock import duration
 from amci.tenants.model import tenant_named
-from amci.workflows.definitions.time_windows import sliding
+from amci.workflows.definitions.time_windows import cut_off, sliding
 from amci.workflows.executions import fan_out, results
 from amci.workflows.executions.reconcile import reconcile_run
 from amci.workflows.executions.request_parsing import chosen
@@ -206,9 +206,10 @@ def backfill(
     with ctx.session() as session:
         asked = doing.asked_for(session, workflow, None, None, zone, param)
         first, last = executions.resolved_dates(session, asked, begin, end)
-        windows = sliding(
-            first, last, length or step, step, asked.window.time_zone, is_partial_kept=keep_partial
-        )
+        zone = asked.window.time_zone
+        windows = list(sliding(first, last, length or step, step, zone, is_partial_kept=keep_partial))
+        cut = None if keep_partial else cut_off(first, last, length or step, step, zone)
+        doing.tell_left_out(ctx, windows, cut, session.clock.now())
         tenants = chosen(session.project.tenants, tenant or [], is_all=every)
         plan = fan_out.backfill(
             tenants,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from amci.kernel.files import json_of, source_text
 from amci.kernel.names import did_you_mean
 from amci.kernel.run import NewRun, Run
 from amci.workflows.amc.model import ExecutionRequest, ExecutionStatus, TimeWindow
+from amci.workflows.definitions.time_windows import KEPT_MONTHS, beyond_history
 from amci.workflows.executions.request_parsing import assignments, chosen
 from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask, request_document
 from amci.workflows.executions.store import ExecutionRecord
@@ -94,13 +96,56 @@ def do_pasted(
 def do(ctx: Context, session: Session, runs: Sequence[NewRun], *, wait: bool, dry_run: bool) -> None:
     """Queue the runs, and with `wait` do them; or only show them. Raises UsageError before it does."""
     planned = [(run, request_as_sent(session, run)) for run in runs]
+    _tell_known(ctx, session, planned)
     if dry_run:
         ctx.out.rows(planned_rows(planned), PLANNED, empty="nothing to ask for")
         return
-    created = session.runs.create(runs)
-    if created < len(runs):
-        ctx.out.note(f"{len(runs) - created} of {len(runs)} were asked for before")
+    session.runs.create(runs)
     finish(ctx, session, [run.idempotency_key for run in runs], wait=wait)
+
+
+def _tell_known(ctx: Context, session: Session, planned: Sequence[tuple[NewRun, ExecutionRequest]]) -> None:
+    """Say which of these were asked for before, and are not asked for again."""
+    before = {
+        run.idempotency_key: run for run in session.runs.by_keys(run.idempotency_key for run, _ in planned)
+    }
+    known = [
+        {
+            "run_id": before[run.idempotency_key].run_id,
+            "tenant": run.tenant_id,
+            "window": window_shown(request.window),
+            "status": before[run.idempotency_key].status.value,
+        }
+        for run, request in planned
+        if run.idempotency_key in before
+    ]
+    if known:
+        counts = Counter(each["status"] for each in known)
+        listed = ", ".join(f"{number} {status}" for status, number in counts.items())
+        says = f"{len(known)} of {len(planned)} were asked for before ({listed})"
+        runs = f"runs {known[0]['run_id']} to {known[-1]['run_id']}"
+        ctx.out.aside("asked_before", known, [f"{says}: {runs}; --again WORD asks for them again"])
+
+
+def tell_left_out(
+    ctx: Context,
+    windows: Sequence[TimeWindow],
+    cut: TimeWindow | None,
+    now: datetime,
+) -> None:
+    """Say what of a backfill has no window, and which windows AMC has no events of, or not all of them."""
+    entries, lines = [], []
+    if cut:
+        entries.append({"window": window_shown(cut), "why": "cut_off"})
+        lines.append(f"left out: {window_shown(cut)}, shorter than a window; --keep-partial takes it")
+    if early := beyond_history(windows, now):
+        entries += [{"window": window_shown(each), "why": "beyond_history"} for each in early]
+        lines.append(
+            f"{len(early)} of {len(windows)} windows, the first {window_shown(early[0])}, begin before the"
+            f" {KEPT_MONTHS} months that AMC keeps most events for; their results lack those"
+        )
+    if entries:
+        ctx.out.aside("left_out", entries, lines)
 
 
 def finish(ctx: Context, session: Session, keys: Sequence[str], *, wait: bool) -> None:
@@ -210,7 +255,7 @@ def execution_row(row: ExecutionRecord) -> dict[str, Any]:
         "execution_status": str(row.status) if row.status else None,
         "status_reason": row.status_reason,
         "workflow_execution_id": row.workflow_execution_id,
-        "window": _window(row.request.window)
+        "window": window_shown(row.request.window)
         if row.request
         else utc_window(row.window_start, row.window_end),
         "created_at": row.created_at,
@@ -227,7 +272,7 @@ def planned_rows(planned: Sequence[tuple[NewRun, ExecutionRequest]]) -> list[dic
         {
             "tenant": run.tenant_id,
             "workflow": request.workflow_id,
-            "window": _window(request.window),
+            "window": window_shown(request.window),
             "parameters": ", ".join(f"{name}={value}" for name, value in request.parameter_values.items()),
             "schedule": run.payload["schedule"],
         }
@@ -235,7 +280,8 @@ def planned_rows(planned: Sequence[tuple[NewRun, ExecutionRequest]]) -> list[dic
     ]
 
 
-def _window(window: TimeWindow) -> str:
+def window_shown(window: TimeWindow) -> str:
+    """A window for people: `start..end`, or its type, and the time zone if that is not UTC."""
     zone = "" if window.time_zone == "UTC" else f" {window.time_zone}"
     return f"{window.start}..{window.end}{zone}" if window.start else f"{window.type}{zone}"
 

@@ -72,6 +72,14 @@ class Output:
         """Something on the side, on stderr in both forms."""
         self._aside(_lines(line))
 
+    def aside(self, name: str, entries: Sequence[Mapping[str, Any]], lines: Iterable[str]) -> None:
+        """Several things on the side, on stderr: `lines`, or one JSON object that has all of them under `name`."""
+        if self.as_json:
+            self._aside(json_text({name: list(entries)}, default=plain))
+            return
+        for line in lines:
+            self.note(line)
+
     def confirm(self, question: str) -> None:
         """Ask on the terminal; raises typer's Abort unless the answer is yes."""
         import typer

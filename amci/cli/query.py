@@ -57,11 +57,13 @@ def query(
             )
         talk(ctx, tenant, as_of, verify=verify)
         return
-    # Here, because it loads DuckDB, and `amci sql` has the options above.
-    from amci.cli.query_output import render
-
     text = source_text(sql) if sql == "-" else sql
-    with _asking(ctx, tenant, as_of, verify=verify) as session, stopping() as session.stop:
+    # From before DuckDB is there: its import and its extensions make errors of their own of a signal that raises.
+    with stopping() as stop, _asking(ctx, tenant, as_of, verify=verify) as session:
+        # Here, because it loads DuckDB, and `amci sql` has the options above.
+        from amci.cli.query_output import render
+
+        session.stop = stop
         render(session, text, "json" if ctx.out.as_json else format_ or "table", output, ctx.out)
 
 
@@ -86,15 +88,15 @@ def _asking(
     try:
         with ctx.query_session(tenant=tenant, as_of=as_of, verifies=verify) as opened:
             yield opened
-    except MemoryError:
-        from amci.lake.query.result import too_large
+    except (AmciError, KeyboardInterrupt, MemoryError) as error:
+        if isinstance(error, MemoryError):
+            from amci.lake.query.result import too_large
 
-        raise too_large() from None
-    except (AmciError, KeyboardInterrupt) as error:
+            error = too_large()
         if opened is None or not opened.is_stuck:
-            raise
+            raise error from None
         if isinstance(error, AmciError):
             ctx.out.error(error)
         sys.stdout.flush()
-        # Python would wait, when it ends, for the thread that DuckDB works in.
+        # Python would wait, when it ends, for the thread that DuckDB works in, or be taken down by it.
         os._exit(error.exit_code if isinstance(error, AmciError) else _INTERRUPTED)

@@ -28,12 +28,14 @@ def stopping(*, is_program: bool = True) -> Iterator[threading.Event]:
     """
     stop = threading.Event()
     seen: list[int] = []
+    insisted: list[int] = []
 
     def ask(number: int, _frame: object) -> None:
         # The event's lock may be held by what is interrupted here, so that another thread sets it.
-        if seen and number == signal.SIGINT:
-            raise KeyboardInterrupt
         seen.append(number)
+        if len(seen) > 1 and number == signal.SIGINT:
+            insisted.append(number)
+            raise KeyboardInterrupt
 
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -44,6 +46,10 @@ def stopping(*, is_program: bool = True) -> Iterator[threading.Event]:
     before = {number: signal.signal(number, ask) for number in _ASKING}
     try:
         yield stop
+    except Exception:
+        if insisted:  # what it came in between, such as DuckDB, has made an error of its own of it
+            raise KeyboardInterrupt from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

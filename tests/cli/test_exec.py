@@ -41,6 +41,14 @@ class Terminal:
         assert result.exit_code == code, result.output
         return json.loads(result.stdout) if result.stdout else None
 
+    def stderr(self, *words: str) -> str:
+        """What a command of `amci exec` says on the side."""
+        return CliRunner().invoke(exec_app, [*words, "--home", str(self.home)]).stderr
+
+    def aside(self, *words: str) -> Any:
+        """The same with --json."""
+        return json.loads(self.stderr(*words, "--json"))
+
 
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
@@ -85,6 +93,21 @@ def test_a_backfill_asks_once_however_often_it_is_said(terminal: Terminal) -> No
     again = terminal.json(*words, "--wait")
     assert [row["run_id"] for row in first] == [row["run_id"] for row in again]
     assert {row["status"] for row in first} == {"SUCCEEDED"}
+    told = terminal.aside(*words, "--dry-run")
+    assert [each["run_id"] for each in told["asked_before"]] == [row["run_id"] for row in first]
+    assert "2 of 2 were asked for before (2 SUCCEEDED)" in terminal.stderr(*words, "--dry-run")
+
+
+def test_a_backfill_says_before_what_it_leaves_out(terminal: Terminal) -> None:
+    words = ("backfill", "reach", "--from", "2019-07-01", "--to", "2019-07-17", "--step", "1w", "--dry-run")
+    told = terminal.aside(*words)["left_out"]
+    assert [(each["why"], each["window"][:10], each["window"][-19:-9]) for each in told] == [
+        ("cut_off", "2019-07-15", "2019-07-17"),
+        ("beyond_history", "2019-07-01", "2019-07-08"),
+        ("beyond_history", "2019-07-08", "2019-07-15"),
+    ]
+    assert "left out: 2019-07-15T00:00:00..2019-07-17T00:00:00" in terminal.stderr(*words)
+    assert "left out" not in terminal.stderr(*words, "--keep-partial")
 
 
 def test_ad_hoc_sql_failures_and_retries(terminal: Terminal, tmp_path: Path) -> None:

@@ -125,12 +125,19 @@ def test_a_load_without_end_does_not_keep_a_program_from_ending(
     assert s.ledger() == [("adtech/d/t/a.csv", 1, 1)]
 
 
-@pytest.mark.parametrize("number", [TERM, INT])
-def test_a_long_query_is_stopped(s: Any, number: int) -> None:
+@pytest.mark.parametrize(
+    ("moment", "numbers"),
+    [
+        ("session:QuerySession.run", [TERM]),
+        ("session:QuerySession.run", [INT]),
+        ("session:session", [INT]),
+        ("result:_finish", [INT, INT]),
+    ],
+)
+def test_a_long_query_is_stopped(s: Any, moment: str, numbers: list[int]) -> None:
     s.drain()
     sql = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range = 7"
-    moment = ("amci.lake.query.session:QuerySession.run", 1)
-    with start(s, moment, [number], "query", sql) as process:
+    with start(s, (f"amci.lake.query.{moment}", 1), numbers, "query", sql) as process:
         code, said = ended(process)
     assert code in {1, 2, 130}, said
     assert "Traceback" not in said

@@ -62,23 +62,33 @@ class TimeBudget:
         DuckDB works in a thread of its own: while it did its work here, nothing would hear of Ctrl-C.
         """
         done: Future[Value] = Future()
-        thread = threading.Thread(target=_finish, args=(done, work), daemon=True)
+        # Not whether the thread lives: a join that Ctrl-C interrupts takes it for dead.
+        has_ended = threading.Event()
+        thread = threading.Thread(target=_finish, args=(done, work, has_ended), daemon=True)
         began = stopwatch()
         try:
-            thread.start()
-            while thread.is_alive() and not self._stop.is_set() and stopwatch() - began < self._left:
-                thread.join(min(_SLICE, max(self._left - stopwatch() + began, 0)))
-            self._is_over = thread.is_alive()
+            try:
+                thread.start()
+            except RuntimeError:  # no memory for its stack
+                has_ended.set()
+                raise too_large() from None
+            while not (has_ended.is_set() or self._stop.is_set()) and stopwatch() - began < self._left:
+                has_ended.wait(min(_SLICE, max(self._left - stopwatch() + began, 0)))
+            self._is_over = not has_ended.is_set()
             if self._stop.is_set():
                 raise KeyboardInterrupt
         finally:
-            # Once is not enough: DuckDB forgets an interruption that comes before it has begun.
-            since = stopwatch()
-            while thread.is_alive() and stopwatch() - since < _GRACE:
-                self._con.interrupt()
-                thread.join(_BETWEEN)
-            self.is_stuck = thread.is_alive()
-            self._left -= stopwatch() - began
+            try:
+                # Once is not enough: DuckDB forgets an interruption that comes before it has begun.
+                since = stopwatch()
+                while not has_ended.is_set() and stopwatch() - since < _GRACE:
+                    self._con.interrupt()
+                    has_ended.wait(_BETWEEN)
+            finally:
+                # Also if a second Ctrl-C ends the wait: Python must not end while the thread is in DuckDB, and the
+                # connection cannot be closed.
+                self.is_stuck = not has_ended.is_set()
+                self._left -= stopwatch() - began
         if self.is_stuck:
             raise self._too_long()
         try:
@@ -166,11 +176,12 @@ def _of_the_lake(error: Exception) -> StorageError | DamagedFile:
     return DamagedFile("a file of the lake is missing or damaged", hint=REMEDY)
 
 
-def _finish(done: Future[Value], work: Callable[[], Value]) -> None:
+def _finish(done: Future[Value], work: Callable[[], Value], has_ended: threading.Event) -> None:
     try:
         done.set_result(work())
     except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
         done.set_exception(error)
+    has_ended.set()
 
 
 @dataclass(frozen=True, slots=True)

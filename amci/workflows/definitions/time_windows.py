@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -16,6 +16,9 @@ from amci.workflows.amc.model import TimeWindow, WindowType
 
 #: AMC's data are complete two days after the event; relative windows end there (amc-api 2.2).
 FRESHNESS = timedelta(hours=48)
+
+#: AMC keeps events for so many months; only a few tables go further back (amc-api 1.6).
+KEPT_MONTHS = 13
 
 _LOCAL = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}:\d{2}(?:\.0+)?(?P<utc>Z)?)?", re.ASCII)
 _STEP = re.compile(r"([1-9][0-9]{0,3})(mo|w|d)")
@@ -77,6 +80,28 @@ def sliding(
     first, last = _concrete(start, zone_info), _concrete(end, zone_info)
     _check_order(first, last)
     return _cut(first, last, _step(length), _step(step), zone, is_partial_kept=is_partial_kept)
+
+
+def cut_off(start: str, end: str, length: str, step: str, zone: str) -> TimeWindow | None:
+    """What `sliding` leaves out at the end because less than a length is left of it; None if nothing is.
+
+    Not what an earlier window covers, and not the gaps between windows that are shorter than a step.
+    """
+    zone_info = dates.time_zone(zone)
+    first, last = _concrete(start, zone_info), _concrete(end, zone_info)
+    windows = list(sliding(start, end, length, step, zone))
+    begins = _step(step).after(first, len(windows))
+    if windows and windows[-1].end:
+        begins = max(begins, datetime.fromisoformat(windows[-1].end))
+    if begins >= last:
+        return None
+    return TimeWindow(type=WindowType.EXPLICIT, start=_text(begins), end=_text(last), time_zone=zone)
+
+
+def beyond_history(windows: Iterable[TimeWindow], at: datetime) -> list[TimeWindow]:
+    """Those that begin earlier than most of AMC's tables go back (amc-api 1.6)."""
+    earliest = datetime.combine(dates.later_by_months(at.date(), -KEPT_MONTHS), at.time())
+    return [window for window in windows if datetime.fromisoformat(window.start or _text(at)) < earliest]
 
 
 def _cut(

@@ -10,7 +10,7 @@ import pytest
 from amci.kernel.errors import UsageError
 from amci.workflows.amc.model import TimeWindow, WindowType
 from amci.workflows.definitions import time_windows
-from amci.workflows.definitions.time_windows import nearest_hour, resolve, sliding
+from amci.workflows.definitions.time_windows import cut_off, nearest_hour, resolve, sliding
 
 AT = datetime(2026, 11, 3, 3, 30, tzinfo=UTC)
 RELATIVE = [kind for kind in WindowType if kind is not WindowType.EXPLICIT]
@@ -130,6 +130,24 @@ def test_windows_carry_their_zone_and_local_times_also_over_a_change_of_the_cloc
     assert [w.start for w in found] == ["2026-10-24T06:00:00", "2026-10-25T06:00:00"]
     assert {w.time_zone for w in found} == {"Europe/Berlin"}
     assert [w.end for w in found] == ["2026-10-25T06:00:00", "2026-10-26T06:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("end", "length", "step", "left"),
+    [
+        ("2026-01-15", "1w", "1w", None),
+        ("2026-01-17", "1w", "1w", ("2026-01-15", "2026-01-17")),
+        ("2026-01-05", "1w", "1w", ("2026-01-01", "2026-01-05")),
+        ("2026-01-12", "1w", "2d", None),  # its last days are in the window from the 5th
+        ("2026-01-13", "1w", "2d", ("2026-01-12", "2026-01-13")),
+        ("2026-01-12", "1d", "1w", None),  # a gap
+        ("2026-01-09T06:00:00", "1d", "1w", None),
+        ("2026-01-08T06:00:00", "1d", "1w", ("2026-01-08", "2026-01-08T06:00:00")),
+    ],
+)
+def test_what_is_cut_off_at_the_end_is_told(end: str, length: str, step: str, left: Any) -> None:
+    found = cut_off("2026-01-01", end, length, step, "UTC")
+    assert (found and cut([found])) == (left and [left])
 
 
 def test_sliding_windows_overlap_or_leave_gaps() -> None:
