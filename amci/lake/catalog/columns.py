@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from amci.kernel.names import comparable, literal, quoted as identifier
-from amci.lake.datasets.spelling import PLAIN, Spelling
+from amci.lake.datasets.spelling import PLAIN, DateFormat, Spelling, once
 
 #: A regular expression of arrays whose elements are text. Brackets right inside say that they are rows.
 FLAT = r"(?s)\[(?:[^\[].*)?\]"
@@ -238,30 +238,41 @@ def fits_sql(kind: ColumnKind, expr: str, how: Spelling = PLAIN) -> str:
     """
     if kind is Kind.VARCHAR:
         return "TRUE"
+    return once("t", how.text_sql(expr), lambda text: _fits_sql(kind, text, how))
+
+
+def _fits_sql(kind: ColumnKind, expr: str, how: Spelling) -> str:
     if kind is Kind.NOTHING:
         return f"({expr} IS NULL OR {expr} = '')"
-    value = _strict(kind, expr, how)
-    return f"(CASE WHEN {value} THEN TRUE ELSE {expr} IS NULL OR {expr} = '' END)"
+    return f"(CASE WHEN {_strict(kind, expr, how)} THEN TRUE ELSE {expr} IS NULL OR {expr} = '' END)"
 
 
 def _strict(kind: ColumnKind, expr: str, how: Spelling) -> str:
     """SQL that is TRUE if the text is a value of the kind; the empty text and NULL are not."""
+    if formats := _formats(kind, how):
+        return f"len({_dates_sql(kind, expr, how, formats)}) = 1"
+    if isinstance(kind, DecimalKind) or kind in _NUMERIC:
+        return once("n", how.number_sql(expr), lambda number: _strict_number(kind, number, how))
     match kind:
-        case DecimalKind():
-            return _match(expr, kind.pattern)
         case Kind.BOOLEAN:
             return f"lower({expr}) IN ('true', 'false')"
-        case Kind.BIGINT:
-            long = f"{_match(expr, _LONG_INTEGER)} AND TRY_CAST({expr} AS BIGINT) IS NOT NULL"
-            return f"CASE WHEN {_match(expr, _INTEGER)} THEN TRUE ELSE {long} END"
-        case Kind.DOUBLE:
-            return _strict_double(expr, how)
         case Kind.TIMESTAMPTZ:
             moment = f"TRY_CAST({_castable(Kind.TIMESTAMPTZ, expr)} AS TIMESTAMPTZ)"
             # an offset can carry the first and the last day out of the years 1 to 9999
             return f"CASE WHEN {_match(expr, _DAY + _TIME + _OFFSET)} THEN {moment} BETWEEN {_MOMENTS} END"
         case _:
             return _match(expr, _PATTERNS[kind])
+
+
+def _strict_number(kind: ColumnKind, expr: str, how: Spelling) -> str:
+    match kind:
+        case DecimalKind():
+            return _match(expr, kind.pattern)
+        case Kind.BIGINT:
+            long = f"{_match(expr, _LONG_INTEGER)} AND TRY_CAST({expr} AS BIGINT) IS NOT NULL"
+            return f"CASE WHEN {_match(expr, _INTEGER)} THEN TRUE ELSE {long} END"
+        case _:
+            return _strict_double(expr, how)
 
 
 def _strict_double(expr: str, how: Spelling) -> str:
@@ -289,6 +300,20 @@ def _significant(expr: str) -> str:
     return f"ltrim(replace({decimals}, '.', ''), '0')"
 
 
+def _formats(kind: ColumnKind, how: Spelling) -> tuple[DateFormat, ...]:
+    """The formats, beside ISO 8601, of dates and times of that kind; a day is also the begin of it."""
+    if kind not in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+        return ()
+    return how.date_formats([kind.sql, Kind.DATE.sql] if kind is Kind.TIMESTAMP else [kind.sql])
+
+
+def _dates_sql(kind: ColumnKind, expr: str, how: Spelling, formats: Sequence[DateFormat]) -> str:
+    """SQL of the list of different values that a text may mean: one, if it is sound."""
+    plain = replace(how, dates=())
+    iso = f"CASE WHEN {_strict(kind, expr, plain)} THEN {_converted(kind, expr, plain)} END"
+    return f"list_distinct([{', '.join([iso, *(one.read_sql(expr, kind.sql) for one in formats)])}])"
+
+
 def _match(expr: str, pattern: str) -> str:
     return f"regexp_full_match({expr}, {literal(pattern)})"
 
@@ -303,14 +328,22 @@ def _castable(kind: ColumnKind, expr: str) -> str:
     return expr
 
 
-def cast_sql(kind: ColumnKind, expr: str) -> str:
+def cast_sql(kind: ColumnKind, expr: str, how: Spelling = PLAIN) -> str:
     """SQL that turns text which fits (see `fits_sql`) into the kind; '' becomes NULL, except in text."""
     if kind.sql == "VARCHAR":
-        return expr
-    return _converted(kind, f"NULLIF({expr}, '')")
+        return how.text_sql(expr)
+    # what does not have to be written once stays as it was, for speed
+    text = f"NULLIF({how.text_sql(expr)}, '')"
+    return (
+        _converted(kind, text, how) if how.is_plain else once("t", text, lambda t: _converted(kind, t, how))
+    )
 
 
-def _converted(kind: ColumnKind, expr: str) -> str:
+def _converted(kind: ColumnKind, expr: str, how: Spelling) -> str:
+    if formats := _formats(kind, how):
+        return f"{_dates_sql(kind, expr, how, formats)}[1]"
+    if isinstance(kind, DecimalKind) or kind in _NUMERIC:
+        expr = how.number_sql(expr)
     value = split(expr, is_nested=kind is Kind.ROWS) if kind.is_array else _castable(kind, expr)
     return f"CAST({value} AS {kind.sql})"
 
@@ -325,9 +358,13 @@ def checked_cast_sql(kind: ColumnKind, expr: str, column: str, how: Spelling = P
     DuckDB then raises an InvalidInputException that ends in `UNFIT` and the column's name, never the value.
     """
     if kind.sql == "VARCHAR":
-        return expr
+        return how.text_sql(expr)
+    return once("t", how.text_sql(expr), lambda text: _checked(kind, text, column, how))
+
+
+def _checked(kind: ColumnKind, expr: str, column: str, how: Spelling) -> str:
     rest = f"WHEN {expr} IS NULL OR {expr} = '' THEN NULL ELSE {unfit_sql(column)}"
-    return f"CASE WHEN {_strict(kind, expr, how)} THEN {_converted(kind, expr)} {rest} END"
+    return f"CASE WHEN {_strict(kind, expr, how)} THEN {_converted(kind, expr, how)} {rest} END"
 
 
 def unfit_sql(column: str) -> str:
@@ -400,6 +437,10 @@ _DECLARED: Mapping[str, tuple[ColumnKind, ...]] = {
 }
 
 
+#: In place of the names of all columns but those that were strings.
+ALL = "*"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clues:
     """What is known of the columns of staged text, beside the text."""
@@ -412,12 +453,15 @@ class Clues:
         default_factory=dict
     )  #: SQL types by `comparable` names; they come first
     spelling: Spelling = PLAIN
+    values: Collection[str] = ()  #: as in StagedTable
 
     def how(self, column: str) -> Spelling:
         """How the values of a column are written."""
+        is_value = column in self.values or (ALL in self.values and column not in self.quoted)
+        how = self.spelling.of_values() if is_value else self.spelling
         if self.stated.get(column) == Kind.DOUBLE:
-            return replace(self.spelling, floats=True)
-        return replace(self.spelling, not_finite=True) if name_rule(column) is Kind.DOUBLE else self.spelling
+            return replace(how, floats=True)
+        return replace(how, not_finite=True) if name_rule(column) is Kind.DOUBLE else how
 
     def ladder(self, column: str) -> tuple[ColumnKind, ...]:
         """The kinds to try before VARCHAR, in that order: what does not fit a part of the rows does not fit all.

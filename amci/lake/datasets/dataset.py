@@ -13,6 +13,7 @@ from amci.kernel.names import comparable
 from amci.lake.datasets.column_types import ColumnTypes, sql_type
 from amci.lake.datasets.pii import PiiRules
 from amci.lake.datasets.quality import QualityRule
+from amci.lake.datasets.spelling import DateFormat, Spelling
 from amci.lake.formats import CsvOptions, JsonOptions, Limits
 
 #: A pattern's placeholder: one path segment or a part of one.
@@ -137,8 +138,22 @@ class Dataset(Strict):
     """Types of columns, by name: `amount: DECIMAL(18,2)`, `zip: VARCHAR`; also BOOLEAN, BIGINT, DOUBLE, DATE, TIME,
     TIMESTAMP, TIMESTAMPTZ and UUID. If a value does not fit, the column is text, with a doubt (`amci lake doubts`);
     with `schema: freeze` the file is refused."""
-    dates: Literal["typed", "text"] = "typed"
-    """Whether dates and timestamps become typed columns."""
+    dates: Literal["typed", "text"] | tuple[str, ...] = "typed"
+    """Whether dates and timestamps become typed columns; or in which formats, as those of `strptime`, they are beside
+    ISO 8601: `["%d.%m.%Y", "%d.%m.%Y %H:%M:%S %Z"]`. A value that two of them read differently is not a date."""
+    nulls: tuple[str, ...] = ()
+    """Words that mean no value, in every column: `["N/A", "--"]`."""
+    decimal: Literal[".", ","] = "."
+    """What stands before fractions in numbers that are text, as in CSV. Such settings change no column that is text."""
+    thousands: Literal["", ",", ".", " ", "'", "’"] = ""
+    """What stands between groups of three digits, as in `1.234.567`; `1.23` is then not a number. A blank may also
+    be one that does not break."""
+    currency: str = Field(default="", max_length=5)
+    """The sign or code before or behind amounts, such as `$`, `€` or `EUR`."""
+    percent: Literal["text", "fraction"] = "text"
+    """`fraction` reads `12.5%` as 0.125."""
+    negative: Literal["sign", "parentheses"] = "sign"
+    """How amounts below zero are written; `parentheses` reads `(3.00)` as -3.00, beside `-3.00`."""
     on_new_version: Literal["replace", "append"] = "replace"
     """What a newer version of an object does to the rows of the older one."""
     compat: Literal["none", "aws"] = "none"
@@ -193,6 +208,29 @@ class Dataset(Strict):
             )
         return value
 
+    @field_validator("dates")
+    @classmethod
+    def _formats_of_dates(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(value, tuple):
+            if not value:
+                raise ValueError("should be typed, text or formats")
+            for text in value:
+                DateFormat(text)
+        return value
+
+    @field_validator("currency")
+    @classmethod
+    def _sign_of_a_currency(cls, value: str) -> str:
+        if re.search(r"[\d\s.,'’%()+-]", value):
+            raise ValueError("should be a sign or a code such as $, € or EUR")
+        return value
+
+    @model_validator(mode="after")
+    def _two_separators(self) -> Dataset:
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands should differ; both are '{self.decimal}'")
+        return self
+
     @model_validator(mode="after")
     def _own_schema(self) -> Dataset:
         if self.schema_name in _SCHEMAS_OF_THE_DATABASE:
@@ -218,7 +256,25 @@ class Dataset(Strict):
     @property
     def types_dates(self) -> bool:
         """Whether dates and timestamps become typed columns."""
-        return self.dates == "typed" and self.compat == "none"
+        return bool(self.date_formats) or (self.dates == "typed" and self.compat == "none")
+
+    @property
+    def date_formats(self) -> tuple[DateFormat, ...]:
+        """The formats of dates beside ISO 8601."""
+        return tuple(map(DateFormat, self.dates)) if isinstance(self.dates, tuple) else ()
+
+    @property
+    def spelling(self) -> Spelling:
+        """How values are written in its files."""
+        return Spelling(
+            nulls=self.nulls,
+            decimal=self.decimal,
+            thousands=self.thousands,
+            currency=self.currency,
+            percent=self.percent == "fraction",
+            parentheses=self.negative == "parentheses",
+            dates=self.date_formats,
+        )
 
     @property
     def column_types(self) -> dict[str, str]:

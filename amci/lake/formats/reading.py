@@ -69,6 +69,11 @@ class Reading:
         """Whether a later batch may have columns that an earlier one lacks."""
         return self._format is FileFormat.JSON
 
+    @property
+    def has_values(self) -> bool:
+        """Whether what is not a string was a value in the file, and not text; right once reading has begun."""
+        return self._format is not FileFormat.CSV
+
     def batches(self) -> Iterator[TextBatch]:
         """The rows in order, from the first; NULL is null and '' is ''.
 

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from amci.kernel.names import column_names, quoted
 from amci.kernel.plugins import Transform
 from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.lake.catalog.catalog import TableName
+from amci.lake.catalog.columns import ALL
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import Protection
 from amci.lake.formats import Doubt, FileFormat, Reading, format_of
@@ -278,6 +279,7 @@ class LightHandler:
         a hash stays the hash it is.
         """
         taken = RESERVED | {name for name, _ in place.partition}
+        values: set[tuple[str, str]] = set()
         with (
             self.rules.connection(self.spill) as con,
             RowBuffer(self.pre_stage, routed, place, suffix=".light") as buffer,
@@ -287,16 +289,21 @@ class LightHandler:
                 answer = transform_call.run(light, con, "landed", routed.obj, into="changed")
                 if isinstance(answer, Skip):
                     return BufferedRows([], [], skip=answer.reason)
-                columns = [c for c in con.table("changed").columns if c not in RESERVED]
-                names = zip(columns, column_names(columns, taken), strict=True)
-                cast = ", ".join(f"CAST({quoted(old)} AS VARCHAR) AS {quoted(new)}" for old, new in names)
+                changed = con.table("changed")
+                columns = [c for c in changed.columns if c not in RESERVED]
+                names = dict(zip(columns, column_names(columns, taken), strict=True))
+                types = zip(changed.columns, changed.types, strict=True)
+                values |= {(part, names[c]) for c, t in types if c in names and t.id != "varchar"}
+                cast = ", ".join(
+                    f"CAST({quoted(old)} AS VARCHAR) AS {quoted(new)}" for old, new in names.items()
+                )
                 for batch in con.sql(f"SELECT {cast} FROM changed").to_arrow_reader(100_000):
                     data = protection.apply(batch) if protection else batch
                     if protection:
                         protection.look(data)
                     look(part, data)
                     buffer.take(part, data)
-            return buffer.buffered()
+            return replace(buffer.buffered(), values=frozenset(values))
 
     def _finish(self, reads: Sequence[_Read]) -> dict[int, Outcome]:
         """Write the small ones together, then say what each object's heavy run has to load."""
@@ -333,6 +340,7 @@ class LightHandler:
                 rows=sum(file.rows for file in written),
                 quoted=frozenset(column for of, column in read.reading.quoted if of == part),
                 types={column: t for (of, column), t in read.reading.types.items() if of == part},
+                values=_values(read, part),
                 sha256=tuple(file.sha256 for file in written),
             )
             for part, written in files.items()
@@ -355,6 +363,14 @@ class LightHandler:
         rows = sum(table.rows for table in tables)
         result = {"rows": rows, "bytes": read.reading.bytes, **read.reading.guessed, **told(read.doubts)}
         return Done(result, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, loadable)])
+
+
+def _values(read: _Read, part: str) -> frozenset[str]:
+    """The columns that were values, if it matters."""
+    if not read.routed.obj.dataset.spelling.is_of_people:
+        return frozenset()
+    made = {column for of, column in read.rows.values if of == part}
+    return frozenset({ALL} if read.reading.has_values else ()) | made
 
 
 def _format(obj: RawObject) -> FileFormat | None:

@@ -134,9 +134,10 @@ class StagedSource:
         return f"SELECT {', '.join(cast + kept)} FROM {self.rows}"
 
     def _cast(self, column: str, own: ColumnKind, kind: ColumnKind) -> str:
+        how = self.clues.how(column)
         if self.is_checked or loss_sql(own, kind, column):
-            return checked_cast_sql(kind, quoted(column), column, self.clues.how(column))
-        return cast_sql(kind, quoted(column))
+            return checked_cast_sql(kind, quoted(column), column, how)
+        return cast_sql(kind, quoted(column), how)
 
     def unfit(self, con: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> list[str]:
         """The columns with a value that would change if they got the types that the table's `columns` have."""

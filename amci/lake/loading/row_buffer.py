@@ -29,6 +29,7 @@ class BufferedRows:
     staged: list[tuple[str, StagedFile]]
     size: int = 0  #: bytes held in memory
     skip: str = ""  #: why none of them are wanted
+    values: frozenset[tuple[str, str]] = frozenset()  #: (part, column) to which a transform gave a type
 
     @property
     def is_empty(self) -> bool:

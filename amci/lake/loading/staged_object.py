@@ -33,9 +33,11 @@ class StagedTable:
     files: tuple[str, ...]  #: Parquet files, relative to pre-stage; other objects may have rows in them
     rows: int  #: of this object, in all the files
     quoted: frozenset[str] = frozenset()  #: columns whose JSON values were strings
-    types: Mapping[str, str] = field(
-        default_factory=dict
-    )  #: SQL types that the raw file itself states, of columns
+    #: SQL types of columns that the raw file itself states
+    types: Mapping[str, str] = field(default_factory=dict)
+    #: Columns that were values (in JSON, in Parquet, of a transform), not text that people wrote, see `ALL`; only if
+    #: the dataset says how people write numbers.
+    values: frozenset[str] = frozenset()
     sha256: tuple[str, ...] = ()  #: of the files, hexadecimal; empty if an earlier release wrote them
 
     @property
@@ -51,6 +53,7 @@ class StagedTable:
             "rows": self.rows,
             "quoted": sorted(self.quoted),
             **({"types": dict(self.types)} if self.types else {}),
+            **({"values": sorted(self.values)} if self.values else {}),
             **({"sha256": list(self.sha256)} if self.sha256 else {}),
         }
 
@@ -63,6 +66,7 @@ class StagedTable:
             rows=payload["rows"],
             quoted=frozenset(payload["quoted"]),
             types=payload.get("types", {}),
+            values=frozenset(payload.get("values", ())),
             sha256=tuple(payload.get("sha256", ())),
         )
 

@@ -71,7 +71,7 @@ class ColumnTyper:
         groups: dict[tuple[object, ...], list[tuple[LoadItem, StagedTable]]] = {}
         for item in items:
             for staged in item.staged.tables:
-                types = (*sorted(item.types.items()), *sorted(staged.types.items()))
+                types = (*sorted(item.types.items()), *sorted(staged.types.items()), *sorted(staged.values))
                 key = (item.name_of(staged), item.partition_by, types, *item.constant_types.items())
                 groups.setdefault(key, []).append((item, staged))
         return [self._group(members, may_guess=may_guess) for members in groups.values()]
@@ -140,7 +140,9 @@ class ColumnTyper:
         self._doubt_types([(item, staged)], rows, kinds, clues)
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
         self._temporary += [work, out]
-        casts = ", ".join(f"{cast_sql(kind, quoted(c))} AS {quoted(c)}" for c, kind in kinds.items())
+        casts = ", ".join(
+            f"{cast_sql(kind, quoted(c), clues.how(c))} AS {quoted(c)}" for c, kind in kinds.items()
+        )
         self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(work)} AS SELECT {casts}, {ROW} FROM {rows}")
         if item.routed.heavy:
             answer = transform_call.run(item.routed.heavy, self._con, work, item.routed.obj, into=out)
@@ -256,6 +258,8 @@ def _clues(members: Sequence[tuple[LoadItem, StagedTable]]) -> Clues:
         dates=first.dataset.types_dates,
         amc=first.types,
         declared=first.dataset.column_types,
+        spelling=first.dataset.spelling,
+        values=frozenset().union(*(staged.values for _, staged in members)),
         stated=table.types,
     )
 

@@ -211,3 +211,64 @@ def test_a_type_that_there_is_not_is_refused_in_a_sentence(given: dict[str, str]
     with pytest.raises(ValidationError) as refused:
         Dataset.model_validate({"dataset": "own", "types": given})
     assert says in str(refused.value)
+
+
+NUMBERS = CASES / "numbers"
+
+
+def test_numbers_and_dates_as_people_write_them(site: Any) -> None:
+    german = {"decimal": "','", "thousands": "'.'", "percent": "fraction"}
+    site.dataset("german", **german)
+    site.dataset("dollars", thousands="','", currency="$", percent="fraction", negative="parentheses")
+    settled = {"format": "csv", "csv": '{delimiter: "\\t"}', "dates": '["%d.%m.%Y %H:%M:%S %Z"]'}
+    site.dataset("settled", **german, **settled, types="{amount: 'DECIMAL(18,2)'}")
+    site.transform("typed.sql", "SELECT impressionen::DOUBLE AS typed, kosten FROM rows")
+    site.dataset("light", **german, light="typed", nulls="['--']")
+    site.put("adtech/german/t/1.csv", (NUMBERS / "german.csv").read_bytes())
+    site.put(
+        "adtech/german/t/2.json", '[{"Kampagne": "1.234", "Impressionen": 7, "Kosten": 1.234, "CTR": 0.5}]'
+    )
+    site.put("adtech/german/t/3.parquet", parquet([1.234], pa.float64()))
+    site.put("adtech/dollars/t/1.csv", (NUMBERS / "dollars.csv").read_bytes())
+    site.put("adtech/settled/t/1.txt", (NUMBERS / "settlement.txt").read_bytes())
+    site.put("adtech/light/t/1.csv", 'impressionen,kosten\n1.234,"1.234,5"\n2,--\n')
+    site.drain()
+    table = "adtech_german.t"
+    assert types(site, table) == {
+        "kampagne": "VARCHAR",
+        "impressionen": "BIGINT",
+        "kosten": "DOUBLE",
+        "ctr": "DOUBLE",
+        "v": "DOUBLE",
+    }
+    assert sorted(site.query(f"SELECT kampagne, impressionen, kosten, ctr, v FROM {table}"), key=str) == [
+        ("1.234", 7, 1.234, 0.5, None),
+        ("Alpha", 1234, 12.5, 0.005, None),
+        ("Beta", 12500, 1003.2, 0.012, None),
+        (None, None, None, None, 1.234),
+    ]
+    assert site.query("SELECT asin, sessions, sales, cvr, refund FROM adtech_dollars.t ORDER BY asin") == [
+        ("B0001", 1204, 1234.5, 0.125, -3.0),
+        ("B0002", 998, 8.0, 0.0, -1.0),
+    ]
+    assert site.query(
+        "SELECT sum(amount), max(total_amount), CAST(max(deposit_date) AT TIME ZONE 'UTC' AS VARCHAR)"
+        " FROM adtech_settled.t"
+    ) == [(Decimal("1222.20"), 1141.18, "2026-03-30 07:49:55")]
+    assert site.query("SELECT typed, kosten FROM adtech_light.t ORDER BY typed") == [
+        (1.234, 1234.5),
+        (2.0, None),
+    ]
+
+    # What becomes text is spelled as it landed.
+    site.put("adtech/german/t/4.csv", "Kampagne;Impressionen;Kosten;CTR\nGamma;1.23;n/a;1 %\n")
+    site.drain()
+    became = types(site, table)
+    assert (became["impressionen"], became["kosten"], became["ctr"]) == ("VARCHAR", "VARCHAR", "DOUBLE")
+    assert sorted(site.query(f"SELECT impressionen, kosten, ctr FROM {table}"), key=str) == [
+        ("1.23", "n/a", 0.01),
+        ("1.234", "12,50", 0.005),
+        ("12.500", "1.003,20", 0.012),
+        ("7", "1.234", 0.5),
+        (None, None, None),
+    ]
