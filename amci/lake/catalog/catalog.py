@@ -432,14 +432,16 @@ class Catalog:
         fresh = TableName(name.schema, f"{name.table}-rewritten")
         self._create(fresh, after, partition_by)
         values = ", ".join(f"{widened(c, have[c], _stored(after[c]))} AS {quoted(c)}" for c in have)
-        self.con.execute(f"INSERT INTO {fresh.sql} BY NAME SELECT {values} FROM {name.sql}")
+        with duck.for_columns(self.con, len(have)):
+            self.con.execute(f"INSERT INTO {fresh.sql} BY NAME SELECT {values} FROM {name.sql}")
         self.con.execute(f"DROP TABLE {name.sql}")
         self.con.execute(f"ALTER TABLE {fresh.sql} RENAME TO {quoted(name.table)}")
         self._partitions[name] = self._partitions.pop(fresh)
 
     def insert(self, name: TableName, select: str) -> None:
         """Add the rows of `select`, matched to columns by name."""
-        self.con.execute(f"INSERT INTO {name.sql} BY NAME {select}")
+        with duck.for_columns(self.con, len(self.columns(name))):
+            self.con.execute(f"INSERT INTO {name.sql} BY NAME {select}")
 
     def home(self, name: TableName) -> TableHome:
         """What rows of the table are written as, and where, at this moment of the transaction."""
@@ -464,7 +466,7 @@ class Catalog:
         kept = (
             f"SELECT * EXCLUDE ({', '.join(map(quoted, partition))}) FROM ({select})" if partition else select
         )
-        with replacing(path) as beside:
+        with replacing(path) as beside, duck.for_columns(self.con, len(home.columns)):
             self.con.execute(
                 f"COPY ({kept}) TO {literal(str(beside))} (FORMAT parquet, WRITE_BLOOM_FILTER false)"
             )
