@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from amci.app.project import Project
 from amci.app.session import Session
@@ -23,6 +24,9 @@ from amci.workflows.definitions.library import for_tenant
 from amci.workflows.definitions.run_factory import Action, workflow_run
 from amci.workflows.provisioning.provision import newest_run, provision_run
 
+if TYPE_CHECKING:
+    from amci.lake.query.session import QuerySession
+
 
 class Change(StrEnum):
     """What would be done."""
@@ -34,6 +38,7 @@ class Change(StrEnum):
     ACTIVATE = "activate"
     RETIRE = "retire"
     REWRITE = "rewrite"  #: only by `amci lake rewrite`
+    REPROCESS = "reprocess"  #: only by `amci lake reprocess`
     UNKNOWN = "unknown"  #: AMC could not be asked
 
 
@@ -154,10 +159,10 @@ def _is_provisioned(opened: Session, tenant: Tenant) -> bool:
 
 
 def _tables(opened: Session) -> Iterator[Difference]:
-    """Tables with files that are partitioned otherwise than their datasets say now."""
+    """Tables with files that are partitioned, or are in a schema, otherwise than their datasets say now."""
     # DuckDB takes a while to open, and most datasets say nothing about it.
     if not opened.workspace.catalog.exists() or not any(
-        dataset.partition_by for dataset in opened.project.datasets.values()
+        dataset.partition_by or dataset.database for dataset in opened.project.datasets.values()
     ):
         return
     from amci.lake.query.session import session
@@ -174,6 +179,25 @@ def _tables(opened: Session) -> Iterator[Difference]:
     with suppress(NotFound), reading as lake:
         for each in outdated(lake.con, opened.state, opened.clock, opened.project.datasets.values()):
             yield Difference(change=Change.REWRITE, what="table", name=str(each.name), says=[each.says()])
+        yield from _left_behind(lake, opened.project)
+
+
+def _left_behind(lake: QuerySession, project: Project) -> Iterator[Difference]:
+    """Datasets with objects in a schema that they had before."""
+    from amci.lake.catalog.duck import LEDGER
+
+    rows = lake.rows(
+        f"SELECT dataset, schema_name, count(DISTINCT object_id) AS objects FROM {LEDGER} GROUP BY ALL ORDER BY ALL"
+    )
+    for row in rows:
+        dataset = project.datasets.get(row["dataset"])
+        if dataset and dataset.schema_name != row["schema_name"]:
+            says = (
+                f"schema {row['schema_name']} has objects of it ({row['objects']}),"
+                f" new ones go to {dataset.schema_name}."
+                f" `amci lake reprocess --changed --dataset {dataset.dataset}` moves them"
+            )
+            yield Difference(change=Change.REPROCESS, what="dataset", name=dataset.dataset, says=[says])
 
 
 def _schedules(opened: Session) -> Iterator[Difference]:

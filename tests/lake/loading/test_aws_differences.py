@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from amci.app.plan import Change, differences
+from amci.app.session import open_session
 from amci.kernel.dates import resolved
 
 PAGE = Path(__file__).parents[3] / "docs" / "differences.md"
@@ -98,6 +100,12 @@ def test_rows_move_to_the_database_that_a_dataset_names_later(site: Any) -> None
     site.put("acme/workflow=reach/schedule=daily/2026-11-01-reach.csv", "a\n1\n")
     site.drain()
     site.dataset("amc", database="mine_{dataset}")
+    with open_session(site.workspace, site.clock, {}) as opened:
+        (planned,) = [each for each in differences(opened) if each.what == "dataset"]
+    assert (planned.change, planned.name) == (Change.REPROCESS, "amc")
+    assert "schema adtech_amc has objects of it (1), new ones go to mine_amc" in planned.says[0]
     assert site.reprocess(changed_only=True)["from_raw"] == 1
     tables = ("adtech_amc.acme_reach_daily", "mine_amc.acme_reach_daily")
     assert [site.query(f"SELECT count(*) FROM {table}") for table in tables] == [[(0,)], [(1,)]]
+    with open_session(site.workspace, site.clock, {}) as opened:
+        assert [each for each in differences(opened) if each.what == "dataset"] == []
