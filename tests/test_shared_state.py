@@ -24,8 +24,10 @@ SAFE = {
         amcsql.duckdb_templates:_parsed amcsql.functions.casts:_data_type amcsql.grammar.parsing:parsed
         amcsql.grammar.parsing:tokens_of amcsql.patterns.java_regex:compiled amcsql.patterns.java_regex:java_pattern
         amcsql.sources:Source.by_name amcsql.sources:_document amcsql.sources:audience_sources amcsql.sources:sources
-        kernel.clock:_offset kernel.dates:time_zone kernel.log:_structured kernel.names:comparable
+        kernel.clock:_offset kernel.dates:time_zone kernel.log:_structured kernel.names:_column_names
+        kernel.names:column_key kernel.names:column_name kernel.names:comparable
         kernel.names:table_name kernel.state:State._migrations lake.catalog.duck:_checked_extensions
+        lake.catalog.headers:file_columns
         lake.formats.csv_reader:_names lake.formats.escapes:_Dialect._field lake.formats.escapes:_Dialect._run
         lake.formats.escapes:_dialect sandbox.data.families:script sandbox.queries:Queries.__init__.lru_cache
         sandbox.store:statements sandbox.udfs:_first_match sandbox.udfs:_found sandbox.udfs:_replaced
@@ -80,7 +82,8 @@ SAFE = {
         lake.datasets.column_rules:ColumnRules lake.datasets.personal_values:Sample lake.datasets.pii:Protection
         lake.formats.columns:Columns lake.formats.csv_reader:_Reader lake.formats.json_cursor:Cursor
         lake.formats.quotes:_Walk lake.formats.reading:Reading lake.formats.source:ByteSource
-        lake.formats.source:ChunkFile lake.loading.loads:TableLoads lake.loading.resemblance:Resemblance
+        lake.formats.source:ChunkFile lake.loading.loads:Places lake.loading.loads:TableLoads
+        lake.loading.resemblance:Resemblance
         lake.loading.resemblance:_Seen lake.loading.row_buffer:AllTrue
         lake.loading.row_buffer:RowBuffer lake.loading.rules:Rules.connection.connect
         lake.loading.type_inference:ColumnTyper

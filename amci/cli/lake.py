@@ -72,7 +72,8 @@ def show_table(
     ctx.out.text(
         f"{found['table']}: {found['rows']:,} rows, partitioned by {', '.join(found['partition_by']) or 'nothing'}"
     )
-    ctx.out.rows(found["columns"], ["column", "type", "nulls"])
+    is_told = any("header" in column for column in found["columns"])
+    ctx.out.rows(found["columns"], ["column", "type", "nulls", *(["header"] if is_told else [])])
     ctx.out.text("")
     ctx.out.rows(found["objects"], ["object_id", "version", "rows", "key"])
     if found["doubts"]:

@@ -118,9 +118,12 @@ class Shell:
         found = [(k, v) for k, v in tables if wanted in (k[1].lower(), f"{k[0]}.{k[1]}".lower())]
         if not found:
             raise UsageError(f"there is no table '{name}'", hint=".tables lists them")
+        headers = self.session.headers()
         for (schema, table), columns in found:
             self.out.text(f"{schema}.{table}")
-            self.out.rows([{"column": c, "type": kind} for c, kind in columns], ["column", "type"])
+            told = headers.get((schema, table), {})
+            rows = [{"column": c, "type": kind, "header": told.get(c)} for c, kind in columns]
+            self.out.rows(rows, ["column", "type", *(["header"] if told else [])])
 
     def _set_mode(self, mode: str) -> None:
         if mode not in MODES:

@@ -15,20 +15,25 @@ from amci.kernel.errors import ConfigError, StorageError
 from amci.kernel.run import Run
 from amci.kernel.signals import stopping
 from amci.kernel.worker import Tally
+from amci.lake.query.inspect import renamed_columns
 
 if TYPE_CHECKING:
     from amci.app.engine import Engine
 
 #: Exit codes: some runs failed, what succeeded is there; a person interrupted.
 SOME_FAILED, INTERRUPTED = 3, 130
+#: So many headers are told with the names that their columns have.
+_NAMED = 5
 
 
 def report_drain(ctx: Context) -> None:
     """Drain and say what became of it; exit code 3 where runs failed."""
     with ctx.engine() as engine, ctx.out.progress("draining") as tell, stopping() as stop:
+        before = engine.runs.newest()
         done = engine.drain(stop, _counting(tell))
+        renamed = renamed_columns(engine.state, before)
         doubtful = engine.objects.doubts.doubtful()
-    report = {
+    report: dict[str, Any] = {
         "new": done.found.new,
         "succeeded": done.tally.succeeded,
         "skipped": done.tally.skipped,
@@ -38,12 +43,13 @@ def report_drain(ctx: Context) -> None:
         "settling": done.found.settling,
         "waiting": done.tally.left,
         "doubtful": doubtful,
+        **({"columns": renamed} if renamed else {}),
     }
     ctx.out.record(report, _drained(report))
     _exit_with_tally(stop, done.tally)
 
 
-def _drained(report: dict[str, int]) -> list[str]:
+def _drained(report: dict[str, Any]) -> list[str]:
     ended = ", ".join(f"{report[how]} {how}" for how in ("succeeded", "skipped", "failed"))
     lines = [f"{report['new']} new object versions; runs: {ended}"]
     if report["unroutable"]:
@@ -52,6 +58,14 @@ def _drained(report: dict[str, int]) -> list[str]:
         lines.append("`amci lake quarantine` says what could not be used, and why")
     if report["doubtful"]:
         lines.append(f"{report['doubtful']} files may be wrong; `amci lake doubts` says why")
+    for table, columns in report.get("columns", {}).items():
+        named = [f"'{header}' is {column}" for column, header in columns.items()]
+        more = (
+            f" and {len(named) - _NAMED} more; `amci lake show {table}` has all"
+            if len(named) > _NAMED
+            else ""
+        )
+        lines.append(f"{table}: {', '.join(named[:_NAMED])}{more}")
     if report["removed"]:
         lines.append(f"{report['removed']} raw files are gone; what was loaded of them stays in the lake")
     if report["settling"]:

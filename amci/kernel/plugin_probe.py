@@ -97,14 +97,14 @@ def _look(source: Mapping[str, str]) -> dict[str, Any]:
     """What a source holds, or what is wrong with it."""
     try:
         if "text" in source:
-            functions, source_hash = functions_of(execute(Path(source["path"]), source["text"])), ""
+            functions, text = functions_of(execute(Path(source["path"]), source["text"])), ""
         else:
             function = EntryPoint(source["name"], source["value"], source["group"]).load()
-            functions, source_hash = {source["name"]: takes_rows(function)}, hashed(source_of(function))
+            functions, text = {source["name"]: takes_rows(function)}, source_of(function)
         _require_streams()
     except BaseException as error:  # noqa: BLE001 - a plugin may fail in any way while it is loaded
         return {"says": words_of(error)}
-    return {"functions": functions, "source_hash": source_hash}
+    return {"functions": functions, "source": text, "source_hash": hashed(text)}
 
 
 def _require_streams() -> None:

@@ -39,6 +39,7 @@ class Transform:
     name: str
     origin: str  #: file relative to config/, `package:function`, or `built in`
     source_hash: str  #: SHA-256 of its source, 16 hex digits
+    source: str = ""  #: the text of its module or statement; empty for those built in
     #: Gives the function; runs its module's code the first time, and raises whatever that raises.
     load: Callable[[], Callable[..., Any]] | None = None
     sql: str | None = None
@@ -98,6 +99,7 @@ class _File:
                 name=name,
                 origin=f"transforms/{self._path.name}",
                 source_hash=hashed(self._text),
+                source=self._text,
                 load=partial(self._function, name),
                 takes_rows=takes,
             )
@@ -130,6 +132,7 @@ class _Package:
                 name=self._point.name,
                 origin=self._point.value,
                 source_hash=answer["source_hash"],
+                source=answer.get("source", ""),
                 load=self._point.load,
                 takes_rows=takes,
             )
@@ -147,7 +150,8 @@ def _built_in(function: Callable[..., Any]) -> Transform:
 
 
 def _of_sql(path: Path, text: str) -> Transform:
-    return Transform(name=path.stem, origin=f"transforms/{path.name}", source_hash=hashed(text), sql=text)
+    origin = f"transforms/{path.name}"
+    return Transform(name=path.stem, origin=origin, source_hash=hashed(text), source=text, sql=text)
 
 
 def _looks(sources: Sequence[_File | _Package], stop: threading.Event | None) -> Iterator[Mapping[str, Any]]:

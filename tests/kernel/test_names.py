@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from amci.kernel.names import column_names, comparable, literal, quoted, sanitized, table_name
+from amci.kernel.names import column_names, comparable, earlier_names, literal, quoted, sanitized, table_name
 
 
 @pytest.mark.parametrize(
@@ -15,12 +15,48 @@ def test_a_name_is_sanitised_as_awswrangler_does(name: str, expected: str) -> No
 
 
 def test_columns_are_unique_and_leave_reserved_names_alone() -> None:
-    assert column_names(["Total Sales", "total_sales", "日", "_row"], {"_row"}) == [
+    assert column_names(["Total Sales", "total_sales", "日", "_row", "x", "x", ""], {"_row"}) == [
+        "total_sales_c611c6",
         "total_sales",
-        "total_sales_2",
-        "column_3",
+        "column_85217f",
         "_row_2",
+        "x",
+        "x_2",
+        "unnamed",
     ]
+
+
+def test_names_that_the_configuration_uses_are_as_in_earlier_releases() -> None:
+    header = ["Total Sales", "total_sales", "日", "Spend (€)"]
+    assert earlier_names(header) == ["total_sales", "total_sales_2", "column_3", "spend_"]
+    assert column_names(header, kept={"column_3", "spend_"})[2:] == ["column_3", "spend_"]
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("Spend ($)", "spend_dollar"),
+        ("Spend (€)", "spend_euro"),
+        ("Spend (￥)", "spend_yen"),
+        ("CTR (%)", "ctr_percent"),
+        ("# of Clicks", "number_of_clicks"),
+        ("Age <5", "age_less_than_5"),
+        ("Straße", "strasse"),
+        ("ＡＳＩＮ", "asin"),
+        ("キャンペーン ID", "id_452bd9"),
+        ("Total (net)", "total_net_"),
+    ],
+)
+def test_a_name_keeps_what_a_header_means(header: str, name: str) -> None:
+    assert column_names([header]) == [name]
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [("価格", " 価格 ", "「価格」"), ("Цена", "ЦЕНА"), ("ﾒｰﾙ", "メール"), ("Été (€)", "E\u0301te\u0301 €")],
+)
+def test_spellings_of_any_script_have_one_name(spellings: tuple[str, ...]) -> None:
+    assert len({column_names([spelling])[0] for spelling in spellings}) == 1
 
 
 def test_tables_of_other_alphabets_do_not_meet() -> None:

@@ -27,14 +27,19 @@ from amci.lake.catalog.checksums import Checksums
 from amci.lake.catalog.columns import Kind, cast_sql, loss_sql, unfit_sql, widen_sql, widening_check_sql
 from amci.lake.catalog.commit_guard import CommitGuard
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
+from amci.lake.catalog.headers import TableHeaders
 from amci.lake.catalog.schema import SchemaPlan, plan
-from amci.lake.datasets.objects import OBJECT_ID, VERSION
+from amci.lake.datasets.objects import OBJECT_ID, RESERVED, VERSION
 
 _log = log.get("catalog")
 
-#: The comment of a table lists its columns that have had no value yet, as JSON behind this. Lakes of earlier releases
-#: have it as the comment of each column; but a comment costs what the table has columns.
+#: The comment of a table is JSON. This lists its columns that have had no value yet. Lakes of earlier releases have the
+#: list alone, behind these words, or the words as the comment of each column; but a comment costs what the table has
+#: columns.
 _NO_VALUE = "no value yet"
+#: Here it has the headers of files by column, where they are not the column's name, and the columns whose headers
+#: nobody kept. A comment without them is of an earlier release.
+_HEADERS, _UNKNOWN = "headers", "headers not known"
 #: Changing so many columns one by one costs more than to rewrite a table of so many values.
 _MANY_COLUMNS, _FEW_VALUES = 100, 50_000_000
 #: After so many commits, or rows, memory is given back; for fewer it costs more than it brings.
@@ -141,6 +146,7 @@ class Catalog:
         self._post_stage = workspace.post_stage
         self._lock = threading.RLock()
         self._columns: dict[TableName, dict[str, str]] = {}
+        self._headers: dict[TableName, TableHeaders] = {}
         self._partitions: dict[TableName, tuple[str, ...]] = {}
         self._remarked: dict[TableName, set[str]] = {}  #: columns with a comment of an earlier release
         self._written: list[Path] = []  #: files of the running transaction that no commit covers yet
@@ -268,6 +274,7 @@ class Catalog:
                 self.con.execute("COMMIT")
             except BaseException:
                 self._columns.clear()
+                self._headers.clear()
                 self._partitions.clear()
                 # A COMMIT that failed has ended the transaction already.
                 with suppress(duckdb.TransactionException):
@@ -318,9 +325,15 @@ class Catalog:
             notes = self.con.execute(f"SELECT comment FROM duckdb_tables() {where}", key).fetchall()
             remarked = {column for column, _, comment in rows if comment == _NO_VALUE}
             self._remarked[name] = remarked
-            empty = remarked | _without_value(notes[0][0] if notes else None)
+            empty, self._headers[name] = noted(notes[0][0] if notes else None, [c for c, *_ in rows])
+            empty |= remarked
             self._columns[name] = {c: Kind.NOTHING.value if c in empty else kind for c, kind, _ in rows}
         return self._columns[name]
+
+    def headers(self, name: TableName) -> TableHeaders:
+        """What the columns of a table are called in the files that its rows are from."""
+        self.columns(name)
+        return self._headers[name]
 
     def plan(
         self, name: TableName, want: Mapping[str, str], *, may_evolve: bool, max_columns: int
@@ -350,16 +363,24 @@ class Catalog:
             lost = {column for column, count in zip(checks, counts, strict=True) if count}
         return plan(have, want, may_evolve=may_evolve, survives=lambda column, _old, _new: column not in lost)
 
-    def apply(self, name: TableName, changes: SchemaPlan, partition_by: Sequence[str]) -> None:
-        """Carry out `changes` inside the running transaction."""
+    def apply(
+        self,
+        name: TableName,
+        changes: SchemaPlan,
+        partition_by: Sequence[str],
+        headers: TableHeaders | None = None,
+    ) -> None:
+        """Carry out `changes` inside the running transaction; `headers` are the columns' from now on, if new."""
         have = self.columns(name)
         after = _after(have, changes)
+        had = self._headers[name]
+        self._headers[name] = headers = headers or had
         if not have:
-            self._create(name, after, partition_by)
+            self._create(name, after, partition_by, headers)
         elif changes.rewrite or (
             len(changes.add) + len(changes.widen) > _MANY_COLUMNS and self._has_few_values(name, len(have))
         ):
-            self._rewrite(name, have, after, partition_by)
+            self._rewrite(name, have, after, partition_by, headers)
         else:
             for column, sql_type in changes.widen.items():
                 self.con.execute(f"ALTER TABLE {name.sql} ALTER {quoted(column)} SET DATA TYPE {sql_type}")
@@ -367,8 +388,8 @@ class Catalog:
                 self.con.execute(f"ALTER TABLE {name.sql} ADD COLUMN {quoted(column)} {_stored(sql_type)}")
             for column in self._remarked[name].intersection(changes.settle):
                 self.con.execute(f"COMMENT ON COLUMN {name.sql}.{quoted(column)} IS NULL")
-            if _empty(have) != _empty(after):
-                self._remark(name, _empty(after))
+            if _empty(have) != _empty(after) or headers != had:
+                self._remark(name, _empty(after), headers)
             wanted = _wanted(partition_by, after)
             # To none at all only by a rewrite: DuckLake 1.5.5 fails if rows come in the same commit.
             if wanted and wanted != self.partitioned_by(name):
@@ -379,17 +400,22 @@ class Catalog:
         rows: int = self.con.execute(f"SELECT count(*) FROM {name.sql}").fetchall()[0][0]
         return rows * columns <= _FEW_VALUES
 
-    def _remark(self, name: TableName, empty: Sequence[str]) -> None:
-        """Note in the catalog which columns have had no value yet."""
-        comment = literal(f"{_NO_VALUE}: {json.dumps(empty, ensure_ascii=False)}") if empty else "NULL"
-        self.con.execute(f"COMMENT ON TABLE {name.sql} IS {comment}")
+    def _remark(self, name: TableName, empty: Sequence[str], headers: TableHeaders) -> None:
+        """Note in the catalog which columns have had no value yet, and what files call the columns."""
+        says: dict[str, Any] = {_NO_VALUE: empty} if empty else {}
+        says[_HEADERS] = headers.known
+        if headers.unknown:
+            says[_UNKNOWN] = sorted(headers.unknown)
+        text = literal(json.dumps(says, ensure_ascii=False))
+        self.con.execute(f"COMMENT ON TABLE {name.sql} IS {text}")
 
-    def _create(self, name: TableName, columns: Mapping[str, str], partition_by: Sequence[str]) -> None:
+    def _create(
+        self, name: TableName, columns: Mapping[str, str], partition_by: Sequence[str], headers: TableHeaders
+    ) -> None:
         self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(LAKE, name.schema)}")
         body = ", ".join(f"{quoted(column)} {_stored(sql_type)}" for column, sql_type in columns.items())
         self.con.execute(f"CREATE TABLE {name.sql} ({body})")
-        if empty := _empty(columns):
-            self._remark(name, empty)
+        self._remark(name, _empty(columns), headers)
         self._partitions[name] = ()
         if known := [column for column in partition_by if column in columns]:
             self._partition(name, known)
@@ -421,16 +447,21 @@ class Catalog:
         """Rewrite a table to files partitioned by these columns, in one commit; readers keep their snapshot."""
         with self.transaction():
             have = self.columns(name)
-            self._rewrite(name, have, have, columns)
+            self._rewrite(name, have, have, columns, self.headers(name))
 
     def _rewrite(
-        self, name: TableName, have: Mapping[str, str], after: Mapping[str, str], partition_by: Sequence[str]
+        self,
+        name: TableName,
+        have: Mapping[str, str],
+        after: Mapping[str, str],
+        partition_by: Sequence[str],
+        headers: TableHeaders,
     ) -> None:
         """Rewrite the table with wider types beside itself, then rename it; readers keep their snapshot."""
         self.checksums.require(str(name))
         # No table can have this name: `table_name` leaves no hyphen.
         fresh = TableName(name.schema, f"{name.table}-rewritten")
-        self._create(fresh, after, partition_by)
+        self._create(fresh, after, partition_by, headers)
         values = ", ".join(f"{widened(c, have[c], _stored(after[c]))} AS {quoted(c)}" for c in have)
         with duck.for_columns(self.con, len(have)):
             self.con.execute(f"INSERT INTO {fresh.sql} BY NAME SELECT {values} FROM {name.sql}")
@@ -609,10 +640,17 @@ def _empty(columns: Mapping[str, str]) -> list[str]:
     return [column for column, sql_type in columns.items() if sql_type == Kind.NOTHING]
 
 
-def _without_value(comment: str | None) -> set[str]:
-    """The columns that a table's comment lists."""
-    says, _, listed = (comment or "").partition(": ")
-    return set(json_of(listed)) if says == _NO_VALUE else set()
+def noted(comment: str | None, columns: Sequence[str]) -> tuple[set[str], TableHeaders]:
+    """What a table's comment says: columns that have had no value yet, and what files call them."""
+    says: dict[str, Any] = {}
+    if (comment or "").startswith("{"):
+        says = json_of(comment or "")
+    elif comment and (listed := comment.removeprefix(f"{_NO_VALUE}: ")) != comment:
+        says = {_NO_VALUE: json_of(listed)}
+    known = {column: tuple(headers) for column, headers in says.get(_HEADERS, {}).items()}
+    unknown = says.get(_UNKNOWN, () if _HEADERS in says else columns)
+    headers = TableHeaders(known=known, unknown=frozenset(unknown) - RESERVED)
+    return set(says.get(_NO_VALUE, ())), headers
 
 
 def _stored(sql_type: str) -> str:

@@ -27,9 +27,16 @@ class Columns:
     become compact JSON. A column that is missing in a row is NULL there.
     """
 
-    def __init__(self, part: str, reserved: frozenset[str], *, max_columns: int) -> None:
+    def __init__(
+        self,
+        part: str,
+        reserved: frozenset[str],
+        *,
+        max_columns: int,
+        kept: frozenset[str] = frozenset(),
+    ) -> None:
         self._part = part
-        self._reserved = reserved
+        self._reserved, self._kept = reserved, kept
         self._max_columns = max_columns
         self._names: list[str] = []
         self._paths: dict[_Path, None] = {}
@@ -80,8 +87,8 @@ class Columns:
         if not self._rows or not self._paths:
             return None
         if len(self._names) < len(self._paths):
-            header = (path if isinstance(path, str) else "_".join(path) for path in self._paths)
-            self._names = column_names(header, self._reserved)
+            # A column that rows were given of keeps its name.
+            self._names = column_names(self._paths, self._reserved, before=self._names, kept=self._kept)
         try:
             arrays = [pa.array([row.get(path) for row in self._rows], pa.string()) for path in self._paths]
         except UnicodeEncodeError:

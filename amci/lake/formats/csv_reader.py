@@ -73,6 +73,7 @@ def csv_batches(
     reserved: frozenset[str],
     guessed: dict[str, str] | None = None,
     *,
+    kept: frozenset[str] = frozenset(),
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[TextBatch]:
     """The rows of a CSV file; one batch without rows when there is only a header, none when there is nothing.
@@ -82,7 +83,7 @@ def csv_batches(
     What the dataset left open, and is not the usual, is in `guessed` at the end: `delimiter`, `encoding`.
     Raises MalformedFile with the physical line, StorageError.
     """
-    reader = _Reader(source, options, limits, reserved)
+    reader = _Reader(source, options, limits, reserved, kept)
     done = 0
     blocks = sorted({block_bytes, max(block_bytes, limits.max_line_bytes)})
     for block in blocks:
@@ -110,12 +111,17 @@ class _Reader:
     """One CSV file, which may be gone through more than once."""
 
     def __init__(
-        self, source: ByteSource, options: CsvOptions, limits: Limits, reserved: frozenset[str]
+        self,
+        source: ByteSource,
+        options: CsvOptions,
+        limits: Limits,
+        reserved: frozenset[str],
+        kept: frozenset[str],
     ) -> None:
         self._source = source
         self._options = options
         self._limits = limits
-        self._reserved = reserved
+        self._reserved, self._kept = reserved, kept
         self._is_auto = options.delimiter == "auto"
         self._is_trailing = False  #: whether rows, but not the header, end in a delimiter
         delimiter, self._separator_line = self._look()
@@ -277,7 +283,7 @@ class _Reader:
                 f"it has {record.columns} columns, more than {self._limits.max_columns}",
                 hint="Check the delimiter. If the file is sound, raise max_columns.",
             )
-        names, self.paths = _names(text[: record.size], self._options, self._reserved)
+        names, self.paths = _names(text[: record.size], self._options, self._reserved, self._kept)
         return names, text[record.size :]
 
     def _ended(self, chunks: Iterator[bytes], columns: int) -> Iterator[bytes]:
@@ -326,7 +332,7 @@ def _without(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 @functools.lru_cache(maxsize=256)
 def _names(
-    header: bytes, options: CsvOptions, reserved: frozenset[str]
+    header: bytes, options: CsvOptions, reserved: frozenset[str], kept: frozenset[str]
 ) -> tuple[tuple[str, ...], tuple[ColumnPath, ...]]:
     """The catalogue names of a header, and its cells; kept, because ten thousand small files have few headers."""
     try:
@@ -340,7 +346,7 @@ def _names(
             cells = line.split(options.delimiter)
     except csv.Error:
         raise MalformedFile("a column's name is too long", hint="A quote may be missing.") from None
-    return tuple(column_names(cells, reserved)), tuple((cell,) for cell in cells)
+    return tuple(column_names(cells, reserved, kept=kept)), tuple((cell,) for cell in cells)
 
 
 def _longest(batch: pa.RecordBatch) -> int:

@@ -23,6 +23,8 @@ def json_batches(
     limits: Limits,
     reserved: frozenset[str],
     quoted: set[tuple[str, str]],
+    *,
+    kept: frozenset[str] = frozenset(),
 ) -> Iterator[TextBatch]:
     """The rows of a JSON file, every value as it was written; none for an empty file, `[]` and `{}`.
 
@@ -40,7 +42,7 @@ def json_batches(
     if not cursor.peek():
         return
     for part, rows in _parts(cursor, options):
-        columns = Columns(part, reserved, max_columns=limits.max_columns)
+        columns = Columns(part, reserved, max_columns=limits.max_columns, kept=kept)
         for _ in rows:
             line = cursor.line
             row, size = cursor.value()

@@ -134,6 +134,11 @@ class TextBatch:
         ColumnPath, ...
     ] = ()  #: fields inside columns that became JSON text, if the file declares them
 
+    @property
+    def own_paths(self) -> tuple[ColumnPath, ...]:
+        """The paths without the part."""
+        return tuple(path[1:] for path in self.paths) if self.part else self.paths
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:

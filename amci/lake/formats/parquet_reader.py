@@ -40,6 +40,8 @@ def parquet_batches(
     reserved: frozenset[str],
     quoted: set[tuple[str, str]],
     types: dict[tuple[str, str], str],
+    *,
+    kept: frozenset[str] = frozenset(),
 ) -> Iterator[TextBatch]:
     """The rows of a Parquet file; one batch without rows when it has none.
 
@@ -57,7 +59,7 @@ def parquet_batches(
         file = pq.ParquetFile(source.file())
         _check(file, source.count, limits)
         schema = file.schema_arrow
-        names = column_names(schema.names, reserved)
+        names = column_names(schema.names, reserved, kept=kept)
         paths = tuple((name,) for name in schema.names)
         inner = tuple(path for field in schema for path in _inner(field, ()))
         quoted |= {("", name) for name, field in zip(names, schema, strict=True) if _is_string(field.type)}

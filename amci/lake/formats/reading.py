@@ -37,11 +37,13 @@ class Reading:
         json: JsonOptions | None = None,
         limits: Limits | None = None,
         reserved: frozenset[str] = frozenset(),
+        kept: frozenset[str] = frozenset(),
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         """`fmt` is None if nothing says it; with `is_guess` the file's name promises it, and its content decides.
 
-        `reserved` are column names that are taken already. What is read does not depend on `chunk_bytes`.
+        `reserved` are column names that are taken already, `kept` those that earlier releases gave and the
+        configuration still uses. What is read does not depend on `chunk_bytes`.
 
         Raises FileNotFoundError as it is, StorageError if the file cannot be opened.
         """
@@ -50,7 +52,7 @@ class Reading:
         self._csv = csv or CsvOptions()
         self._json = json or JsonOptions()
         self._limits = limits or Limits()
-        self._reserved = reserved
+        self._reserved, self._kept = reserved, kept
         self.sha256 = ""  #: of the raw bytes that were read, in hex; empty until `batches` is exhausted
         self.bytes = 0  #: raw bytes that were read; right once `batches` is exhausted
         self.is_blank = (
@@ -84,11 +86,17 @@ class Reading:
         self._format = self._looked_at()
         match self._format:
             case FileFormat.CSV:
-                yield from csv_batches(self._source, self._csv, self._limits, self._reserved, self.guessed)
+                yield from csv_batches(
+                    self._source, self._csv, self._limits, self._reserved, self.guessed, kept=self._kept
+                )
             case FileFormat.JSON:
-                yield from json_batches(self._source, self._json, self._limits, self._reserved, quoted)
+                yield from json_batches(
+                    self._source, self._json, self._limits, self._reserved, quoted, kept=self._kept
+                )
             case FileFormat.PARQUET:
-                yield from parquet_batches(self._source, self._limits, self._reserved, quoted, self.types)
+                yield from parquet_batches(
+                    self._source, self._limits, self._reserved, quoted, self.types, kept=self._kept
+                )
         self._source.drain()
         self.sha256, self.bytes, self.quoted = self._source.sha256, self._source.count, frozenset(quoted)
 

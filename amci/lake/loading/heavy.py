@@ -21,6 +21,7 @@ from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableHome, TableName
 from amci.lake.catalog.checksums import is_intact
 from amci.lake.catalog.columns import UNFIT, Kind
 from amci.lake.catalog.duck import duck_errors
+from amci.lake.catalog.headers import TableHeaders
 from amci.lake.catalog.pairing import note_commit
 from amci.lake.catalog.schema import SchemaPlan
 from amci.lake.datasets.objects import RESERVED, Skip
@@ -28,7 +29,7 @@ from amci.lake.landing import sidecar
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.doubting import note, told
-from amci.lake.loading.loads import Load, LoadItem, TableLoads, want
+from amci.lake.loading.loads import Load, LoadItem, Places, TableLoads, want
 from amci.lake.loading.resemblance import TableShapes
 from amci.lake.loading.retyping import Retyping
 from amci.lake.loading.rules import Rules
@@ -123,7 +124,8 @@ class HeavyHandler:
         outcomes: dict[int, Outcome] = {}
         loads = TableLoads()
         ready: list[LoadItem] = []
-        typer = ColumnTyper(self.catalog.con, self.quarantine, self._columns)
+        places = Places(self.catalog)
+        typer = ColumnTyper(self.catalog.con, self.quarantine, places, self.rules.names_used)
         try:
             for item in items:
                 try:
@@ -139,7 +141,7 @@ class HeavyHandler:
                 ready.append(item)
             # Before the commit: a process that dies right after it must not forget which rows were kept out.
             self.objects.quarantine([entry for item in ready for entry in item.findings])
-            loads = self._commit_guessing(ready, loads, typer, ledger)
+            loads = self._commit_guessing(ready, loads, typer, places, ledger)
         finally:
             typer.clean_up()
         self._settle(ready)
@@ -151,6 +153,7 @@ class HeavyHandler:
         items: Sequence[LoadItem],
         own: TableLoads,
         typer: ColumnTyper,
+        places: Places,
         ledger: Mapping[int, Sequence[LedgerEntry]],
     ) -> TableLoads:
         """Commit with types guessed from the first rows, or from types; if a row does not fit, with exact ones."""
@@ -158,17 +161,13 @@ class HeavyHandler:
         try:
             loads = own.and_also(typer.together(plain, may_guess=True))
             self._note_doubts(items)
-            return self._commit(items, loads, ledger)
+            return self._commit(items, loads, places, ledger)
         except duckdb.InvalidInputException as error:
             if UNFIT not in str(error):
                 raise
             loads = own.and_also(typer.together(plain, may_guess=False))
             self._note_doubts(items)
-            return self._commit(items, loads, ledger, is_certain=True)
-
-    def _columns(self, name: TableName) -> Mapping[str, str]:
-        with self.catalog.exclusive("look at a table"):
-            return self.catalog.columns(name)
+            return self._commit(items, loads, places, ledger, is_certain=True)
 
     def _note_doubts(self, items: Sequence[LoadItem]) -> None:
         """Before the commit, so that a process that dies right after it has told. Raises MalformedFile, see `note`."""
@@ -179,6 +178,7 @@ class HeavyHandler:
         self,
         items: Sequence[LoadItem],
         loads: TableLoads,
+        places: Places,
         ledger: Mapping[int, Sequence[LedgerEntry]],
         *,
         is_certain: bool = False,
@@ -205,6 +205,10 @@ class HeavyHandler:
             plans = {
                 name: self._plan(name, parts, is_certain=is_certain) for name, parts in loads.tables.items()
             }
+            headers = {name: places.settled(name) for name in loads.tables}
+            for name, parts in loads.tables.items():
+                if new := _renamed(headers[name], self.catalog.headers(name)):
+                    loads.renamed.setdefault(min(parts[0].members), {})[str(name)] = new
             gone = [entry for entries in outdated.values() for entry in entries]
             self._take_out(gone)
             for name in {entry.name for entry in gone} & loads.tables.keys():
@@ -212,7 +216,7 @@ class HeavyHandler:
             for name, parts in loads.tables.items():
                 if plans[name].makes_text:
                     self.retyping.load_again(name, items)
-                self.catalog.apply(name, plans[name], parts[0].partition_by)
+                self.catalog.apply(name, plans[name], parts[0].partition_by, headers[name])
                 self._insert(name, parts, written)
             self.catalog.enter(entries)
             # After a power cut the state must know all that the commit is about, or it would give the ids again.
@@ -362,8 +366,17 @@ def _damaged(file: str) -> MalformedFile:
 def _outcome(item: LoadItem, loads: TableLoads) -> Outcome:
     if item.skipped:
         return Skipped(item.skipped)
+    renamed = loads.renamed.get(item.object_id)
     tables = {str(name): rows for name, rows in loads.of(item)}
-    return Done({"tables": tables, "quality": item.notes, **told(item.doubts.values())})
+    result = {"tables": tables, "quality": item.notes, **told(item.doubts.values())}
+    return Done(result | ({"columns": renamed} if renamed else {}))
+
+
+def _renamed(now: TableHeaders, before: TableHeaders) -> dict[str, str]:
+    """The new columns whose headers say more than their names do, each with its header."""
+    if now is before:
+        return {}
+    return {column: header for column, header in now.renamed() if column not in before.known}
 
 
 def _naive(at: datetime) -> datetime:

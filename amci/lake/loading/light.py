@@ -23,6 +23,7 @@ from amci.kernel.plugins import Transform
 from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.columns import ALL
+from amci.lake.catalog.headers import FileColumns, file_columns
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import Protection
 from amci.lake.formats import Doubt, FileFormat, Reading, format_of
@@ -39,7 +40,7 @@ from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, folde
 from amci.lake.loading.rules import RoutedObject, Rules, placement
 from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
 
-Look = Callable[[str, pa.RecordBatch], None]
+Look = Callable[[str, pa.RecordBatch, FileColumns], None]
 ShapeOf = Callable[[TableName], TableShape | None]
 
 #: Small objects are kept until this much text has come together, then written.
@@ -145,6 +146,7 @@ class LightHandler:
         look = None if light else likeness.see
         with self._opened(obj, path, place) as reading:
             buffered = self._buffered(routed, place, reading, protection, look)
+        repeats = [_repeat(name) for columns in buffered.columns.values() for name in columns.repeated]
         if reading.is_blank and obj.version > 1 and obj.dataset.on_new_version == "replace":
             raise MalformedFile(
                 "there is nothing in it, not even a header",
@@ -167,7 +169,7 @@ class LightHandler:
                 buffered = self._transformed(routed, place, light, landed, protection, likeness.see)
             finally:
                 landed.drop()
-        doubts = [*reading.doubts, *(() if buffered.skip else likeness.doubts())]
+        doubts = [*reading.doubts, *repeats, *(() if buffered.skip else likeness.doubts())]
         self._note(routed, doubts, buffered)
         if buffered.is_empty:
             return self._nothing(routed, buffered.skip or "no data rows", doubts)
@@ -206,9 +208,6 @@ class LightHandler:
         return Done({"reason": reason, **told(doubts)}, then=[run])
 
     def _opened(self, obj: RawObject, path: Path, place: Placement) -> Reading:
-        reserved = RESERVED | {name for name, _ in place.partition} | set(place.constants)
-        if obj.dataset.timestamp_column:
-            reserved |= {obj.dataset.timestamp_column}
         return Reading(
             path,
             _format(obj),
@@ -216,8 +215,15 @@ class LightHandler:
             csv=obj.dataset.csv_options,
             json=obj.dataset.json_options,
             limits=obj.dataset.read_limits,
-            reserved=frozenset(reserved),
+            reserved=self._reserved(obj, place),
+            kept=self.rules.names_used(obj.dataset),
         )
+
+    @staticmethod
+    def _reserved(obj: RawObject, place: Placement) -> frozenset[str]:
+        """Names that no column of the file may have."""
+        added = {obj.dataset.timestamp_column} if obj.dataset.timestamp_column else set()
+        return RESERVED | {name for name, _ in place.partition} | set(place.constants) | added
 
     def _buffered(
         self,
@@ -230,11 +236,14 @@ class LightHandler:
         """All rows, protected: few in memory, many in files; `look` sees them on the way."""
         dataset = routed.obj.dataset
         watch = AllTrue(dataset.skip_if_all)
+        reserved = self._reserved(routed.obj, place)
+        columns: dict[str, FileColumns] = {}
         rows = 0
         with RowBuffer(self.pre_stage, routed, place) as buffer:
             for batch in reading.batches():
                 data = batch.data
                 rows += data.num_rows
+                columns[batch.part] = file_columns(tuple(data.schema.names), batch.own_paths, reserved)
                 if protection:
                     data = protection.apply(data, batch.paths, batch.inner)
                     # Rows of JSON may bring further columns. Others have shown all, and nothing is written yet.
@@ -242,13 +251,13 @@ class LightHandler:
                         protection.require(lambda: self._known_columns(routed))
                     if not (routed.light and routed.light.takes_rows):
                         protection.look(data)
-                watch.see(data)
+                watch.see(data, columns[batch.part])
                 if look:
-                    look(batch.part, data)
+                    look(batch.part, data, columns[batch.part])
                 buffer.take(batch.part, data)
             if protection and rows:
                 protection.require(lambda: self._known_columns(routed))
-            buffered = buffer.buffered()
+            buffered = buffer.buffered(columns)
         if watch.holds:
             buffered.drop()
             return BufferedRows([], [], skip=f"every row is {watch.column}")
@@ -280,18 +289,23 @@ class LightHandler:
         """
         taken = RESERVED | {name for name, _ in place.partition}
         values: set[tuple[str, str]] = set()
+        kept = self.rules.names_used(routed.obj.dataset)
+        columns: dict[str, FileColumns] = {}
         with (
             self.rules.connection(self.spill) as con,
             RowBuffer(self.pre_stage, routed, place, suffix=".light") as buffer,
         ):
             for part in landed.parts:
                 _show(con, landed, part)
-                answer = transform_call.run(light, con, "landed", routed.obj, into="changed")
+                answer = transform_call.run(
+                    light, con, "landed", routed.obj, into="changed", columns=landed.columns[part], kept=kept
+                )
                 if isinstance(answer, Skip):
                     return BufferedRows([], [], skip=answer.reason)
+                given = [c for c in answer.headers if c not in RESERVED]
+                names = dict(zip(given, column_names(given, taken), strict=True))
+                columns[part] = answer.renamed(names)
                 changed = con.table("changed")
-                columns = [c for c in changed.columns if c not in RESERVED]
-                names = dict(zip(columns, column_names(columns, taken), strict=True))
                 types = zip(changed.columns, changed.types, strict=True)
                 values |= {(part, names[c]) for c, t in types if c in names and t.id != "varchar"}
                 cast = ", ".join(
@@ -301,9 +315,9 @@ class LightHandler:
                     data = protection.apply(batch) if protection else batch
                     if protection:
                         protection.look(data)
-                    look(part, data)
+                    look(part, data, columns[part])
                     buffer.take(part, data)
-            return replace(buffer.buffered(), values=frozenset(values))
+            return replace(buffer.buffered(columns), values=frozenset(values))
 
     def _finish(self, reads: Sequence[_Read]) -> dict[int, Outcome]:
         """Write the small ones together, then say what each object's heavy run has to load."""
@@ -333,6 +347,7 @@ class LightHandler:
         for part, file in staged:
             files.setdefault(part, []).append(file)
         place, routed = read.place, read.routed
+        columns = read.rows.columns
         tables = tuple(
             StagedTable(
                 table=table_of(place, part),
@@ -342,6 +357,8 @@ class LightHandler:
                 types={column: t for (of, column), t in read.reading.types.items() if of == part},
                 values=_values(read, part),
                 sha256=tuple(file.sha256 for file in written),
+                headers=columns[part].spelled,
+                earlier=columns[part].earlier,
             )
             for part, written in files.items()
         )
@@ -381,6 +398,15 @@ def _format(obj: RawObject) -> FileFormat | None:
 def _likeness(obj: RawObject, place: Placement, shape_of: ShapeOf) -> Resemblance:
     schema = obj.dataset.schema_name
     return Resemblance(lambda part: shape_of(TableName(schema, table_of(place, part))))
+
+
+def _repeat(column: str) -> Doubt:
+    return Doubt(
+        kind="header",
+        says=f"column {column} has a header that stands in the file before: only their order tells them apart",
+        hint="name the columns apart where the file is made",
+        column=column,
+    )
 
 
 def _identity(found: os.stat_result) -> tuple[int, ...]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import duckdb
 
+from amci.kernel.errors import StorageError
 from amci.kernel.names import quoted
 from amci.kernel.run import Run
-from amci.lake.catalog.catalog import TableName, widened
+from amci.lake.catalog.catalog import Catalog, TableName, widened
 from amci.lake.catalog.columns import (
     NO_CLUES,
     Clues,
@@ -23,6 +24,7 @@ from amci.lake.catalog.columns import (
     join,
     loss_sql,
 )
+from amci.lake.catalog.headers import FileColumns, TableHeaders
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import RESERVED
 from amci.lake.formats import Doubt
@@ -67,6 +69,11 @@ class LoadItem:
     def stands_alone(self) -> bool:
         """Whether its rows have to be looked at apart from other objects'."""
         return bool(self.routed.heavy or self.dataset.quality)
+
+    @property
+    def own_columns(self) -> frozenset[str]:
+        """Columns that amci gives the table, and no file may have."""
+        return RESERVED | self.constants.keys()
 
     def name_of(self, table: StagedTable) -> TableName:
         """The lake's table that rows of `table` go to."""
@@ -175,6 +182,8 @@ class TableLoads:
 
     def __init__(self) -> None:
         self.tables: dict[TableName, list[Load]] = {}
+        #: columns that the commit made under another name than their header's, with it, by object and table
+        self.renamed: dict[int, dict[str, dict[str, str]]] = {}
 
     def add(self, loads: Iterable[Load]) -> None:
         """Take further loads."""
@@ -196,6 +205,64 @@ class TableLoads:
             for load in loads
             if item.object_id in load.members
         ]
+
+
+class Places:
+    """Which columns of the lake's tables the columns of a batch go to.
+
+    Tables are looked at once; what one load of the batch adds, the next one knows. `settled` looks again, with the lake
+    locked: another thread may have added to a table meanwhile.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._asked: dict[TableName, list[tuple[FileColumns, frozenset[str], dict[str, str]]]] = {}
+        self._now: dict[TableName, tuple[TableHeaders, set[str]]] = {}
+
+    def of(self, name: TableName, file: FileColumns, own: frozenset[str]) -> dict[str, str]:
+        """The columns of table `name` for those of `file`, by the file's names. `own` are no file's."""
+        self.look(name, file, own)
+        placed = self._place(self._now, name, file, own)
+        self._asked.setdefault(name, []).append((file, own, placed))
+        return placed
+
+    def look(self, name: TableName, file: FileColumns, own: frozenset[str]) -> dict[str, str]:
+        """The same for rows that a transform may change before they are loaded."""
+        if name not in self._now:
+            with self._catalog.exclusive("look at a table"):
+                self._now[name] = (self._catalog.headers(name), set(self._catalog.columns(name)))
+        headers, columns = self._now[name]
+        return headers.placed(file, columns, own)
+
+    def columns(self, name: TableName) -> Mapping[str, str]:
+        """The columns that a table has, with their SQL types."""
+        with self._catalog.exclusive("look at a table"):
+            return self._catalog.columns(name)
+
+    def settled(self, name: TableName) -> TableHeaders:
+        """What the table's headers are with all that was placed. The lake is locked.
+
+        Raises StorageError, which is tried again, if another load has changed where something belongs.
+        """
+        again = {name: (self._catalog.headers(name), set(self._catalog.columns(name)))}
+        for file, own, placed in self._asked.get(name, ()):
+            if self._place(again, name, file, own) != placed:
+                raise StorageError(
+                    f"another load has just changed the columns of {name}", hint="it is tried again"
+                )
+        return again[name][0]
+
+    @staticmethod
+    def _place(
+        tables: dict[TableName, tuple[TableHeaders, set[str]]],
+        name: TableName,
+        file: FileColumns,
+        own: frozenset[str],
+    ) -> dict[str, str]:
+        headers, columns = tables[name]
+        placed = headers.placed(file, columns, own)
+        tables[name] = (headers.noting(placed, file, columns), columns | {*placed.values()})
+        return placed
 
 
 def want(loads: Iterable[Load]) -> dict[str, str]:

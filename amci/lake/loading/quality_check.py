@@ -14,6 +14,7 @@ from amci.kernel.layout import file_stem
 from amci.kernel.names import literal, quoted, sanitized
 from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.duck import NAMING_ERRORS, first_line
+from amci.lake.catalog.headers import FileColumns
 from amci.lake.datasets import quality
 from amci.lake.datasets.objects import ROW
 from amci.lake.landing.object_store import Quarantined
@@ -31,9 +32,16 @@ class QualityFinding:
 
 
 def check_quality(
-    con: duckdb.DuckDBPyConnection, item: LoadItem, name: TableName, table: str, quarantine: Path
+    con: duckdb.DuckDBPyConnection,
+    item: LoadItem,
+    name: TableName,
+    table: str,
+    columns: FileColumns,
+    quarantine: Path,
 ) -> None:
     """Leave in temp table `table` only rows that no rule keeps out; those go to files below `quarantine`.
+
+    `columns` are the table's, with their headers.
 
     What was found is noted on the item. Raises QualityError for a rule with `on_fail: fail` that is broken.
     """
@@ -41,7 +49,7 @@ def check_quality(
         return
     _number_rows(con, table)
     kept_out = []
-    for finding in broken_rules(con, table, quality.rules(item.dataset.quality), ROW):
+    for finding in broken_rules(con, table, quality.rules(item.dataset.quality), ROW, columns):
         if finding.on_fail == "fail":
             raise QualityError(finding.rule, f"{finding.count} rows do not hold it")
         item.notes.append({"rule": finding.rule, "on_fail": finding.on_fail, "rows": finding.count})
@@ -101,11 +109,15 @@ def _set_aside(
 
 
 def broken_rules(
-    con: duckdb.DuckDBPyConnection, rows: str, rules: Sequence[quality.CompiledRule], row_id: str
+    con: duckdb.DuckDBPyConnection,
+    rows: str,
+    rules: Sequence[quality.CompiledRule],
+    row_id: str,
+    columns: FileColumns | None = None,
 ) -> list[QualityFinding]:
     """The rules that do not hold for `rows`, a table or view whose column `row_id` is a unique BIGINT.
 
-    Columns are found without regard to case, or by catalogue name. Raises QualityError if a rule names a
+    Columns are found without regard to case, by catalogue name, or by header. Raises QualityError if a rule names a
     column the table lacks or cannot be evaluated on it. Findings and errors hold names and counts, no values.
     """
     described = con.execute(f"DESCRIBE {quoted(rows)}").fetchall()
@@ -113,7 +125,7 @@ def broken_rules(
     have |= {name.lower(): (name, sql_type) for name, sql_type, *_ in described}
     findings = []
     for rule in rules:
-        types = dict(_found(rule, column, have) for column in rule.columns)
+        types = dict(_found(rule, column, have, columns) for column in rule.columns)
         try:
             finding = _finding(con, quoted(rows), rule, types, row_id)
         except duckdb.Error as error:
@@ -125,8 +137,14 @@ def broken_rules(
     return findings
 
 
-def _found(rule: quality.CompiledRule, column: str, have: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
-    found = have.get(column.lower()) or have.get(sanitized(column))
+def _found(
+    rule: quality.CompiledRule,
+    column: str,
+    have: Mapping[str, tuple[str, str]],
+    columns: FileColumns | None,
+) -> tuple[str, str]:
+    by_header = columns.named(column) if columns else None
+    found = have.get(column.lower()) or have.get(by_header or "") or have.get(sanitized(column))
     if not found:
         raise QualityError(rule.name, f"the table has no column {column}")
     return found

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from amci.kernel.files import json_of
 from amci.kernel.state import State
 from amci.lake.catalog.catalog import TableName
+from amci.lake.catalog.headers import FileColumns
 from amci.lake.formats import Doubt
 
 #: Fewer than one row in so many is doubtful, in a table whose files usually have so many rows.
@@ -90,15 +91,15 @@ class Resemblance:
         self._shape_of = shape_of
         self._seen: dict[str, _Seen] = {}
 
-    def see(self, part: str, data: pa.RecordBatch) -> None:
-        """Look at further rows of a part."""
+    def see(self, part: str, data: pa.RecordBatch, columns: FileColumns) -> None:
+        """Look at further rows of a part, which has these columns."""
         if part not in self._seen:
             self._seen[part] = _Seen(self._shape_of(part))
         seen = self._seen[part]
         if seen.shape is None:
             return
         if len(data.schema) > len(seen.columns):
-            seen.columns.update(data.schema.names)
+            seen.columns.update(data.schema.names, columns.earlier.values())
         if seen.rows < _SAMPLE:
             seen.look_for_numbers(seen.shape, data.slice(0, _SAMPLE))
         seen.rows += data.num_rows

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from amci.kernel.runs import RunStore
 from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
 from amci.lake.catalog.columns import Kind, infer, join
 from amci.lake.catalog.schema import SchemaPlan
+from amci.lake.datasets.objects import RESERVED
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.loads import Load, LoadItem, want
 from amci.lake.loading.staged_object import StagedObject, heavy_run
@@ -64,10 +66,13 @@ class Retyping:
     def _strings(self, name: TableName, but: Collection[int]) -> set[str]:
         """The columns of a table whose values are text in a file of another object, whatever they hold."""
         found: set[str] = set()
+        columns, headers = self.catalog.columns(name), self.catalog.headers(name)
         for entry in self.catalog.loaded_into(name):
             if entry.object_id not in but:
                 staged = StagedObject.from_payload(self.runs.get(entry.run_id).payload)
-                found.update(
-                    staged.types, *(table.quoted for table in staged.tables if table.table == name.table)
-                )
+                found.update(staged.types)
+                for table in staged.tables:
+                    if table.table == name.table:
+                        place = partial(headers.placed, columns=columns, own=RESERVED)
+                        found.update(table.placed(table.columns(table.quoted), place).values())
         return found

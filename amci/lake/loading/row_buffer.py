@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from amci.kernel.layout import file_stem, hive_path
-from amci.kernel.names import sanitized, table_name
+from amci.kernel.names import table_name
+from amci.lake.catalog.headers import FileColumns
 from amci.lake.datasets.objects import Placement
 from amci.lake.loading.pre_stage import StagedFile, StreamWriter
 from amci.lake.loading.rules import RoutedObject
@@ -30,6 +32,7 @@ class BufferedRows:
     size: int = 0  #: bytes held in memory
     skip: str = ""  #: why none of them are wanted
     values: frozenset[tuple[str, str]] = frozenset()  #: (part, column) to which a transform gave a type
+    columns: Mapping[str, FileColumns] = field(default_factory=dict)  #: of each part; some may be left out
 
     @property
     def is_empty(self) -> bool:
@@ -55,11 +58,11 @@ class AllTrue:
         self._rows = 0
         self._so_far = column is not None
 
-    def see(self, data: pa.RecordBatch) -> None:
-        """Look at further rows."""
+    def see(self, data: pa.RecordBatch, columns: FileColumns) -> None:
+        """Look at further rows; `columns` are the file's."""
         if not self._so_far or self.column is None:
             return
-        position = data.schema.get_field_index(sanitized(self.column))
+        position = data.schema.get_field_index(columns.named(self.column) or self.column)
         if position < 0:
             self._so_far = False
             return
@@ -116,8 +119,8 @@ class RowBuffer:
             self._writers[part] = self._streams.enter_context(writer)
         return self._writers[part]
 
-    def buffered(self) -> BufferedRows:
-        """All that was taken; closes the files."""
+    def buffered(self, columns: Mapping[str, FileColumns]) -> BufferedRows:
+        """All that was taken, with the columns of each part; closes the files."""
         self._streams.close()
         tables = [
             (part, pa.concat_tables([pa.Table.from_batches([b]) for b in batches], promote_options="default"))
@@ -125,7 +128,9 @@ class RowBuffer:
         ]
         staged = [(part, file) for part, writer in self._writers.items() for file in writer.staged]
         size = 0 if self._writers else self._size
-        return BufferedRows([(part, rows) for part, rows in tables if rows.num_rows], staged, size)
+        return BufferedRows(
+            [(part, rows) for part, rows in tables if rows.num_rows], staged, size, columns=columns
+        )
 
 
 def table_of(place: Placement, part: str) -> str:

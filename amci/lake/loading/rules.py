@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class Rules:
     memory_limit: int
     threads: int | None
     _hashes: dict[str, str] = field(default_factory=dict, init=False)
+    _names: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
 
     def routed(self, run: Run, row: Mapping[str, Any]) -> RoutedObject:
         """What a run is about; `row` is what `ObjectStore.for_versions` knows of its object.
@@ -99,6 +101,14 @@ class Rules:
         if dataset.dataset not in self._hashes:
             self._hashes[dataset.dataset] = self._rules_hash(dataset)
         return self._hashes[dataset.dataset]
+
+    def names_used(self, dataset: Dataset) -> frozenset[str]:
+        """All words of a dataset's definition and transforms: what may be the name of a column there."""
+        if dataset.dataset not in self._names:
+            transforms = (self.transform(dataset.light), self.transform(dataset.heavy))
+            texts = [dataset.model_dump_json(exclude_defaults=True), *(t.source for t in transforms if t)]
+            self._names[dataset.dataset] = frozenset(re.findall(r"\w+", "\n".join(texts).lower()))
+        return self._names[dataset.dataset]
 
     def _rules_hash(self, dataset: Dataset) -> str:
         # Without what is as usual: another setting in a later release changes no dataset that does not use it.

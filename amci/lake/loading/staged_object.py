@@ -5,20 +5,21 @@ which files of pre-stage are still needed. For `acme/reach.csv` with 120 rows:
 
     {"object_id": 7, "version": 1, "again": "",
      "tables": [{"table": "reach", "files": ["adtech/amc/reach/reach.7v1.parquet"], "rows": 120, "quoted": [],
-                 "sha256": ["5e88…"]}],
+                 "sha256": ["5e88…"], "headers": {"total_sales": "Total Sales"}}],
      "partition": {"customer": "acme"}, "constants": {}, "workflow_id": "reach", "schedule": null,
      "export_time": "2026-03-01T06:00:00.000000Z", "sha256": "9f86…", "origin": {}, "types": {"users": "LONG"}}
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
 from amci.kernel.clock import moment, timestamp
 from amci.kernel.run import NewRun, Run
+from amci.lake.catalog.headers import FileColumns
 from amci.lake.landing.ingest import Lane
 
 #: An object with more rows for a table is large: it is loaded by itself, into a file of its own.
@@ -39,11 +40,26 @@ class StagedTable:
     #: the dataset says how people write numbers.
     values: frozenset[str] = frozenset()
     sha256: tuple[str, ...] = ()  #: of the files, hexadecimal; empty if an earlier release wrote them
+    #: the file's names for columns that have another one, see `FileColumns`; None if an earlier release wrote this
+    headers: Mapping[str, str] | None = None
+    earlier: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: what earlier releases called columns, if otherwise
 
     @property
     def checked_files(self) -> list[tuple[str, str | None]]:
         """The files, each with its checksum if it has one."""
         return list(zip(self.files, self.sha256 or [None] * len(self.files), strict=True))
+
+    def columns(self, names: Iterable[str]) -> FileColumns:
+        """The columns of these names, as the file has them."""
+        return FileColumns(headers=self.headers or {}, earlier=self.earlier).only(names)
+
+    def placed(self, columns: FileColumns, place: Callable[[FileColumns], dict[str, str]]) -> dict[str, str]:
+        """The column of the table for each of `columns`: what `place` says, unless an earlier release named both."""
+        if self.headers is None:
+            return {name: columns.earlier.get(name, name) for name in columns.headers}
+        return place(columns)
 
     def to_payload(self) -> dict[str, Any]:
         """As JSON values."""
@@ -55,6 +71,8 @@ class StagedTable:
             **({"types": dict(self.types)} if self.types else {}),
             **({"values": sorted(self.values)} if self.values else {}),
             **({"sha256": list(self.sha256)} if self.sha256 else {}),
+            **({} if self.headers is None else {"headers": dict(self.headers)}),
+            **({"earlier": dict(self.earlier)} if self.earlier else {}),
         }
 
     @classmethod
@@ -68,6 +86,8 @@ class StagedTable:
             types=payload.get("types", {}),
             values=frozenset(payload.get("values", ())),
             sha256=tuple(payload.get("sha256", ())),
+            headers=payload.get("headers"),
+            earlier=payload.get("earlier", {}),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from amci.kernel.errors import AmciError, TransformError
 from amci.kernel.names import column_names, literal, quoted
 from amci.kernel.plugins import Transform
 from amci.lake.catalog.duck import NAMING_ERRORS, first_line
+from amci.lake.catalog.headers import FileColumns, file_columns
 from amci.lake.datasets.objects import Placement, RawObject, Skip
 
 
@@ -49,14 +50,23 @@ def place(transform: Transform, obj: RawObject) -> Placement | Skip:
 
 
 def run(
-    transform: Transform, con: duckdb.DuckDBPyConnection, source: str, obj: RawObject, into: str
-) -> Skip | None:
+    transform: Transform,
+    con: duckdb.DuckDBPyConnection,
+    source: str,
+    obj: RawObject,
+    into: str,
+    *,
+    columns: FileColumns,
+    kept: Collection[str],
+) -> Skip | FileColumns:
     """Run a transform on the rows of `source`, a table or view of `con`; its rows become temp table `into`.
 
     A Python transform gets `rows` (a DuckDB relation) and `obj`. It returns a relation, an Arrow table, batch
     or reader, a Polars frame, or a Skip; then there is no table. A SQL transform is one SELECT from `rows`;
     `getvariable('key')`, `'tenant'`, `'dataset'` and the names of the dataset's pattern are there.
-    Column names of the result are sanitised. Raises TransformError.
+    The columns of the result get catalogue names. Returns them: what has the name of one of `columns`, those of
+    the source, is it; others have the transform's own name for a header. `kept` as for `column_names`.
+    Raises TransformError.
     """
     with _blaming(transform), _variables(con, obj):
         if transform.load is None:
@@ -69,14 +79,22 @@ def run(
         if isinstance(answer, Skip):
             return answer
         relation = _relation(transform, con, answer)
-        names = column_names(relation.columns)
-        listed = ", ".join(
-            f"{quoted(old)} AS {quoted(new)}" for old, new in zip(relation.columns, names, strict=True)
-        )
+        spelled = relation.columns
+        names = column_names(spelled, kept=kept)
+        listed = ", ".join(f"{quoted(old)} AS {quoted(new)}" for old, new in zip(spelled, names, strict=True))
         relation.create_view("transformed", replace=True)
         con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(into)} AS SELECT {listed} FROM transformed")
         con.execute("DROP VIEW transformed")
-    return None
+    made = file_columns(tuple(names), tuple((name,) for name in spelled), frozenset())
+    own = dict(zip(names, spelled, strict=True))
+    return FileColumns(
+        headers={name: columns.headers.get(own[name], header) for name, header in made.headers.items()},
+        earlier={
+            name: earlier
+            for name, old in own.items()
+            if (earlier := columns.earlier.get(old) or made.earlier.get(name))
+        },
+    )
 
 
 def _relation(transform: Transform, con: duckdb.DuckDBPyConnection, answer: Any) -> duckdb.DuckDBPyRelation:

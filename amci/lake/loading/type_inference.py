@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -11,13 +12,14 @@ import pyarrow.parquet as pq
 from duckdb.sqltypes import DuckDBPyType
 
 from amci.kernel.errors import MalformedFile, TransformError
-from amci.kernel.names import literal, quoted
-from amci.lake.catalog.catalog import TableName
+from amci.kernel.names import comparable, literal, quoted
 from amci.lake.catalog.columns import Clues, ColumnKind, Kind, cast_sql, fits_sql, infer
+from amci.lake.catalog.headers import FileColumns
+from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
 from amci.lake.formats import Doubt
 from amci.lake.loading import transform_call
-from amci.lake.loading.loads import Load, LoadItem, StagedSource
+from amci.lake.loading.loads import Load, LoadItem, Places, StagedSource
 from amci.lake.loading.odd_words import odd_words
 from amci.lake.loading.quality_check import check_quality
 from amci.lake.loading.staged_object import LARGE, StagedTable
@@ -46,12 +48,14 @@ class ColumnTyper:
         self,
         con: duckdb.DuckDBPyConnection,
         quarantine: Path,
-        known: Callable[[TableName], Mapping[str, str]],
+        places: Places,
+        names_used: Callable[[Dataset], Collection[str]],
     ) -> None:
-        """`known` gives the columns that a table has, with their SQL types."""
+        """`names_used` gives the words that a dataset's definition and transforms have."""
         self._con = con
         self._quarantine = quarantine
-        self._known = known
+        self._places = places
+        self._names_used = names_used
         self._registered: list[str] = []
         self._temporary: list[str] = []
 
@@ -72,18 +76,25 @@ class ColumnTyper:
         for item in items:
             for staged in item.staged.tables:
                 types = (*sorted(item.types.items()), *sorted(staged.types.items()), *sorted(staged.values))
-                key = (item.name_of(staged), item.partition_by, types, *item.constant_types.items())
+                headers = None if staged.headers is None else tuple(sorted(staged.headers.items()))
+                earlier = tuple(sorted(staged.earlier.items()))
+                named = (item.name_of(staged), item.partition_by, types, headers, earlier)
+                key = (*named, *item.constant_types.items())
                 groups.setdefault(key, []).append((item, staged))
         return [self._group(members, may_guess=may_guess) for members in groups.values()]
 
     def _group(self, members: Sequence[tuple[LoadItem, StagedTable]], *, may_guess: bool) -> Load:
         first, table = members[0]
         rows, typed = self._rows(members)
-        columns = _data_columns([file for item, staged in members for file in item.files_of(staged)])
-        columns = [c for c in columns if c not in typed]
+        names = _data_columns([file for item, staged in members for file in item.files_of(staged)])
+        file = table.columns(c for c in names if c not in typed)
+        placed = table.placed(file, partial(self._places.of, first.name_of(table), own=first.own_columns))
+        file = file.renamed(placed)
+        columns = list(placed.values())
+        rows = _renamed(rows, placed)
         _check_partition(first, {*columns, *typed})
         many = may_guess and sum(staged.rows for _, staged in members) > LARGE
-        clues = _clues(members)
+        clues = _clues(members, placed, file)
         text = infer(self._con, f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows, columns, clues)
         self._doubt_types(members, rows, text, clues)
         return Load(
@@ -134,8 +145,13 @@ class ColumnTyper:
 
     def _alone(self, item: LoadItem, staged: StagedTable) -> Load | Skip:
         rows, constants = self._rows([(item, staged)])
-        columns = [c for c in _data_columns(item.files_of(staged)) if c not in constants]
-        clues = _clues([(item, staged)])
+        names = [c for c in _data_columns(item.files_of(staged)) if c not in constants]
+        file = staged.columns(names)
+        placed = staged.placed(file, partial(self._places.look, item.name_of(staged), own=item.own_columns))
+        file = file.renamed(placed)
+        columns = list(placed.values())
+        rows = _renamed(rows, placed)
+        clues = _clues([(item, staged)], placed, file)
         kinds = infer(self._con, rows, columns, clues)
         self._doubt_types([(item, staged)], rows, kinds, clues)
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
@@ -145,13 +161,22 @@ class ColumnTyper:
         )
         self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(work)} AS SELECT {casts}, {ROW} FROM {rows}")
         if item.routed.heavy:
-            answer = transform_call.run(item.routed.heavy, self._con, work, item.routed.obj, into=out)
+            answer = transform_call.run(
+                item.routed.heavy,
+                self._con,
+                work,
+                item.routed.obj,
+                into=out,
+                columns=file,
+                kept=self._names_used(item.dataset),
+            )
             if isinstance(answer, Skip):
                 return answer
+            file = answer
         else:
             self._con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(out)} AS SELECT * FROM {quoted(work)}")
-        check_quality(self._con, item, item.name_of(staged), out, self._quarantine)
-        return self._load_of(item, staged, out, constants)
+        check_quality(self._con, item, item.name_of(staged), out, file, self._quarantine)
+        return self._load_of(item, staged, out, file, constants)
 
     def _doubt_types(
         self,
@@ -167,7 +192,7 @@ class ColumnTyper:
         name = members[0][0].name_of(members[0][1])
         by_version = {(item.object_id, item.version): item for item, _ in members}
         open_kinds = {c: kind for c, kind in kinds.items() if clues.declared_kind(c) is None}
-        for word in odd_words(self._con, rows, open_kinds, self._known(name), clues):
+        for word in odd_words(self._con, rows, open_kinds, self._places.columns(name), clues):
             item = by_version[word.object_id, word.version]
             item.doubts[f"{name}.{word.column}"] = word.doubt(is_personal=bool(item.dataset.pii))
         for column, kind in kinds.items():
@@ -188,14 +213,19 @@ class ColumnTyper:
                     kind="types", says=f"{says}; it is text", hint=hint, column=column
                 )
 
-    def _load_of(self, item: LoadItem, staged: StagedTable, table: str, constants: dict[str, str]) -> Load:
-        described = self._con.execute(f"DESCRIBE {quoted(table)}").fetchall()
-        _check_partition(item, {*(c for c, *_ in described), *constants})
+    def _load_of(
+        self, item: LoadItem, staged: StagedTable, table: str, file: FileColumns, constants: dict[str, str]
+    ) -> Load:
         types = self._stored_types(item, table, {*RESERVED, *constants})
+        placed = staged.placed(
+            file.only(types), partial(self._places.of, item.name_of(staged), own=item.own_columns)
+        )
+        _check_partition(item, {*placed.values(), *constants})
         # Text without a value may become anything later; what a transform gave a type or a value keeps it.
         filled = self._filled(table, [c for c, t in types.items() if t == "VARCHAR"])
         want = {c: Kind.NOTHING.value if t == "VARCHAR" and c not in filled else t for c, t in types.items()}
-        listed = [f"CAST({quoted(c)} AS {t}) AS {quoted(c)}" for c, t in types.items()]
+        want = {placed[c]: t for c, t in want.items()}
+        listed = [f"CAST({quoted(c)} AS {t}) AS {quoted(placed[c])}" for c, t in types.items()]
         own = [f"{item.object_id}::BIGINT AS {OBJECT_ID}", f"{item.version}::INTEGER AS {VERSION}"]
         rows = self._con.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()[0][0]
         return Load(
@@ -250,18 +280,32 @@ class ColumnTyper:
         return {c for c, n in zip(columns, found, strict=True) if n}
 
 
-def _clues(members: Sequence[tuple[LoadItem, StagedTable]]) -> Clues:
-    """What is known of the columns of objects whose files state the same types."""
+def _clues(
+    members: Sequence[tuple[LoadItem, StagedTable]], placed: Mapping[str, str], columns: FileColumns
+) -> Clues:
+    """What is known of the columns of objects whose files state the same types, under the names of the table."""
     first, table = members[0]
     return Clues(
-        quoted=frozenset().union(*(staged.quoted for _, staged in members)),
+        quoted={placed.get(c, c) for _, staged in members for c in staged.quoted},
         dates=first.dataset.types_dates,
-        amc=first.types,
-        declared=first.dataset.column_types,
+        amc={placed.get(c, c): said for c, said in first.types.items()},
+        declared=_declared(first.dataset.column_types, columns),
         spelling=first.dataset.spelling,
-        values=frozenset().union(*(staged.values for _, staged in members)),
-        stated=table.types,
+        values={placed.get(c, c) for _, staged in members for c in staged.values},
+        stated={placed.get(c, c): sql_type for c, sql_type in table.types.items()},
     )
+
+
+def _declared(types: Mapping[str, str], columns: FileColumns) -> Mapping[str, str]:
+    """The types by the `comparable` names of the columns, if they are declared by those or by their headers."""
+    if not types:
+        return types
+    by_header = {
+        comparable(name): types[key]
+        for name, header in columns.spelled.items()
+        if (key := comparable(header)) in types
+    }
+    return by_header | dict(types)
 
 
 def _stored(given: DuckDBPyType) -> str:
@@ -280,6 +324,12 @@ def _stored(given: DuckDBPyType) -> str:
     else:
         text = f"STRUCT({', '.join(f'{quoted(name)} {part}' for name, part in parts.items())})"
     return str(DuckDBPyType(text))  # spelled as the catalog spells it
+
+
+def _renamed(rows: str, placed: Mapping[str, str]) -> str:
+    """The rows under the names of the table's columns."""
+    renames = [f"{quoted(old)} AS {quoted(new)}" for old, new in placed.items() if old != new]
+    return f"(SELECT * RENAME ({', '.join(renames)}) FROM {rows})" if renames else rows
 
 
 def _check_partition(item: LoadItem, columns: Collection[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from amci.kernel.errors import NotFound
+from amci.kernel.files import json_of
 from amci.kernel.names import quoted
 from amci.kernel.state import State
 from amci.lake.catalog.catalog import TableName
@@ -68,7 +69,9 @@ def tables(session: QuerySession, tenant: str | None = None) -> list[Row]:
 
 
 def table(session: QuerySession, state: State, name: str) -> Row:
-    """A table's rows, `partition_by`, columns (`column`, `type`, `nulls`), newest objects, and doubts about them.
+    """A table's rows, `partition_by`, columns, newest objects, and doubts about them.
+
+    A column has `column`, `type`, `nulls`, and, if files call it otherwise, `header`.
 
     Raises NotFound with near matches.
     """
@@ -86,12 +89,18 @@ def table(session: QuerySession, state: State, name: str) -> Row:
         f" ORDER BY loaded_at DESC, object_id DESC LIMIT {_NEWEST}",
         [found.schema, found.table],
     )
+    headers = session.headers().get((found.schema, found.table), {})
     return {
         "table": str(found),
         "rows": rows,
         "partition_by": partition_by(session.con, found),
         "columns": [
-            {"column": c["column_name"], "type": c["data_type"], "nulls": rows - n}
+            {
+                "column": c["column_name"],
+                "type": c["data_type"],
+                "nulls": rows - n,
+                **({"header": headers[c["column_name"]]} if c["column_name"] in headers else {}),
+            }
             for c, n in zip(columns, filled, strict=True)
         ],
         "objects": objects,
@@ -104,6 +113,19 @@ def table(session: QuerySession, state: State, name: str) -> Row:
             )
         ],
     }
+
+
+def renamed_columns(state: State, after: int) -> dict[str, dict[str, str]]:
+    """By table, the new columns that runs after that one gave another name than their header's, each with it."""
+    found: dict[str, dict[str, str]] = {}
+    for row in state.read(
+        "SELECT result ->> 'columns' AS columns FROM runs"
+        " WHERE run_id > ? AND kind = 'heavy' AND result ->> 'columns' IS NOT NULL ORDER BY run_id",
+        (after,),
+    ):
+        for table, columns in json_of(row["columns"]).items():
+            found.setdefault(table, {}).update(columns)
+    return found
 
 
 def partitions(session: QuerySession, name: str) -> tuple[list[str], list[Row]]:

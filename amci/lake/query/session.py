@@ -138,6 +138,16 @@ class QuerySession:
             found.setdefault((schema, table), []).append((column, kind))
         return found
 
+    def headers(self) -> dict[tuple[str, str], dict[str, str]]:
+        """What files call columns, if it is not the column's name, by schema and table."""
+        # Here, because it loads Arrow, which queries do without.
+        from amci.lake.catalog.catalog import noted
+
+        rows = self.con.execute(
+            f"SELECT schema_name, table_name, comment FROM duckdb_tables() WHERE database_name = {literal(LAKE)}"
+        ).fetchall()
+        return {(schema, table): noted(comment, ())[1].shown() for schema, table, comment in rows if comment}
+
     def _look_around(self) -> CatalogScope:
         views = self.con.execute(
             "SELECT DISTINCT lower(schema_name), lower(view_name) FROM duckdb_views() WHERE internal"

@@ -44,6 +44,9 @@ def publish(catalog: Catalog, target: Path, tell: Callable[[str], None]) -> dict
                 rewrite(catalog.con, name)
                 plain.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name.schema)}")
                 plain.execute(f"CREATE VIEW {quoted(name.schema, name.table)} AS {_select(catalog, name)}")
+                for column, header in catalog.headers(name).shown().items():
+                    at = quoted(name.schema, name.table, column)
+                    plain.execute(f"COMMENT ON COLUMN {at} IS {literal(header)}")
         # Before the file takes its name, for what is in DuckDB's write-ahead log would stay behind.
         plain.close()
     return {"file": str(target), "tables": len(names)}

@@ -98,7 +98,7 @@ def test_a_last_blank_line_is_a_row_only_where_it_is_ended(csv_file: Path) -> No
 def test_names_are_catalogue_names_and_unique(csv_file: Path) -> None:
     content = b'Total Sales,total_sales,,"a\nb",run\n1,2,3,4,5\n'
     names, rows = read(csv_file, content, reserved=frozenset({"run"}))
-    assert names == ["total_sales", "total_sales_2", "column_3", "a_b", "run_2"]
+    assert names == ["total_sales_c611c6", "total_sales", "unnamed", "a_b", "run_2"]
     assert rows == [("1", "2", "3", "4", "5")]
 
 

@@ -17,7 +17,7 @@ from amci.kernel.dates import resolved
 
 PAGE = Path(__file__).parents[3] / "docs" / "differences.md"
 DATABASE = "amcinsights_datalake_dev_adtech_amc_db"
-HEAD = "zero,zeros,far,far_cost,padded,day,total,total,Total"
+HEAD = "zero,zeros,far,far_cost,padded,day,total,total,Total,Spend ($),Spend (€)"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def lake(site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     site = site_of(tmp_path_factory.mktemp("aws") / "workspace")
     (example,) = re.findall("```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     site.configure("datasets/amc.yaml", example)
-    rows = "-0.0,-0.0,inf,inf, 1 ,2026-11-01,1,2,3\n-0.0,1.5,1,1,2,2026-11-02,1,2,3\n"
+    rows = "-0.0,-0.0,inf,inf, 1 ,2026-11-01,1,2,3,4,5\n-0.0,1.5,1,1,2,2026-11-02,1,2,3,4,5\n"
     site.put("acme/workflow=reach/schedule=daily/2026-11-01-reach.csv", f"{HEAD}\n{rows}")
     site.drain()
     return site
@@ -53,7 +53,7 @@ def test_d_03_blanks_around_a_number_are_kept(lake: Any) -> None:
 
 
 def test_d_04_a_second_column_of_a_name_is_numbered(lake: Any) -> None:
-    assert first(lake, "total", "total_2", "total_3") == (1, 2, 3)
+    assert first(lake, "total", "total_2", "total_c9b3c3") == (1, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,10 @@ def test_d_04_a_second_column_of_a_name_is_numbered(lake: Any) -> None:
 )
 def test_d_05_blanks_around_a_dynamic_date_do_not_count(text: str, becomes: str) -> None:
     assert resolved(text, datetime(2026, 11, 5, 6, 7, 8, tzinfo=UTC), ZoneInfo("UTC")) == becomes
+
+
+def test_d_07_signs_keep_their_meaning(lake: Any) -> None:
+    assert first(lake, "spend_dollar", "spend_euro") == (4, 5)
 
 
 def test_d_06_a_dataset_may_have_a_batch_of_its_own(site: Any) -> None:
