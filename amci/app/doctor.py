@@ -41,6 +41,7 @@ from amci.lake.upkeep.check import (
     what_keeps_it_closed,
 )
 from amci.workflows.executions.store import ExecutionStore
+from amci.workflows.provisioning.provision import status_of
 
 #: What in a workspace is not for everybody: rows, requests, and code that runs.
 _PLACES = ("state", "stage", "raw", "quarantine", "logs", "config", "amci.yaml", "catalog.duckdb")
@@ -48,6 +49,7 @@ Severity = Literal["error", "warning", "info"]
 
 _WORK_WAITS = 3  #: an exit code, as of commands that do runs of which some fail
 _PYTHON = (3, 11)
+_NAMED = 5  #: so many tenants are named
 _LEAST_FREE = 1024**3
 #: Memory for a connection that only tries whether the extensions load, bytes.
 _LITTLE = 64 * 1024**2
@@ -100,6 +102,7 @@ def examine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str])
         lambda: _pre_stage(workspace),
         lambda: _work(workspace, clock),
         lambda: _clock(workspace, clock),
+        lambda: _tenants(workspace, clock, environ),
         lambda: _roots(workspace, settings, clock),
     ]
     found = [finding for check in checks for finding in _safely(check)]
@@ -372,6 +375,20 @@ def _clock(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
             said = f"the clock was set back: {waits.told(step)}, and were corrected"
             do = "keep the clock right, as with NTP; see `amci runs list` for what ran early"
             yield Diagnosis("info", said, do)
+
+
+def _tenants(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str]) -> Diagnoses:
+    """Tenants whose newest check failed; a configuration or state that cannot be used is told of by other checks."""
+    if not workspace.state.exists():
+        return
+    with suppress(AmciError), _opened(workspace) as state:
+        runs, tenants = RunStore(state, clock), load(workspace, environ).tenants
+        failed = sorted(name for name in tenants if status_of(runs, name) == "FAILED")
+        if failed:
+            more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+            said = f"the check of {len(failed)} tenants failed: {', '.join(failed[:_NAMED])}{more}"
+            do = f"see `amci tenant show {failed[0]}`; then `amci tenant check {failed[0]}`"
+            yield Diagnosis("warning", said, do, is_work=True)
 
 
 def _opened(workspace: WorkspacePaths) -> State:

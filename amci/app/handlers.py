@@ -31,7 +31,7 @@ from amci.workflows.executions.cancel import CancelHandler
 from amci.workflows.executions.execute import ExecuteHandler
 from amci.workflows.executions.handler_context import HandlerContext
 from amci.workflows.executions.reconcile import ReconcileHandler
-from amci.workflows.provisioning.provision import ProvisionHandler
+from amci.workflows.provisioning.provision import ProvisionHandler, no_access
 
 _log = log.get("handlers")
 
@@ -90,6 +90,9 @@ def amc_handlers(opened: Session, router: Router, ingest: Ingest) -> list[Handle
         settings=opened.amc,
         clock=opened.clock,
         queue=opened.runs.create,
+        no_access=lambda tenant: no_access(
+            opened.runs, tenant, opened.amc.mode, lambda: opened.logged_in_at(tenant)
+        ),
     )
 
     def prepare(of: Tenant) -> str:
@@ -114,6 +117,7 @@ def amc_handlers(opened: Session, router: Router, ingest: Ingest) -> list[Handle
             prepare=prepare,
             dataset_of=lambda key: router.route(key).dataset.dataset,
             clock=opened.clock,
+            mode=opened.amc.mode,
         ),
         NotifyHandler(opened.notifier, opened.secret, opened.clock),
     ]

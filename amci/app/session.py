@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from amci.app.amc_connection import amc_connection, amc_settings
@@ -120,6 +121,16 @@ class Session:
     def secret(self, name: str) -> str:
         """A secret of `amci auth set --secret`; raises AuthError."""
         return self.credentials.secret(name)
+
+    def logged_in_at(self, tenant: Tenant) -> datetime | None:
+        """When the login of a tenant was last changed here; None if there is none, or it cannot be read."""
+        if self.amc.mode not in ("live", "record"):
+            return None
+        try:
+            logins = self.credentials.list()
+        except AmciError:
+            return None
+        return next((login.changed_at for login in logins if login.auth_id == tenant.auth_id), None)
 
     def results_of(self, tenant: Tenant) -> Path:
         """Where a tenant's results are put: the folder that holds its `workflow=…` folders."""

@@ -90,6 +90,16 @@ def status(
         doing.show_status(ctx, session, identifier, remote=remote)
 
 
+@command(exec_app, "show", epilog="Example: amci exec show 17 --json")
+def show(
+    ctx: Context,
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="Run id, or AMC's id of an execution.")],
+) -> None:
+    """One execution with all that amci knows of it, also how AMC's answers came."""
+    with ctx.session() as session:
+        doing.show_status(ctx, session, identifier, remote=False)
+
+
 @command(exec_app, "list", epilog="Example: amci exec list --tenant acme --status failed")
 def list_executions(
     ctx: Context,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,20 @@ def show_one(ctx: Context, row: ExecutionRecord) -> None:
     if ctx.out.as_json:
         request = request_document(row.request) if row.request else None
         shown |= {"request": request, "document": row.document}
+        shown |= {"submitted": row.submitted, "answered": row.answered}
+    else:
+        shown |= {"submitted": _exchange(row.submitted), "answered": _exchange(row.answered)}
     ctx.out.record({name: value for name, value in shown.items() if value not in (None, "")})
+
+
+def _exchange(exchange: Mapping[str, Any] | None) -> str | None:
+    """A request and its answer in a line."""
+    if exchange is None:
+        return None
+    came = exchange.get("status") or f"no answer ({exchange.get('failure')})"
+    request_id = f", request {exchange['request_id']}" if exchange.get("request_id") else ""
+    asked = f"{exchange['method']} {exchange['url']}"
+    return f"{asked}: {came} after {exchange['seconds']:.3f} s, {exchange['sent_at']}{request_id}"
 
 
 def show_status(ctx: Context, session: Session, identifier: str, *, remote: bool) -> None:

@@ -23,6 +23,7 @@ AmciError                                exit 1
 ├── TransformError(name)                      the plugin is at fault: failed, with its traceback
 └── RemoteError(request_id)                   Amazon's side, or the way there
     ├── AuthError                            12    credentials missing, unreadable or refused
+    ├── NoAccess                              the tenant's check failed: AMC is not asked
     ├── Refused(status, code, details)        Amazon understood and said no
     ├── Throttled(retry_after)                retried
     ├── Unavailable                           5xx, no connection, circuit open: retried
@@ -37,11 +38,11 @@ Three more codes belong to the command line: 3, some runs failed; 70, a bug in a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class AmciError(Exception):
@@ -207,12 +208,18 @@ class RemoteError(AmciError):
     def __init__(self, message: str = "", *, request_id: str = "", hint: str = "") -> None:
         super().__init__(f"{message} (request {request_id})" if request_id else message, hint=hint)
         self.request_id = request_id  #: Amazon's, for its support
+        #: The request and how it was answered, as JSON values without secrets, if one was sent.
+        self.exchange: Mapping[str, Any] | None = None
 
 
 class AuthError(RemoteError):
     """Not authorised."""
 
     exit_code = 12
+
+
+class NoAccess(RemoteError):
+    """AMC is not asked: the newest check of the tenant found that its login sees nothing there."""
 
 
 class Refused(RemoteError):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from amci.kernel.config import AmcSettings
-from amci.kernel.errors import AmciError
+from amci.kernel.errors import AmciError, NoAccess
 from amci.kernel.run import Failed, Outcome, RetryPolicy, Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
@@ -101,6 +101,7 @@ class Desk:
         self.overlay: Overlay = lambda _method, _url: None
         self.words: dict[bytes, bytes] = {}  #: in AMC's answers, replaced
         self.asked: list[str] = []
+        self.refusals: dict[str, NoAccess] = {}  #: why AMC is not asked, by tenant
         self.on_delivered: Callable[[Tenant, str], None] = lambda _tenant, _key: None
         self.state = State.open(folder / "amci.db", self.clock)
         self.runs = RunStore(self.state, self.clock, retry={Exception: RetryPolicy(max_attempts=2)})
@@ -145,6 +146,7 @@ class Desk:
             settings=self.settings,
             clock=self.clock,
             queue=self.runs.create,
+            no_access=lambda of: self.refusals.get(of.tenant),
         )
         return [
             ExecuteHandler(

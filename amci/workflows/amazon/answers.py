@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from amci.kernel.clock import timestamp
 from amci.kernel.errors import AuthError, Refused, RemoteError, Throttled, Unavailable
 from amci.kernel.files import json_of
 from amci.workflows.amazon.scrub_rules import without_secrets_or_links
@@ -45,6 +47,40 @@ _REDIRECT_HINT = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A request that was sent and how it was answered, without headers, bodies and values of its query."""
+
+    method: str
+    url: str  #: the query has its parameters' names only: a token may be the value of one
+    sent_at: datetime
+    seconds: float
+    status: int | None = None  #: HTTP; None: no answer came
+    request_id: str = ""
+    failure: str = ""  #: why no answer came
+
+    @classmethod
+    def of(cls, method: str, url: str, sent_at: datetime, seconds: float, **answered: Any) -> Exchange:
+        """`url` as it was sent."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+        names = "&".join(name for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+        shown = urlunsplit((parts.scheme, host + port, parts.path, names, ""))
+        return cls(
+            method=method, url=safe_text(shown), sent_at=sent_at, seconds=round(seconds, 3), **answered
+        )
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values, without what is empty."""
+        values = {
+            name: getattr(self, name)
+            for name in ("method", "url", "status", "seconds", "request_id", "failure")
+        }
+        values["sent_at"] = timestamp(self.sent_at)
+        return {name: value for name, value in values.items() if value not in (None, "")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """An HTTP answer, read: AMC's Content-Type says nothing reliable about its body (amc-api 1.3)."""
 
@@ -52,6 +88,7 @@ class Answer:
     document: Any = None  #: the JSON of the body; None if it is empty or no JSON
     request_id: str = ""
     retry_after: timedelta | None = None
+    exchange: Mapping[str, Any] | None = field(default=None, compare=False)  #: how it came, as JSON values
 
     @classmethod
     def of(cls, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 
-from amci.kernel.clock import Clock
+from amci.kernel.clock import Clock, stopwatch
 from amci.kernel.errors import OutcomeUnknown, RemoteError, Unavailable, UsageError
 from amci.kernel.exchange import within
 from amci.workflows.amazon import transport
-from amci.workflows.amazon.answers import Answer, NotNow, refusal
+from amci.workflows.amazon.answers import Answer, Exchange, NotNow, refusal
 from amci.workflows.amazon.circuit_breaker import CircuitBreaker, Turn
 from amci.workflows.amazon.rate_limiter import RateLimiter
 from amci.workflows.amazon.retry import RequestRetry
@@ -79,21 +79,27 @@ class RequestSender:
     def _once(self, request: httpx.Request, *, is_repeatable: bool) -> Answer:
         with self.breaker.turn() as turn:
             self.limit.take()
+            sent_at, began = self.clock.now(), stopwatch()
+
+            def exchange(**answered: Any) -> Mapping[str, Any]:
+                url, took = str(request.url), stopwatch() - began
+                return Exchange.of(request.method, url, sent_at, took, **answered).document()
+
             try:
                 with within(transport.PATIENCE):
                     response = self.http.send(request)
             except httpx.RequestError as error:
-                raise self._unanswered(error, turn, is_repeatable=is_repeatable) from None
+                unanswered = self._unanswered(error, turn, is_repeatable=is_repeatable)
+                unanswered.exchange = exchange(failure=type(error).__name__)
+                raise unanswered from None
             answer = Answer.of(response.status_code, response.headers, response.content, self.clock.now())
-            refused = refusal(answer)
-            if isinstance(refused, NotNow):
-                turn.failed(str(refused))
-                raise refused if is_repeatable else _unknown(str(refused))
-            turn.answered()
+            answer = replace(answer, exchange=exchange(status=answer.status, request_id=answer.request_id))
+            refused = _refused(answer, turn, is_repeatable=is_repeatable)
+            if refused is None and request.method == "GET" and not isinstance(answer.document, Mapping):
+                refused = Unavailable("AMC's answer was empty or cut short", request_id=answer.request_id)
             if refused:
+                refused.exchange = answer.exchange
                 raise refused
-            if request.method == "GET" and not isinstance(answer.document, Mapping):
-                raise Unavailable("AMC's answer was empty or cut short", request_id=answer.request_id)
             return answer
 
     def _unanswered(self, error: httpx.RequestError, turn: Turn, *, is_repeatable: bool) -> RemoteError:
@@ -105,6 +111,16 @@ class RequestSender:
         if is_sent and not is_repeatable:
             return _unknown(says)
         return Unavailable(says, hint="check the network and any proxy; amci tries again by itself")
+
+
+def _refused(answer: Answer, turn: Turn, *, is_repeatable: bool) -> RemoteError | None:
+    """The error an answer stands for, if it stands for one, noted in the circuit."""
+    refused = refusal(answer)
+    if isinstance(refused, NotNow):
+        turn.failed(str(refused))
+        return refused if is_repeatable else _unknown(str(refused))
+    turn.answered()
+    return refused
 
 
 def _unknown(says: str) -> OutcomeUnknown:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, BinaryIO, Literal
 
 from amci.kernel import log
 from amci.kernel.errors import Refused, Unavailable
 from amci.tenants.model import Tenant
+from amci.workflows.amazon.answers import Answer
 from amci.workflows.amazon.downloader import Downloader
 from amci.workflows.amazon.sender import RequestSender
 from amci.workflows.amc import wire
 from amci.workflows.amc.client_administration import Administration
 from amci.workflows.amc.client_audiences import Audiences
-from amci.workflows.amc.client_base import PAGE, made, segment
+from amci.workflows.amc.client_base import PAGE, items, made, segment
 from amci.workflows.amc.model import Downloads, Execution, ExecutionRequest, ExecutionStatus
 
 _BAD_REQUEST = 400
@@ -68,12 +71,13 @@ class AmcClient(Administration, Audiences):
         """
         body = wire.execution_body(request)
         path = self._reporting("/workflowExecutions")
-        return made(self._call("POST", path, body=body, is_repeatable=False), wire.execution)
+        answer = self._call("POST", path, body=body, is_repeatable=False)
+        return replace(made(answer, wire.execution), exchange=answer.exchange)
 
     def execution(self, workflow_execution_id: str) -> Execution | None:
         """An execution as it stands; None if AMC does not know it (any more)."""
         found = self._found("GET", self._execution(workflow_execution_id))
-        return wire.execution(found.document) if found else None
+        return replace(wire.execution(found.document), exchange=found.exchange) if found else None
 
     def executions(self, since: datetime, workflow_id: str | None = None) -> Iterator[Execution]:
         """Executions created since, newest first, cancelled ones included.
@@ -85,9 +89,15 @@ class AmcClient(Administration, Audiences):
         if workflow_id:
             params["workflowId"] = workflow_id
         path = self._reporting("/workflowExecutions")
-        for item in self._all(path, "executions", "workflowExecutionId", params=params):
+        account, answers = self._account(), deque[Answer](maxlen=1)
+
+        def page(asked: Mapping[str, str]) -> Answer:
+            answers.append(self._caller.call("GET", path, account, params=asked))
+            return answers[0]
+
+        for item in items(page, "executions", ("workflowExecutionId",), params):
             try:
-                yield wire.execution(item)
+                yield replace(wire.execution(item), exchange=answers[0].exchange)
             except Refused as error:
                 _log.warning("execution passed over", tenant=self._tenant.tenant, says=str(error))
 
@@ -101,7 +111,8 @@ class AmcClient(Administration, Audiences):
             if error.status != _BAD_REQUEST:
                 raise
             refused = error
-        found = wire.execution(self._call("GET", path).document)
+        answer = self._call("GET", path)
+        found = replace(wire.execution(answer.document), exchange=answer.exchange)
         # A repeated request is refused if the first one, which got no answer, was carried out.
         if refused and found.status is not ExecutionStatus.CANCELLED:
             raise refused

@@ -88,11 +88,13 @@ def made(answer: Answer, read: Callable[[Document], Value]) -> Value:
     try:
         return read(answer.document if isinstance(answer.document, Mapping) else {})
     except Refused as error:
-        raise OutcomeUnknown(
+        unknown = OutcomeUnknown(
             f"AMC took the request; {error}",
             request_id=answer.request_id,
             hint="look at what AMC has made before asking for it again; for executions amci does so by itself",
-        ) from error
+        )
+        unknown.exchange = answer.exchange
+        raise unknown from error
 
 
 def segment(text: str) -> str:

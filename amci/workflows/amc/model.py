@@ -87,6 +87,7 @@ class Execution:
     execution_seconds: float | None = None
     output_columns: Sequence[Mapping[str, Any]] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)  #: everything AMC said, in its spelling
+    exchange: Mapping[str, Any] | None = field(default=None, compare=False)  #: how it was asked and answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 
-from amci.kernel.errors import AmciError, UsageError
-from amci.kernel.run import Outcome, Run
+from amci.kernel.errors import AmciError, NoAccess, UsageError
+from amci.kernel.run import Failed, Outcome, Run, Skipped
 from amci.tenants.model import Tenant, tenant_named
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import ExecutionStatus
@@ -92,6 +92,10 @@ class ExecuteHandler:
             try:
                 row = self._begun(tenant, client, run, rows.get(run.run_id), redrives.get(run.run_id, 0), at)
                 works.append(ExecutionWork(run=run, tenant=tenant, client=client, row=row, at=at))
+            except NoAccess as error:
+                # What a person asks for has failed; what a schedule asks for again and again is passed over.
+                is_fire = run.idempotency_key.startswith("fire:")
+                outcomes[run.run_id] = Skipped(f"{error}; {error.hint}") if is_fire else Failed(error)
             except AmciError as error:
                 outcomes[run.run_id] = self._steps.after(rows.get(run.run_id), error, at)
         seen = look(client, [work.row for work in works if not _is_final(work.row)])
@@ -113,7 +117,7 @@ class ExecuteHandler:
         redrives: int,
         at: datetime,
     ) -> ExecutionRecord:
-        """The execution this run goes on with, new or not; raises AmciError."""
+        """The execution this run goes on with, new or not; raises AmciError, as NoAccess for a new one."""
         if row is None:
             return self._new(tenant, run, 1, redrives)
         if row.redrives == redrives:
@@ -143,6 +147,8 @@ class ExecuteHandler:
         return self._new(tenant, run, row.attempt + 1, redrives)
 
     def _new(self, tenant: Tenant, run: Run, attempt: int, redrives: int) -> ExecutionRecord:
+        if refused := self._shared.no_access(tenant):
+            raise refused
         task = ExecuteTask.of(run.payload)
         workflow_id = task.request.workflow_id
         workflow = self._workflows.get(workflow_id)

@@ -91,8 +91,12 @@ SELECT :run_id, 1 + coalesce(max(seq), 0), 'executed_twice', :reason, NULL, :now
 SELECT count(*) AS executions, coalesce(sum(status IN ('PENDING', 'RUNNING', 'PUBLISHING')), 0) AS alive
   FROM executions WHERE second_of IS NOT NULL;
 
+-- name: submitted
+UPDATE executions SET submitted = :submitted WHERE execution_id = :execution_id
+RETURNING *;
+
 -- name: looked
-UPDATE executions SET looks = looks + 1 WHERE execution_id = :execution_id
+UPDATE executions SET looks = looks + 1, answered = coalesce(:answered, answered) WHERE execution_id = :execution_id
 RETURNING *;
 
 -- name: owner
@@ -119,7 +123,7 @@ UPDATE executions
        status = :status, status_reason = :status_reason,
        created_at = coalesce(:created_at, created_at), updated_at = coalesce(:updated_at, updated_at),
        window_start = coalesce(:window_start, window_start), window_end = coalesce(:window_end, window_end),
-       document = :document, looks = looks + :looks
+       document = :document, looks = looks + :looks, answered = coalesce(:answered, answered)
  WHERE execution_id = :execution_id
 RETURNING *;
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from amci.kernel.clock import Clock
 from amci.kernel.config import AmcSettings
+from amci.kernel.errors import NoAccess
 from amci.kernel.run import NewRun
 from amci.tenants.model import Tenant
 from amci.workflows.amc.client import AmcClient
@@ -22,6 +23,8 @@ class HandlerContext:
     tenants: Mapping[str, Tenant]
     settings: AmcSettings
     clock: Clock
+    #: Why AMC is not to be asked for a tenant, if its check has found that.
+    no_access: Callable[[Tenant], NoAccess | None] = lambda _: None
     queue: Callable[
         [Sequence[NewRun]], object
     ]  #: creates runs at once, those that follow from no end of a run

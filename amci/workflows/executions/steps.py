@@ -123,7 +123,7 @@ class Steps:
                     f"{what} in time: {reason_for(error)}", hint=f"`amci redrive {row.run_id}` goes on"
                 )
             )
-        row = self.shared.executions.looked(row)
+        row = self.shared.executions.looked(row, getattr(error, "exchange", None))
         until = max(now + polling.pause(self.shared.settings, row.looks - 1), _asked_for(error, now))
         return Snooze(until, reason_for(error), keeps_slot=row.is_in_amc, asked_at=now)
 
@@ -195,18 +195,23 @@ class Steps:
         fault_point("execute.before_post")
         try:
             execution = client.create_execution(row.sent_request)
-        except OutcomeUnknown:
-            return self._unknown(row)
+        except OutcomeUnknown as unknown:
+            return self._unknown(self.shared.executions.submitted(row, unknown.exchange))
         except Refused as refused:
-            row = self.shared.executions.not_submitted(row)
+            row = self.shared.executions.not_submitted(
+                self.shared.executions.submitted(row, refused.exchange)
+            )
             row = self.shared.executions.end(row, ExecutionStatus.REJECTED, refused.details)
             return Failed(refused, _result(row))
-        except (RemoteError, UsageError, ConfigError):
+        except (RemoteError, UsageError, ConfigError) as error:
+            self.shared.executions.submitted(row, getattr(error, "exchange", None))
             self.shared.executions.not_submitted(row)
             raise
         # Any other error may have come after the request went out, as one of a recording: it is looked for.
         fault_point("execute.after_post")
-        taken = self.shared.executions.take(row, execution)
+        with self.shared.executions.transaction():
+            taken = self.shared.executions.take(row, execution)
+            self.shared.executions.submitted(row, execution.exchange)
         fault_point("execute.recorded")
         return taken or self._unknown(row)
 

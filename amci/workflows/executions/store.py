@@ -76,6 +76,8 @@ class ExecutionRecord:
     sends: int  #: how often its request went out and was not refused
     first_sent_at: datetime | None
     second_of: int | None  #: our `execution_id` of the request that made this one too
+    submitted: Mapping[str, Any] | None  #: how it was last asked for: URL, time, status of the answer
+    answered: Mapping[str, Any] | None  #: the same of AMC's newest answer about it
     changed_at: datetime
 
     @classmethod
@@ -85,7 +87,8 @@ class ExecutionRecord:
         values["status"] = ExecutionStatus(values["status"]) if values["status"] else None
         values |= {name: moment(values[name]) for name in _MOMENTS if values[name]}
         values["request"] = request_from(json.loads(values["request"])) if values["request"] else None
-        values["document"] = json.loads(values["document"]) if values["document"] else None
+        for name in ("document", "submitted", "answered"):
+            values[name] = json.loads(values[name]) if values[name] else None
         return cls(**values)
 
     @property
@@ -244,9 +247,13 @@ class ExecutionStore:
         row = self._state.read(_SQL["twice"])[0]
         return int(row["alive"] if alive else row["executions"])
 
-    def looked(self, row: ExecutionRecord) -> ExecutionRecord:
-        """Note a look that brought nothing new."""
-        return self._change(row, "looked")
+    def submitted(self, row: ExecutionRecord, exchange: Mapping[str, Any] | None) -> ExecutionRecord:
+        """Note how the request was answered, if it went out."""
+        return self._change(row, "submitted", submitted=json.dumps(exchange)) if exchange else row
+
+    def looked(self, row: ExecutionRecord, exchange: Mapping[str, Any] | None = None) -> ExecutionRecord:
+        """Note a look that brought nothing new, and how AMC answered it."""
+        return self._change(row, "looked", answered=json.dumps(exchange) if exchange else None)
 
     def take(self, row: ExecutionRecord, execution: Execution) -> ExecutionRecord | None:
         """Note that this execution is that of the row; None if another run has it already.
@@ -276,6 +283,7 @@ class ExecutionStore:
             window_end=_text(execution.window_end),
             document=json.dumps(execution.raw, ensure_ascii=False, default=str),
             looks=looks,
+            answered=json.dumps(execution.exchange) if execution.exchange else None,
         )
 
     def end(self, row: ExecutionRecord, status: ExecutionStatus, reason: str) -> ExecutionRecord:

@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal, get_args
 
 from amci.kernel.clock import Clock, new_id
-from amci.kernel.errors import AmciError, AuthError, NotFound, Refused, RemoteError, Unavailable
+from amci.kernel.errors import AmciError, AuthError, NoAccess, NotFound, Refused, RemoteError, Unavailable
 from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, RunStatus, Skipped, Snooze
 from amci.kernel.runs import RunStore
 from amci.kernel.worker import SingleHandler
@@ -36,6 +36,7 @@ class Step:
     ok: bool
     says: str
     do: str = ""  #: what somebody should do
+    waits: bool = False  #: it may come by itself
 
 
 class Inspection:
@@ -58,8 +59,9 @@ class Inspection:
         return True
 
     def _note(self, step: str, error: AmciError) -> None:
-        self.steps.append(Step(step, ok=False, says=str(error), do=error.hint))
-        if isinstance(error, RemoteError) and error.retryable:
+        waits = isinstance(error, RemoteError) and error.retryable
+        self.steps.append(Step(step, ok=False, says=str(error), do=error.hint, waits=waits))
+        if waits:
             self.waits_for = self.waits_for or str(error)
             # As Amazon asked, if the error carries it.
             self.at_least = max(self.at_least, getattr(error, "retry_after", None) or timedelta(0))
@@ -230,6 +232,8 @@ def _untried(tenant: Tenant) -> str:
 KIND = "provision"
 TenantStatus = Literal["NEW", "PENDING", "PROVISIONING", "READY", "FAILED"]
 
+#: The steps that say whether AMC lets a login see the tenant's instance.
+_ACCESS = ("credentials", "account", "instance")
 #: AMC makes an instance within hours; one that takes a day needs somebody to ask.
 _LONGEST_WAIT = timedelta(days=1)
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=30)
@@ -278,6 +282,34 @@ def status_of(runs: RunStore, tenant_id: str) -> TenantStatus:
     return "READY" if run.status is RunStatus.SUCCEEDED else "FAILED"
 
 
+def no_access(
+    runs: RunStore, tenant: Tenant, mode: str, logged_in_at: Callable[[], datetime | None]
+) -> NoAccess | None:
+    """Why AMC is not to be asked for a tenant: its newest check was refused there, and nothing has changed since.
+
+    None if it was never checked, is about to be checked, or was checked with other ids, in another mode than `mode`,
+    or before the login was changed (`logged_in_at`, asked only if the login was at fault). Recordings are not held
+    to a check.
+    """
+    run = newest_run(runs, tenant.tenant)
+    if run is None or run.status is not RunStatus.FAILED or mode == "replay":
+        return None
+    found = run.result or {}
+    is_of_now = run.idempotency_key.partition("#")[0] == provision_run(tenant).idempotency_key
+    if found.get("mode") != mode or not is_of_now:
+        return None
+    steps = (step for step in found.get("steps", ()) if not step["ok"] and not step.get("waits"))
+    step = next((step for step in steps if step["step"] in _ACCESS), None)
+    if step is None:
+        return None
+    if step["step"] == _ACCESS[0] and (at := logged_in_at()) and at > run.changed_at:
+        return None
+    return NoAccess(
+        f"not asked of AMC: the check of tenant '{tenant.tenant}' failed: {step['says']}",
+        hint=f"{step.get('do') or 'correct the tenant'}; then `amci tenant check {tenant.tenant}`, and `amci redrive`",
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvisionHandler(SingleHandler):
     """Handles runs of kind `provision`. Looking twice does no harm."""
@@ -287,6 +319,7 @@ class ProvisionHandler(SingleHandler):
     prepare: Callable[[Tenant], str]  #: makes or looks at its folder, says what there is; raises AmciError
     dataset_of: Callable[[str], str]  #: the dataset that takes a key; raises Unroutable
     clock: Clock
+    mode: str = "live"  #: whose AMC is asked; what one says does not hold for the others
     kind: ClassVar[str] = KIND
     threads: ClassVar[int] = 2
 
@@ -297,7 +330,7 @@ class ProvisionHandler(SingleHandler):
         except NotFound:
             return Skipped(f"tenant {run.payload['tenant']} is no longer configured")
         found = inspected(tenant, self.clients, self.prepare, self.dataset_of)
-        result = {"steps": [_as_json(step) for step in found.steps]}
+        result = {"steps": [_as_json(step) for step in found.steps], "mode": self.mode}
         # A step that failed needs a person; only waiting may help the others.
         if found.errors:
             return Failed(found.errors[0], result)
@@ -318,4 +351,5 @@ def _gave_up(tenant: Tenant, waits_for: str) -> AmciError:
 
 
 def _as_json(step: Step) -> dict[str, Any]:
-    return {"step": step.step, "ok": step.ok, "says": step.says} | ({"do": step.do} if step.do else {})
+    shown: dict[str, Any] = {"step": step.step, "ok": step.ok, "says": step.says}
+    return shown | ({"do": step.do} if step.do else {}) | ({"waits": True} if step.waits else {})

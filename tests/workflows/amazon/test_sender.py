@@ -27,7 +27,7 @@ from amci.kernel.testing import FakeClock
 from amci.tenants.credentials import Credential, MemoryCredentials
 from amci.tenants.model import Tenant
 from amci.workflows.amazon import transport
-from amci.workflows.amazon.answers import retry_after
+from amci.workflows.amazon.answers import Exchange, retry_after
 from amci.workflows.amazon.circuit_breaker import Circuit, CircuitOpen, CircuitState
 from amci.workflows.amazon.transport import NO_ANSWER, NO_CONNECTION, InProcess
 from amci.workflows.amc.client import AmcClient
@@ -385,3 +385,10 @@ def test_halves_of_utf_16_are_sent_as_json_has_them(amc: Amc, connect: Callable[
     amc.says({})
     connect().create_workflow({"workflowId": "reach", "sqlQuery": "SELECT '\ud800', 'ü'"})
     assert amc.asked[0].body == {"workflowId": "reach", "sqlQuery": "SELECT '\ud800', 'ü'"}
+
+
+def test_what_is_kept_of_a_request_has_no_values_of_its_query() -> None:
+    url = "https://me:pw@host:8443/amc/x%20y?nextToken=Atza|planted&limit=100&X-Amz-Signature=planted#f"
+    kept = Exchange.of("GET", url, FakeClock().now(), 0.25, status=200).document()
+    assert kept["url"] == "https://host:8443/amc/x%20y?nextToken&limit&X-Amz-Signature"
+    assert not any(word in str(kept) for word in ("planted", "pw"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from amci.kernel.errors import NoAccess
 from amci.kernel.files import on_fault_point
 from amci.kernel.run import RunStatus
 from amci.workflows.amc.model import ExecutionStatus, TimeWindow, WindowType
@@ -499,3 +500,43 @@ def test_a_result_is_announced_with_its_key_when_it_is_in_raw(desk: Desk) -> Non
     desk.finish()
     assert announced == [("acme", desk.row(run_id).key)]
     assert desk.files() == [desk.row(run_id).key]
+
+
+def test_nothing_is_asked_for_a_tenant_without_access(desk: Desk) -> None:
+    asked = desk.ask()
+    desk.finish()
+    before = list(desk.asked)
+    desk.refusals = {"acme": NoAccess("its check failed", hint="check it")}
+    fire, by_hand = desk.ask(key="fire:daily/acme@2026-11-02T06:00:00Z"), desk.ask()
+    desk.finish()
+    assert desk.asked == before
+    assert (desk.run(fire).status, desk.run(fire).reason) == (RunStatus.SKIPPED, "its check failed; check it")
+    assert desk.run(by_hand).status is RunStatus.FAILED
+    desk.refusals = {}
+    desk.runs.redrive([fire, by_hand])
+    desk.finish()
+    assert {desk.run(number).status for number in (asked, fire, by_hand)} == {RunStatus.SUCCEEDED}
+
+
+def test_how_amc_answered_is_kept_without_what_is_secret(desk: Desk) -> None:
+    run_id = desk.ask()
+    desk.finish()
+    row = desk.row(run_id)
+    assert row.submitted is not None
+    assert row.answered is not None
+    assert (row.submitted["method"], row.submitted["status"]) == ("POST", 200)
+    assert row.submitted["url"].endswith("/amc/reporting/amcacme/workflowExecutions")
+    assert (row.answered["method"], row.answered["status"]) == ("GET", 200)
+    assert row.answered["seconds"] >= 0
+    assert row.answered["sent_at"] > row.submitted["sent_at"]
+    assert "token" not in json.dumps([row.submitted, row.answered]).lower()
+
+
+@pytest.mark.parametrize(("status", "kept"), [(400, 400), (503, 503), (429, 429)])
+def test_refusals_and_faults_are_kept_with_the_execution(desk: Desk, status: int, kept: int) -> None:
+    desk.overlay = refusing("/workflowExecutions", status)
+    run_id = desk.ask()
+    desk.work()
+    row = desk.row(run_id)
+    assert row.submitted is not None
+    assert (row.submitted["method"], row.submitted["status"]) == ("POST", kept)

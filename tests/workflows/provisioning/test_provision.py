@@ -22,6 +22,7 @@ from amci.tenants.raw_folder import folder_of, prepare
 from amci.tenants.registry import Registry
 from amci.workflows.provisioning.provision import (
     ProvisionHandler,
+    no_access,
     provision_run,
     queue_provisioning,
     status_of,
@@ -356,3 +357,55 @@ def test_the_status_is_that_of_the_newest_run(site: Site) -> None:
     (run,) = [run for run in site.runs.list() if run.idempotency_key == key]
     site.runs.cancel([run.run_id])
     assert status_of(site.runs, "acme") == "FAILED"
+
+
+def refused(site: Site, tenant: Tenant, mode: str = "live", logged_in_after: timedelta | None = None) -> str:
+    at = None if logged_in_after is None else site.clock.now() + logged_in_after
+    found = no_access(site.runs, tenant, mode, lambda: at)
+    return f"{found}; {found.hint}" if found else ""
+
+
+def test_a_tenant_whose_check_found_no_access_is_not_executed_until_that_is_repaired(site: Site) -> None:
+    tenant = site.add()
+    assert refused(site, tenant) == ""  # never checked
+    site.amc.said["instance"] = Refused(403, "no")
+    site.check(tenant)
+    said = refused(site, tenant)
+    assert said.startswith(
+        "not asked of AMC: the check of tenant 'acme' failed: AMC does not let this login see"
+    )
+    assert "`amci tenant check acme`" in said
+    # The sandbox says nothing about Amazon, a login that works is not at fault, and other ids are other ids.
+    assert refused(site, tenant, "sandbox") == refused(site, tenant, "replay") == ""
+    assert refused(site, tenant, logged_in_after=timedelta(hours=1)) == said
+    assert refused(site, tenant.model_copy(update={"instance_id": "amc2"})) == ""
+    site.amc.said["instance"] = "COMPLETED"
+    site.check(tenant, again="repaired")
+    assert refused(site, tenant) == ""
+
+
+def test_a_login_that_was_changed_since_is_tried(site: Site) -> None:
+    tenant = site.add()
+    site.amc.said["accounts"] = AuthError("refused")
+    site.check(tenant)
+    assert "login" in refused(site, tenant)
+    assert refused(site, tenant, logged_in_after=timedelta(hours=-1)) != ""
+    assert refused(site, tenant, logged_in_after=timedelta(hours=1)) == ""
+
+
+@pytest.mark.parametrize(
+    ("what", "says"), [("accounts", Unavailable("down")), ("advertisers", []), ("folder", None)]
+)
+def test_what_is_no_refusal_of_amc_keeps_no_tenant_from_executing(site: Site, what: str, says: Any) -> None:
+    tenant = site.add()
+    if what == "folder":
+        site.dataset_of = unroutable
+    site.amc.said[what] = says
+    site.check(tenant)
+    site.work(timedelta(days=2))
+    assert status_of(site.runs, "acme") == "FAILED"
+    assert refused(site, tenant) == ""
+
+
+def unroutable(_key: str) -> str:
+    raise Unroutable("no dataset")
