@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from amci.kernel.notify.notice import NotifyTarget
 from amci.kernel.plugins import Transform, find
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.datasets import library as datasets_library
-from amci.lake.datasets.dataset import Dataset
+from amci.lake.datasets.dataset import PLACEHOLDER, Dataset
 from amci.lake.datasets.library import DatasetSource
 from amci.lake.transforms.amc import amc_light_transform
 from amci.lake.transforms.reports import reports_light_transform
@@ -31,8 +31,13 @@ from amci.workflows.definitions import library
 from amci.workflows.definitions.definition import Workflow
 from amci.workflows.definitions.definition_check import tenant_problems
 
-#: Transforms that come with amci.
+#: Transforms that come with amci, and what they need to have in a dataset's pattern.
 BUILT_IN = (amc_light_transform, reports_light_transform)
+_OWN = "built in"  #: where they are from, in the words of a transform
+_NEEDED = {
+    amc_light_transform.__name__: ("tenant", "workflow", "schedule"),
+    reports_light_transform.__name__: ("table",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def load(
     tenant_files = {name: workspace.relative(path) for name, (path, _) in read.items()}
     datasets, sources = datasets_library.read(workspace.config / "datasets", problems, workspace.relative)
     transforms = find(workspace.config / "transforms", BUILT_IN, problems, stop)
-    problems += _unknown_transforms(datasets, sources, transforms)
+    problems += _unfit_transforms(datasets, sources, transforms)
     problems += clashes(tenants, tenants, workspace.home, tenant_files)
     problems += _roots(workspace, settings, tenants, tenant_files)
     problems += _targets(workspace, settings, tenants, tenant_files)
@@ -117,11 +122,24 @@ def _schedule_files(
     return found
 
 
-def _unknown_transforms(
-    datasets: Mapping[str, Dataset], sources: Mapping[str, DatasetSource], transforms: Collection[str]
+def _unfit_transforms(
+    datasets: Mapping[str, Dataset],
+    sources: Mapping[str, DatasetSource],
+    transforms: Mapping[str, Transform],
 ) -> list[Problem]:
+    """Transforms that there are not, and those of amci's own that cannot work with a dataset's pattern."""
     problems = []
     for dataset in datasets.values():
+        if (
+            dataset.light in _NEEDED
+            and dataset.light in transforms
+            and transforms[dataset.light].origin == _OWN
+        ):
+            given = PLACEHOLDER.findall(dataset.pattern)
+            lacking = [f"{{{name}}}" for name in _NEEDED[dataset.light] if name not in given]
+            if lacking:
+                says = f"lacks {', '.join(lacking)}, which {dataset.light} needs"
+                problems.append(Problem(sources[dataset.dataset].file, "pattern", says))
         for field, name in (("light", dataset.light), ("heavy", dataset.heavy)):
             if name and name not in transforms:
                 says = f"no transform '{name}'{did_you_mean(name, transforms)}"

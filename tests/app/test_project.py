@@ -74,6 +74,14 @@ def test_a_dataset_of_ones_own_hides_the_one_that_comes_with_amci(site: Any) -> 
 AWRY = {
     "dataset": ("datasets/mine.yml", "dataset: a\nheavy: nowhere\n", "no transform 'nowhere'"),
     "built-in dataset": ("datasets/mine.json", '{"dataset": "amc", "light": "nowhere"}', "'nowhere'"),
+    "pattern": (
+        "datasets/amc.yml", "{dataset: amc, extends: built_in, pattern: 'in/{tenant}/{file}'}",
+        "lacks {workflow}, {schedule}, which amc_light_transform needs",
+    ),
+    "pattern of reports": (
+        "datasets/mine.yml", "{dataset: mine, light: reports_light_transform, pattern: 'in/{file}'}",
+        "lacks {table}, which reports_light_transform needs",
+    ),
     "inherited": ("transforms/amc_light_transform.py", "def amc_light_transform(obj:\n", "cannot be loaded"),
     "prefix": ("tenants/all.json", '{"tenants": [{"tenant": "b"}, {"tenant": "c", "prefix": "b"}]}', "mix"),
     "raw": ("tenants/all.yml", "tenant: b\nraw: raw/b\n", "overlaps with root"),
