@@ -213,6 +213,18 @@ def test_a_workflow_is_kept_if_it_is_more_than_the_request_names(
     assert why in row["why"]
 
 
+def test_a_file_with_mistakes_is_not_taken_for_none(terminal: Terminal) -> None:
+    for folder in ("workflows", "schedules"):
+        (terminal.home / "config" / folder).mkdir(parents=True)
+        terminal.file(f"config/{folder}/mine.yaml", "sql: [")
+    rows, _ = terminal.json(terminal.file("d.json", [request("deleteWorkflow"), DELETE_SCHEDULE]))
+    assert [(row["done"], row["why"]) for row in rows] == [
+        ("kept", "config/schedules/mine.yaml: fix this first, it may be there"),
+        ("kept", "config/workflows/mine.yaml: fix this first, it may be there"),
+    ]
+    assert len(terminal.files()) == 2
+
+
 def test_a_question_for_a_workflow_is_answered_with_what_to_ask(terminal: Terminal) -> None:
     file = terminal.file("get.json", [request("getWorkflow"), request("getWorkflow", "other", ["acme", "b"])])
     rows, _ = terminal.json(terminal.file("w.json", WORKFLOW), file)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from amci.kernel.config import documents_in, parsed, read_document
-from amci.kernel.errors import ConfigError
+from amci.kernel.errors import Problem, collected
 from amci.kernel.files import storage_errors
 from amci.kernel.workspace import WorkspacePaths
 from amci.scheduler.config import ScheduleFile
@@ -19,10 +19,11 @@ _OF_RULE = "-wfm-"
 
 def delete_schedule(workspace: WorkspacePaths, rule: str, *, is_dry: bool) -> tuple[str, str]:
     """Remove the file of a schedule; what was done (`removed`, `missing`) and why."""
-    files = {file.schedule: path for path, file in _schedules(workspace)}
+    problems: list[Problem] = []
+    files = {file.schedule: path for path, file in _schedules(workspace, problems)}
     name = _named(rule, files)
     if name not in files:
-        return "missing", "config/schedules/ has no such schedule"
+        return _missing("config/schedules/ has no such schedule", problems)
     return _removed(workspace, [files[name]], is_dry=is_dry)
 
 
@@ -39,15 +40,16 @@ def delete_workflow(
     Returns what was done (`removed`, `missing`, `kept`) and why; AMC is not asked. `without` names rules that
     are going to be deleted, too.
     """
+    problems: list[Problem] = []
     names: dict[str, str] = {}
-    known = library.read(workspace.config / "workflows", [], workspace.relative, names)
+    known = library.read(workspace.config / "workflows", problems, workspace.relative, names)
     in_amc = "; ".join(f"`amci workflow delete {workflow_id} --tenant {name}`" for name in customers)
     if workflow_id not in known:
-        return "missing", f"config/workflows/ has no such workflow. In AMC: {in_amc}"
+        return _missing(f"config/workflows/ has no such workflow. In AMC: {in_amc}", problems)
     path, workflow = workspace.home / names[workflow_id], known[workflow_id]
     if why := _others(workflow, customers):
         return "kept", f"{names[workflow_id]} {why}. In AMC: {in_amc}"
-    schedules = {file.schedule: file for _, file in _schedules(workspace)}
+    schedules = {file.schedule: file for _, file in _schedules(workspace, [])}
     gone = {_named(rule, schedules) for rule in without}
     executing = [
         name
@@ -79,16 +81,20 @@ def _others(workflow: Workflow, customers: Sequence[str]) -> str:
     return ""
 
 
-def _schedules(workspace: WorkspacePaths) -> list[tuple[Path, ScheduleFile]]:
-    """The schedules that can be read, each with its file."""
+def _schedules(workspace: WorkspacePaths, problems: list[Problem]) -> list[tuple[Path, ScheduleFile]]:
+    """The schedules that can be read, each with its file; what is wrong with others is added to `problems`."""
     found = []
     for path in documents_in(workspace.config / "schedules"):
         shown = workspace.relative(path)
-        try:
+        with collected(problems):
             found.append((path, parsed(ScheduleFile, read_document(path, shown), shown)))
-        except ConfigError:
-            continue  # nothing is taken for what a request names that cannot be read
     return found
+
+
+def _missing(why: str, problems: Sequence[Problem]) -> tuple[str, str]:
+    """That there is nothing to delete; or that it may be in a file with mistakes, which stays."""
+    files = ", ".join(dict.fromkeys(problem.file for problem in problems))
+    return ("kept", f"{files}: fix this first, it may be there") if files else ("missing", why)
 
 
 def _removed(workspace: WorkspacePaths, paths: Sequence[Path], *, is_dry: bool) -> tuple[str, str]:
