@@ -125,6 +125,7 @@ class Engine:
             reprocess=lambda changed, dataset: self.load_again(changed_only=changed, dataset=dataset),
             repair=lambda: self.repair.run().as_report(),
             contents=self._contents,
+            take_over=self.ingest.take_over,
         )
         handlers += amc_handlers(session, self.router, self.ingest)
         self._worker = Worker(
@@ -164,6 +165,9 @@ class Engine:
                 found.removed + again.removed,
                 again.settling,
             )
+            tally += self._worker.drain(stop, _PATIENCE)
+        # What failed holds nothing: its duplicates come in its place.
+        while not stop.is_set() and self.ingest.take_over():
             tally += self._worker.drain(stop, _PATIENCE)
         return Drained(found, tally, fires)
 
@@ -221,7 +225,10 @@ class Engine:
     def work(self, stop: threading.Event, progress: Callable[[Run], None] | None = None) -> Tally:
         """Do the runs there are, without looking at the roots."""
         self._progress, self._stop = progress or self._progress, stop
-        return self._worker.drain(stop, _PATIENCE)
+        tally = self._worker.drain(stop, _PATIENCE)
+        while not stop.is_set() and self.ingest.take_over():
+            tally += self._worker.drain(stop, _PATIENCE)
+        return tally
 
     def finish(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from amci.app.session import Session
@@ -49,6 +49,7 @@ def lake_handlers(
     reprocess: Reprocessing,
     repair: Callable[[], Mapping[str, Any]],
     contents: Callable[[Run], Outcome],
+    take_over: Callable[[Collection[int]], int],
 ) -> list[Handler]:
     """What becomes of files."""
     workspace, settings = opened.workspace, opened.project.settings
@@ -75,6 +76,7 @@ def lake_handlers(
             quarantine=workspace.quarantine,
             clock=opened.clock,
             batch=settings.batch,
+            take_over=take_over,
         ),
         UpkeepHandler(catalog, maintenance, reprocess, repair, contents, opened.project.datasets.values),
     ]

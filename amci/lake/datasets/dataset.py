@@ -162,6 +162,11 @@ class Dataset(Strict):
     doubt: Literal["warn", "refuse"] = "warn"
     """What becomes of a file that may be wrong, such as one with a tenth of the usual rows: `warn` loads it and tells,
     `refuse` leaves it in quarantine until `amci lake doubts --accept` takes it."""
+    duplicates: Literal["auto", "once", "allow"] = "auto"
+    """What becomes of a file with the content of another one, for the same table, partition and names of the
+    pattern. `once` counts the first only. So does `auto` if both are results of one execution, or if the names say the
+    same: a copy (`report (1).csv`), the same name in another root, or a renamed file; others are loaded, with a doubt.
+    `allow` loads all, with a doubt. What was not counted takes over when the first is replaced or forgotten."""
     skip_if_all: str | None = None
     """A column; a file in which it is true in every row is skipped (AMC's `filtered`)."""
     exclude_workflows: tuple[str, ...] = ()

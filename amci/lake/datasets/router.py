@@ -31,6 +31,9 @@ class Router:
 
     def __init__(self, datasets: Iterable[Dataset], tenants: Mapping[str, Tenant]) -> None:
         self._tenants = tenants
+        datasets = list(datasets)
+        #: datasets that keep the rows of older versions
+        self.appended = frozenset(d.dataset for d in datasets if d.on_new_version == "append")
         compiled = [(_specificity(d), d, _regex(d)) for d in datasets]
         self._patterns = sorted(compiled, key=lambda entry: (entry[0], entry[1].dataset), reverse=True)
 

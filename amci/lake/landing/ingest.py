@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from amci.kernel.clock import Clock, new_id
+from amci.kernel.clock import Clock, new_id, timestamp
 from amci.kernel.errors import Unroutable
 from amci.kernel.files import storage_errors
 from amci.kernel.run import NewRun, Run
@@ -97,7 +97,28 @@ class Ingest:
         noted = sum(
             (self._note(landed[i : i + _CHUNK]) for i in range(0, len(landed), _CHUNK)), IngestCounts()
         )
-        return noted + IngestCounts(removed=len(gone), settling=settling)
+        taken_over = 0 if under else self.take_over()
+        return noted + IngestCounts(new=taken_over, removed=len(gone), settling=settling)
+
+    def take_over(self, holders: Collection[int] | None = None) -> int:
+        """Have duplicates read again whose holder's rows do not count any more; how many.
+
+        Of these objects, or of all.
+        """
+        runs, released = [], []
+        with self.state.transaction():
+            for row in self.objects.duplicates.orphans(self.router.appended, holders):
+                try:
+                    route = self.router.route(row["key"])
+                except Unroutable:
+                    continue
+                where = row["root"], row["key"], row["object_id"], row["version"]
+                again = f"~{timestamp(self.clock.now())}"
+                runs.append(light_run(*where, route, size=row["size"], again=again))
+                released.append((row["object_id"], row["version"]))
+            self.objects.duplicates.release(released)
+            self.runs.create(runs)
+        return len(runs)
 
     def arrived(self, root_name: str, key: str) -> IngestCounts:
         """Note one file that is known to have been renamed into place, unless it is noted already."""

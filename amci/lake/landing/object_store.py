@@ -15,6 +15,7 @@ from amci.kernel.errors import AmciError, DataError, MalformedFile, NotFound
 from amci.kernel.run import Failed, Run
 from amci.kernel.state import State
 from amci.lake.landing.doubts import DoubtStore
+from amci.lake.landing.duplicates import DuplicateStore
 
 #: SQLite's integers have a sign.
 _UNSIGNED = 2**63 - 1
@@ -104,6 +105,7 @@ class ObjectStore:
         self._state = state
         self._clock = clock
         self.doubts = DoubtStore(state, clock)
+        self.duplicates = DuplicateStore(state)
 
     def known(self, root: str, prefix: str = "") -> dict[str, Known]:
         """The newest version of every object under `root` whose key starts with `prefix`, by key."""
@@ -252,7 +254,7 @@ class ObjectStore:
         version was loaded, or one is still on its way. `is_doubted` says whether the version has doubts, open or not.
         """
         rows = self._state.read(
-            "SELECT v.object_id, v.version, v.size, v.mtime_ns, o.root, o.key, "
+            "SELECT v.object_id, v.version, v.size, v.mtime_ns, v.same_as, o.root, o.key, "
             "  (SELECT max(n.version) FROM versions n"
             "    WHERE n.object_id = v.object_id AND n.loaded_at IS NOT NULL) AS newest_loaded,"
             "  (SELECT p.sha256 FROM versions p WHERE p.object_id = v.object_id AND p.version < v.version"

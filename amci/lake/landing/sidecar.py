@@ -20,6 +20,8 @@ from amci.lake.landing.roots import ODD
 #: Fields of the comprehensive catalogue that only the execution knows.
 TEXTS = ("workflow_execution_id", "sql_hash")
 MOMENTS = ("time_window_start", "time_window_end")
+#: The folder of AMC's own metadata.
+METADATA = "metadata"
 Found = TypeVar("Found")
 
 #: What the system says of a file that can perhaps be read the next time.
@@ -37,6 +39,16 @@ def origin(path: Path) -> dict[str, str]:
     Raises StorageError if the disk refuses to read it for now.
     """
     return _said(path, (*TEXTS, *MOMENTS))
+
+
+def delivered_origin(path: Path) -> dict[str, str]:
+    """The id of the execution in the metadata that AMC's own delivery puts in a folder beside the file (amc-api 2.3).
+
+    Raises StorageError as `origin` does.
+    """
+    beside = path.parent / METADATA / f"{path.name.partition('.csv')[0]}.json"
+    found = _read(path, lambda d: _text("workflowExecutionId", d), beside)
+    return {"workflow_execution_id": found} if found else {}
 
 
 def correlation_id(path: Path) -> str:
@@ -64,26 +76,29 @@ def _said(path: Path, names: Sequence[str]) -> dict[str, str]:
     return _read(path, lambda d: {name: text for name in names if (text := _text(name, d))}) or {}
 
 
-def _read(path: Path, wanted: Callable[[Mapping[str, Any]], Found]) -> Found | None:
+def _read(
+    path: Path, wanted: Callable[[Mapping[str, Any]], Found], beside: Path | None = None
+) -> Found | None:
+    beside = beside or sidecar_of(path)
     try:
-        document = json_of(bounded_bytes(sidecar_of(path)))
+        document = json_of(bounded_bytes(beside))
         if not isinstance(document, dict):
             raise TypeError("not a mapping")  # noqa: TRY301 - said once, below
         return wanted(document)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno in _PASSING and not _is_of_the_kernel(path):
+        if isinstance(error, OSError) and error.errno in _PASSING and not _is_of_the_kernel(beside):
             raise storage_error(error, f"read the note beside {path.name}") from error
         # It says where rows came from, not what they are: they are loaded all the same.
         _log.warning("sidecar not usable", file=path.name, exc_info=error)
         return None
 
 
-def _is_of_the_kernel(path: Path) -> bool:
+def _is_of_the_kernel(note: Path) -> bool:
     """Whether a note is a link into /proc or the like, whose files have no content of their own."""
     try:
-        return sidecar_of(path).stat().st_size == 0
+        return note.stat().st_size == 0
     except OSError:
         return False
 

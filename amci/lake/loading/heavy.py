@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,6 +55,8 @@ class HeavyHandler:
     quarantine: Path
     clock: Clock
     batch: int
+    #: has duplicates of these objects read again whose rows no one has in the lake any more
+    take_over: Callable[[Collection[int]], int]
 
     def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         """Load the objects of these runs in one commit.
@@ -74,8 +76,11 @@ class HeavyHandler:
         outcomes: dict[int, Outcome] = {}
         items: list[LoadItem] = []
         known = self.objects.for_versions([object_version(run) for run in runs])
+        again = [object_version(run) for run in runs if run.payload.get("again")]
+        stand_ins = self.objects.duplicates.stand_ins(again, self.rules.router.appended) if again else {}
         with self.catalog.exclusive("read the ledger"):
-            ledger = _by_object(self.catalog.loaded({object_id for object_id, _ in known}))
+            ids = {object_id for object_id, _ in (*known, *stand_ins)}
+            ledger = _by_object(self.catalog.loaded(ids), stand_ins)
         is_whole = functools.cache(is_intact)  # objects share files
         for run in runs:
             row = known[object_version(run)]
@@ -112,7 +117,7 @@ class HeavyHandler:
         if mine:
             self._settle([item])
             return Done({"tables": {str(e.name): e.rows for e in mine}})
-        is_loaded = any(entry.version == item.version for entry in ledger)
+        is_loaded = any((e.object_id, e.version) == (item.object_id, item.version) for e in ledger)
         if item.dataset.on_new_version == "replace" and not is_loaded and (newest or 0) > item.version:
             return Skipped(f"version {newest} of this object is in the lake already")
         return None
@@ -188,7 +193,9 @@ class HeavyHandler:
         If `is_certain`, all rows are asked whether they fit the types of their table; else DuckDB raises for one that
         does not.
         """
-        outdated = {item: _outdated(item, ledger.get(item.object_id, [])) for item in items}
+        outdated = self._without_stood_by(
+            {item: _outdated(item, ledger.get(item.object_id, [])) for item in items}
+        )
         entries = [
             ledger_entry(item, name, rows, self.clock.now())
             for item in items
@@ -223,6 +230,24 @@ class HeavyHandler:
             self.runs.state.sync()
             self.catalog.note_run(self.runs.newest())
         return loads
+
+    def _without_stood_by(
+        self, outdated: dict[LoadItem, list[LedgerEntry]]
+    ) -> dict[LoadItem, list[LedgerEntry]]:
+        """What is to leave the lake now. Rows that a duplicate will bring leave as it does, so none is ever missing."""
+        gone = {
+            (entry.object_id, entry.version)
+            for item, entries in outdated.items()
+            for entry in entries
+            if (entry.object_id, entry.version) != (item.object_id, item.version)
+        }
+        stay = self.objects.duplicates.stood_by(gone, self.rules.router.appended)
+        if not stay:
+            return outdated
+        return {
+            item: [entry for entry in entries if (entry.object_id, entry.version) not in stay]
+            for item, entries in outdated.items()
+        }
 
     def _plan(self, name: TableName, parts: Sequence[Load], *, is_certain: bool) -> SchemaPlan:
         wanted = want(parts)
@@ -342,17 +367,22 @@ def _fits(part: Load, home: TableHome) -> bool:
     return part.own_file is not None and tuple(part.own_file) == home.partition_by
 
 
-def _by_object(entries: Sequence[LedgerEntry]) -> dict[int, list[LedgerEntry]]:
+def _by_object(
+    entries: Sequence[LedgerEntry], stand_ins: Mapping[tuple[int, int], tuple[int, int]]
+) -> dict[int, list[LedgerEntry]]:
+    """The entries by their objects; those of versions that stand in for others also by the object that brings these."""
     found: dict[int, list[LedgerEntry]] = {}
     for entry in entries:
         found.setdefault(entry.object_id, []).append(entry)
+        if by := stand_ins.get((entry.object_id, entry.version)):
+            found.setdefault(by[0], []).append(entry)
     return found
 
 
 def _outdated(item: LoadItem, ledger: Sequence[LedgerEntry]) -> list[LedgerEntry]:
     """What of this object has to leave the lake as this run's rows come in."""
     if item.dataset.on_new_version == "append":
-        return [entry for entry in ledger if entry.version == item.version]
+        return [e for e in ledger if e.version == item.version or e.object_id != item.object_id]
     return list(ledger)
 
 

@@ -28,10 +28,11 @@ from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import Protection
 from amci.lake.formats import Doubt, FileFormat, Reading, format_of
 from amci.lake.landing.content import SMALL, content_hash, probe
+from amci.lake.landing.duplicates import ReadObject, Verdict, place_of
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
-from amci.lake.landing.sidecar import origin, types
+from amci.lake.landing.sidecar import METADATA, delivered_origin, origin, types
 from amci.lake.loading import transform_call
 from amci.lake.loading.doubting import note, told
 from amci.lake.loading.pre_stage import StagedFile, StagedRows, write_together
@@ -88,6 +89,7 @@ class LightHandler:
         applied: list[tuple[int, int, str | None]] = []
         rows = self.objects.for_versions([object_version(run) for run in runs])
         shape_of = functools.cache(self.shapes.of)
+        is_delivered_by_amc = functools.cache(_has_metadata)
         for run in runs:
             version = object_version(run)
             try:
@@ -97,7 +99,7 @@ class LightHandler:
                 outcomes[run.run_id] = self.objects.refused(run, error)
                 continue
             applied.append((*version, routed.rules_hash))
-            answer = self._one(routed, shape_of)
+            answer = self._one(routed, shape_of, is_delivered_by_amc)
             if isinstance(answer, _Read):
                 together.append(answer)
                 held += answer.rows.size
@@ -110,9 +112,11 @@ class LightHandler:
         self.objects.set_rules(applied)
         return outcomes
 
-    def _one(self, routed: RoutedObject, shape_of: ShapeOf) -> _Read | Outcome:
+    def _one(
+        self, routed: RoutedObject, shape_of: ShapeOf, has_metadata: Callable[[Path], bool]
+    ) -> _Read | Outcome:
         try:
-            return self._read(routed, shape_of)
+            return self._read(routed, shape_of, has_metadata)
         except FileNotFoundError:
             return self._overtaken(routed, "the file was gone before it was read")
         except AmciError as error:
@@ -127,7 +131,9 @@ class LightHandler:
             known = (None, probe(path)) if size > SMALL else (content_hash(path), None)
             self.objects.set_hashes([(routed.object_id, routed.obj.version, *known)])
 
-    def _read(self, routed: RoutedObject, shape_of: ShapeOf) -> _Read | Outcome:
+    def _read(
+        self, routed: RoutedObject, shape_of: ShapeOf, has_metadata: Callable[[Path], bool]
+    ) -> _Read | Outcome:
         obj, light = routed.obj, routed.light
         place: Placement | Skip = placement(obj)
         if light and not light.takes_rows:
@@ -161,6 +167,7 @@ class LightHandler:
         if routed.is_repeat(reading.sha256):
             buffered.drop()
             self.objects.set_hashes([(routed.object_id, obj.version, reading.sha256, ends)])
+            self.objects.duplicates.repeat((routed.object_id, obj.version))
             self.objects.set_loaded([(routed.object_id, obj.version)])
             return Skipped("the lake has this content already, from an earlier version")
         if light and not buffered.is_empty:
@@ -172,6 +179,7 @@ class LightHandler:
         doubts = [*reading.doubts, *repeats, *(() if buffered.skip else likeness.doubts())]
         self._note(routed, doubts, buffered)
         if buffered.is_empty:
+            self.objects.set_hashes([(routed.object_id, obj.version, reading.sha256, ends)])
             return self._nothing(routed, buffered.skip or "no data rows", doubts)
         return _Read(
             routed=routed,
@@ -179,7 +187,7 @@ class LightHandler:
             reading=reading,
             probe=ends,
             rows=buffered,
-            origin=origin(path),
+            origin=_origin(path, place, has_metadata),
             types=types(path),
             notes=protection.notes if protection else (),
             doubts=doubts,
@@ -197,9 +205,12 @@ class LightHandler:
         self.objects.mark_unseen(routed.object_id, routed.obj.version)
         return Skipped(reason)
 
-    def _nothing(self, routed: RoutedObject, reason: str, doubts: Sequence[Doubt] = ()) -> Outcome:
-        """Nothing to load; but an older version's rows have to go."""
-        if routed.obj.version == 1 or routed.obj.dataset.on_new_version == "append":
+    def _nothing(
+        self, routed: RoutedObject, reason: str, doubts: Sequence[Doubt] = (), *, may_be_there: bool = False
+    ) -> Outcome:
+        """Nothing to load; but an older version's rows have to go, or its own if they may be in the lake."""
+        is_first = routed.obj.version == 1 or routed.obj.dataset.on_new_version == "append"
+        if is_first and not may_be_there:
             return Skipped("; ".join([reason, *(doubt.says for doubt in doubts)]))
         staged = StagedObject(
             object_id=routed.object_id, version=routed.obj.version, again=routed.again, reason=reason
@@ -321,9 +332,7 @@ class LightHandler:
 
     def _finish(self, reads: Sequence[_Read]) -> dict[int, Outcome]:
         """Write the small ones together, then say what each object's heavy run has to load."""
-        self.objects.set_hashes(
-            [(r.routed.object_id, r.routed.obj.version, r.reading.sha256, r.probe) for r in reads]
-        )
+        outcomes, reads = self._without_duplicates(reads)
         small = [(read, part, rows) for read in reads for part, rows in read.rows.small]
         written = write_together(
             [
@@ -340,7 +349,33 @@ class LightHandler:
         staged = {read.routed.run.run_id: list(read.rows.staged) for read in reads}
         for (read, part, _), file in zip(small, written, strict=True):
             staged[read.routed.run.run_id].append((part, file))
-        return {r.routed.run.run_id: self._done(r, staged[r.routed.run.run_id]) for r in reads}
+        return outcomes | {r.routed.run.run_id: self._done(r, staged[r.routed.run.run_id]) for r in reads}
+
+    def _without_duplicates(self, reads: Sequence[_Read]) -> tuple[dict[int, Outcome], list[_Read]]:
+        """Claim what was read: the outcomes of what other objects bring already, and the rest, doubted or not."""
+        verdicts = self.objects.duplicates.claim(map(_as_read, reads), self.rules.router.appended)
+        outcomes: dict[int, Outcome] = {}
+        kept: list[_Read] = []
+        for read in reads:
+            routed, version = read.routed, (read.routed.object_id, read.routed.obj.version)
+            verdict = verdicts.get(version)
+            if verdict and verdict.is_duplicate:
+                read.rows.drop()
+                if read.doubts:
+                    self.objects.doubts.put(self.kind, {version: []})
+                again = bool(routed.again)
+                outcomes[routed.run.run_id] = self._nothing(routed, verdict.says, may_be_there=again)
+                continue
+            if verdict:
+                read = replace(read, doubts=[*read.doubts, _doubt(verdict)])  # noqa: PLW2901
+                try:
+                    self._note(routed, read.doubts, read.rows)
+                except MalformedFile as error:
+                    self.objects.duplicates.withdraw(version)
+                    outcomes[routed.run.run_id] = self.objects.refused(routed.run, error)
+                    continue
+            kept.append(read)
+        return outcomes, kept
 
     def _done(self, read: _Read, staged: Sequence[tuple[str, StagedFile]]) -> Done:
         files: dict[str, list[StagedFile]] = {}
@@ -407,6 +442,43 @@ def _repeat(column: str) -> Doubt:
         hint="name the columns apart where the file is made",
         column=column,
     )
+
+
+def _as_read(read: _Read) -> ReadObject:
+    """What tells whether others bring the same rows."""
+    routed, place, obj = read.routed, read.place, read.routed.obj
+    fields = {name: value for name, value in obj.fields.items() if name != "file"}
+    where = obj.dataset.dataset, obj.tenant.tenant if obj.tenant else "", place.table, place.export_time
+    return ReadObject(
+        version=(routed.object_id, obj.version),
+        root=obj.root,
+        key=obj.key,
+        mtime_ns=routed.mtime_ns,
+        sha256=read.reading.sha256,
+        probe=read.probe,
+        place=place_of([*where, dict(place.partition), dict(place.constants), fields]),
+        execution=read.origin.get("workflow_execution_id", ""),
+        duplicates=obj.dataset.duplicates,
+        is_by_name=routed.heavy is not None or (routed.light is not None and routed.light.takes_rows),
+        is_by_time=obj.dataset.timestamp_column is not None,
+        was_duplicate=routed.was_duplicate,
+    )
+
+
+def _doubt(verdict: Verdict) -> Doubt:
+    hint = "count such files once by `duplicates: once` in the dataset, or take this one out by `amci lake forget`"
+    return Doubt(kind="duplicate", says=verdict.says, hint=hint)
+
+
+def _origin(path: Path, place: Placement, has_metadata: Callable[[Path], bool]) -> Mapping[str, str]:
+    """What is known of the execution whose result it is: by amci's own note, else by AMC's."""
+    if (found := origin(path)) or place.workflow_id is None or not has_metadata(path.parent):
+        return found
+    return delivered_origin(path)
+
+
+def _has_metadata(folder: Path) -> bool:
+    return (folder / METADATA).is_dir()
 
 
 def _identity(found: os.stat_result) -> tuple[int, ...]:

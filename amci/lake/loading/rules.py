@@ -39,6 +39,8 @@ class RoutedObject:
     loaded_sha256: str | None  #: content of the newest earlier version that is in the lake
     is_doubted: bool  #: whether something of this version was doubtful before
 
+    was_duplicate: bool  #: whether another object's rows counted for those of this version
+
     def is_repeat(self, sha256: str) -> bool:
         """Whether the lake has this content already; never so when it is loaded again on purpose."""
         return self.loaded_sha256 == sha256 and not self.again
@@ -75,6 +77,7 @@ class Rules:
             rules_hash=self.rules_hash(dataset),
             again=run.payload.get("again", ""),
             loaded_sha256=row["loaded_sha256"],
+            was_duplicate=row["same_as"] is not None,
             is_doubted=bool(row["is_doubted"]),
             obj=RawObject(
                 key=row["key"],
