@@ -425,6 +425,8 @@ _SAMPLE = 2048  # one vector of DuckDB
 _CELLS = 1 << 20  # of the sample that are tested together
 _COLUMNS = 64  # that are tested in one scan of all rows
 _CELLS_VIEW = "amci_cells"
+#: A column of at least so many values, of which so few do not fit a kind, is nearly of that kind.
+_ENOUGH, _FEW = 4, 0.25
 _WHOLE, _FRACTIONS = ("BYTE", "SHORT", "INTEGER", "LONG"), ("DECIMAL", "DOUBLE", "FLOAT")
 #: What AMC's types say of a column, values seen or not; dates tell by themselves what they are.
 _DECLARED: Mapping[str, tuple[ColumnKind, ...]] = {
@@ -502,13 +504,19 @@ NO_CLUES = Clues()
 
 
 def infer(
-    con: duckdb.DuckDBPyConnection, rows_sql: str, columns: Sequence[str], clues: Clues = NO_CLUES
+    con: duckdb.DuckDBPyConnection,
+    rows_sql: str,
+    columns: Sequence[str],
+    clues: Clues = NO_CLUES,
+    nearly: dict[str, ColumnKind] | None = None,
 ) -> dict[str, ColumnKind]:
     """The narrowest kind of each column over ALL rows of `rows_sql`, a text that can follow FROM.
 
     The first rows suggest a kind, one scan of everything confirms it, and the columns that fail are examined
-    against every other kind in one more: the answer is the same as examining all.
+    against every other kind in one more: the answer is the same as examining all. At the end `nearly` has the kind of
+    most of the first values of each column that is text only because of the others.
     """
+    nearly = {} if nearly is None else nearly
     ladders = {c: clues.ladder(c) for c in columns}
     if not columns:
         return {}
@@ -517,7 +525,7 @@ def infer(
     # A column of more than 2 GiB is too much for Arrow; then all rows are asked without a guess.
     with suppress(duckdb.InvalidInputException):
         first = con.execute(f"SELECT {names} FROM {rows_sql} LIMIT {_SAMPLE}").to_arrow_table()
-        guesses = _narrowest_of_few(con, first, ladders, clues)
+        guesses = _narrowest_of_few(con, first, ladders, clues, nearly)
         if first.num_rows < _SAMPLE:
             return guesses
     # what does not fit the first rows does not fit them all
@@ -527,16 +535,27 @@ def infer(
     seen = _narrowest(con, rows_sql, {c: ladder[:1] for c, ladder in open_.items()}, clues)
     rest = {c: ladder[1:] for c, ladder in open_.items() if seen[c] is not ladder[0]}
     kinds: dict[str, ColumnKind] = dict.fromkeys(columns, Kind.VARCHAR)
-    return kinds | seen | _narrowest(con, rows_sql, rest, clues)
+    kinds |= seen | _narrowest(con, rows_sql, rest, clues)
+    nearly |= {
+        c: ladder[0]
+        for c, ladder in open_.items()
+        if kinds[c] is Kind.VARCHAR and ladder[0] is not Kind.NOTHING
+    }
+    return kinds
 
 
 def _narrowest_of_few(
-    con: duckdb.DuckDBPyConnection, rows: pa.Table, ladders: Mapping[str, Sequence[ColumnKind]], clues: Clues
+    con: duckdb.DuckDBPyConnection,
+    rows: pa.Table,
+    ladders: Mapping[str, Sequence[ColumnKind]],
+    clues: Clues,
+    nearly: dict[str, ColumnKind],
 ) -> dict[str, ColumnKind]:
     """For each column the first kind that fits all rows of a table of text, in the order of `ladders`.
 
     A test costs a millisecond or two to plan, whatever the rows are. So the columns that have the same tests are laid
-    end to end, as one column of cells, and each test is written once, not once for each column.
+    end to end, as one column of cells, and each test is written once, not once for each column. Those that are text
+    but for a few values are `nearly` of the kind of the others.
     """
     kinds: dict[str, ColumnKind] = {c: ladder[0] if ladder else Kind.VARCHAR for c, ladder in ladders.items()}
     alike: dict[tuple[object, ...], list[int]] = {}
@@ -548,16 +567,21 @@ def _narrowest_of_few(
         ladder, how = ladders[columns[positions[0]]], clues.how(columns[positions[0]])
         if not ladder:
             continue
-        tests = ", ".join(f"bool_and({fits_sql(kind, 'value', how)})" for kind in ladder)
+        tests = ", ".join(f"count_if(NOT {fits_sql(kind, 'value', how)})" for kind in ladder)
         for at in range(0, len(positions), together):
             con.register(_CELLS_VIEW, _end_to_end(rows, positions[at : at + together]))
             try:
-                answers = con.execute(f"SELECT i, {tests} FROM {_CELLS_VIEW} GROUP BY i").fetchall()
+                answers = con.execute(
+                    f"SELECT i, count_if(value <> ''), {tests} FROM {_CELLS_VIEW} GROUP BY i"
+                ).fetchall()
             finally:
                 con.unregister(_CELLS_VIEW)
-            for i, *fits in answers:
-                fitting = (kind for kind, fit in zip(ladder, fits, strict=True) if fit)
-                kinds[columns[i]] = next(fitting, Kind.VARCHAR)
+            for i, filled, *misfits in answers:
+                fewest = min(misfits)
+                best = ladder[misfits.index(fewest)]
+                kinds[columns[i]] = Kind.VARCHAR if fewest else best
+                if 0 < fewest <= filled * _FEW and filled >= _ENOUGH:
+                    nearly[columns[i]] = best
     return kinds
 
 

@@ -8,8 +8,9 @@ With two days of numbers in `spend`, a third with the values `11.50` and `N/A` m
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import duckdb
 
@@ -18,12 +19,8 @@ from amci.lake.catalog.columns import Clues, ColumnKind, DecimalKind, Kind, fits
 from amci.lake.datasets.objects import OBJECT_ID, ROW, VERSION
 from amci.lake.formats import Doubt
 
-#: First rows that are looked at if no table says what a column holds, and how many of their values have to agree.
-_SAMPLE = 2048
-_MOST = 0.75
-_ENOUGH = 4
-#: Columns that are looked at in one scan.
-_COLUMNS = 64
+#: Columns that are looked at; each takes a scan.
+_TOLD = 10
 #: Kinds whose values are told apart from words together, with what they are called.
 _FAMILIES: Mapping[str, tuple[Kind, ...]] = {
     "number": (Kind.BIGINT, Kind.DOUBLE),
@@ -71,20 +68,20 @@ def odd_words(
     con: duckdb.DuckDBPyConnection,
     rows_sql: str,
     kinds: Mapping[str, ColumnKind],
+    nearly: Mapping[str, ColumnKind],
     known: Mapping[str, str],
     clues: Clues,
 ) -> Iterator[OddWord]:
     """The odd words of each object in the columns of `rows_sql` that are text only because of them.
 
-    `kinds` are what the columns are to be; `known` are the columns of the table, with their SQL types, empty if it is
-    new. What is text in the table, or text whatever it holds, has no odd words.
+    `kinds` are what the columns are to be, `nearly` what most of their values are, see `infer`; `known` are the columns
+    of the table, with their SQL types, empty if it is new. What is text in the table, or text whatever it holds, has no
+    odd words; of very many columns, the first are looked at.
     """
     text = [c for c, kind in kinds.items() if kind is Kind.VARCHAR and clues.ladder(c)]
-    families = {c: family for c in text if (family := _family_of(known.get(c, Kind.NOTHING.value)))}
-    unknown = [c for c in text if known.get(c, Kind.NOTHING) == Kind.NOTHING]
-    for at in range(0, len(unknown), _COLUMNS):
-        families |= _likely(con, rows_sql, unknown[at : at + _COLUMNS], clues)
-    for column, family in families.items():
+    alike = {c: _kind_in(known, c) or nearly.get(c) for c in text if known.get(c) != Kind.VARCHAR.sql}
+    families = {c: family for c, kind in alike.items() if kind and (family := _family_of(kind))}
+    for column, family in islice(families.items(), _TOLD):
         name = identifier(column)
         odd = f"{name} <> '' AND NOT ({_is_one(family, column, clues)})"
         found = con.execute(
@@ -95,29 +92,12 @@ def odd_words(
             yield OddWord(column, family, object_id, version, row, word, count)
 
 
-def _likely(
-    con: duckdb.DuckDBPyConnection, rows_sql: str, columns: Collection[str], clues: Clues
-) -> dict[str, str]:
-    """What most values of the first rows are, of those columns whose values are mostly alike."""
-    counts = [
-        f"count_if({identifier(column)} <> '' AND ({test}))"
-        for column in columns
-        for test in ("TRUE", *(_is_one(family, column, clues) for family in _FAMILIES))
-    ]
-    row = con.execute(
-        f"SELECT {', '.join(counts)} FROM (SELECT * FROM {rows_sql} LIMIT {_SAMPLE})"
-    ).fetchall()[0]
-    found, width = {}, 1 + len(_FAMILIES)
-    for i, column in enumerate(columns):
-        filled, *alike = row[i * width : (i + 1) * width]
-        family, most = max(zip(_FAMILIES, alike, strict=True), key=lambda pair: pair[1])
-        if filled >= _ENOUGH and most >= filled * _MOST:
-            found[column] = family
-    return found
+def _kind_in(known: Mapping[str, str], column: str) -> ColumnKind | None:
+    sql_type = known.get(column, Kind.NOTHING.value)
+    return None if sql_type == Kind.NOTHING else Kind.of_sql(sql_type)
 
 
-def _family_of(sql_type: str) -> str | None:
-    kind = Kind.of_sql(sql_type)
+def _family_of(kind: ColumnKind) -> str | None:
     if isinstance(kind, DecimalKind):
         return "number"
     return next((family for family, kinds in _FAMILIES.items() if kind in kinds), None)

@@ -95,8 +95,10 @@ class ColumnTyper:
         _check_partition(first, {*columns, *typed})
         many = may_guess and sum(staged.rows for _, staged in members) > LARGE
         clues = _clues(members, placed, file)
-        text = infer(self._con, f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows, columns, clues)
-        self._doubt_types(members, rows, text, clues)
+        looked_at = f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows
+        nearly: dict[str, ColumnKind] = {}
+        text = infer(self._con, looked_at, columns, clues, nearly)
+        self._doubt_types(members, rows, text, nearly, clues)
         return Load(
             name=first.name_of(table),
             source=StagedSource(rows=rows, text=text, typed=typed, clues=clues, is_checked=many),
@@ -152,8 +154,9 @@ class ColumnTyper:
         columns = list(placed.values())
         rows = _renamed(rows, placed)
         clues = _clues([(item, staged)], placed, file)
-        kinds = infer(self._con, rows, columns, clues)
-        self._doubt_types([(item, staged)], rows, kinds, clues)
+        nearly: dict[str, ColumnKind] = {}
+        kinds = infer(self._con, rows, columns, clues, nearly)
+        self._doubt_types([(item, staged)], rows, kinds, nearly, clues)
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
         self._temporary += [work, out]
         casts = ", ".join(
@@ -183,6 +186,7 @@ class ColumnTyper:
         members: Sequence[tuple[LoadItem, StagedTable]],
         rows: str,
         kinds: Mapping[str, ColumnKind],
+        nearly: Mapping[str, ColumnKind],
         clues: Clues,
     ) -> None:
         """Doubt objects with a column that is text although another type is declared, or because of a few words.
@@ -192,7 +196,7 @@ class ColumnTyper:
         name = members[0][0].name_of(members[0][1])
         by_version = {(item.object_id, item.version): item for item, _ in members}
         open_kinds = {c: kind for c, kind in kinds.items() if clues.declared_kind(c) is None}
-        for word in odd_words(self._con, rows, open_kinds, self._places.columns(name), clues):
+        for word in odd_words(self._con, rows, open_kinds, nearly, self._places.columns(name), clues):
             item = by_version[word.object_id, word.version]
             item.doubts[f"{name}.{word.column}"] = word.doubt(is_personal=bool(item.dataset.pii))
         for column, kind in kinds.items():
