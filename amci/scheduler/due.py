@@ -11,6 +11,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from amci.kernel.dates import time_zone
+from amci.scheduler.clock_changes import OddTimes, odd_times
 from amci.scheduler.expression import Expression, parse
 from amci.scheduler.model import CatchUp, Decision, Schedule
 
@@ -47,6 +48,15 @@ class Timetable:
         since = max(since, start.astimezone(UTC) - _INSTANT) if start else since
         until = min(until, end.astimezone(UTC) - _INSTANT) if end else until
         return self.expression.fires(since, until, self.zone) if self.schedule.is_enabled else iter(())
+
+    def skipped_times(self, since: datetime, until: datetime) -> Iterator[OddTimes]:
+        """Local times that it means and that the clocks skipped, with since < change <= until."""
+        start, end = self.schedule.start_at, self.schedule.end_at
+        if not self.schedule.is_enabled:
+            return
+        for odd in odd_times(self.expression, since, until, self.zone):
+            if odd.is_skipped and (not start or odd.moment >= start) and (not end or odd.moment < end):
+                yield odd
 
 
 @dataclass(frozen=True, slots=True)

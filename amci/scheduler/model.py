@@ -32,6 +32,7 @@ class Decision(StrEnum):
     SKIPPED_OVERLAP = "skipped_overlap"  #: an earlier run of the schedule had not ended
     MISSED = "missed"  #: amci was not running, and `catch_up` asks for no run
     BY_HAND = "by_hand"  #: a person asked for it
+    NO_SUCH_TIME = "no_such_time"  #: the clocks of its zone skipped it; `fire_time` is when they did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
+from amci.kernel import log
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.run import NewRun
@@ -14,6 +15,8 @@ from amci.kernel.state import State
 from amci.scheduler.due import Due, Timetable, due
 from amci.scheduler.model import Decision, Fire, Overlap, Schedule
 from amci.scheduler.store import ScheduleStore
+
+_log = log.get("scheduler")
 
 #: How often all cursors are brought up to now. An edited schedule is looked at from its cursor on, so an old
 #: cursor would make fires of the past out of a new expression.
@@ -42,6 +45,7 @@ class Scheduler:
         self._seen_at = clock.now()  # the newest look
         self._beat_at: datetime | None = None  # when all cursors were last brought up to now
         self._next: dict[str, datetime] = {}  # schedule → the first fire that is not decided
+        self._looked_until: dict[str, datetime] = {}  # schedule → up to when skipped local times are noted
 
     def tick(self) -> list[Fire]:
         """Decide on every fire that has come: one transaction with its runs, its history and its cursor."""
@@ -64,7 +68,7 @@ class Scheduler:
                 fires += self._decided(timetable.schedule, found.fires)
                 cursors[schedule_id] = found.cursor
             self._runs.create(self._run_of(fire, key) for fire in fires if (key := fire.idempotency_key))
-            self._store.record(fires)
+            self._store.record([*fires, *(self._skipped(now) if is_beat else ())])
             self._store.move(cursors)
             if is_beat:
                 self._store.advance(now, but=[name for name, cursor in cursors.items() if cursor < now])
@@ -108,6 +112,7 @@ class Scheduler:
         """Compute when each schedule fires next. None waits for a cursor that a clock left in the future."""
         self._store.take_back(now)
         states = self._store.states(self._timetables.keys())
+        self._looked_until = {schedule_id: state.cursor_at for schedule_id, state in states.items()}
         self._look_ahead({schedule_id: state.cursor_at for schedule_id, state in states.items()})
 
     def _without_done(self, schedule_id: str, found: Due) -> Due:
@@ -138,6 +143,24 @@ class Scheduler:
                 decision=decision,
                 idempotency_key=_key(schedule.schedule_id, fire_time) if is_created else None,
             )
+
+    def _skipped(self, now: datetime) -> Iterator[Fire]:
+        """What has not fired since the last such look, because its local time did not exist."""
+        found = {
+            schedule_id: skipped
+            for schedule_id, since in self._looked_until.items()
+            if (skipped := list(self._timetables[schedule_id].skipped_times(since, now)))
+        }
+        self._looked_until = dict.fromkeys(self._looked_until, now)
+        for schedule_id, state in self._store.states(found.keys()).items():
+            for odd in found[schedule_id] if state.paused_at is None else ():
+                _log.warning("no fire", schedule=schedule_id, reason=odd.says())
+                yield Fire(
+                    schedule_id=schedule_id,
+                    fire_time=odd.moment,
+                    decision=Decision.NO_SUCH_TIME,
+                    idempotency_key=None,
+                )
 
     def _run_of(self, fire: Fire, key: str) -> NewRun:
         schedule = self._timetables[fire.schedule_id].schedule

@@ -112,6 +112,24 @@ def test_two_schedulers_on_one_state_make_one_run(house: House) -> None:
     assert house.made() == [key("07:00")]
 
 
+@pytest.mark.parametrize("is_asleep", [False, True], ids=["at work", "asleep"])
+def test_a_local_time_that_did_not_exist_stands_in_the_history(tmp_path: Path, *, is_asleep: bool) -> None:
+    clock = FakeClock(datetime(2027, 3, 27, 12, tzinfo=UTC))
+    at_two = schedule(expression="30 2 * * *", time_zone="Europe/Berlin", catch_up=CatchUp.NONE)
+    with State.open(tmp_path / "amci.db", clock) as state:
+        house = House(state, clock)
+        scheduler = house.start(at_two)
+        for _ in range(2 if is_asleep else 48):
+            clock.turn(timedelta(hours=24 if is_asleep else 1))
+            (house.start(at_two) if is_asleep else scheduler).tick()
+        past = house.store.history("s")
+        assert [(p.fire.fire_time.isoformat(), p.fire.decision) for p in reversed(past)] == [
+            ("2027-03-28T01:00:00+00:00", "no_such_time"),
+            ("2027-03-29T00:30:00+00:00", "missed"),
+        ]
+        assert house.made() == []
+
+
 def test_a_schedule_seen_first_begins_now(house: House) -> None:
     house.start(schedule(catch_up=CatchUp.ALL, start_at=at("01:00")))
     assert (house.made(), house.decided()) == ([], [])
