@@ -272,8 +272,8 @@ def _datasets(
             done, why = "kept", f"it is in {source.file}"
         else:
             done, why = _write(folder, name, document, Dataset, force, dry_run)
-        if done == "written" and any("_transform" in each for each in lost):
-            why = "write its transforms into config/transforms/, and name them as `light:` and `heavy:`"
+        if names := [each.partition(" ")[2] for each in lost if "_transform " in each]:
+            why = why or f"write {' and '.join(names)} into config/transforms/, then name each in {name}.yaml"
         yield Imported(what=DocumentKind.DATASET, name=name, done=done, why=why, not_carried_over=lost)
 
 
