@@ -30,6 +30,14 @@ class FileColumns:
             earlier={name: self.earlier[name] for name in listed if name in self.earlier},
         )
 
+    def and_of(self, other: FileColumns) -> FileColumns:
+        """These columns and those of another file whose names agree with theirs."""
+        if self is other:
+            return self
+        return FileColumns(
+            headers={**self.headers, **other.headers}, earlier={**self.earlier, **other.earlier}
+        )
+
     def named(self, asked: str) -> str | None:
         """The column that somebody means: by its name, by its header, or by what earlier releases called it."""
         if asked in self.headers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -14,7 +14,7 @@ from amci.lake.datasets.column_types import ColumnTypes, sql_type
 from amci.lake.datasets.pii import PiiRules
 from amci.lake.datasets.quality import QualityRule
 from amci.lake.datasets.spelling import DateFormat, Spelling
-from amci.lake.formats import CsvOptions, JsonOptions, Limits
+from amci.lake.formats import CsvOptions, ExcelOptions, JsonOptions, Limits
 
 #: A pattern's placeholder: one path segment or a part of one.
 PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
@@ -84,6 +84,19 @@ class JsonSettings(Strict):
     """An object that has a key twice is refused; with `last`, the value that comes last counts."""
 
 
+class ExcelSettings(Strict):
+    """Where the table is in an Excel workbook."""
+
+    sheet: Annotated[int, Field(ge=1)] | str = 1
+    """Name of the sheet, or which of those that are not hidden; a name of digits in quotes."""
+    skip_lines: int = Field(default=0, ge=0, le=10_000)
+    """Rows of the sheet before the header that are no part of the table, blank ones counted."""
+    footer_lines: int = Field(default=0, ge=0, le=10_000)
+    """Rows after the table that are no part of it, counted from the last one with a value."""
+    errors: Literal["refuse", "null"] | None = "refuse"
+    """`null` takes errors such as `#REF!` for no value."""
+
+
 class LimitSettings(Strict):
     """What a file may cost before it is refused."""
 
@@ -114,12 +127,15 @@ class Dataset(Strict):
     pattern: str = "{team}/{dataset}/{table}/{file}"
     """Which keys belong to it: `{name}` takes one folder or file name or a part of it. `{tenant}` must be a
     tenant's id, `{team}` and `{dataset}` this dataset's own."""
-    format: Literal["auto", "csv", "json", "parquet"] = "auto"
-    """`auto` goes by the file's ending; .gz and .zst are unpacked."""
+    format: Literal["auto", "csv", "json", "parquet", "excel"] = "auto"
+    """`auto` goes by the file's ending, and by its content if that is certain. Files ending in .gz and .zst are
+    unpacked; a ZIP archive is read as one object, with all files in it."""
     csv: CsvSettings = CsvSettings()
     """How CSV is written."""
     json_layout: JsonSettings = Field(default=JsonSettings(), alias="json")
     """How JSON is laid out."""
+    excel: ExcelSettings = ExcelSettings()
+    """Where the table is in an Excel workbook; amci reads them if it was installed as `amci[excel]`."""
     limits: LimitSettings = LimitSettings()
     """What a file may cost before it is refused."""
     light: str | None = None
@@ -298,6 +314,16 @@ class Dataset(Strict):
             explode=self.json_layout.explode,
             not_finite=self.json_layout.nan in ("null", None),
             repeated_key=self.json_layout.repeated_key == "last",
+        )
+
+    @property
+    def excel_options(self) -> ExcelOptions:
+        """What the Excel reader is told."""
+        return ExcelOptions(
+            sheet=self.excel.sheet,
+            skip_lines=self.excel.skip_lines,
+            footer_lines=self.excel.footer_lines,
+            error_as_null=self.excel.errors in ("null", None),
         )
 
     @property

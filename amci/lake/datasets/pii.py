@@ -218,6 +218,12 @@ class Protection:
         }
         self._sample.look(data, but=kept)
 
+    def next_file(self) -> None:
+        """Forget the columns of one file in an archive: each of them has to have those with a rule."""
+        self._plans.clear()
+        self._paths.clear()
+        self._met.clear()
+
     def require(self, known: Callable[[], Iterable[str]]) -> None:
         """Raise MalformedFile if the file lacks a column that it should have, or has a row of data as its header.
 

@@ -1,9 +1,10 @@
-"""Readers of raw files: CSV, JSON and Parquet become batches in which every column is text."""
+"""Readers of raw files: CSV, JSON, Parquet and Excel, also zipped, become batches in which every column is text."""
 
 from amci.lake.formats.model import (
     ColumnPath,
     CsvOptions,
     Doubt,
+    ExcelOptions,
     FileFormat,
     JsonOptions,
     Limits,
@@ -16,6 +17,7 @@ __all__ = [
     "ColumnPath",
     "CsvOptions",
     "Doubt",
+    "ExcelOptions",
     "FileFormat",
     "JsonOptions",
     "Limits",

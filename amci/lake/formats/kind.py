@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from amci.kernel.errors import MalformedFile
@@ -23,11 +23,13 @@ _BINARY: Mapping[bytes, tuple[str, str]] = {
     b"BZh": ("compressed with bzip2", "compress it with gzip or zstd, or not at all"),
     b"\xfd7zXZ\0": ("compressed with xz", "compress it with gzip or zstd, or not at all"),
 }
-_PARQUET = b"PAR1"
-_ZIP = b"PK\x03\x04"
-#: The header before each entry of a ZIP archive, up to the length of its name (APPNOTE.TXT 4.3.7).
-_ENTRY = re.compile(rb"PK\x03\x04.{22}(..)..", re.DOTALL)
-_OFFICE = {"xl/": "an Excel workbook", "word/": "a Word document", "content.xml": "an OpenDocument file"}
+PARQUET = b"PAR1"
+#: A name in an office document, which is a ZIP archive → what it is.
+_OFFICE = {
+    "xl/workbook.bin": "a binary Excel workbook",
+    "word/": "a Word document",
+    "content.xml": "an OpenDocument file",
+}
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _XML = re.compile(rb"<\?xml\b|<[A-Za-z][\w:.-]*(?:\s+xmlns|>|\s*/>)")
 _XML_ERROR = re.compile(rb"<Error(?:Response)?\b.*?<Code>(\w{1,60})</Code>", re.DOTALL)
@@ -52,7 +54,15 @@ class Kind:
 
 def format_by_content(head: bytes) -> FileFormat | None:
     """The format that the first bytes show beyond doubt; None if they may be anything."""
-    return FileFormat.PARQUET if head.startswith(_PARQUET) else None
+    return FileFormat.PARQUET if head.startswith(PARQUET) else None
+
+
+def document(names: Collection[str]) -> Kind | FileFormat | None:
+    """What a ZIP archive with such names in it is, if its files are parts of one document."""
+    for part, name in _OFFICE.items():
+        if any(each.startswith(part) for each in names):
+            return Kind(name, _SAVE)
+    return FileFormat.EXCEL if "xl/workbook.xml" in names else None
 
 
 def other_kind(head: bytes, expected: FileFormat, *, is_whole: bool) -> Kind | None:
@@ -60,15 +70,17 @@ def other_kind(head: bytes, expected: FileFormat, *, is_whole: bool) -> Kind | N
 
     `head` is expanded, and `is_whole` says whether it is the whole file.
     """
-    if head.startswith(_PARQUET):
+    if head.startswith(PARQUET):
         return None if expected is FileFormat.PARQUET else Kind("a Parquet file", "set `format: parquet`")
-    if head.startswith(_ZIP):
-        return _archive(head)
     for magic, (name, hint) in _BINARY.items():
         if head.startswith(magic) and (not magic.isalnum() or b"\0" in head):
             return Kind(name, hint)
     if expected is FileFormat.PARQUET:
         return None
+    if expected is FileFormat.EXCEL:
+        return _text_kind(head, expected, is_whole=is_whole) or Kind(
+            "no Excel workbook", f"if it is text, set `format: csv`; else {_AGAIN}"
+        )
     return _text_kind(head, expected, is_whole=is_whole)
 
 
@@ -87,25 +99,6 @@ def _text_kind(head: bytes, expected: FileFormat, *, is_whole: bool) -> Kind | N
         if expected is FileFormat.CSV and _is_json(text):
             return Kind("JSON", "set `format: json`")
     return None
-
-
-def _archive(head: bytes) -> Kind:
-    """A ZIP archive; documents of spreadsheet programs are such, too."""
-    names = list(_names_in_archive(head))
-    for part, name in _OFFICE.items():
-        if any(each.startswith(part) for each in names):
-            return Kind(name, _SAVE)
-    inside = next((each for each in names if not each.endswith("/")), "")
-    return Kind(
-        f"a ZIP archive with {inside} in it" if inside.isprintable() and inside else "a ZIP archive", _UNPACK
-    )
-
-
-def _names_in_archive(head: bytes) -> Iterator[str]:
-    """The names in the entries that lie in the head, by the headers that ZIP has before each of them."""
-    for found in _ENTRY.finditer(head):
-        begin = found.end()
-        yield head[begin : begin + int.from_bytes(found[1], "little")].decode("utf-8", "replace")
 
 
 def _is_json(text: bytes) -> bool:

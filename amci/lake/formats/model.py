@@ -22,6 +22,12 @@ class FileFormat(StrEnum):
     CSV = "csv"
     JSON = "json"  #: an array of objects, objects one after another (JSON lines), or one object
     PARQUET = "parquet"
+    EXCEL = "excel"  #: a workbook (.xlsx, .xlsm), of which one sheet is read
+
+    @property
+    def is_random_access(self) -> bool:
+        """Whether it cannot be read from begin to end, so that it may not be compressed as a whole."""
+        return self in (FileFormat.PARQUET, FileFormat.EXCEL)
 
 
 _EXTENSIONS = {
@@ -30,6 +36,8 @@ _EXTENSIONS = {
     ".jsonl": FileFormat.JSON,
     ".ndjson": FileFormat.JSON,
     ".parquet": FileFormat.PARQUET,
+    ".xlsx": FileFormat.EXCEL,
+    ".xlsm": FileFormat.EXCEL,
 }
 
 
@@ -37,13 +45,13 @@ def format_of(name: str) -> FileFormat | None:
     """The format a file's name promises, without regard to case; None if it promises none we read.
 
     `.gz` and `.zst` are looked through. A bare `.gz` is JSON, as in the AWS solution's reports transform.
-    Compressed Parquet is not read: Parquet compresses itself and must be read out of order.
+    Compressed Parquet is not read, nor are such workbooks: both compress themselves and must be read out of order.
     """
     inner, outer = ["", "", *PurePosixPath(name.lower()).suffixes][-2:]
     if outer not in {".gz", ".zst"}:
         return _EXTENSIONS.get(outer)
     found = _EXTENSIONS.get(inner, FileFormat.JSON if outer == ".gz" else None)
-    return None if found is FileFormat.PARQUET else found
+    return None if found and found.is_random_access else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +104,16 @@ class JsonOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExcelOptions:
+    """Where the table is in a workbook."""
+
+    sheet: str | int = 1  #: its name, or which of those that are not hidden, from 1
+    skip_lines: int = 0  #: rows of the sheet before the header that are no part of the table
+    footer_lines: int = 0  #: the same after the rows
+    error_as_null: bool = False  #: whether `#REF!` and its like are NULL; else they are refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How large things may get before a file is refused."""
 
@@ -133,6 +151,7 @@ class TextBatch:
     inner: tuple[
         ColumnPath, ...
     ] = ()  #: fields inside columns that became JSON text, if the file declares them
+    entry: str = ""  #: the file in a ZIP archive that they are from, else empty
 
     @property
     def own_paths(self) -> tuple[ColumnPath, ...]:

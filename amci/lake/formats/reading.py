@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Self
 
 from amci.kernel.errors import MalformedFile
+from amci.lake.formats.archive import MAGIC as ARCHIVE, Archive, EntryNames, naming
 from amci.lake.formats.csv_reader import csv_batches
+from amci.lake.formats.excel_reader import excel_batches
 from amci.lake.formats.json_reader import json_batches
-from amci.lake.formats.kind import format_by_content, other_kind
-from amci.lake.formats.model import CsvOptions, Doubt, FileFormat, JsonOptions, Limits, TextBatch
+from amci.lake.formats.kind import PARQUET, Kind, document, format_by_content, other_kind
+from amci.lake.formats.model import (
+    CsvOptions,
+    Doubt,
+    ExcelOptions,
+    FileFormat,
+    JsonOptions,
+    Limits,
+    TextBatch,
+    format_of,
+)
 from amci.lake.formats.parquet_reader import parquet_batches
 from amci.lake.formats.source import ByteSource
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from zipfile import ZipInfo
 
 # As long as a block of the CSV parser, so that blocks go through uncopied.
 CHUNK_BYTES = 4 << 20
@@ -24,7 +38,7 @@ CHUNK_BYTES = 4 << 20
 class Reading:
     """A raw file, open for one reading; gzip and zstd are known by their first bytes.
 
-    A context manager that closes the file.
+    A ZIP archive is read as one object, file by file. A context manager that closes the file.
     """
 
     def __init__(
@@ -35,6 +49,7 @@ class Reading:
         is_guess: bool = False,
         csv: CsvOptions | None = None,
         json: JsonOptions | None = None,
+        excel: ExcelOptions | None = None,
         limits: Limits | None = None,
         reserved: frozenset[str] = frozenset(),
         kept: frozenset[str] = frozenset(),
@@ -51,6 +66,8 @@ class Reading:
         self._format, self._is_guess = fmt, is_guess
         self._csv = csv or CsvOptions()
         self._json = json or JsonOptions()
+        self._excel = excel or ExcelOptions()
+        self._chunk_bytes = chunk_bytes
         self._limits = limits or Limits()
         self._reserved, self._kept = reserved, kept
         self.sha256 = ""  #: of the raw bytes that were read, in hex; empty until `batches` is exhausted
@@ -83,37 +100,99 @@ class Reading:
         Raises MalformedFile, StorageError. The messages hold nothing of the rows.
         """
         quoted: set[tuple[str, str]] = set()
-        self._format = self._looked_at()
-        match self._format:
-            case FileFormat.CSV:
-                yield from csv_batches(
-                    self._source, self._csv, self._limits, self._reserved, self.guessed, kept=self._kept
-                )
-            case FileFormat.JSON:
-                yield from json_batches(
-                    self._source, self._json, self._limits, self._reserved, quoted, kept=self._kept
-                )
-            case FileFormat.PARQUET:
-                yield from parquet_batches(
-                    self._source, self._limits, self._reserved, quoted, self.types, kept=self._kept
-                )
+        head, is_whole = self._source.head(self._limits)
+        self.is_blank = is_whole and not head.removeprefix(BOM_UTF8).strip()
+        archive = Archive(self._source) if head.startswith(ARCHIVE) else None
+        if archive and not document(archive.names):
+            yield from self._entries(archive, quoted)
+        else:
+            self._format = self._format_in(self._source, self._format, self._is_guess)
+            yield from self._in(self._source, quoted, self.types)
         self._source.drain()
         self.sha256, self.bytes, self.quoted = self._source.sha256, self._source.count, frozenset(quoted)
 
-    def _looked_at(self) -> FileFormat:
+    def _in(
+        self, source: ByteSource, quoted: set[tuple[str, str]], types: dict[tuple[str, str], str]
+    ) -> Iterator[TextBatch]:
+        """The rows of the raw file, or of one in an archive."""
+        limits, reserved, kept = self._limits, self._reserved, self._kept
+        match self._format:
+            case FileFormat.CSV:
+                yield from csv_batches(source, self._csv, limits, reserved, self.guessed, kept=kept)
+            case FileFormat.JSON:
+                yield from json_batches(source, self._json, limits, reserved, quoted, kept=kept)
+            case FileFormat.PARQUET:
+                yield from parquet_batches(source, limits, reserved, quoted, types, kept=kept)
+            case FileFormat.EXCEL:
+                yield from excel_batches(
+                    source, self._excel, limits, reserved, quoted, self.guessed, self.doubts, kept=kept
+                )
+
+    def _entries(self, archive: Archive, quoted: set[tuple[str, str]]) -> Iterator[TextBatch]:
+        """The rows of all files in an archive, which have to be of one format."""
+        for _ in self._source.raw():
+            pass
+        formats: set[FileFormat] = set()
+        entries = archive.files(self._source.count, self._limits)
+        for entry in entries:
+            if not entry.file_size:
+                continue
+            name = format_of(PurePosixPath(entry.filename).name) if self._is_guess else self._format
+            with naming(entry.filename):
+                formats.add(self._format_in(self._opened(archive, entry), name, self._is_guess))
+        if len(formats) > 1:
+            raise MalformedFile(
+                f"the archive has files of several formats in it ({', '.join(sorted(formats))})",
+                hint="Send those of each dataset in an archive of their own.",
+            )
+        self._format = next(iter(formats), self._format)
+        names = EntryNames(self._reserved, self._kept)
+        stated: dict[tuple[str, str], set[str]] = {}
+        for entry in entries if formats else []:
+            here: set[tuple[str, str]] = set()
+            types: dict[tuple[str, str], str] = {}
+            with naming(entry.filename), closing(self._opened(archive, entry)) as source:
+                for batch in self._in(source, here, types):
+                    yield names.renamed(batch, entry.filename)
+            quoted |= {names.of(column) for column in here}
+            for column, kind in types.items():
+                stated.setdefault(names.of(column), set()).add(kind)
+        self.types |= {column: kinds.pop() for column, kinds in stated.items() if len(kinds) == 1}
+
+    def _opened(self, archive: Archive, entry: ZipInfo) -> ByteSource:
+        source = archive.opened(entry, chunk_bytes=self._chunk_bytes)
+        head, _ = source.head(self._limits)
+        if not head.startswith((*ARCHIVE, PARQUET)):
+            return source
+        source.close()
+        return archive.held(entry, chunk_bytes=self._chunk_bytes)
+
+    def _format_in(self, source: ByteSource, named: FileFormat | None, is_guess: bool) -> FileFormat:
         """The format, after a look at the first bytes; raises MalformedFile if the file is something else."""
-        head, is_whole = self._source.head(self._limits)
-        self.is_blank = is_whole and not head.removeprefix(BOM_UTF8).strip()
-        found = format_by_content(head) if self._is_guess or self._format is None else None
-        expected = found or self._format
+        head, is_whole = source.head(self._limits)
+        found = format_by_content(head) if is_guess or named is None else None
+        expected = found or named
+        if head.startswith(ARCHIVE):
+            return self._document(source, expected, is_guess)
         if other := other_kind(head, expected or FileFormat.CSV, is_whole=is_whole):
             raise other.refused()
         if expected is None:
             raise MalformedFile(
                 "the file's ending names no format",
-                hint="set `format: csv`, `json` or `parquet` in the dataset's configuration",
+                hint="set `format: csv`, `json`, `parquet` or `excel` in the dataset's configuration",
             )
         return expected
+
+    def _document(self, source: ByteSource, expected: FileFormat | None, is_guess: bool) -> FileFormat:
+        """Excel, if this ZIP archive is a workbook and one is expected."""
+        kind = document(Archive(source).names)
+        if isinstance(kind, Kind):
+            raise kind.refused()
+        if kind is None:
+            raise MalformedFile("this is an archive inside of an archive", hint="Unpack it.")
+        if expected not in (kind, None) and not is_guess:
+            raise Kind("an Excel workbook", "set `format: excel`, or save it as CSV UTF-8").refused()
+        return kind
 
     def __enter__(self) -> Self:
         return self

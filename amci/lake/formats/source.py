@@ -6,7 +6,8 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 
@@ -14,8 +15,6 @@ from amci.kernel.errors import MalformedFile, StorageError
 from amci.kernel.files import plain_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from amci.lake.formats.model import Limits
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -31,11 +30,12 @@ class ByteSource:
     Raises FileNotFoundError when it has gone, StorageError when it cannot be read.
     """
 
-    def __init__(self, path: Path, *, chunk_bytes: int) -> None:
+    def __init__(self, path: PurePath, *, chunk_bytes: int, file: BinaryIO | None = None) -> None:
+        """Open the file at `path`, unless `file` is what lies there."""
         self._path = path
         self._chunk_bytes = chunk_bytes
         try:
-            self._file = plain_file(path)
+            self._file = file or plain_file(Path(path))
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -127,6 +127,10 @@ class ByteSource:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+    def seekable(self) -> BinaryIO:
+        """The raw file itself, for readers that jump about; neither hashed nor counted."""
+        return self._file
 
     def file(self) -> pa.PythonFile:
         """The raw file for readers that jump about; neither hashed nor counted."""

@@ -225,6 +225,7 @@ class LightHandler:
             is_guess=obj.dataset.format == "auto",
             csv=obj.dataset.csv_options,
             json=obj.dataset.json_options,
+            excel=obj.dataset.excel_options,
             limits=obj.dataset.read_limits,
             reserved=self._reserved(obj, place),
             kept=self.rules.names_used(obj.dataset),
@@ -249,20 +250,27 @@ class LightHandler:
         watch = AllTrue(dataset.skip_if_all)
         reserved = self._reserved(routed.obj, place)
         columns: dict[str, FileColumns] = {}
-        rows = 0
+        rows, entry = 0, ""
         with RowBuffer(self.pre_stage, routed, place) as buffer:
             for batch in reading.batches():
                 data = batch.data
-                rows += data.num_rows
-                columns[batch.part] = file_columns(tuple(data.schema.names), batch.own_paths, reserved)
+                these = file_columns(tuple(data.schema.names), batch.own_paths, reserved)
+                # Each file in an archive may have others.
+                columns[batch.part] = columns.get(batch.part, these).and_of(these) if batch.entry else these
                 if protection:
+                    if batch.entry != entry:
+                        if rows:
+                            protection.require(lambda: self._known_columns(routed))
+                        protection.next_file()
+                        entry, rows = batch.entry, 0
                     data = protection.apply(data, batch.paths, batch.inner)
                     # Rows of JSON may bring further columns. Others have shown all, and nothing is written yet.
                     if data.num_rows and not reading.may_add_columns:
                         protection.require(lambda: self._known_columns(routed))
                     if not (routed.light and routed.light.takes_rows):
                         protection.look(data)
-                watch.see(data, columns[batch.part])
+                rows += data.num_rows
+                watch.see(data, these)
                 if look:
                     look(batch.part, data, columns[batch.part])
                 buffer.take(batch.part, data)

@@ -7,6 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +16,7 @@ from amci.kernel.errors import MalformedFile
 from amci.lake.formats import FileFormat, Reading
 
 CASES = Path(__file__).parents[2] / "field_cases" / "kinds"
-CSV, JSON, PARQUET = FileFormat
+CSV, JSON, PARQUET, EXCEL = FileFormat
 
 
 def zipped(*names: str) -> bytes:
@@ -40,9 +41,8 @@ OTHERS = [
     ((CASES / "book.xlsx").read_bytes(), CSV, "this is an Excel workbook"),
     ((CASES / "book-named.csv").read_bytes(), CSV, "this is an Excel workbook"),
     ((CASES / "book.xlsx").read_bytes(), PARQUET, "this is an Excel workbook"),
-    ((CASES / "archive.zip").read_bytes(), CSV, "this is a ZIP archive with report.csv in it"),
-    (zipped("folder/", "folder/a.csv"), JSON, "this is a ZIP archive with folder/a.csv in it"),
     (zipped("word/document.xml"), CSV, "this is a Word document"),
+    (zipped("xl/workbook.bin"), EXCEL, "this is a binary Excel workbook"),
     (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600,
         CSV,
@@ -80,12 +80,29 @@ def read(content: bytes, fmt: FileFormat | None, folder: Path, *, is_guess: bool
 def test_it_is_called_what_it_is(
     content: bytes, fmt: FileFormat, says: str, *, is_guess: bool, tmp_path: Path
 ) -> None:
+    if is_guess and b"xl/workbook.xml" in content:
+        says = "it is not a sound Excel workbook"
     if is_guess and content.startswith(b"PAR1"):
         assert read(content, fmt, tmp_path, is_guess=True) == [{"a": "1"}]
         return
     with pytest.raises(MalformedFile, match=f"^{says}$") as refused:
         read(content, fmt, tmp_path, is_guess=is_guess)
     assert refused.value.hint.endswith(".")
+
+
+@pytest.mark.parametrize("fmt", [CSV, None])
+def test_the_file_in_an_archive_is_read(fmt: FileFormat | None, tmp_path: Path) -> None:
+    assert read((CASES / "archive.zip").read_bytes(), fmt, tmp_path, is_guess=fmt is None) == [
+        {"a": "1", "b": "2"}
+    ]
+
+
+def test_a_workbook_is_read_whatever_it_is_called(tmp_path: Path) -> None:
+    made = openpyxl.Workbook()
+    for row in (["a"], ["x"]):
+        made.active.append(row)
+    made.save(tmp_path / "book")
+    assert read((tmp_path / "book").read_bytes(), CSV, tmp_path, is_guess=True) == [{"a": "x"}]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +127,7 @@ def test_what_only_resembles_something_else_is_read(content: bytes, fmt: FileFor
 
 def test_a_name_that_promises_nothing_is_no_hurdle_where_the_content_is_certain(tmp_path: Path) -> None:
     assert read(parquet(), None, tmp_path) == [{"a": "1"}]
-    with pytest.raises(MalformedFile, match="this is an Excel workbook"):
+    with pytest.raises(MalformedFile, match="it is not a sound Excel workbook"):
         read((CASES / "book.xlsx").read_bytes(), None, tmp_path)
     with pytest.raises(MalformedFile, match="the file's ending names no format"):
         read(b"a,b\n1,2\n", None, tmp_path)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -228,6 +230,30 @@ def parts(value: str) -> dict[str, bytes]:
     }
 
 
+def containers(value: str) -> dict[str, bytes]:
+    """Files with files or sheets in them; all of them need the column."""
+    mails = f"email,clicks\n{value},1\n"
+    made, book = openpyxl.Workbook(), io.BytesIO()
+    for row in (["E-Mail", "clicks"], [value, 1]):
+        made.active.append(row)
+    made.save(book)
+    return {
+        "both.zip": zipped(a=mails, b=mails.replace("email", "E-Mail"), c=mails),
+        "first.zip": zipped(a=mails.replace("email", "contact"), b=mails),
+        "second.zip": zipped(a=mails, b=mails.replace("email", "contact")),
+        "json.zip": zipped(a=json.dumps([{"email": "x"}]), b=json.dumps([{"contact": value}])),
+        "book.xlsx": book.getvalue(),
+    }
+
+
+def zipped(**texts: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for name, text in texts.items():
+            file.writestr(f"{name}.{'json' if text.startswith('[') else 'csv'}", text)
+    return out.getvalue()
+
+
 def one(files: Files, ending: str, value: str) -> dict[str, bytes]:
     """One of the files, which has a value of its own."""
     return {ending: files(value)[ending]}
@@ -242,6 +268,9 @@ def wanted() -> Iterator[tuple[str, str, Files]]:
         yield "mails", "loaded", partial(one, nested, ending)
     for ending in parts("x"):
         yield "parts", "quarantined" if ending == "named.json" else "loaded", partial(one, parts, ending)
+    for ending in containers("x"):
+        outcome = "loaded" if ending in ("both.zip", "book.xlsx") else "quarantined"
+        yield "mails", outcome, partial(one, containers, ending)
     yield "tabs", "loaded", lambda value: {"tabs.csv": f"clicks\tE-Mail\n1\t{value}\n".encode()}
     yield "tabs", "quarantined", lambda value: {"none.csv": f"1\t{value}\n1\t{value}\n".encode()}
     for ending, outcome in OUTCOMES.items():

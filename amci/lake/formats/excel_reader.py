@@ -1,0 +1,313 @@
+"""Excel workbooks (.xlsx, .xlsm) as batches of text, row by row, with the types that cells have."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import warnings
+import zipfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pyarrow as pa
+
+from amci.kernel.errors import AmciError, MalformedFile
+from amci.kernel.names import column_names, did_you_mean
+from amci.lake.formats.model import MIB, ColumnPath, Doubt, TextBatch
+
+if TYPE_CHECKING:
+    from amci.lake.formats.model import ExcelOptions, Limits
+    from amci.lake.formats.source import ByteSource
+
+_ROWS, _CELLS = 20_000, 500_000
+#: What a workbook has beside its sheets, mostly its texts, is held in memory.
+_MOST_BESIDE = 256 * MIB
+_PIECE = MIB
+#: A formula with no value after it, but for those that give a text: whoever wrote the workbook did not calculate.
+_UNCALCULATED = re.compile(
+    rb'<(?:\w+:)?c\b(?![^<>]*\bt="str")[^<>]*>\s*<(?:\w+:)?f\b(?:[^<>]*/>|[^<>]*>[^<]*</(?:\w+:)?f>)\s*'
+    rb"(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
+)
+_MERGED_CELLS = re.compile(rb'<(?:\w+:)?mergeCell\b[^<>]*\bref="[A-Z]+\d+:[A-Z]+(\d+)"')
+_END_OF_ROW = re.compile(rb"</(?:\w+:)?row>")
+_LONGEST_MATCH = 4096
+#: What a number format has besides its letters: texts, escapes, and colours or languages.
+_NO_LETTERS = re.compile(r'"[^"]*"|\\.|_.|\[(?![hms]+\])[^\]]*\]', re.IGNORECASE)
+_INTEGERS = 1e15  #: doubles below are exact if they are whole
+_CSV = "Save the sheet as CSV UTF-8."
+_MERGED = Doubt(
+    kind="cells",
+    says="there are merged cells below the header: only the first of them has the value, the others are NULL",
+    hint="unmerge them in the workbook, and fill them",
+)
+
+
+def excel_batches(
+    source: ByteSource,
+    options: ExcelOptions,
+    limits: Limits,
+    reserved: frozenset[str],
+    quoted: set[tuple[str, str]],
+    guessed: dict[str, str],
+    doubts: list[Doubt],
+    *,
+    kept: frozenset[str] = frozenset(),
+) -> Iterator[TextBatch]:
+    """The rows of one sheet below its header; one batch without rows if there are none.
+
+    Numbers are the shortest text that reads back equal, whole ones without a point; dates and times are ISO;
+    booleans `true` and `false`. Empty cells and empty text are NULL; rows without any value are left out. Columns
+    that have a text cell somewhere go into `quoted`; the sheet into `guessed` if there are several to choose from.
+    Raises MalformedFile with the row of the sheet, StorageError.
+    """
+    for _ in source.raw():
+        pass
+    try:
+        import openpyxl
+    except ModuleNotFoundError:
+        raise MalformedFile(
+            "this is an Excel workbook, and amci was installed without the reader for them",
+            hint="Run `pip install 'amci[excel]'`, then `amci redrive`; or save it as CSV UTF-8.",
+        ) from None
+    # It warns of what it does not keep, such as charts; nothing here writes a workbook.
+    warnings.filterwarnings("ignore", module="openpyxl")
+    try:
+        with zipfile.ZipFile(source.seekable()) as archive:
+            _check_size(archive, source.count, limits)
+            book = openpyxl.load_workbook(source.seekable(), read_only=True, data_only=True, keep_links=False)
+            with closing(book):
+                sheet = _sheet(book, options, guessed)
+                merged = _check_cells(archive, sheet._worksheet_path, limits)  # noqa: SLF001 - its only name for it
+                table = _Table(sheet, options, limits, reserved, kept, quoted)
+                yield from table.batches()
+            if not table.header_row and "sheet" in guessed:
+                _refuse_empty(guessed["sheet"])
+            if merged > table.header_row:
+                doubts.append(_MERGED)
+    except AmciError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise source.unreadable(error) from error
+        raise MalformedFile(
+            "it is not a sound Excel workbook", hint=f"Open and save it again. {_CSV}"
+        ) from error
+
+
+def _check_size(archive: zipfile.ZipFile, compressed: int, limits: Limits) -> None:
+    parts = archive.infolist()
+    limits.check_expanded(sum(part.file_size for part in parts), compressed)
+    beside = sum(part.file_size for part in parts if not part.filename.startswith("xl/worksheets/"))
+    if beside > _MOST_BESIDE:
+        raise MalformedFile(f"the workbook has more than {_MOST_BESIDE} bytes of texts", hint=_CSV)
+
+
+def _sheet(book: Any, options: ExcelOptions, guessed: dict[str, str]) -> Any:
+    """The sheet that the options name; by number, those that are hidden do not count."""
+    seen = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    if isinstance(options.sheet, str):
+        names = {sheet.title: sheet for sheet in book.worksheets}
+        if options.sheet in names:
+            return names[options.sheet]
+        raise MalformedFile(
+            f"there is no sheet '{options.sheet}'{did_you_mean(options.sheet, names)}",
+            hint="Correct `excel: {sheet: …}` in the dataset.",
+        )
+    if options.sheet > len(seen):
+        raise MalformedFile(
+            f"there is no sheet {options.sheet}: it has {len(seen)} that can be seen",
+            hint="Name the sheet in the dataset as `excel: {sheet: …}`.",
+        )
+    found = seen[options.sheet - 1]
+    if len(seen) > 1 and options.sheet == 1:
+        guessed["sheet"] = found.title
+    return found
+
+
+def _refuse_empty(sheet: str) -> NoReturn:
+    raise MalformedFile(
+        f"sheet '{sheet}' is empty, and there are others",
+        hint="Name the one to read in the dataset as `excel: {sheet: …}`.",
+    )
+
+
+def _check_cells(archive: zipfile.ZipFile, path: str, limits: Limits) -> int:
+    """The last row with merged cells, 0 if there are none.
+
+    Raises MalformedFile for what the library would not tell: formulas without values, and endless rows.
+    """
+    held, since, merged = b"", 0, 0
+    with archive.open(path) as file:
+        while piece := file.read(_PIECE):
+            text = held + piece
+            if _UNCALCULATED.search(text):
+                raise MalformedFile(
+                    "there are formulas in it that were never calculated",
+                    hint="Open it in a spreadsheet program and save it; then it has their values.",
+                )
+            ends = [-since, *(found.end() for found in _END_OF_ROW.finditer(piece)), len(piece)]
+            if max(end - begin for begin, end in pairwise(ends)) > limits.max_line_bytes:
+                raise MalformedFile(
+                    f"a row is longer than {limits.max_line_bytes} bytes",
+                    hint="If the file is sound, raise max_line_bytes.",
+                )
+            since = ends[-1] - ends[-2]
+            merged = max(merged, *(int(found[1]) for found in _MERGED_CELLS.finditer(text)), 0)
+            held = text[-_LONGEST_MATCH:]
+    return merged
+
+
+class _Table:
+    """The table on one sheet: from the first header cell to the last one, and down."""
+
+    def __init__(
+        self,
+        sheet: Any,
+        options: ExcelOptions,
+        limits: Limits,
+        reserved: frozenset[str],
+        kept: frozenset[str],
+        quoted: set[tuple[str, str]],
+    ) -> None:
+        self._sheet = sheet
+        self._options = options
+        self._limits = limits
+        self._reserved, self._kept = reserved, kept
+        self._quoted = quoted
+        self._formats: dict[str, bool] = {}  #: number format → whether it shows a time of day
+        self._first = 0  #: place of the first column on the sheet
+        self.header_row = 0
+        self._names: tuple[str, ...] = ()
+        self._paths: tuple[ColumnPath, ...] = ()
+        self._texts: set[int] = set()  #: columns with a text cell
+
+    def batches(self) -> Iterator[TextBatch]:
+        rows: list[list[str | None]] = []
+        is_first = True
+        lines = self._lines()
+        for number, cells in lines:
+            self._take_header(number, cells)
+            break
+        else:
+            if self._options.skip_lines or self._options.footer_lines:
+                raise MalformedFile(
+                    "there is no header in what `skip_lines` and `footer_lines` leave of the sheet",
+                    hint="Correct these settings in the dataset, or send the file again.",
+                )
+            return
+        for number, cells in lines:
+            rows.append(self._row(number, cells))
+            if len(rows) >= _ROWS or len(rows) * len(self._names) >= _CELLS:
+                yield self._batch(rows)
+                rows, is_first = [], False
+        if rows or is_first:
+            yield self._batch(rows)
+        self._quoted |= {("", self._names[at]) for at in self._texts}
+
+    def _lines(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Rows with a value, and their numbers, without those that the options leave out."""
+        # What it says of its size may be wrong, and rows beyond would be lost.
+        self._sheet.reset_dimensions()
+        held: deque[tuple[int, Sequence[Any]]] = deque()
+        for number, cells in enumerate(self._sheet.iter_rows(), start=1):
+            if number <= self._options.skip_lines or all(cell.value in (None, "") for cell in cells):
+                continue
+            held.append((number, cells))
+            while held[0][0] <= number - self._options.footer_lines:
+                yield held.popleft()
+                if not held:
+                    break
+
+    def _take_header(self, number: int, cells: Sequence[Any]) -> None:
+        texts = [self._text(number, at, cell) for at, cell in enumerate(cells)]
+        filled = [at for at, text in enumerate(texts) if text is not None]
+        self._first, self.header_row = filled[0], number
+        header = [text or "" for text in texts[filled[0] : filled[-1] + 1]]
+        if len(header) > self._limits.max_columns:
+            raise MalformedFile(
+                f"it has {len(header)} columns, more than {self._limits.max_columns}",
+                hint="If the file is sound, raise max_columns.",
+            )
+        self._names = tuple(column_names(header, self._reserved, kept=self._kept))
+        self._paths = tuple((name,) for name in header)
+        self._texts.clear()
+
+    def _row(self, number: int, cells: Sequence[Any]) -> list[str | None]:
+        row: list[str | None] = [None] * len(self._names)
+        for at, cell in enumerate(cells):
+            if cell.value is None or cell.value == "":
+                continue
+            place = at - self._first
+            if not 0 <= place < len(row):
+                raise MalformedFile(
+                    f"a value in column {_letters(at)}, for which the header in row {self.header_row} has no name",
+                    line=number,
+                    hint="If the table begins further down, say so in the dataset as `excel: {skip_lines: N}`; else"
+                    " give the column a name, or take out what stands beside the table.",
+                )
+            row[place] = self._text(number, at, cell)
+            if cell.data_type in ("s", "inlineStr"):
+                self._texts.add(place)
+        return row
+
+    def _batch(self, rows: list[list[str | None]]) -> TextBatch:
+        columns = zip(*rows, strict=True) if rows else [()] * len(self._names)
+        try:
+            arrays = [pa.array(column, pa.string()) for column in columns]
+        except UnicodeEncodeError:
+            raise MalformedFile("a cell is not Unicode text", hint=_CSV) from None
+        return TextBatch("", pa.RecordBatch.from_arrays(arrays, names=list(self._names)), self._paths)
+
+    def _text(self, number: int, at: int, cell: Any) -> str | None:
+        """What a cell holds, as text; NULL for an error only if the dataset says so."""
+        value = cell.value
+        if value is None or value == "":
+            return None
+        if cell.data_type == "e":
+            if self._options.error_as_null:
+                return None
+            raise MalformedFile(
+                f"column {_letters(at)} has an error of Excel ({value})",
+                line=number,
+                hint="Correct it in the workbook, or say `excel: {errors: null}` in the dataset.",
+            )
+        if isinstance(value, dt.datetime):
+            is_date = value.time() == dt.time() and not self._shows_time(cell.number_format)
+            return value.date().isoformat() if is_date else value.isoformat(" ")
+        return _written(value)
+
+    def _shows_time(self, number_format: str) -> bool:
+        if number_format not in self._formats:
+            letters = _NO_LETTERS.sub("", number_format).lower()
+            self._formats[number_format] = "h" in letters or "s" in letters
+        return self._formats[number_format]
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        is_whole = value.is_integer() and abs(value) < _INTEGERS
+        return str(int(value)) if is_whole else repr(value)
+    if isinstance(value, dt.timedelta):
+        return _hours(value)
+    return value.isoformat() if isinstance(value, (dt.date, dt.time)) else str(value)
+
+
+def _hours(value: dt.timedelta) -> str:
+    """Hours, minutes and seconds, as the format `[h]:mm:ss` shows them."""
+    seconds, part = divmod(abs(value) // dt.timedelta(microseconds=1), 1_000_000)
+    sign, fraction = "-" if value < dt.timedelta() else "", f".{part:06}" if part else ""
+    return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+
+
+def _letters(at: int) -> str:
+    """The name that Excel gives a column, from 0: A to Z, AA and so on."""
+    name = ""
+    while at >= 0:
+        at, digit = divmod(at, 26)
+        name, at = chr(ord("A") + digit) + name, at - 1
+    return name

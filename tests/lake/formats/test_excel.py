@@ -1,0 +1,245 @@
+"""Excel workbooks: cells keep their types, and what cannot be read truly is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import re
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from amci.kernel.errors import MalformedFile
+from amci.lake.formats import ExcelOptions, FileFormat, Limits, Reading, excel_reader
+
+
+def book(*sheets: list[list[Any]], change: Callable[[Any], None] | None = None) -> bytes:
+    made = openpyxl.Workbook()
+    made.remove(made.active)
+    for number, rows in enumerate(sheets, start=1):
+        sheet = made.create_sheet(f"Sheet {number}")
+        for row in rows:
+            sheet.append(row)
+    if change:
+        change(made)
+    file = io.BytesIO()
+    made.save(file)
+    return file.getvalue()
+
+
+def changed(content: bytes, *pairs: tuple[bytes, bytes], part: str = "xl/worksheets/sheet1.xml") -> bytes:
+    """The workbook with other bytes in one of its parts."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            text = old.read(name)
+            for before, after in pairs if name == part else ():
+                assert before in text
+                text = text.replace(before, after)
+            new.writestr(name, text)
+    return file.getvalue()
+
+
+def opened(content: bytes, folder: Path, **options: Any) -> tuple[list[dict[str, str | None]], Reading]:
+    path = folder / "book.xlsx"
+    path.write_bytes(content)
+    limits = options.pop("limits", None)
+    with Reading(
+        path, FileFormat.EXCEL, is_guess=True, excel=ExcelOptions(**options), limits=limits
+    ) as reading:
+        return [row for batch in reading.batches() for row in batch.data.to_pylist()], reading
+
+
+def rows(content: bytes, folder: Path, **options: Any) -> list[dict[str, str | None]]:
+    return opened(content, folder, **options)[0]
+
+
+NOON = dt.datetime(2026, 1, 2, 12)  # noqa: DTZ001 - a workbook knows no zones
+MIDNIGHT = dt.datetime(2026, 1, 2)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "text"),
+    [
+        ("007", "", "007"),
+        ("1.50", "", "1.50"),
+        ("ä \n", "", "ä \n"),
+        (7, "", "7"),
+        (7.0, "", "7"),
+        (-0.5, "", "-0.5"),
+        (0.1 + 0.2, "", "0.3"),
+        (12345678901234, "", "12345678901234"),
+        (1e300, "", "1e+300"),
+        (0.125, "0.0%", "0.125"),
+        (True, "", "true"),
+        (False, "", "false"),
+        (MIDNIGHT.date(), "", "2026-01-02"),
+        (MIDNIGHT, 'dd.mm.yyyy "h"', "2026-01-02"),
+        (MIDNIGHT, "yyyy-mm-dd hh:mm", "2026-01-02 00:00:00"),
+        (NOON, "", "2026-01-02 12:00:00"),
+        (NOON, "[$-409]d-mmm-yy", "2026-01-02 12:00:00"),
+        (dt.time(3, 4), "", "03:04:00"),
+        (dt.timedelta(hours=30, seconds=5), "", "30:00:05"),
+        (None, "", None),
+        ("", "", None),
+    ],
+)
+def test_a_cell_is_the_text_that_it_holds(
+    value: object, number_format: str, text: str | None, tmp_path: Path
+) -> None:
+    def formatted(made: Any) -> None:
+        if number_format:
+            made["Sheet 1"]["A2"].number_format = number_format
+
+    assert rows(book([["a", "b"], [value, "x"]], change=formatted), tmp_path) == [{"a": text, "b": "x"}]
+
+
+def test_a_column_with_a_text_cell_is_text(tmp_path: Path) -> None:
+    _, reading = opened(book([["id", "n", "mixed"], ["007", 1, 1], ["008", 2, "x"]]), tmp_path)
+    assert reading.quoted == {("", "id"), ("", "mixed")}
+    assert (reading.may_add_columns, reading.guessed, reading.doubts) == (False, {}, [])
+    assert len(reading.sha256) == 64
+
+
+def test_the_table_begins_at_its_first_header_cell(tmp_path: Path) -> None:
+    content = book(
+        [[], [None, "Total Sales", None, "Total Sales"], [], [None, 1, 2, 3], [None, None, None, 4]]
+    )
+    assert rows(content, tmp_path) == [
+        {"total_sales": "1", "column_2": "2", "total_sales_2": "3"},
+        {"total_sales": None, "column_2": None, "total_sales_2": "4"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sheet", "options", "expected"),
+    [
+        (
+            [["Report", "May"], [], ["a", "b", "c"], [1, 2, 3], ["sum", 2], []],
+            {"skip_lines": 2, "footer_lines": 1},
+            [3],
+        ),
+        ([["a", "b", "c"], [1, 2, 3], [4, 5, 6], [], ["sum", "#REF!"]], {"footer_lines": 2}, [3, 6]),
+        ([["a", "b", "c"]], {}, []),
+        ([["a", "b", "c"], ["sum"]], {"footer_lines": 1}, []),
+    ],
+)
+def test_rows_around_the_table_are_left_out(
+    sheet: list[list[Any]], options: dict[str, int], expected: list[int], tmp_path: Path
+) -> None:
+    assert [row["c"] for row in rows(book(sheet), tmp_path, **options)] == list(map(str, expected))
+
+
+def hide_first(made: Any) -> None:
+    made["Sheet 1"].sheet_state = "hidden"
+
+
+@pytest.mark.parametrize(
+    ("sheet", "change", "expected"),
+    [
+        (1, None, "1"),
+        (2, None, "2"),
+        ("Sheet 2", None, "2"),
+        (1, hide_first, "2"),
+        ("Sheet 1", hide_first, "1"),
+    ],
+)
+def test_the_sheet_is_the_first_that_can_be_seen_or_the_named_one(
+    sheet: int | str, change: Callable[[Any], None] | None, expected: str, tmp_path: Path
+) -> None:
+    content = book([["a"], [1]], [["a"], [2]], change=change)
+    found, reading = opened(content, tmp_path, sheet=sheet)
+    assert found == [{"a": expected}]
+    assert reading.guessed == ({"sheet": "Sheet 1"} if (sheet, change) == (1, None) else {})
+
+
+def test_what_a_sheet_says_of_its_size_is_not_believed(tmp_path: Path) -> None:
+    content = changed(
+        book([["a", "b"], [1, 2], [3, 4]]), (b'<dimension ref="A1:B3"', b'<dimension ref="A1:A2"')
+    )
+    assert rows(content, tmp_path) == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+
+
+SIMPLE = book([["a", "b"], [1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "line", "says", "hint"),
+    [
+        (
+            book([["a", "b"], [1, 2], [3, "#REF!"]]),
+            {},
+            3,
+            "column B has an error of Excel (#REF!)",
+            "errors: null",
+        ),
+        (book([["a", "#N/A"], [1, 2]]), {}, 1, "column B has an error of Excel", "errors: null"),
+        (book([["a", "b"], [1, "=A2+1"]]), {}, None, "formulas in it that were never calculated", "save it"),
+        (book([["R", "x"], ["a", "b", "c"]]), {}, 2, "a value in column C", "skip_lines"),
+        (book([[None, "a"], ["x", "b"]]), {}, 2, "a value in column A", "skip_lines"),
+        (SIMPLE, {"sheet": "Shet 1"}, None, "no sheet 'Shet 1' (did you mean 'Sheet 1'?)", "sheet: …"),
+        (SIMPLE, {"sheet": 2}, None, "no sheet 2: it has 1", "sheet: …"),
+        (SIMPLE, {"skip_lines": 2}, None, "no header in what", "settings"),
+        (book([], [["a"], [1]]), {}, None, "sheet 'Sheet 1' is empty", "sheet: …"),
+        (
+            book([[str(i) for i in range(11)]]),
+            {"limits": Limits(max_columns=10)},
+            None,
+            "11 columns",
+            "max_columns",
+        ),
+        (SIMPLE, {"limits": Limits(max_expanded_bytes=1000)}, None, "expands to more than", "max_expanded"),
+        (SIMPLE[:-30], {}, None, "damaged or cut off", "again"),
+        (changed(SIMPLE, (b"</row>", b"</rov>")), {}, None, "not a sound Excel workbook", "CSV UTF-8"),
+        (changed(SIMPLE, (b"<v>1</v>", b"<v>one</v>")), {}, None, "not a sound Excel workbook", "CSV UTF-8"),
+        (b"a,b\n1,2\n", {}, None, "this is no Excel workbook", "format: csv"),
+        (b"<html><body/></html>", {}, None, "this is a web page", "again"),
+    ],
+)
+def test_what_cannot_be_read_truly_is_refused(
+    content: bytes, options: dict[str, Any], line: int | None, says: str, hint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(MalformedFile, match=re.escape(says)) as refused:
+        rows(content, tmp_path, **options)
+    assert refused.value.line == line
+    assert hint in (refused.value.hint or "")
+
+
+def test_errors_are_null_if_the_dataset_says_so(tmp_path: Path) -> None:
+    found, reading = opened(book([["a", "b"], [1, "#DIV/0!"], [3, 4]]), tmp_path, error_as_null=True)
+    assert found == [{"a": "1", "b": None}, {"a": "3", "b": "4"}]
+    assert reading.quoted == frozenset()
+
+
+def test_endless_rows_are_not_held(tmp_path: Path) -> None:
+    content = changed(SIMPLE, (b"</sheetData>", b"<row>" + b"<c/>" * 400 + b"</row></sheetData>"))
+    with pytest.raises(MalformedFile, match="a row is longer than 1000 bytes"):
+        rows(content, tmp_path, limits=Limits(max_line_bytes=1000))
+
+
+@pytest.mark.parametrize(("cells", "doubts"), [("B1:C1", 0), ("A2:A3", 1)])
+def test_merged_cells_are_told_of_below_the_header(cells: str, doubts: int, tmp_path: Path) -> None:
+    content = book([["a", "b"], ["x", 1], [None, 2]], change=lambda made: made["Sheet 1"].merge_cells(cells))
+    _, reading = opened(content, tmp_path)
+    assert len(reading.doubts) == doubts
+
+
+def test_without_the_reader_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(MalformedFile, match="installed without the reader") as refused:
+        rows(SIMPLE, tmp_path)
+    assert "pip install 'amci[excel]'" in refused.value.hint
+
+
+def test_many_rows_come_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(excel_reader, "_ROWS", 2)
+    path = tmp_path / "book.xlsx"
+    path.write_bytes(book([["a"], [1], [2], [3]]))
+    with Reading(path, FileFormat.EXCEL) as reading:
+        sizes = [batch.data.num_rows for batch in reading.batches()]
+    assert sizes == [2, 1]
