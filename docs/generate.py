@@ -23,7 +23,7 @@ from amci.cli.app import COMMANDS, app, load
 from amci.kernel import errors
 from amci.kernel.config import AmcSettings, NotifySettings, RootSettings, SandboxSettings, Settings, Size
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.datasets.dataset import CsvSettings, Dataset, JsonSettings, LimitSettings
+from amci.lake.datasets.dataset import CsvSettings, Dataset, ExcelSettings, JsonSettings, LimitSettings
 from amci.lake.datasets.pii import PiiDrop, PiiHash
 from amci.lake.datasets.quality import AcceptedValues, QualityRule, Range, RowCount
 from amci.scheduler.config import ScheduleFile, WindowFile
@@ -266,7 +266,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         for model in (
             *(Settings, RootSettings, NotifySettings, AmcSettings, SandboxSettings, Tenant),
             *(Workflow, InputParameter, WindowSpec, ScheduleFile, WindowFile),
-            *(Dataset, CsvSettings, JsonSettings),
+            *(Dataset, CsvSettings, JsonSettings, ExcelSettings),
             *(LimitSettings, PiiHash, PiiDrop, QualityRule, Range, AcceptedValues, RowCount),
         )
     },
