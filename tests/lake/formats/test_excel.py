@@ -111,8 +111,8 @@ def test_the_table_begins_at_its_first_header_cell(tmp_path: Path) -> None:
         [[], [None, "Total Sales", None, "Total Sales"], [], [None, 1, 2, 3], [None, None, None, 4]]
     )
     assert rows(content, tmp_path) == [
-        {"total_sales": "1", "column_2": "2", "total_sales_2": "3"},
-        {"total_sales": None, "column_2": None, "total_sales_2": "4"},
+        {"total_sales": "1", "unnamed": "2", "total_sales_2": "3"},
+        {"total_sales": None, "unnamed": None, "total_sales_2": "4"},
     ]
 
 
