@@ -141,7 +141,9 @@ def test_upkeep_takes_nothing_that_is_for_executions(field: str) -> None:
 
 def test_upkeep_is_one_of_the_kinds_there_are() -> None:
     (found,) = problems(UPKEEP | {"run": "execute"})
-    kinds = "'compact', 'expire', 'export', 'reconcile', 'repair', 'reprocess', 'rewrite' or 'vacuum'"
+    kinds = (
+        "'compact', 'contents', 'expire', 'export', 'reconcile', 'repair', 'reprocess', 'rewrite' or 'vacuum'"
+    )
     assert found == f"run: input should be {kinds}"
 
 
