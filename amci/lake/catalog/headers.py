@@ -56,6 +56,10 @@ class FileColumns:
             earlier={new: self.earlier[old] for old, new in names.items() if old in self.earlier},
         )
 
+    def paths(self, names: Iterable[str]) -> list[tuple[str]]:
+        """What the file calls these columns; the steps to a field inside others have points between them."""
+        return [(self.headers[name].partition(_NTH)[0],) for name in names]
+
     @property
     def repeated(self) -> list[str]:
         """The columns whose header stands in the file before."""

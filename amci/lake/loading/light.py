@@ -331,8 +331,9 @@ class LightHandler:
                     f"CAST({quoted(old)} AS VARCHAR) AS {quoted(new)}" for old, new in names.items()
                 )
                 for batch in con.sql(f"SELECT {cast} FROM changed").to_arrow_reader(100_000):
-                    data = protection.apply(batch) if protection else batch
+                    data = batch
                     if protection:
+                        data = protection.apply(batch, columns[part].paths(batch.schema.names))
                         protection.look(data)
                     look(part, data, columns[part])
                     buffer.take(part, data)

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import AmciError, DataError, StorageError
 from amci.kernel.run import NewRun
@@ -24,7 +26,7 @@ from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
 from amci.lake.loading.pre_stage import changed_copy
 from amci.lake.loading.rules import Rules
-from amci.lake.loading.staged_object import StagedObject, heavy_run
+from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
 
 Source = Literal["raw", "pre-stage"]
 #: Of the table `objects`, with the `rules_hash` of the version.
@@ -152,13 +154,18 @@ class Reprocess:
         tables = []
         for table in staged.tables:
             files, sums = [], []
+
+            def change(rows: pa.RecordBatch, table: StagedTable = table) -> pa.RecordBatch:
+                names = rows.schema.names
+                return protection.apply(rows, table.columns(names).paths(names))
+
             for number, file in enumerate(table.files, start=1):
                 old = self.pre_stage / file
                 name = (
                     f"{staged.object_id}v{staged.version}.{self.rules.rules_hash(dataset)}.{number}.parquet"
                 )
                 new = old.with_name(f"{old.name.partition('.')[0]}.{name}")
-                if changed_copy(old, new, staged.object_id, staged.version, protection.apply):
+                if changed_copy(old, new, staged.object_id, staged.version, change):
                     files.append(str(new.relative_to(self.pre_stage)))
                     sums.append(sha256_of(new))
             if files:

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from amci.kernel.names import column_names
 from amci.lake.datasets.pii import PiiHash, hashed
 
 #: Datasets by their rules.
@@ -636,12 +637,13 @@ def test_rows_of_pre_stage_are_protected_by_todays_rules(site: Any) -> None:
 def test_a_hash_in_pre_stage_stays_and_a_column_may_be_dropped(site: Any) -> None:
     report = staged_then_gone(
         site,
-        {"1.csv": f"email,ssn\n{MAIL},123-45-6789\n"},
+        {"1.csv": f"email,ssn,メール\n{MAIL},123-45-6789,{MAIL}\n"},
         before=HASH,
-        after="{email: {hash: email}, ssn: drop}",
+        after="{email: {hash: email}, ssn: drop, メール: {hash: email}}",
     )
     assert report["from_pre_stage"] == 1
-    assert site.query("SELECT email, ssn FROM adtech_own.t") == [(HASHED, None)]
+    (mail,) = column_names(["メール"])
+    assert site.query(f"SELECT email, ssn, {mail} FROM adtech_own.t") == [(HASHED, None, HASHED)]
 
 
 def test_rows_without_any_column_left_leave_the_lake(site: Any) -> None:
