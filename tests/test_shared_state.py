@@ -88,7 +88,7 @@ SAFE = {
         lake.loading.loads:TableLoads lake.loading.resemblance:Resemblance
         lake.loading.resemblance:_Seen lake.loading.row_buffer:AllTrue
         lake.loading.row_buffer:RowBuffer lake.loading.rules:Rules.connection.connect
-        lake.loading.type_inference:ColumnTyper
+        lake.loading.spelling_hints:OddColumns lake.loading.type_inference:ColumnTyper
         lake.upkeep.publish:publish.connect
         sandbox.data.generate:EventGenerator._session.connect sandbox.data.world:_write_people.connect
         sandbox.uploads.loading:_Loading

@@ -39,6 +39,7 @@ from amci.lake.loading.pre_stage import StagedFile, StagedRows, write_together
 from amci.lake.loading.resemblance import Resemblance, TableShape, TableShapes
 from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, folder_of, table_of
 from amci.lake.loading.rules import RoutedObject, Rules, placement
+from amci.lake.loading.spelling_hints import OddColumns
 from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
 
 Look = Callable[[str, pa.RecordBatch, FileColumns], None]
@@ -63,6 +64,7 @@ class _Read:
     types: Mapping[str, str]  #: AMC's, of its columns
     notes: Sequence[Mapping[str, Any]]  #: personal values in columns without a rule
     doubts: Sequence[Doubt]
+    odd: OddColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +151,10 @@ class LightHandler:
             return self._overtaken(routed, "the file changed before it was read; its next version follows")
         protection = Protection(obj.dataset.pii, self.rules.pii_key) if obj.dataset.pii else None
         likeness = _likeness(obj, place, shape_of)
-        look = None if light else likeness.see
+        odd = OddColumns()
+        look = _both(likeness, odd)
         with self._opened(obj, path, place) as reading:
-            buffered = self._buffered(routed, place, reading, protection, look)
+            buffered = self._buffered(routed, place, reading, protection, None if light else look)
         repeats = [_repeat(name) for columns in buffered.columns.values() for name in columns.repeated]
         if reading.is_blank and obj.version > 1 and obj.dataset.on_new_version == "replace":
             raise MalformedFile(
@@ -173,7 +176,7 @@ class LightHandler:
         if light and not buffered.is_empty:
             landed = buffered
             try:
-                buffered = self._transformed(routed, place, light, landed, protection, likeness.see)
+                buffered = self._transformed(routed, place, light, landed, protection, look)
             finally:
                 landed.drop()
         doubts = [*reading.doubts, *repeats, *(() if buffered.skip else likeness.doubts())]
@@ -191,6 +194,7 @@ class LightHandler:
             types=types(path),
             notes=protection.notes if protection else (),
             doubts=doubts,
+            odd=odd,
         )
 
     def _note(self, routed: RoutedObject, doubts: Sequence[Doubt], buffered: BufferedRows) -> None:
@@ -400,6 +404,7 @@ class LightHandler:
                 quoted=frozenset(column for of, column in read.reading.quoted if of == part),
                 types={column: t for (of, column), t in read.reading.types.items() if of == part},
                 values=_values(read, part),
+                odd=_odd(read, part),
                 sha256=tuple(file.sha256 for file in written),
                 headers=columns[part].spelled,
                 earlier=columns[part].earlier,
@@ -432,6 +437,20 @@ def _values(read: _Read, part: str) -> frozenset[str]:
         return frozenset()
     made = {column for of, column in read.rows.values if of == part}
     return frozenset({ALL} if read.reading.has_values else ()) | made
+
+
+def _odd(read: _Read, part: str) -> frozenset[str]:
+    """The columns that look odd, if the file is text and the dataset does not say how people write numbers."""
+    is_known = read.reading.has_values or read.routed.obj.dataset.spelling.is_of_people
+    return frozenset() if is_known else read.odd.of(part)
+
+
+def _both(likeness: Resemblance, odd: OddColumns) -> Look:
+    def look(part: str, data: pa.RecordBatch, columns: FileColumns) -> None:
+        likeness.see(part, data, columns)
+        odd.see(part, data)
+
+    return look
 
 
 def _format(obj: RawObject) -> FileFormat | None:

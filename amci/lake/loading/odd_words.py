@@ -59,7 +59,8 @@ class OddWord:
         return Doubt(
             kind="word",
             says=f"column {self.column} becomes text: {shown} in row {self.row} is no {self.family}{more}",
-            hint="correct the file, and it is a column of such values again",
+            hint="correct the file, and it is a column of such values again; words that mean no value are for `nulls:`"
+            " of the dataset",
             column=self.column,
         )
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from amci.kernel.names import quoted
 from amci.kernel.runs import RunStore
 from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
-from amci.lake.catalog.columns import Kind, infer, join
+from amci.lake.catalog.columns import Kind, fits_sql, infer, join
 from amci.lake.catalog.schema import SchemaPlan
 from amci.lake.datasets.objects import RESERVED
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.loads import Load, LoadItem, want
-from amci.lake.loading.staged_object import StagedObject, heavy_run
+from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,30 +50,60 @@ class Retyping:
 
         Rows that are left have to be the text of such values; what were strings in a JSON file stays text.
         """
-        have, wanted = self.catalog.columns(name), want(parts)
+        have, wanted, clues = self.catalog.columns(name), want(parts), parts[0].source.clues
         columns = {c: Kind.of_sql(t) for c, t in wanted.items() if have.get(c) == Kind.VARCHAR.sql != t}
         columns = {c: kind for c, kind in columns.items() if wanted[c] == kind.sql}
         if not columns or not all(part.may_evolve for part in parts):
             return plan
-        left = infer(self.catalog.con, name.sql, list(columns), parts[0].source.clues)
+        if clues.spelling.is_of_people or clues.spelling.dates:
+            return plan  # `1.234` may be of a file of text or of JSON, and rows do not say which
+        but = {e.object_id for e in gone}
+        clues = replace(clues, stated=self._stated(name, but, columns) if clues.stated else {}, values=())
+        left = infer(self.catalog.con, name.sql, list(columns), clues)
         kinds = {c: join(kind, left[c]) for c, kind in columns.items()}
-        narrow = {c: kind.sql for c, kind in kinds.items() if kind is not Kind.VARCHAR}
-        if narrow:
-            narrow = {
-                c: t for c, t in narrow.items() if c not in self._strings(name, {e.object_id for e in gone})
-            }
-        return replace(plan, rewrite={**plan.rewrite, **narrow})
+        narrow = {c: kind for c, kind in kinds.items() if kind is not Kind.VARCHAR}
+        if not narrow:
+            return plan
+        # A type that holds both may not hold every value: 2^53 + 1 is no DOUBLE.
+        fits = [f"bool_and({fits_sql(kind, quoted(c), clues.how(c))})" for c, kind in narrow.items()]
+        row = self.catalog.con.execute(f"SELECT {', '.join(fits)} FROM {name.sql}").fetchall()[0]
+        narrow = {c: kind for (c, kind), fit in zip(narrow.items(), row, strict=True) if fit is not False}
+        target = {**have, **wanted, **{c: kind.sql for c, kind in narrow.items()}}
+        kept = self._strings(name, but) | {
+            c for part in parts for c in part.source.unfit(self.catalog.con, target)
+        }
+        return replace(
+            plan, rewrite={**plan.rewrite, **{c: k.sql for c, k in narrow.items() if c not in kept}}
+        )
+
+    def _stated(self, name: TableName, but: Collection[int], columns: Collection[str]) -> dict[str, str]:
+        """The types of these columns that the files of all other objects state alike."""
+        found: dict[str, set[str]] = {column: set() for column in columns}
+        for _, table, placed in self._tables(name, but):
+            stated = {placed[own]: sql_type for own, sql_type in table.types.items()}
+            for column, types in found.items():
+                types.add(stated.get(column, ""))
+        return {column: types.pop() for column, types in found.items() if len(types) == 1 and "" not in types}
 
     def _strings(self, name: TableName, but: Collection[int]) -> set[str]:
         """The columns of a table whose values are text in a file of another object, whatever they hold."""
         found: set[str] = set()
-        columns, headers = self.catalog.columns(name), self.catalog.headers(name)
-        for entry in self.catalog.loaded_into(name):
-            if entry.object_id not in but:
-                staged = StagedObject.from_payload(self.runs.get(entry.run_id).payload)
-                found.update(staged.types)
-                for table in staged.tables:
-                    if table.table == name.table:
-                        place = partial(headers.placed, columns=columns, own=RESERVED)
-                        found.update(table.placed(table.columns(table.quoted), place).values())
+        for staged, table, placed in self._tables(name, but):
+            found.update(staged.types)
+            found.update(placed[column] for column in table.quoted)
         return found
+
+    def _tables(
+        self, name: TableName, but: Collection[int]
+    ) -> Iterator[tuple[StagedObject, StagedTable, Mapping[str, str]]]:
+        """What was staged of the other objects of a table, and its columns for those with a type of their own."""
+        columns, headers = self.catalog.columns(name), self.catalog.headers(name)
+        place = partial(headers.placed, columns=columns, own=RESERVED)
+        for entry in self.catalog.loaded_into(name):
+            if entry.object_id in but:
+                continue
+            staged = StagedObject.from_payload(self.runs.get(entry.run_id).payload)
+            for table in staged.tables:
+                if table.table == name.table:
+                    file = table.columns({*table.quoted, *table.types})
+                    yield staged, table, table.placed(file, place)

@@ -39,6 +39,8 @@ class StagedTable:
     #: Columns that were values (in JSON, in Parquet, of a transform), not text that people wrote, see `ALL`; only if
     #: the dataset says how people write numbers.
     values: frozenset[str] = frozenset()
+    #: columns that may be numbers or dates as people write them, though the dataset does not say how; a few
+    odd: frozenset[str] = frozenset()
     sha256: tuple[str, ...] = ()  #: of the files, hexadecimal; empty if an earlier release wrote them
     #: the file's names for columns that have another one, see `FileColumns`; None if an earlier release wrote this
     headers: Mapping[str, str] | None = None
@@ -70,6 +72,7 @@ class StagedTable:
             "quoted": sorted(self.quoted),
             **({"types": dict(self.types)} if self.types else {}),
             **({"values": sorted(self.values)} if self.values else {}),
+            **({"odd": sorted(self.odd)} if self.odd else {}),
             **({"sha256": list(self.sha256)} if self.sha256 else {}),
             **({} if self.headers is None else {"headers": dict(self.headers)}),
             **({"earlier": dict(self.earlier)} if self.earlier else {}),
@@ -85,6 +88,7 @@ class StagedTable:
             quoted=frozenset(payload["quoted"]),
             types=payload.get("types", {}),
             values=frozenset(payload.get("values", ())),
+            odd=frozenset(payload.get("odd", ())),
             sha256=tuple(payload.get("sha256", ())),
             headers=payload.get("headers"),
             earlier=payload.get("earlier", {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from amci.lake.loading import transform_call
 from amci.lake.loading.loads import Load, LoadItem, Places, StagedSource
 from amci.lake.loading.odd_words import odd_words
 from amci.lake.loading.quality_check import check_quality
+from amci.lake.loading.spelling_hints import spelling_doubts
 from amci.lake.loading.staged_object import LARGE, StagedTable
 
 #: The types of more than LARGE rows are guessed from so many of them, and checked while they are loaded.
@@ -99,6 +101,7 @@ class ColumnTyper:
         nearly: dict[str, ColumnKind] = {}
         text = infer(self._con, looked_at, columns, clues, nearly)
         self._doubt_types(members, rows, text, nearly, clues)
+        self._doubt_spelling(members, placed, text, clues)
         return Load(
             name=first.name_of(table),
             source=StagedSource(rows=rows, text=text, typed=typed, clues=clues, is_checked=many),
@@ -157,6 +160,7 @@ class ColumnTyper:
         nearly: dict[str, ColumnKind] = {}
         kinds = infer(self._con, rows, columns, clues, nearly)
         self._doubt_types([(item, staged)], rows, kinds, nearly, clues)
+        self._doubt_spelling([(item, staged)], placed, kinds, clues)
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
         self._temporary += [work, out]
         casts = ", ".join(
@@ -216,6 +220,32 @@ class ColumnTyper:
                 item.doubts[f"{name}.{column}"] = Doubt(
                     kind="types", says=f"{says}; it is text", hint=hint, column=column
                 )
+
+    def _doubt_spelling(
+        self,
+        members: Sequence[tuple[LoadItem, StagedTable]],
+        placed: Mapping[str, str],
+        kinds: Mapping[str, ColumnKind],
+        clues: Clues,
+    ) -> None:
+        """Doubt objects with numbers or dates as people write them, of which their dataset does not know."""
+        for item, staged in members:
+            text = [
+                column
+                for name in sorted(staged.odd)
+                if kinds.get(column := placed.get(name, name)) is Kind.VARCHAR and clues.ladder(column)
+            ]
+            if not text:
+                continue
+            name = item.name_of(staged)
+            known = self._places.columns(name)
+            rows = _renamed(self._rows([(item, staged)])[0], placed)
+            for doubt in spelling_doubts(self._con, rows, text, kinds, item.dataset.dataset):
+                key = f"{name}.{doubt.column}"
+                if key in item.doubts:  # of a word, which is all the words there are
+                    item.doubts[key] = replace(item.doubts[key], hint=doubt.hint)
+                elif doubt.kind != "text" or known.get(doubt.column) != Kind.VARCHAR:
+                    item.doubts[key] = doubt
 
     def _load_of(
         self, item: LoadItem, staged: StagedTable, table: str, file: FileColumns, constants: dict[str, str]

@@ -1,0 +1,164 @@
+"""Numbers and dates as people write them, in a dataset that does not say how: what to set, and what may be misread.
+
+The light run looks at the first rows of a file of text; of columns that look odd, the heavy run asks all rows. For
+`Kosten` with `12,50` and `1.003,20`, and `Impressionen` with `1.234`:
+
+    text    → column kosten is text; its values may be numbers: set `decimal: ","` and `thousands: "."`
+    numbers → column impressionen has points that may stand between thousands: column kosten has commas before fractions
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+
+import duckdb
+import pyarrow as pa
+
+from amci.kernel.names import literal, quoted
+from amci.lake.catalog.columns import ColumnKind, Kind, fits_sql
+from amci.lake.datasets.spelling import DateFormat, Spelling
+from amci.lake.formats import Doubt
+
+#: Rows that are looked at, and columns that are asked about.
+_ROWS, _COLUMNS = 3, 20
+_SIGN_LENGTH = 5
+_SIGN = r"(?:[^\W\d_]{1,3}|[^\w\s.,'’%()-])?"
+_NUMBER = rf"[-(]?{_SIGN}\s?-?\d[\d.,'’ \u00a0\u202f]*\s?%?{_SIGN}[)]?"
+_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?: .*)?"
+_ODD = re.compile(f"{_NUMBER}|{_DATE}")
+_USUAL = re.compile(r"-?\d+(?:[.]\d+)?|\d{4}-\d\d-\d\d.*")
+#: Pairs of `decimal` and `thousands`, likeliest first.
+_SEPARATORS = ((".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (".", " "), (".", "'"), (".", "’"))
+_DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%y")
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %Z", " %H:%M:%S %z")
+_THOUSANDS = "-?(?:[1-9][0-9]{0,2}(?:[.][0-9]{3})+|0|[1-9][0-9]*)"
+
+
+class OddColumns:
+    """Looks at the first rows of each part of a file for columns that may be numbers or dates as people write them."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, frozenset[str]] = {}
+
+    def see(self, part: str, data: pa.RecordBatch) -> None:
+        """Look at further rows of a part."""
+        if part in self._seen or not data.num_rows:
+            return
+        first = data.slice(0, _ROWS)
+        odd = [
+            name
+            for name, column in zip(data.schema.names, first.columns, strict=True)
+            if any(value and _is_odd(value) for value in column.to_pylist())
+        ]
+        self._seen[part] = frozenset(odd[:_COLUMNS])
+
+    def of(self, part: str) -> frozenset[str]:
+        """The columns of a part that look odd."""
+        return self._seen.get(part, frozenset())
+
+
+def _is_odd(value: str) -> bool:
+    return bool(_ODD.fullmatch(value)) and not _USUAL.fullmatch(value)
+
+
+def spelling_doubts(
+    con: duckdb.DuckDBPyConnection,
+    rows: str,
+    odd: Sequence[str],
+    kinds: Mapping[str, ColumnKind],
+    dataset: str,
+) -> Iterator[Doubt]:
+    """What the spelling of an object's `rows` leaves doubtful.
+
+    That is columns that are text because of it, among the columns of text `odd`, and numbers that may mean others.
+    """
+    definition = f"in the definition of {dataset}, then `amci lake reprocess --changed`"
+    with_commas = []
+    for column in odd:
+        ways = _ways(con, rows, column)
+        if not ways:
+            continue
+        if all(isinstance(way, Spelling) and way.decimal == "," for way in ways):
+            with_commas.append(column)
+        settings = " or ".join(dict.fromkeys(_named(way) for way in ways))
+        what = "numbers" if isinstance(ways[0], Spelling) else "dates"
+        yield Doubt(
+            kind="text",
+            says=f"column {column} is text; its values may be {what}",
+            hint=f"set {settings} {definition}",
+            column=column,
+        )
+    if with_commas:
+        for column in _with_points(con, rows, kinds):
+            yield Doubt(
+                kind="numbers",
+                says=f"column {column} has points that may stand between thousands: column {with_commas[0]} has"
+                " commas before fractions",
+                hint=f'set `decimal: ","` and `thousands: "."` {definition}',
+                column=column,
+            )
+
+
+def _ways(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[Spelling] | list[DateFormat]:
+    """The spellings, or formats, in which every value of a column is a number, or a date."""
+    name = quoted(column)
+    filled = f"{rows} WHERE {name} <> ''"
+    words = con.execute(
+        f"SELECT DISTINCT trim(regexp_replace({name}, '[-0-9.,''’()% \\x{{00a0}}\\x{{202f}}]', '', 'g')) AS word"
+        f" FROM {filled} LIMIT 3"
+    ).fetchall()
+    signs = {word for (word,) in words if word}
+    percent, brackets = con.execute(
+        f"SELECT bool_or(contains({name}, '%')), bool_or(contains({name}, '(')) FROM {filled}"
+    ).fetchall()[0]
+    sign = next(iter(signs), "")
+    if len(signs) <= 1 and len(sign) <= _SIGN_LENGTH:  # no amounts of two currencies
+        tried = [
+            Spelling(decimal=d, thousands=t, currency=sign, percent=bool(percent), parentheses=bool(brackets))
+            for d, t in _SEPARATORS
+        ]
+        fits = [f"bool_and({fits_sql(Kind.DOUBLE, name, how)})" for how in tried]
+        found = con.execute(f"SELECT {', '.join(fits)} FROM {filled}").fetchall()[0]
+        spellings = [how for how, fit in zip(tried, found, strict=True) if fit]
+        if any(how.is_plain for how in spellings):
+            return []
+        # What needs no thousands needs none.
+        if plain := [how for how in spellings if not how.thousands]:
+            decimals = {how.decimal for how in plain}
+            return plain + [how for how in spellings if how.decimal not in decimals]
+        if spellings:
+            return spellings
+    formats = [DateFormat(day + time) for day, time in product(_DAYS, _TIMES)]
+    fits = [f"bool_and({one.read_sql(name, one.type)} IS NOT NULL)" for one in formats]
+    found = con.execute(f"SELECT {', '.join(fits)} FROM {filled}").fetchall()[0]
+    return [one for one, fit in zip(formats, found, strict=True) if fit]
+
+
+def _with_points(con: duckdb.DuckDBPyConnection, rows: str, kinds: Mapping[str, ColumnKind]) -> list[str]:
+    """The columns of numbers whose points may all stand between thousands."""
+    columns = [column for column, kind in kinds.items() if kind in (Kind.BIGINT, Kind.DOUBLE)]
+    if not columns:
+        return []
+    tests = [
+        f"bool_and(coalesce({name}, '') = '' OR regexp_full_match({name}, {literal(_THOUSANDS)}))"
+        f" AND bool_or(contains({name}, '.'))"
+        for name in map(quoted, columns)
+    ]
+    found = con.execute(f"SELECT {', '.join(tests)} FROM {rows}").fetchall()[0]
+    return [column for column, fits in zip(columns, found, strict=True) if fits]
+
+
+def _named(way: Spelling | DateFormat) -> str:
+    """The settings of a spelling, as they are written."""
+    if isinstance(way, DateFormat):
+        return f'`dates: ["{way.text}"]`'
+    settings = {
+        "decimal": '","' if way.decimal == "," else "",
+        "thousands": f'"{way.thousands}"' if way.thousands else "",
+        "currency": f'"{way.currency}"' if way.currency else "",
+        "percent": "fraction" if way.percent else "",
+        "negative": "parentheses" if way.parentheses else "",
+    }
+    return " and ".join(f"`{name}: {value}`" for name, value in settings.items() if value)
