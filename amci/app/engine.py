@@ -31,6 +31,7 @@ from amci.lake.landing.ingest import Ingest, IngestCounts, object_version
 from amci.lake.landing.object_store import ObjectStore, Quarantined
 from amci.lake.landing.roots import Root, Settling
 from amci.lake.landing.watcher import RawWatcher
+from amci.lake.loading.forgetting import named
 from amci.lake.loading.reprocess import Reprocess
 from amci.lake.loading.rules import Rules
 
@@ -205,15 +206,22 @@ class Engine:
         changed_only: bool,
         dataset: str | None = None,
         since: str | None = None,
+        names: Sequence[str] = (),
         dry_run: bool = False,
     ) -> dict[str, Any]:
-        """Route what no dataset took, and put objects in line to be loaded again."""
+        """Route what no dataset took, and put objects in line to be loaded again.
+
+        With `names`, ids or keys, only those, also if they were forgotten. Raises NotFound, UsageError.
+        """
         if dataset and dataset not in self.project.datasets:
             raise NotFound(
                 f"no dataset '{dataset}'", hint=f"there are {', '.join(sorted(self.project.datasets))}"
             )
         rows = self.reprocess.select(
-            dataset=dataset, since=moment(since) if since else None, changed_only=changed_only
+            dataset=dataset,
+            since=moment(since) if since else None,
+            changed_only=changed_only,
+            object_ids=[row["object_id"] for row in named(self.objects, names)] if names else None,
         )
         # Selected before: what finds a place now is put in line by that alone.
         routed = 0 if dry_run else self.ingest.route_again()

@@ -23,6 +23,7 @@ from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.pairing import require_catalog, require_match
 from amci.lake.landing.ingest import large_pool
+from amci.lake.landing.object_store import ObjectStore
 from amci.scheduler.service import Scheduler
 from amci.scheduler.store import ScheduleStore
 from amci.tenants.credentials import CredentialStore
@@ -153,7 +154,11 @@ class Session:
     def purge_tenant(self, tenant_id: str, *, dry_run: bool) -> dict[str, int]:
         """Take a tenant's rows out of the lake, or say how many; raises WorkspaceBusy beside a writing process."""
         with self.workspace.writing(), self.catalog() as catalog:
-            return catalog.purge(tenant_id, dry_run=dry_run)
+            purged = catalog.purge(tenant_id, dry_run=dry_run)
+            if not dry_run:
+                objects = ObjectStore(self.state, self.clock)
+                objects.unloaded(objects.of_tenant(tenant_id))
+            return purged
 
     @contextmanager
     def catalog(self, *, is_checked: bool = True) -> Iterator[Catalog]:

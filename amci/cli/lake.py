@@ -12,12 +12,13 @@ import yaml
 from amci.cli.context import Context, DryRun, Limit, RowsOf, command
 from amci.cli.run_progress import INTERRUPTED, exit_if_failed, finish_runs, report_drain, report_work
 from amci.kernel.clock import duration, timestamp
-from amci.kernel.errors import UsageError, WorkspaceBusy
+from amci.kernel.errors import NotFound, UsageError, WorkspaceBusy
 from amci.kernel.run import NewRun
 from amci.kernel.signals import stopping
 from amci.lake.datasets.library import dataset_named, definition, differences
 from amci.lake.landing.copy_in import copy_in
 from amci.lake.landing.object_store import ObjectStore
+from amci.lake.loading.forgetting import forget, named
 from amci.lake.query import inspect
 from amci.lake.upkeep.check import examine, examine_pre_stage
 from amci.lake.upkeep.maintenance import Maintenance
@@ -75,7 +76,8 @@ def show_table(
     is_told = any("header" in column for column in found["columns"])
     ctx.out.rows(found["columns"], ["column", "type", "nulls", *(["header"] if is_told else [])])
     ctx.out.text("")
-    ctx.out.rows(found["objects"], ["object_id", "version", "rows", "key"])
+    told = [name for name in ("removed_at", "also") if any(row[name] for row in found["objects"])]
+    ctx.out.rows(found["objects"], ["object_id", "version", "rows", *told, "key"])
     if found["doubts"]:
         ctx.out.text("")
         ctx.out.rows(found["doubts"], ["key", "kind", "column_name", "says"])
@@ -120,7 +122,11 @@ def history(
         ctx.out.text(
             f"object {entry['object_id']}  {entry['root']}/{entry['key']}  dataset {entry['dataset'] or 'none'}"
         )
-        ctx.out.rows(entry["versions"], ["version", "seen_at", "size", "loaded_at", "sha256"])
+        for what, since in (("its raw file is gone", "removed_at"), ("forgotten", "forgotten_at")):
+            if entry[since]:
+                ctx.out.text(f"{what} since {entry[since]}")
+        also = ["same_as"] if any(version["same_as"] for version in entry["versions"]) else []
+        ctx.out.rows(entry["versions"], ["version", "seen_at", "size", "loaded_at", *also, "sha256"])
         ctx.out.rows(entry["runs"], ["run_id", "kind", "status", "changed_at", "reason"], empty="no runs")
         if entry["doubts"]:
             ctx.out.rows(entry["doubts"], ["version", "kind", "says", "resolved_at"])
@@ -226,6 +232,9 @@ def datasets(
 @command(lake_app, "reprocess", epilog="Example: amci lake reprocess --changed")
 def reprocess(
     ctx: Context,
+    keys: Annotated[
+        list[str] | None, typer.Argument(help="Only these files, by object id, key, or the end of a key.")
+    ] = None,
     changed: Annotated[
         bool, typer.Option("--changed", help="Only objects loaded by other rules than today's.")
     ] = False,
@@ -233,13 +242,55 @@ def reprocess(
     since: Annotated[str | None, typer.Option(help="Only objects seen since (ISO 8601).")] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Route what no dataset took, then load objects again."""
+    """Route what no dataset took, then load objects again; those that were forgotten only if they are named."""
     with ctx.engine() as engine:
-        again = engine.load_again(changed_only=changed, dataset=dataset, since=since, dry_run=dry_run)
+        again = engine.load_again(
+            changed_only=changed, dataset=dataset, since=since, names=keys or (), dry_run=dry_run
+        )
         if dry_run:
             ctx.out.record(again)
         else:
             report_work(ctx, engine, **again)
+
+
+@command(
+    lake_app,
+    "forget",
+    epilog="Example: amci lake forget acme/reach.csv --dry-run, or: amci lake forget --gone --dataset sp_report",
+)
+def forget_files(
+    ctx: Context,
+    keys: Annotated[
+        list[str] | None, typer.Argument(help="Files, by object id, key, or the end of a key.")
+    ] = None,
+    gone: Annotated[bool, typer.Option("--gone", help="All files that are not in raw/ any more.")] = False,
+    dataset: Annotated[str | None, typer.Option(help="With --gone: only this dataset's.")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Take the rows of files out of the lake.
+
+    A file that is still in raw/ is not loaded again until it changes, or `amci lake reprocess` names it. If another
+    file has the same rows and stood by, its rows come instead. Older states keep the rows (`--as-of`) until `amci lake
+    expire`, and pre-stage does until `amci lake vacuum`.
+    """
+    if bool(keys) == gone or (dataset and not gone):
+        raise UsageError("which files?", hint="name them, or say --gone, which --dataset may narrow")
+    if dataset and dataset not in (known := ctx.project().datasets):
+        raise NotFound(f"no dataset '{dataset}'", hint=f"there are {', '.join(sorted(known))}")
+    with ctx.session() as session:
+        objects = ObjectStore(session.state, ctx.clock)
+        chosen = objects.gone(dataset) if gone else named(objects, keys or ())
+        with ctx.query_session() as lake:
+            found = inspect.rows_of(lake, session.state, [row["object_id"] for row in chosen])
+        if dry_run:
+            columns = ["object_id", "version", "rows", "table", "taken_over_by", "key"]
+            ctx.out.rows(found, columns, empty="they have no rows in the lake")
+            return
+        queued = forget(session.state, session.runs, ctx.clock, chosen)
+        exit_if_failed(finish_runs(ctx, session, queued, wait=True))
+    rows = sum(row["rows"] for row in found if not row["taken_over_by"])
+    report = {"files": len(chosen), "rows": rows, "tables": len({row["table"] for row in found})}
+    ctx.out.record(report, [f"{len(chosen)} files are forgotten, {rows:,} rows are out of the lake"])
 
 
 @command(lake_app, "compact", epilog="Example: amci lake compact")

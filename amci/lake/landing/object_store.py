@@ -254,7 +254,7 @@ class ObjectStore:
         version was loaded, or one is still on its way. `is_doubted` says whether the version has doubts, open or not.
         """
         rows = self._state.read(
-            "SELECT v.object_id, v.version, v.size, v.mtime_ns, v.same_as, o.root, o.key, "
+            "SELECT v.object_id, v.version, v.size, v.mtime_ns, v.same_as, o.root, o.key, o.forgotten_at, "
             "  (SELECT max(n.version) FROM versions n"
             "    WHERE n.object_id = v.object_id AND n.loaded_at IS NOT NULL) AS newest_loaded,"
             "  (SELECT p.sha256 FROM versions p WHERE p.object_id = v.object_id AND p.version < v.version"
@@ -284,8 +284,13 @@ class ObjectStore:
         )
 
     def versions(self, object_id: int) -> list[sqlite3.Row]:
-        """All versions of an object, oldest first."""
-        return self._state.read("SELECT * FROM versions WHERE object_id = ? ORDER BY version", (object_id,))
+        """All versions of an object, oldest first; `same_as` is the key of the object whose rows count instead."""
+        return self._state.read(
+            "SELECT v.object_id, v.version, v.size, v.mtime_ns, v.seen_at, v.sha256, v.rules_hash, v.loaded_at,"
+            " h.key AS same_as FROM versions v LEFT JOIN objects h ON h.object_id = v.same_as"
+            " WHERE v.object_id = ? ORDER BY v.version",
+            (object_id,),
+        )
 
     def find(self, name: str) -> list[sqlite3.Row]:
         """Objects by id, by key, or by the end of a key. Raises NotFound if there is none."""
@@ -302,13 +307,53 @@ class ObjectStore:
             )
         return rows
 
-    def select(self, *, dataset: str | None = None, since: datetime | None = None) -> list[sqlite3.Row]:
-        """Routed objects, of one dataset or all, last seen at or after `since`; oldest first."""
+    def select(
+        self,
+        *,
+        dataset: str | None = None,
+        since: datetime | None = None,
+        object_ids: Collection[int] | None = None,
+    ) -> list[sqlite3.Row]:
+        """Routed objects, of one dataset or all, last seen at or after `since`; oldest first.
+
+        Those that were forgotten only if they are among `object_ids`; all others then are left out.
+        """
         return self._state.read(
             "SELECT o.*, v.rules_hash FROM objects o JOIN versions v USING (object_id, version)"
-            " WHERE o.dataset IS NOT NULL AND o.dataset = coalesce(:dataset, o.dataset)"
-            " AND o.seen_at >= :since ORDER BY object_id",
-            {"dataset": dataset, "since": timestamp(since) if since else ""},
+            " WHERE o.dataset IS NOT NULL AND o.dataset = coalesce(:dataset, o.dataset) AND o.seen_at >= :since"
+            "   AND CASE WHEN :ids IS NULL THEN o.forgotten_at IS NULL"
+            "            ELSE o.object_id IN (SELECT value FROM json_each(:ids)) END ORDER BY object_id",
+            {
+                "dataset": dataset,
+                "since": timestamp(since) if since else "",
+                "ids": None if object_ids is None else json.dumps(list(object_ids)),
+            },
+        )
+
+    def gone(self, dataset: str | None = None) -> list[sqlite3.Row]:
+        """Objects, of one dataset or all, whose raw file is gone and that were loaded; oldest first."""
+        return self._state.read(
+            "SELECT * FROM objects o WHERE removed_at IS NOT NULL AND forgotten_at IS NULL"
+            " AND (:dataset IS NULL OR dataset = :dataset) AND EXISTS (SELECT 1 FROM versions v"
+            "  WHERE v.object_id = o.object_id AND v.loaded_at IS NOT NULL) ORDER BY object_id",
+            {"dataset": dataset},
+        )
+
+    def unloaded(self, object_ids: Iterable[int]) -> None:
+        """Nothing of these objects is in the lake any more."""
+        self._state.write_many(
+            "UPDATE versions SET loaded_at = NULL WHERE object_id = ?", [(each,) for each in object_ids]
+        )
+
+    def of_tenant(self, tenant_id: str) -> list[int]:
+        """The ids of a tenant's objects."""
+        rows = self._state.read("SELECT object_id FROM objects WHERE tenant_id = ?", (tenant_id,))
+        return [row["object_id"] for row in rows]
+
+    def remembered(self, object_ids: Iterable[int]) -> None:
+        """These objects were forgotten, and are wanted again."""
+        self._state.write_many(
+            "UPDATE objects SET forgotten_at = NULL WHERE object_id = ?", [(each,) for each in object_ids]
         )
 
     def unrouted(self) -> list[sqlite3.Row]:

@@ -29,6 +29,7 @@ from amci.lake.landing import sidecar
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.doubting import note, told
+from amci.lake.loading.forgetting import FORGOTTEN
 from amci.lake.loading.loads import Load, LoadItem, Places, TableLoads, want
 from amci.lake.loading.resemblance import TableShapes
 from amci.lake.loading.retyping import Retyping
@@ -70,9 +71,11 @@ class HeavyHandler:
             duck_errors("load into the lake"),
             self.catalog.working(rows=rows),
         ):
-            return self._handle(runs)
+            forgetting = [run for run in runs if run.payload.get("forgets")]
+            loading = [run for run in runs if not run.payload.get("forgets")]
+            return self._forget(forgetting) | (self._handle(loading) if loading else {})
 
-    def _handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
+    def _handle(self, runs: Sequence[Run]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
         items: list[LoadItem] = []
         known = self.objects.for_versions([object_version(run) for run in runs])
@@ -92,7 +95,7 @@ class HeavyHandler:
                     pre_stage=self.pre_stage,
                     notes=list(map(dict, staged.notes)),
                 )
-                answer = self._already(item, ledger.get(item.object_id, []), row["newest_loaded"])
+                answer = self._already(item, ledger.get(item.object_id, []), row)
                 if answer is None:
                     for table in staged.tables:
                         for file, sha256 in table.checked_files:
@@ -111,12 +114,42 @@ class HeavyHandler:
             outcomes[runs[0].run_id] = self.objects.refused(runs[0], error)
         return outcomes
 
-    def _already(self, item: LoadItem, ledger: Sequence[LedgerEntry], newest: int | None) -> Outcome | None:
-        """What is known already: this run has committed before, or a newer version's content is in the lake."""
+    def _forget(self, runs: Sequence[Run]) -> dict[int, Outcome]:
+        """Take all versions of these runs' objects out, in one commit; what duplicates will bring leaves with that."""
+        if not runs:
+            return {}
+        with self.catalog.exclusive("read the ledger"):
+            ledger = _by_object(self.catalog.loaded({object_version(run)[0] for run in runs}), {})
+        gone = {run.run_id: ledger.get(object_version(run)[0], []) for run in runs}
+        versions = {(entry.object_id, entry.version) for entries in gone.values() for entry in entries}
+        stay = self.objects.duplicates.stood_by(versions, self.rules.router.appended)
+        out = [e for entries in gone.values() for e in entries if (e.object_id, e.version) not in stay]
+        if out:
+            with self.catalog.exclusive("forget files"), self.catalog.transaction():
+                self._take_out(out)
+                self.runs.state.sync()
+                self.catalog.note_run(self.runs.newest())
+        ids = [object_version(run)[0] for run in runs]
+        self.objects.unloaded(ids)
+        with self.catalog.exclusive("note what was committed"):
+            note_commit(self.runs.state, self.catalog.guard.newest())
+        self.take_over(ids)
+        return {
+            run_id: Done({"forgotten": {str(entry.name): entry.rows for entry in entries}})
+            for run_id, entries in gone.items()
+        }
+
+    def _already(
+        self, item: LoadItem, ledger: Sequence[LedgerEntry], row: Mapping[str, Any]
+    ) -> Outcome | None:
+        """What is known already: this run has committed before, its file was forgotten, or a newer version is there."""
         mine = [entry for entry in ledger if entry.run_id == item.run.run_id]
         if mine:
             self._settle([item])
             return Done({"tables": {str(e.name): e.rows for e in mine}})
+        if row["forgotten_at"] is not None:
+            return Skipped(FORGOTTEN)
+        newest = row["newest_loaded"]
         is_loaded = any((e.object_id, e.version) == (item.object_id, item.version) for e in ledger)
         if item.dataset.on_new_version == "replace" and not is_loaded and (newest or 0) > item.version:
             return Skipped(f"version {newest} of this object is in the lake already")

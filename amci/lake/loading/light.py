@@ -35,6 +35,7 @@ from amci.lake.landing.roots import Root
 from amci.lake.landing.sidecar import METADATA, delivered_origin, origin, types
 from amci.lake.loading import transform_call
 from amci.lake.loading.doubting import note, told
+from amci.lake.loading.forgetting import FORGOTTEN
 from amci.lake.loading.pre_stage import StagedFile, StagedRows, write_together
 from amci.lake.loading.resemblance import Resemblance, TableShape, TableShapes
 from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, folder_of, table_of
@@ -94,6 +95,9 @@ class LightHandler:
         is_delivered_by_amc = functools.cache(_has_metadata)
         for run in runs:
             version = object_version(run)
+            if rows[version]["forgotten_at"] is not None:
+                outcomes[run.run_id] = Skipped(FORGOTTEN)
+                continue
             try:
                 routed = self.rules.routed(run, rows[version])
             except AmciError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -56,17 +56,29 @@ class Reprocess:
     pre_stage: Path
     clock: Clock
 
-    def select(self, *, dataset: str | None, since: datetime | None, changed_only: bool) -> list[sqlite3.Row]:
-        """Objects to load again; with `changed_only` those that other rules than today's were applied to."""
-        rows = self.objects.select(dataset=dataset, since=since)
+    def select(
+        self,
+        *,
+        dataset: str | None,
+        since: datetime | None,
+        changed_only: bool,
+        object_ids: Collection[int] | None = None,
+    ) -> list[sqlite3.Row]:
+        """Objects to load again; with `changed_only` those that other rules than today's were applied to.
+
+        What was forgotten only if it is among `object_ids`.
+        """
+        rows = self.objects.select(dataset=dataset, since=since, object_ids=object_ids)
         if not changed_only:
             return rows
         current = {name: self.rules.rules_hash(d) for name, d in self.rules.datasets.items()}
         return [r for r in rows if r["rules_hash"] != current.get(r["dataset"])]
 
     def queue(self, rows: Sequence[sqlite3.Row]) -> Again:
-        """Create a run for each object: all of them or, if this process dies, none."""
-        sources = self.queue_each(rows)
+        """Create a run for each object: all of them or, if this process dies, none. What was forgotten is no longer."""
+        with self.state.transaction():
+            self.objects.remembered([row["object_id"] for row in rows if row["forgotten_at"] is not None])
+            sources = self.queue_each(rows)
         return Again(
             sources.count("raw"),
             sources.count("pre-stage"),
@@ -122,6 +134,7 @@ class Reprocess:
         runs = self.state.read(
             "SELECT run_id FROM runs WHERE idempotency_key >= :key AND idempotency_key < :key || char(0x10ffff)"
             " AND payload ->> 'object_id' = :object_id AND payload ->> 'recovered' IS NULL"
+            " AND payload ->> 'forgets' IS NULL"
             " AND (:version IS NULL OR payload ->> 'version' = :version) ORDER BY run_id DESC LIMIT 1",
             {"key": f"heavy:{row['root']}/{row['key']}@", "object_id": row["object_id"], "version": version},
         )

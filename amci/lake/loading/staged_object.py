@@ -104,6 +104,7 @@ class StagedObject:
     again: str = ""  #: sets a repeated run apart from the first; empty for the first
     tables: tuple[StagedTable, ...] = ()  #: empty if there are no rows: only the older version's have to go
     reason: str = ""  #: why there are no rows
+    forgets: bool = False  #: whether all versions of the object are to leave the lake
     partition: Mapping[str, str] = field(default_factory=dict)  #: Hive partitions that the key decides
     constants: Mapping[str, str] = field(default_factory=dict)  #: columns with one text value for all rows
     workflow_id: str | None = None  #: of the workflow that made the result; None for other files
@@ -118,7 +119,8 @@ class StagedObject:
         """As JSON values."""
         version = {"object_id": self.object_id, "version": self.version, "again": self.again}
         if not self.tables:
-            return version | {"tables": [], "reason": self.reason}
+            forgets = {"forgets": True} if self.forgets else {}
+            return version | {"tables": [], "reason": self.reason, **forgets}
         return version | {
             "tables": [table.to_payload() for table in self.tables],
             "partition": dict(self.partition),
@@ -142,6 +144,7 @@ class StagedObject:
             again=payload.get("again", ""),
             tables=tuple(map(StagedTable.from_payload, payload["tables"])),
             reason=payload.get("reason", ""),
+            forgets=payload.get("forgets", False),
             partition=payload.get("partition", {}),
             constants=payload.get("constants", {}),
             workflow_id=payload.get("workflow_id"),

@@ -59,6 +59,21 @@ _CHANGES = {
 }
 
 
+#: When an object's raw file went, and which files have the same rows and are not counted.
+_BESIDE = """
+    SELECT object_id, removed_at, (
+           SELECT json_group_array(d.key) FROM versions v JOIN objects d USING (object_id, version)
+            WHERE v.same_as = o.object_id) AS also
+      FROM objects o WHERE object_id IN (SELECT value FROM json_each(?))"""
+
+
+_HEIRS = """
+    SELECT v.same_as AS object_id, json_group_array(o.key) AS also
+      FROM versions v JOIN objects o USING (object_id, version)
+     WHERE v.same_as IN (SELECT value FROM json_each(?)) AND o.removed_at IS NULL AND o.forgotten_at IS NULL
+     GROUP BY 1"""
+
+
 def tables(session: QuerySession, tenant: str | None = None) -> list[Row]:
     """Every table with its rows, objects, tenants, files, bytes and newest load.
 
@@ -90,6 +105,11 @@ def table(session: QuerySession, state: State, name: str) -> Row:
         [found.schema, found.table],
     )
     headers = session.headers().get((found.schema, found.table), {})
+    ids = json.dumps([row["object_id"] for row in objects])
+    told = {
+        row["object_id"]: {"removed_at": row["removed_at"], "also": json.loads(row["also"])}
+        for row in state.read(_BESIDE, (ids,))
+    }
     return {
         "table": str(found),
         "rows": rows,
@@ -103,13 +123,13 @@ def table(session: QuerySession, state: State, name: str) -> Row:
             }
             for c, n in zip(columns, filled, strict=True)
         ],
-        "objects": objects,
+        "objects": [row | told.get(row["object_id"], {"removed_at": None, "also": []}) for row in objects],
         "doubts": [
             dict(doubt)
             for doubt in state.read(
                 f"SELECT o.key, {_DOUBT} FROM doubts d JOIN objects o USING (object_id)"
                 " WHERE d.resolved_at IS NULL AND object_id IN (SELECT value FROM json_each(?)) ORDER BY doubt_id",
-                (json.dumps([row["object_id"] for row in objects]),),
+                (ids,),
             )
         ],
     }
@@ -126,6 +146,19 @@ def renamed_columns(state: State, after: int) -> dict[str, dict[str, str]]:
         for table, columns in json_of(row["columns"]).items():
             found.setdefault(table, {}).update(columns)
     return found
+
+
+def rows_of(session: QuerySession, state: State, object_ids: Sequence[int]) -> list[Row]:
+    """What objects have in the lake, and the file that takes over with the same rows, if there is one, of each."""
+    heirs = {
+        row["object_id"]: json.loads(row["also"]) for row in state.read(_HEIRS, (json.dumps(object_ids),))
+    }
+    rows = session.rows(
+        f"SELECT object_id, key, version, schema_name || '.' || table_name AS table, rows FROM {LEDGER}"
+        " WHERE list_contains(?, object_id) ORDER BY key, version, table_name",
+        [list(object_ids)],
+    )
+    return [row | {"taken_over_by": next(iter(heirs.get(row["object_id"], [])), "")} for row in rows]
 
 
 def partitions(session: QuerySession, name: str) -> tuple[list[str], list[Row]]:
@@ -171,7 +204,10 @@ def history(objects: ObjectStore, state: State, name: str) -> list[Row]:
         {
             **{
                 field: row[field]
-                for field in ("object_id", "root", "key", "dataset", "tenant_id", "removed_at")
+                for field in (
+                    *("object_id", "root", "key", "dataset", "tenant_id"),
+                    *("removed_at", "forgotten_at"),
+                )
             },
             "versions": [dict(version) for version in objects.versions(row["object_id"])],
             "runs": _runs(state, row["object_id"], f"{row['root']}/{row['key']}"),
@@ -202,6 +238,8 @@ _OUTCOMES = {"SKIPPED": "skipped", "FAILED": "failed", "CANCELLED": "cancelled",
 #: With the newest run of the newest version, found by its key, which is indexed (as in `_runs`).
 _FILES = """
     SELECT o.*, r.status, r.reason, r.result ->> 'quality' AS quality,
+           (SELECT h.key FROM versions v JOIN objects h ON h.object_id = v.same_as
+             WHERE v.object_id = o.object_id AND v.version = o.version) AS same_as,
            EXISTS (SELECT 1 FROM versions v WHERE v.object_id = o.object_id AND v.version < o.version
                       AND v.loaded_at IS NOT NULL) AS is_newer,
            (SELECT json_group_array(json_array(q.rows, q.reason)) FROM quarantine q
@@ -218,8 +256,9 @@ _FILES = """
 def files(session: QuerySession, state: State, *, tenant: str | None = None, limit: int = -1) -> list[Row]:
     """What became of each raw file's newest version, newest first: `outcome`, `rows`, `reason`, `key` and more.
 
-    The outcome is `loaded`, `replaced` (an earlier version's rows), `skipped`, `quarantined`, `failed`, `cancelled`,
-    `purged` or `waiting`; the reason says why, which rows were kept out of the lake, or what a rule warns of.
+    The outcome is `loaded`, `replaced` (an earlier version's rows), `duplicate` (another file's rows count), `skipped`,
+    `quarantined`, `failed`, `cancelled`, `forgotten`, `purged` or `waiting`; the reason says why, which rows were kept
+    out of the lake, or what a rule warns of.
     """
     found = state.read(_FILES, {"tenant": tenant, "limit": limit})
     loaded = {
@@ -241,7 +280,12 @@ def _file(row: sqlite3.Row, rows: int | None) -> Row:
         warned = [note for note in json.loads(row["quality"] or "[]") if note["on_fail"] == "warn"]
         told = [f"{n} in quarantine: {why}" for n, why in findings if n is not None]
         told += [f"{note['rows']} with a warning: {note['rule']}" for note in warned]
+        told += ["its raw file is gone"] if row["removed_at"] else []
         reason = "; ".join(sorted(told))
+    elif row["forgotten_at"]:
+        outcome, reason = "forgotten", "`amci lake reprocess` with its key loads it again"
+    elif row["same_as"]:
+        outcome, reason = "duplicate", f"same rows as {row['same_as']}, counted once"
     elif refused:
         outcome, reason = "quarantined", refused[-1]
     else:
