@@ -21,7 +21,15 @@ from typer.testing import CliRunner
 
 from amci.cli.app import COMMANDS, app, load
 from amci.kernel import errors
-from amci.kernel.config import AmcSettings, NotifySettings, RootSettings, SandboxSettings, Settings, Size
+from amci.kernel.config import (
+    AmcSettings,
+    KeepSettings,
+    NotifySettings,
+    RootSettings,
+    SandboxSettings,
+    Settings,
+    Size,
+)
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.datasets.dataset import CsvSettings, Dataset, ExcelSettings, JsonSettings, LimitSettings
 from amci.lake.datasets.pii import PiiDrop, PiiHash
@@ -264,7 +272,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     **{
         f"fields of {model.__name__}": _fields(model)
         for model in (
-            *(Settings, RootSettings, NotifySettings, AmcSettings, SandboxSettings, Tenant),
+            *(Settings, RootSettings, NotifySettings, AmcSettings, SandboxSettings, KeepSettings, Tenant),
             *(Workflow, InputParameter, WindowSpec, ScheduleFile, WindowFile),
             *(Dataset, CsvSettings, JsonSettings, ExcelSettings),
             *(LimitSettings, PiiHash, PiiDrop, QualityRule, Range, AcceptedValues, RowCount),

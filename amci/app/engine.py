@@ -13,6 +13,7 @@ from typing import Any
 from amci.app.handlers import amc_handlers, lake_handlers
 from amci.app.project import Project, fingerprint, tenant_root
 from amci.app.repair import Repair
+from amci.app.retention import Retention
 from amci.app.session import Configuration, Session, open_session, read_configuration
 from amci.kernel import log
 from amci.kernel.clock import Clock, moment
@@ -125,6 +126,7 @@ class Engine:
             roots=by_name,
             reprocess=lambda changed, dataset: self.load_again(changed_only=changed, dataset=dataset),
             repair=lambda: self.repair.run().as_report(),
+            forget=lambda: self.retention().run(dry_run=False),
             contents=self._contents,
             take_over=self.ingest.take_over,
         )
@@ -199,6 +201,19 @@ class Engine:
             failed = self.runs.list(status=RunStatus.FAILED, kind=kind, limit=-1)
             self.runs.redrive(run.run_id for run in failed if object_version(run) in refused)
         return accepted
+
+    def retention(self, tell: Callable[[str], None] = lambda _: None) -> Retention:
+        """What forgets as `keep:` says; `tell` hears how far it is."""
+        return Retention(
+            workspace=self.workspace,
+            state=self.state,
+            catalog=self.catalog,
+            runs=self.runs,
+            keep=self.project.settings.keep,
+            look_back=self.session.amc.look_back,
+            clock=self.clock,
+            tell=tell,
+        )
 
     def load_again(
         self,

@@ -50,6 +50,7 @@ def lake_handlers(
     repair: Callable[[], Mapping[str, Any]],
     contents: Callable[[Run], Outcome],
     take_over: Callable[[Collection[int]], int],
+    forget: Callable[[], Mapping[str, Any]],
 ) -> list[Handler]:
     """What becomes of files."""
     workspace, settings = opened.workspace, opened.project.settings
@@ -78,7 +79,9 @@ def lake_handlers(
             batch=settings.batch,
             take_over=take_over,
         ),
-        UpkeepHandler(catalog, maintenance, reprocess, repair, contents, opened.project.datasets.values),
+        UpkeepHandler(
+            catalog, maintenance, reprocess, repair, contents, forget, opened.project.datasets.values
+        ),
     ]
 
 

@@ -40,6 +40,10 @@ COMMANDS = {
         "amci.cli.backup:backup_app",
         "Bring state and catalog together after one was lost or restored alone, and load again what is missing.",
     ),
+    "maintenance": (
+        "amci.cli.maintenance:maintenance_app",
+        "Forget old runs, executions, fires, versions, quarantine and logs, as `keep:` in amci.yaml says.",
+    ),
     "redrive": ("amci.cli.work:work_app", "Queue failed or skipped runs again and process them."),
     "plan": ("amci.cli.plan:plan_app", "What differs between config/, the workspace and AMC."),
     "apply": ("amci.cli.plan:plan_app", "Make the workspace and AMC what config/ says."),

@@ -165,6 +165,36 @@ class AmcSettings(Strict):
     """For `mode: sandbox`."""
 
 
+def _a_month(value: timedelta) -> timedelta:
+    if value < timedelta(days=30):
+        raise ValueError(
+            "should be at least 30d: what is younger may still be compared, repeated or caught up"
+        )
+    return value
+
+
+#: How long something is kept.
+KeptFor = Annotated[Duration, AfterValidator(_a_month)]
+
+
+class KeepSettings(Strict):
+    """How long `amci maintenance` keeps what has ended; what is not given is kept for ever."""
+
+    runs: KeptFor | None = None
+    """Runs that succeeded, were skipped or cancelled, with their history. Failed ones stay, and so does what
+    reprocessing, repair and recovery read, and the key of every run."""
+    executions: KeptFor | None = None
+    """Executions of workflows that have ended in AMC, with their runs; also those that others asked for."""
+    fires: KeptFor | None = None
+    """The history of schedules; the newest fire of each stays."""
+    versions: KeptFor | None = None
+    """What is known of versions of raw files that were replaced and have no rows in the lake any more."""
+    quarantine: KeptFor | None = None
+    """Quarantine entries that were resolved so long ago, with the rows that were set aside; doubts likewise."""
+    logs: KeptFor | None = None
+    """Rotated log files, `logs/amci.jsonl.1` and older."""
+
+
 class RootSettings(Strict):
     """A directory that is watched for raw files."""
 
@@ -216,6 +246,8 @@ class Settings(Strict):
     """Whom to tell, and of what."""
     amc: AmcSettings = AmcSettings()
     """How amci talks to AMC."""
+    keep: KeepSettings = KeepSettings()
+    """How long `amci maintenance` keeps what has ended; everything if nothing is given."""
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -1,8 +1,22 @@
 -- name: known_keys
--- Which of these idempotency keys have a run already.
+-- Which of these idempotency keys have, or had, a run already.
 SELECT key.value AS idempotency_key
   FROM json_each(:keys) AS key
- WHERE EXISTS (SELECT 1 FROM runs WHERE runs.idempotency_key = key.value);
+ WHERE EXISTS (SELECT 1 FROM runs WHERE runs.idempotency_key = key.value)
+    OR EXISTS (SELECT 1 FROM spent_keys WHERE spent_keys.idempotency_key = key.value);
+
+-- name: spend_keys
+INSERT OR IGNORE INTO spent_keys (idempotency_key, run_id)
+SELECT idempotency_key, run_id FROM runs WHERE run_id IN (SELECT value FROM json_each(:run_ids));
+
+-- name: orphan
+UPDATE runs SET parent_run_id = NULL WHERE parent_run_id IN (SELECT value FROM json_each(:run_ids));
+
+-- name: forget_events
+DELETE FROM run_events WHERE run_id IN (SELECT value FROM json_each(:run_ids));
+
+-- name: forget
+DELETE FROM runs WHERE run_id IN (SELECT value FROM json_each(:run_ids));
 
 -- name: create_run
 INSERT INTO runs (idempotency_key, kind, status, priority, rank, is_ready, pool, tenant_id, lock_key, batch_key,

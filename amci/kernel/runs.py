@@ -148,6 +148,17 @@ class RunStore:
         """Queue failed or skipped runs again; all of them or, with NotFound or IllegalMove, none."""
         return self._move(run_ids, "redrive", "redriven", "only a failed or skipped run can be redriven")
 
+    def forget(self, run_ids: Iterable[int]) -> None:
+        """Delete runs that have ended, with their history; their keys stay, so that what they did is not done again.
+
+        All of them or, with StateError if one of them is open, none. The newest run has to stay: its number would be
+        given again.
+        """
+        values = {"run_ids": json.dumps(sorted(run_ids))}
+        with self.state.transaction() as db:
+            for query in ("spend_keys", "orphan", "forget_events", "forget"):
+                db.execute(_SQL[query], values)
+
     def has_foreign_changes(self) -> bool:
         """Whether another process has written to the state file since this was asked last."""
         return self.state.has_foreign_changes()

@@ -17,7 +17,16 @@ from amci.scheduler.model import CatchUp, Overlap
 
 #: Runs that a schedule can create beside executions of workflows.
 RunKind = Literal[
-    "compact", "contents", "expire", "export", "reconcile", "repair", "reprocess", "rewrite", "vacuum"
+    "compact",
+    "contents",
+    "expire",
+    "export",
+    "maintenance",
+    "reconcile",
+    "repair",
+    "reprocess",
+    "rewrite",
+    "vacuum",
 ]
 WindowKind = Literal[
     "EXPLICIT", "MOST_RECENT_DAY", "MOST_RECENT_WEEK", "CURRENT_MONTH", "PREVIOUS_MONTH", "ALL"

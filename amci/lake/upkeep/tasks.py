@@ -28,6 +28,7 @@ TASKS: Mapping[str, frozenset[str]] = {
     "reprocess": frozenset({"changed", "dataset"}),
     "repair": frozenset(),
     "rewrite": frozenset({"table"}),
+    "maintenance": frozenset(),
 }
 _KEEP_SNAPSHOTS = "30d"
 
@@ -59,6 +60,8 @@ class UpkeepHandler(SingleHandler):
     repair: Callable[[], Mapping[str, Any]]
     #: compares raw files with what was loaded, beside everything else
     contents: Callable[[Run], Outcome]
+    #: forgets what is old, as `keep:` says → report
+    forget: Callable[[], Mapping[str, Any]]
     #: the datasets as they are configured now
     datasets: Callable[[], Iterable[Dataset]]
 
@@ -81,6 +84,7 @@ class UpkeepHandler(SingleHandler):
             "export": self.maintenance.publish,
             "reprocess": lambda: self.reprocess(changed, dataset),
             "repair": self.repair,
+            "maintenance": self.forget,
             "rewrite": lambda: self.maintenance.rewrite(table, self.datasets(), dry_run=False),
         }
         return do[task]()
