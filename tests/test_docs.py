@@ -191,7 +191,7 @@ SCHEDULES = [
 
 
 def test_there_are_schedules_to_copy() -> None:
-    assert len(SCHEDULES) == 5
+    assert len(SCHEDULES) == 6
 
 
 @pytest.mark.parametrize("text", SCHEDULES)

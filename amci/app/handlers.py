@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from amci.app.for_each import ForEachHandler
 from amci.app.session import Session
 from amci.kernel import log
 from amci.kernel.errors import StorageError
@@ -21,6 +22,7 @@ from amci.lake.loading.light import LightHandler
 from amci.lake.loading.resemblance import TableShapes
 from amci.lake.loading.retyping import Retyping
 from amci.lake.loading.rules import Rules
+from amci.lake.query.session import session
 from amci.lake.upkeep.maintenance import Maintenance
 from amci.lake.upkeep.tasks import UpkeepHandler
 from amci.tenants import raw_folder
@@ -111,7 +113,32 @@ def amc_handlers(opened: Session, router: Router, ingest: Ingest) -> list[Handle
         except StorageError as error:
             _log.error("result not noted yet", key=key, exc_info=error)
 
+    def rows(sql: str, most: int) -> list[dict[str, Any]]:
+        """The rows of a query of the lake, at most so many and one more."""
+        settings = project.settings
+        found: list[dict[str, Any]] = []
+        reading = session(
+            workspace,
+            memory_limit=settings.query_memory_limit,
+            timeout=settings.query_timeout,
+            threads=settings.threads,
+        )
+        with reading as lake:
+            result = lake.run(sql)
+            for piece in result.pieces(most + 1):
+                found += [dict(zip(result.columns, row, strict=True)) for row in piece]
+                if len(found) > most:
+                    break
+        return found
+
     return [
+        ForEachHandler(
+            state=opened.state,
+            tenants=project.tenants,
+            rows=rows,
+            no_access=shared.no_access,
+            clock=opened.clock,
+        ),
         ExecuteHandler(shared, workflows=project.workflows, folder_of=opened.results_of, on_delivered=load),
         CancelHandler(shared),
         ReconcileHandler(shared),

@@ -29,6 +29,7 @@ from amci.lake.loading.reprocess import Reprocess
 from amci.lake.loading.rules import Rules
 from amci.lake.loading.staged_object import StagedObject
 from amci.lake.upkeep.check import Damage, damages, differences, staged_damages, tables_with_rows
+from amci.lake.upkeep.file_schema import columns_by_table
 from amci.lake.upkeep.publish import OBJECTS
 
 #: What becomes of an object version: it is loaded again from raw or pre-stage, or is about to be already; or what is
@@ -42,7 +43,7 @@ class RepairedFile:
     """A file that was not what amci wrote."""
 
     file: str  #: relative to the workspace
-    problem: str  #: missing, altered or unreadable
+    problem: str  #: missing, altered, schema or unreadable
     done: str  #: what was done about it, or is to be done
 
 
@@ -119,7 +120,7 @@ class Repair:
         """
         with self.catalog.exclusive("repair the lake"):
             files = lake_files(self.catalog.con, self.workspace.post_stage)
-            damaged = damages(files, deep=True)
+            damaged = damages(files, columns_by_table(self.catalog.con), deep=True)
             self._end([d.file for d in damaged if d.file.is_current and d.problem != "unreadable"], files)
             fault_point("repair.ended")
             wrong = {damage.file.file_id for damage in damaged}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+from amci.app.for_each import FOR_EACH, ForEachTask
 from amci.kernel.errors import AmciError, NotFound, Problem, UsageError
 from amci.kernel.names import did_you_mean
 from amci.lake.upkeep import tasks
@@ -13,6 +15,7 @@ from amci.tenants.model import Tenant
 from amci.workflows.amc.model import ExecutionRequest, TimeWindow, WindowType
 from amci.workflows.definitions.definition import Workflow
 from amci.workflows.definitions.parameters import merged
+from amci.workflows.executions import fan_out
 from amci.workflows.executions.reconcile import RECONCILE
 from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask
 
@@ -53,8 +56,12 @@ def _schedules(
     chosen = _chosen(file, tenants)
     is_one = len(file.tenants) == 1 and not (file.tags or file.all_tenants)
     for tenant in chosen:
-        run = _reconciling(tenant) if file.run else _execution(file, tenant, workflows)
-        yield _schedule(file, file.schedule if is_one else f"{file.schedule}/{tenant.tenant}", run)
+        schedule_id = file.schedule if is_one else f"{file.schedule}/{tenant.tenant}"
+        if file.run:
+            run = _reconciling(tenant)
+        else:
+            run = (_for_each if file.for_each else _execution)(file, tenant, workflows, schedule_id)
+        yield _schedule(file, schedule_id, run)
 
 
 def _chosen(file: ScheduleFile, tenants: Mapping[str, Tenant]) -> list[Tenant]:
@@ -75,14 +82,40 @@ def _chosen(file: ScheduleFile, tenants: Mapping[str, Tenant]) -> list[Tenant]:
     return wanted
 
 
-def _execution(file: ScheduleFile, tenant: Tenant, workflows: Mapping[str, Workflow]) -> FireRun:
+def _execution(
+    file: ScheduleFile, tenant: Tenant, workflows: Mapping[str, Workflow], _schedule_id: str
+) -> FireRun:
+    return FireRun(
+        kind=EXECUTE,
+        payload=_task(file, tenant, workflows).payload(),
+        tenant_id=tenant.tenant,
+        pool=tenant.pool,
+        batch_key=tenant.tenant,
+    )
+
+
+def _for_each(
+    file: ScheduleFile, tenant: Tenant, workflows: Mapping[str, Workflow], schedule_id: str
+) -> FireRun:
+    task = ForEachTask(
+        execute=_task(file, tenant, workflows),
+        schedule_id=schedule_id,
+        sql=file.for_each,
+        most=file.most,
+        overlap=str(file.overlap),
+        lag=file.lag,
+    )
+    return FireRun(kind=FOR_EACH, payload=task.payload(), tenant_id=tenant.tenant)
+
+
+def _task(file: ScheduleFile, tenant: Tenant, workflows: Mapping[str, Workflow]) -> ExecuteTask:
     given = {**file.parameters, **file.values.get(tenant.tenant, {})}
     workflow = workflows.get(file.workflow)
     if not file.definition:
         if workflow is None:
             raise NotFound(f"no workflow '{file.workflow}'{did_you_mean(file.workflow, workflows)}")
         # Asked for its errors: a fire at night should not be the first to find them.
-        merged(workflow, tenant, given)
+        _check_parameters(workflow, tenant, given, has_rows=bool(file.for_each))
     request = ExecutionRequest(
         workflow_id=file.workflow,
         sql_query=file.definition.get("sqlQuery"),
@@ -91,13 +124,20 @@ def _execution(file: ScheduleFile, tenant: Tenant, workflows: Mapping[str, Workf
         parameter_values=given,
         more=file.more,
     )
-    return FireRun(
-        kind=EXECUTE,
-        payload=ExecuteTask(request=request, schedule=file.schedule_folder or file.schedule).payload(),
-        tenant_id=tenant.tenant,
-        pool=tenant.pool,
-        batch_key=tenant.tenant,
-    )
+    return ExecuteTask(request=request, schedule=file.schedule_folder or file.schedule)
+
+
+def _check_parameters(
+    workflow: Workflow, tenant: Tenant, given: Mapping[str, Any], *, has_rows: bool
+) -> None:
+    """Raise UsageError if values do not fit the parameters; those that a row gives, if `has_rows`, by name only."""
+    known = {parameter.name for parameter in workflow.input_parameters}
+    of_rows = {
+        name for name, value in given.items() if has_rows and name in known and fan_out.is_column(value)
+    }
+    fixed = tuple(parameter for parameter in workflow.input_parameters if parameter.name not in of_rows)
+    values = {name: value for name, value in given.items() if name not in of_rows}
+    merged(workflow.model_copy(update={"input_parameters": fixed}), tenant, values)
 
 
 def _window(file: ScheduleFile, workflow: Workflow | None) -> TimeWindow:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from amci.kernel.config import Duration, Strict
+from amci.kernel.config import Duration, PositiveDuration, Strict
 from amci.kernel.dates import time_zone
 from amci.kernel.errors import UsageError
 from amci.scheduler import aws_schedule
@@ -100,6 +100,13 @@ class ScheduleFile(Strict):
     """For every tenant with an AMC instance."""
     window: WindowFile = WindowFile()
     """The events each execution looks at."""
+    for_each: str = ""
+    """A query of the lake: at each fire the workflow is executed once for each of its rows. Values of `parameters`, and
+    `start` and `end` of the window, that are `:column` are the row's."""
+    most: int = Field(default=100, ge=1, le=100_000)
+    """At most so many rows of `for_each`; a fire whose query has more fails, and nothing is executed."""
+    lag: PositiveDuration | None = None
+    """For `for_each`: attribution lag that is added to the end of the window, as with `amci exec for-each --lag`."""
     parameters: dict[str, Any] = Field(default={})
     """Values of the workflow's parameters; dynamic dates are resolved at each fire."""
     values: dict[str, dict[str, Any]] = Field(default={})
@@ -170,6 +177,10 @@ class ScheduleFile(Strict):
             yield "a workflow is executed for somebody: give tenants, tags or all_tenants: true"
         if self.run and (given := self._only_for_workflows()):
             yield f"{', '.join(given)}: only with a workflow"
+        if self.workflow and not self.for_each and (self.lag or "most" in self.model_fields_set):
+            yield "most and lag: only with for_each"
+        if self.for_each and not self.for_each.strip():
+            yield "for_each: should be a query"
         if self.definition and not self.definition.get("sqlQuery"):
             yield "definition: should have a sqlQuery"
         if self.start_at and self.end_at and self.end_at <= self.start_at:
@@ -201,6 +212,9 @@ class ScheduleFile(Strict):
             "parameters": self.parameters,
             "values": self.values,
             "definition": self.definition,
+            "for_each": self.for_each,
+            "most": "most" in self.model_fields_set,
+            "lag": self.lag,
             "more": self.more,
         }
         return [name for name, value in given.items() if value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from amci.lake.catalog.checksums import LakeFile, footer_of, lake_files, sha256_
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, first_line
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.session import QuerySession, session
+from amci.lake.upkeep.file_schema import Columns, columns_by_table, difference, staged_difference
 
 #: Pre-stage files that may be read again: by runs that have not ended well, by `reprocess` (which takes the
 #: newest heavy run of an object), and those the newest loaded version came from.
@@ -56,7 +57,7 @@ class Damage:
     """A file of the lake that is not what the catalog says."""
 
     file: LakeFile
-    problem: str  #: missing, altered or unreadable
+    problem: str  #: missing, altered, schema (another type of a column) or unreadable
     says: str
 
     @property
@@ -81,7 +82,7 @@ class StagedDamage:
     """A file of pre-stage that is not what was written."""
 
     file: StagedFile
-    problem: str  #: missing, altered or unreadable
+    problem: str  #: missing, altered, schema (a column that is not text) or unreadable
     says: str
 
 
@@ -126,14 +127,18 @@ def staged_damages(state: State, pre_stage: Path, *, deep: bool) -> list[StagedD
 
 def _staged_trouble(file: StagedFile, *, deep: bool) -> tuple[str, str] | None:
     try:
-        if not deep or file.sha256 is None:
+        if not deep:
             return None if file.path.exists() else ("missing", "runs may read it again")
-        is_same = sha256_of(file.path) == file.sha256
+        if file.sha256 is not None and sha256_of(file.path) != file.sha256:
+            return "altered", "its checksum is not that of what was written"
+        says = staged_difference(file.path)
     except FileNotFoundError:
         return "missing", "runs may read it again"
-    except OSError as error:
-        return "unreadable", f"the disk refuses to read it: {error.strerror}"
-    return None if is_same else ("altered", "its checksum is not that of what was written")
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:
+            return "unreadable", f"the disk refuses to read it: {error.strerror}"
+        return "altered", "it cannot be read as Parquet"
+    return ("schema", says) if says else None
 
 
 def examine_pre_stage(state: State, workspace: WorkspacePaths, *, deep: bool) -> list[Row]:
@@ -166,12 +171,13 @@ def files_below(folder: Path) -> Iterator[Path]:
 def examine(session: QuerySession, workspace: WorkspacePaths, *, deep: bool) -> list[Row]:
     """What is wrong with the lake's files, as rows of `problem`, `file` and `says`; safe beside a writer.
 
-    `problem` is `missing`, `altered` (other size, footer or number of rows), `unreadable` (the disk refuses), `extra`
-    (nothing refers to it), or with `deep`, which compares every file with its checksum, or after a repair, `ledger` (a
-    table and the ledger of loads disagree).
+    `problem` is `missing`, `altered` (other size, footer or number of rows), `schema` (a column of another type than
+    the catalog says), `unreadable` (the disk refuses), `extra` (nothing refers to it), or with `deep`, which compares
+    every file with its checksum, or after a repair, `ledger` (a table and the ledger of loads disagree).
     """
     known = known_files(session.con, workspace.post_stage)
-    suspects = {path for path, file in known.items() if _trouble(file, deep=deep)}
+    columns = columns_by_table(session.con)
+    suspects = {path for path, file in known.items() if _trouble(file, columns, deep=deep)}
     suspects |= {path for path in files_below(workspace.post_stage) if path not in known}
     found = _look_again(session, workspace, suspects, deep=deep) if suspects else []
     return found + (_against_ledger(session) if deep else missing_since_repair(session))
@@ -186,9 +192,11 @@ def missing_since_repair(session: QuerySession) -> list[Row]:
     return _against_ledger(session) if session.con.execute(sql).fetchall() else []
 
 
-def damages(files: Iterable[LakeFile], *, deep: bool) -> list[Damage]:
-    """Those of `files` that are not what the catalog says."""
-    troubles = ((file, _trouble(file, deep=deep)) for file in files)
+def damages(
+    files: Iterable[LakeFile], columns: Mapping[int, Columns] | None = None, *, deep: bool
+) -> list[Damage]:
+    """Those of `files` that are not what the catalog says; their types are compared with `columns`, by table."""
+    troubles = ((file, _trouble(file, columns or {}, deep=deep)) for file in files)
     return [Damage(file, *trouble) for file, trouble in troubles if trouble]
 
 
@@ -198,7 +206,7 @@ def _look_again(
     """What is still wrong now: a commit or a clean-up may have come between the first list and the look."""
     # Asked before the list is taken: a writer that is gone by now has committed what it wrote, or never will.
     since = _writing_since(workspace)
-    known = known_files(session.con, workspace.post_stage)
+    known, columns = known_files(session.con, workspace.post_stage), columns_by_table(session.con)
     scheduled = scheduled_files(session.con, workspace.post_stage)
     found: list[Row] = []
     for path in sorted(suspects):
@@ -206,7 +214,7 @@ def _look_again(
         if path in known:
             found += [
                 {"problem": damage.problem, "file": shown, "says": f"{damage.says}; {damage.remedy}"}
-                for damage in damages([known[path]], deep=deep)
+                for damage in damages([known[path]], columns, deep=deep)
             ]
         elif path not in scheduled and _is_left_over(path, since):
             says = "no snapshot refers to it; `amci lake vacuum` deletes it when it is old enough"
@@ -228,17 +236,20 @@ def _is_left_over(path: Path, writing_since: float | None) -> bool:
     return writing_since is None or modified < writing_since
 
 
-def _trouble(file: LakeFile, *, deep: bool) -> tuple[str, str] | None:
+def _trouble(file: LakeFile, columns: Mapping[int, Columns], *, deep: bool) -> tuple[str, str] | None:
     """What is wrong with a file: the kind of problem, and words for it."""
     try:
-        says = _alteration(file, deep=deep)
+        if says := _alteration(file, deep=deep):
+            return "altered", says
+        if file.rows is not None and file.table_id in columns:
+            says = difference(file.path, columns[file.table_id])
     except FileNotFoundError:
         return "missing", "the catalog refers to it"
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             return "unreadable", f"the disk refuses to read it: {os.strerror(error.errno)}"
         return "altered", "it cannot be read as Parquet"
-    return ("altered", says) if says else None
+    return ("schema", f"table {file.table}: {says}") if says else None
 
 
 def _alteration(file: LakeFile, *, deep: bool) -> str:

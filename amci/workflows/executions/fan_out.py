@@ -159,13 +159,14 @@ def _bound(request: ExecutionRequest, row: Mapping[str, Any], number: int) -> Ex
     )
 
 
-def _is_column(value: Any) -> bool:
+def is_column(value: Any) -> bool:
+    """Whether a value stands for that of a row's column: `:column`."""
     return isinstance(value, str) and value.startswith(_FROM_ROW) and len(value) > 1
 
 
 def _value(value: Any, row: Mapping[str, Any], number: int) -> Any:
     """The value, or that of the row's column it names, as JSON has it."""
-    if not _is_column(value):
+    if not is_column(value):
         return value
     column = value[1:]
     if column not in row:

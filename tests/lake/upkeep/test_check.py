@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
 from amci.app.engine import open_engine
 from amci.kernel.clock import SystemClock
@@ -12,6 +17,7 @@ from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.checksums import is_intact
 from amci.lake.catalog.duck import METADATA
 from amci.lake.upkeep import check
+from amci.lake.upkeep.file_schema import columns_by_table
 
 from ..lakes import TABLE, drain, reading, write
 from .conftest import REACH
@@ -157,3 +163,79 @@ def test_files_of_an_earlier_release_get_checksums_when_they_are_found_sound(
         assert engine.repair.run().files == ()
     with reading(workspace) as opened:
         assert all(file.sha256 for file in check.known_files(opened.con, workspace.post_stage).values())
+
+
+def rewritten(workspace: WorkspacePaths, path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    """A file with other contents, which the catalog takes for the one it knows."""
+    table = pq.read_table(path, partitioning=None)
+    pq.write_table(change(table), path)
+    with open_engine(workspace, SystemClock(), {}) as engine:
+        con, size = engine.catalog.con, path.stat().st_size
+        con.execute(
+            f"UPDATE {METADATA}.ducklake_data_file SET file_size_bytes = ? WHERE ends_with(path, ?)",
+            [size, path.name],
+        )
+        (number,) = con.execute(
+            f"SELECT data_file_id FROM {METADATA}.ducklake_data_file WHERE ends_with(path, ?)", [path.name]
+        ).fetchone()
+        con.execute(f"DELETE FROM {METADATA}.amci_file WHERE file_id = ?", [number])
+
+
+def as_text(table: pa.Table, name: str = "users") -> pa.Table:
+    place = table.schema.get_field_index(name)
+    field = pa.field(name, pa.string(), metadata=table.schema.field(name).metadata)
+    return table.set_column(place, field, table.column(name).cast(pa.string()))
+
+
+def unknown_column(table: pa.Table) -> pa.Table:
+    field = pa.field("stray", pa.string(), metadata={b"PARQUET:field_id": b"999"})
+    return table.append_column(field, pa.repeat(pa.scalar("x"), len(table)))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (as_text, "its column users is varchar, and float64 or int64 in the catalog"),
+        (unknown_column, "it has a column stray that its table never had"),
+    ],
+)
+def test_columns_of_other_types_are_found_and_repaired(
+    workspace: WorkspacePaths, change: Callable[[pa.Table], pa.Table], says: str
+) -> None:
+    path = data_file(workspace)
+    with reading(workspace) as opened:
+        before = opened.run(f"SELECT * EXCLUDE _version FROM {TABLE} ORDER BY ALL").fetchall()
+    rewritten(workspace, path, change)
+    with reading(workspace) as opened:
+        (row,) = check.examine(opened, workspace, deep=False)
+    assert (row["problem"], row["file"]) == ("schema", workspace.relative(path))
+    assert row["says"].startswith(f"table {TABLE}: {says}; `amci lake check --repair`")
+    with open_engine(workspace, SystemClock(), {}) as engine:
+        (file,) = engine.repair.run().files
+        engine.work(threading.Event())
+    assert file.problem == "schema"
+    with reading(workspace) as opened:
+        assert opened.run(f"SELECT * EXCLUDE _version FROM {TABLE} ORDER BY ALL").fetchall() == before
+
+
+def test_a_file_without_a_column_or_with_its_older_type_is_right(workspace: WorkspacePaths) -> None:
+    # The lake of these tests has both: a column that came later, and one that was widened.
+    with reading(workspace) as opened:
+        columns = [each for table in columns_by_table(opened.con).values() for each in table.values()]
+    assert any(len(column.types) > 1 for column in columns)
+    assert found(workspace) == []
+
+
+def test_a_column_of_pre_stage_that_is_no_text_is_found(workspace: WorkspacePaths) -> None:
+    with State.read_only(workspace.state) as state:
+        path = next(f.path for f in check.staged_files(state, workspace.pre_stage) if f.path.exists())
+    table = pq.read_table(path, partitioning=None)
+    place = table.schema.get_field_index("users")
+    pq.write_table(table.set_column(place, "users", pa.repeat(pa.scalar(1.5), len(table))), path)
+    with State.open(workspace.state, SystemClock()) as state:
+        state.write(
+            "UPDATE runs SET payload = json_remove(payload, '$.tables[0].sha256') WHERE kind = 'heavy'"
+        )
+        rows = check.examine_pre_stage(state, workspace, deep=True)
+    assert [(row["problem"], row["file"]) for row in rows] == [("schema", workspace.relative(path))]
+    assert "its column users is double, and not text" in rows[0]["says"]
