@@ -24,12 +24,22 @@ from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.catalog.checksums import Checksums
-from amci.lake.catalog.columns import Kind, cast_sql, loss_sql, unfit_sql, widen_sql, widening_check_sql
+from amci.lake.catalog.columns import (
+    NO_CLUES,
+    Clues,
+    Kind,
+    cast_sql,
+    loss_sql,
+    unfit_sql,
+    widen_sql,
+    widening_check_sql,
+)
 from amci.lake.catalog.commit_guard import CommitGuard
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
 from amci.lake.catalog.headers import TableHeaders
 from amci.lake.catalog.schema import SchemaPlan, plan
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, VERSION
+from amci.lake.datasets.spelling import PLAIN, Spelling
 
 _log = log.get("catalog")
 
@@ -310,6 +320,14 @@ class Catalog:
         ).fetchall()
         return [LedgerEntry(o, v, r, name, n) for o, v, r, n in rows]
 
+    def rules_of(self, name: TableName, but: Collection[int]) -> set[str]:
+        """The hashes of the rules by which the other objects of a table were loaded."""
+        rows = self.con.execute(
+            f"SELECT object_id, rules_hash FROM {LEDGER} WHERE schema_name = ? AND table_name = ?",
+            [name.schema, name.table],
+        ).fetchall()
+        return {rules or "" for object_id, rules in rows if object_id not in but}
+
     def columns(self, name: TableName) -> dict[str, str]:
         """Column names and SQL types of a table in their order; empty if there is no such table.
 
@@ -380,7 +398,7 @@ class Catalog:
         elif changes.rewrite or (
             len(changes.add) + len(changes.widen) > _MANY_COLUMNS and self._has_few_values(name, len(have))
         ):
-            self._rewrite(name, have, after, partition_by, headers)
+            self._rewrite(name, have, after, partition_by, headers, changes.clues)
         else:
             for column, sql_type in changes.widen.items():
                 self.con.execute(f"ALTER TABLE {name.sql} ALTER {quoted(column)} SET DATA TYPE {sql_type}")
@@ -456,13 +474,16 @@ class Catalog:
         after: Mapping[str, str],
         partition_by: Sequence[str],
         headers: TableHeaders,
+        clues: Clues = NO_CLUES,
     ) -> None:
         """Rewrite the table with wider types beside itself, then rename it; readers keep their snapshot."""
         self.checksums.require(str(name))
         # No table can have this name: `table_name` leaves no hyphen.
         fresh = TableName(name.schema, f"{name.table}-rewritten")
         self._create(fresh, after, partition_by, headers)
-        values = ", ".join(f"{widened(c, have[c], _stored(after[c]))} AS {quoted(c)}" for c in have)
+        values = ", ".join(
+            f"{widened(c, have[c], _stored(after[c]), how=clues.how(c))} AS {quoted(c)}" for c in have
+        )
         with duck.for_columns(self.con, len(have)):
             self.con.execute(f"INSERT INTO {fresh.sql} BY NAME SELECT {values} FROM {name.sql}")
         self.con.execute(f"DROP TABLE {name.sql}")
@@ -658,15 +679,16 @@ def _stored(sql_type: str) -> str:
     return Kind.VARCHAR.sql if sql_type == Kind.NOTHING else sql_type
 
 
-def widened(column: str, have: str, want: str, *, checked: bool = False) -> str:
+def widened(column: str, have: str, want: str, *, checked: bool = False, how: Spelling = PLAIN) -> str:
     """SQL that turns a typed column from one SQL type into a wider one, or text that fits into a type.
 
-    If `checked`, DuckDB raises for a value that would change, as in `checked_cast_sql`.
+    `how` is how the text is written. If `checked`, DuckDB raises for a value that would change, as in
+    `checked_cast_sql`.
     """
     if have == want:
         return quoted(column)
     if have == Kind.VARCHAR.sql:
-        return cast_sql(Kind.of_sql(want), quoted(column))
+        return cast_sql(Kind.of_sql(want), quoted(column), how)
     if have == Kind.NOTHING and want != Kind.VARCHAR.sql:
         # Text that has no value may be empty text.
         return f"CAST(NULLIF({quoted(column)}, '') AS {want})"

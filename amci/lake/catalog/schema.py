@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from amci.kernel.errors import SchemaConflict
-from amci.lake.catalog.columns import ColumnKind, Kind, is_in_place, join
+from amci.lake.catalog.columns import NO_CLUES, Clues, ColumnKind, Kind, is_in_place, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class SchemaPlan:
     widen: Mapping[str, str] = field(default_factory=dict)  #: in place, by ALTER
     rewrite: Mapping[str, str] = field(default_factory=dict)  #: new types that need the table rewritten
     settle: tuple[str, ...] = ()  #: columns whose first values are text
+    clues: Clues = NO_CLUES  #: of columns that are text no longer: how it is written
 
     @property
     def makes_text(self) -> bool:

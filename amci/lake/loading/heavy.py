@@ -252,7 +252,7 @@ class HeavyHandler:
             gone = [entry for entries in outdated.values() for entry in entries]
             self._take_out(gone)
             for name in {entry.name for entry in gone} & loads.tables.keys():
-                plans[name] = self.retyping.narrowed(name, plans[name], loads.tables[name], gone)
+                plans[name] = self.retyping.narrowed(name, plans[name], loads.tables[name], items, gone)
             for name, parts in loads.tables.items():
                 if plans[name].makes_text:
                     self.retyping.load_again(name, items)

@@ -44,7 +44,12 @@ class Retyping:
         self.runs.create(new)
 
     def narrowed(
-        self, name: TableName, plan: SchemaPlan, parts: Sequence[Load], gone: Sequence[LedgerEntry]
+        self,
+        name: TableName,
+        plan: SchemaPlan,
+        parts: Sequence[Load],
+        items: Sequence[LoadItem],
+        gone: Sequence[LedgerEntry],
     ) -> SchemaPlan:
         """The plan, and what is text in the table no longer because the rows that made it so were taken out.
 
@@ -55,10 +60,10 @@ class Retyping:
         columns = {c: kind for c, kind in columns.items() if wanted[c] == kind.sql}
         if not columns or not all(part.may_evolve for part in parts):
             return plan
-        if clues.spelling.is_of_people or clues.spelling.dates:
-            return plan  # `1.234` may be of a file of text or of JSON, and rows do not say which
         but = {e.object_id for e in gone}
-        clues = replace(clues, stated=self._stated(name, but, columns) if clues.stated else {}, values=())
+        if clues.spelling.is_of_people and not self._is_alike(name, parts, items, but):
+            return plan
+        clues = replace(clues, stated=self._stated(name, but, columns) if clues.stated else {})
         left = infer(self.catalog.con, name.sql, list(columns), clues)
         kinds = {c: join(kind, left[c]) for c, kind in columns.items()}
         narrow = {c: kind for c, kind in kinds.items() if kind is not Kind.VARCHAR}
@@ -72,9 +77,18 @@ class Retyping:
         kept = self._strings(name, but) | {
             c for part in parts for c in part.source.unfit(self.catalog.con, target)
         }
-        return replace(
-            plan, rewrite={**plan.rewrite, **{c: k.sql for c, k in narrow.items() if c not in kept}}
-        )
+        rewrite = {**plan.rewrite, **{c: k.sql for c, k in narrow.items() if c not in kept}}
+        return replace(plan, rewrite=rewrite, clues=clues)
+
+    def _is_alike(
+        self, name: TableName, parts: Sequence[Load], items: Sequence[LoadItem], but: Collection[int]
+    ) -> bool:
+        """Whether text means the same in all rows: 1.234 may be 1234 in a file of text, and 1.234 in one of JSON."""
+        loading = {object_id for part in parts for object_id in part.members}
+        rules = {item.routed.rules_hash for item in items if item.object_id in loading}
+        tables = [table for _, table, _ in self._tables(name, but)]
+        values = {frozenset(part.source.clues.values) for part in parts} | {table.values for table in tables}
+        return len(values) == 1 and self.catalog.rules_of(name, but) <= rules
 
     def _stated(self, name: TableName, but: Collection[int], columns: Collection[str]) -> dict[str, str]:
         """The types of these columns that the files of all other objects state alike."""

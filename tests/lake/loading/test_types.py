@@ -308,3 +308,22 @@ def test_a_spelling_that_the_dataset_does_not_know_is_told_with_its_setting(site
     site.put("adtech/plain/german/3.csv", "Kampagne;Impressionen;Kosten;CTR\nGamma;1.5;3,50;1,5 %\n")
     site.drain()
     assert len(doubts(site)) == before  # that they are text is known by now, and 1.5 is no thousand
+
+
+def test_what_a_doubt_says_makes_numbers_of_a_column_of_text(site: Any) -> None:
+    site.dataset("own")
+    german = (NUMBERS / "german.csv").read_text(encoding="utf-8")
+    put(site, german, name=1)
+    site.drain()
+    put(site, german.replace("Alpha", "Gamma"), name=2)
+    site.drain()
+    site.dataset("own", decimal="','", thousands="'.'", percent="fraction")
+    site.reprocess(changed_only=True)
+    assert types(site) == {
+        "kampagne": "VARCHAR",
+        "impressionen": "DOUBLE",
+        "kosten": "DOUBLE",
+        "ctr": "DOUBLE",
+    }
+    found = site.query(f"SELECT sum(impressionen), sum(kosten), sum(ctr) FROM {TABLE}")
+    assert found == [(27468.0, 2031.4, pytest.approx(0.034))]
