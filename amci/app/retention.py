@@ -33,13 +33,14 @@ _GROUP = 1000
 #: The state file is rewritten if so much of it is free.
 _FREE = 0.2
 
-#: Runs that are needed whatever their age: of each object the newest heavy run, and the newest that loaded each
-#: version which the state knows (reprocessing, repair, recovery and upkeep of pre-stage read their payloads); what
-#: tells a tenant's and a workflow's standing; what AMC has not ended; and the newest run, whose number must not be
-#: given again.
+#: Runs that are needed whatever their age: of each object the newest run, the newest heavy one, and the newest that
+#: loaded each version which the state knows (reprocessing, repair, recovery and upkeep of pre-stage read their
+#: payloads); what tells a tenant's standing; what has an execution or open quarantine; and the newest run, whose number
+#: must not be given again.
 _NEEDED = """
     SELECT max(run_id) AS run_id FROM runs
      UNION SELECT max(run_id) FROM runs WHERE kind = 'heavy' GROUP BY payload ->> 'object_id'
+     UNION SELECT max(run_id) FROM runs WHERE kind IN ('light', 'heavy') GROUP BY lock_key
      UNION SELECT max(r.run_id) FROM runs r JOIN versions v
               ON v.object_id = r.payload ->> 'object_id' AND v.version = r.payload ->> 'version'
             WHERE r.kind = 'heavy' AND r.status = 'SUCCEEDED' AND v.loaded_at IS NOT NULL

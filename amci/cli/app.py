@@ -44,6 +44,10 @@ COMMANDS = {
         "amci.cli.maintenance:maintenance_app",
         "Forget old runs, executions, fires, versions, quarantine and logs, as `keep:` in amci.yaml says.",
     ),
+    "uninstall": (
+        "amci.cli.uninstall:uninstall_app",
+        "Delete amci's workflows in AMC and its credentials here; with --data also what it keeps in this workspace.",
+    ),
     "redrive": ("amci.cli.work:work_app", "Queue failed or skipped runs again and process them."),
     "plan": ("amci.cli.plan:plan_app", "What differs between config/, the workspace and AMC."),
     "apply": ("amci.cli.plan:plan_app", "Make the workspace and AMC what config/ says."),

@@ -118,6 +118,13 @@ class Keys:
             elif self._kept(source):
                 _keyring_delete(self._user)
 
+    def forget(self) -> None:
+        """Give up every key that the keyring or the key file holds; raises StorageError, AuthError."""
+        with storage_errors("remove the key file"):
+            self._workspace.key_file.unlink(missing_ok=True)
+        if self._kept(KeySource.KEYRING):
+            _keyring_delete(self._user)
+
     def where(self, source: KeySource) -> str:
         """Where a key lies, in words."""
         return {
