@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import itertools
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+import struct
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from math import isnan
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
@@ -29,6 +35,7 @@ from amci.lake.catalog.columns import (
     widening_check_sql,
 )
 from amci.lake.datasets.spelling import Spelling
+from amci.lake.formats import FileFormat, Reading
 
 CON = duckdb.connect()
 NUMBERS = (Kind.BOOLEAN, Kind.BIGINT, Kind.DOUBLE)
@@ -337,3 +344,46 @@ def test_widening_keeps_every_value(values: list[str | None], other: Kind) -> No
             assert after == datetime.combine(before, datetime.min.time())
         else:
             assert after == before
+
+
+def decimals(precision: int, scale: int) -> st.SearchStrategy[tuple[pa.DataType, list[Decimal | None]]]:
+    most = 10**precision - 1
+    values = st.integers(-most, most).map(lambda n: Decimal(f"{n}e-{scale}"))
+    return st.tuples(
+        st.just(pa.decimal128(precision, scale)), st.lists(st.one_of(st.none(), values), min_size=1)
+    )
+
+
+stated = st.one_of(
+    *(decimals(*sizes) for sizes in ((18, 2), (38, 0), (38, 38), (5, 1), (30, 12))),
+    st.tuples(st.just(pa.float64()), st.lists(st.floats(), min_size=1)),
+    st.tuples(st.just(pa.float32()), st.lists(st.floats(width=32), min_size=1)),
+    st.tuples(st.just(pa.uint64()), st.lists(st.integers(0, 2**64 - 1), min_size=1)),
+    st.tuples(st.just(pa.int64()), st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1)),
+    st.tuples(st.just(pa.time64("us")), st.lists(st.times(), min_size=1)),
+)
+
+
+@given(stated)
+@settings(max_examples=40, deadline=None)
+def test_what_parquet_states_comes_out_as_it_went_in(column: tuple[pa.DataType, list[Any]]) -> None:
+    kind, values = column
+    with TemporaryDirectory() as folder:
+        pq.write_table(pa.table({"v": pa.array(values, kind)}), file := Path(folder) / "f.parquet")
+        with Reading(file, FileFormat.PARQUET) as reading:
+            texts = [text for batch in reading.batches() for text in batch.data["v"].to_pylist()]
+    clues = Clues(stated={name: sql_type for (_, name), sql_type in reading.types.items()})
+    found = infer(CON, rows(texts), ["v"], clues)["v"]
+    cast = cast_sql(found, "v", clues.how("v"))
+    CON.execute(f"CREATE OR REPLACE TEMP TABLE typed AS SELECT {cast} AS v FROM texts")
+    read = CON.execute(f"SELECT v, {widen_sql(found, Kind.VARCHAR, 'v')} FROM typed").fetchall()
+    if any(value is not None for value in values):
+        assert found is not Kind.VARCHAR
+    for value, text, (typed, back) in zip(values, texts, read, strict=True):
+        if value is None or (isinstance(value, float) and isnan(value)):
+            assert (typed is None) if value is None else isnan(typed)
+            continue
+        expected = float(text) if kind == pa.float32() else value
+        again = time.fromisoformat(back) if isinstance(value, time) else type(value)(back)
+        assert typed == again == expected
+        assert kind != pa.float32() or struct.pack("f", typed) == struct.pack("f", value)

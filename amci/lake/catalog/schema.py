@@ -67,6 +67,12 @@ def plan(
     return SchemaPlan(add, widen, rewrite, tuple(settle))
 
 
+def holds(have: str, got: str) -> bool:
+    """Whether a column of type `have` takes values of type `got` as it is."""
+    old, new = Kind.of_sql(have), Kind.of_sql(got)
+    return Kind.NOTHING in (have, got) or have == got or (have == old.sql and join(old, new) == old)
+
+
 def _may(may_evolve: bool, column: str, have: str, got: str) -> None:
     if not may_evolve:
         raise SchemaConflict(

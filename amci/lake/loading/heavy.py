@@ -23,7 +23,7 @@ from amci.lake.catalog.columns import UNFIT, Kind
 from amci.lake.catalog.duck import duck_errors
 from amci.lake.catalog.headers import TableHeaders
 from amci.lake.catalog.pairing import note_commit
-from amci.lake.catalog.schema import SchemaPlan
+from amci.lake.catalog.schema import SchemaPlan, holds
 from amci.lake.datasets.objects import RESERVED, Skip
 from amci.lake.landing import sidecar
 from amci.lake.landing.ingest import object_version
@@ -284,12 +284,28 @@ class HeavyHandler:
 
     def _plan(self, name: TableName, parts: Sequence[Load], *, is_certain: bool) -> SchemaPlan:
         wanted = want(parts)
+        if not all(part.may_evolve for part in parts):
+            wanted |= self._as_frozen(name, parts, wanted)
         changes = self._changes(name, parts, wanted)
         if is_certain:
             columns = self.catalog.foresee(name, changes, parts[0].partition_by).columns
             unfit = {c for part in parts for c in part.source.unfit(self.catalog.con, columns)}
             changes = self._changes(name, parts, wanted | dict.fromkeys(unfit, Kind.VARCHAR.sql))
         return changes
+
+    def _as_frozen(
+        self, name: TableName, parts: Sequence[Load], wanted: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """The types that a frozen table has for columns that would be of another type, but have values of this one."""
+        have = self.catalog.columns(name)
+        types = {
+            c: have[c]
+            for c, t in wanted.items()
+            if c in have and have[c] == Kind.of_sql(have[c]).sql and not holds(have[c], t)
+        }
+        for part in parts:
+            types = part.source.fitting(self.catalog.con, types) if types else types
+        return types
 
     def _changes(self, name: TableName, parts: Sequence[Load], wanted: Mapping[str, str]) -> SchemaPlan:
         return self.catalog.plan(

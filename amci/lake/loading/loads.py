@@ -146,6 +146,16 @@ class StagedSource:
             return checked_cast_sql(kind, quoted(column), column, how)
         return cast_sql(kind, quoted(column), how)
 
+    def fitting(self, con: duckdb.DuckDBPyConnection, types: Mapping[str, str]) -> dict[str, str]:
+        """Those of `types` that hold every value of their column, which is another type by itself; not text."""
+        own = {c: t for c, t in types.items() if self.text.get(c, Kind.VARCHAR) is not Kind.VARCHAR}
+        absent = {c: t for c, t in types.items() if c not in self.want}
+        if not own:
+            return absent
+        fits = [f"bool_and({fits_sql(Kind.of_sql(t), quoted(c), self.clues.how(c))})" for c, t in own.items()]
+        row = con.execute(f"SELECT {', '.join(fits)} FROM {self.rows}").fetchall()[0]
+        return absent | {c: t for (c, t), fit in zip(own.items(), row, strict=True) if fit}
+
     def unfit(self, con: duckdb.DuckDBPyConnection, columns: Mapping[str, str]) -> list[str]:
         """The columns with a value that would change if they got the types that the table's `columns` have."""
         counts = {}

@@ -327,3 +327,20 @@ def test_what_a_doubt_says_makes_numbers_of_a_column_of_text(site: Any) -> None:
     }
     found = site.query(f"SELECT sum(impressionen), sum(kosten), sum(ctr) FROM {TABLE}")
     assert found == [(27468.0, 2031.4, pytest.approx(0.034))]
+
+
+def test_a_frozen_column_takes_values_of_its_type_whatever_type_the_file_states(site: Any) -> None:
+    site.dataset("own", schema="freeze")
+    put(site, "v\n7\n", name=1)
+    site.drain()
+    put(site, parquet([8.0, None], pa.float64()), name=2)
+    put(site, parquet([Decimal(9)], pa.decimal128(38, 0)), name=3)
+    put(site, parquet([1.5], pa.float64()), name=4)
+    site.put("adtech/own/t/5.json", '[{"v": "10"}]')
+    site.drain()
+    assert types(site) == {"v": "BIGINT"}
+    assert site.query(f"SELECT list(v ORDER BY v) FROM {TABLE}") == [([7, 8, 9, None],)]
+    refused = [reason for (reason,) in site.state("SELECT reason FROM quarantine ORDER BY reason")]
+    assert refused == [
+        f"column v: the table has BIGINT, the file has {kind}" for kind in ("DOUBLE", "VARCHAR")
+    ]
