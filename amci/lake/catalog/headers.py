@@ -56,6 +56,14 @@ class FileColumns:
             earlier={new: self.earlier[old] for old, new in names.items() if old in self.earlier},
         )
 
+    def merged(self, other: FileColumns) -> FileColumns | None:
+        """The columns of two files; None if a name has another header in the other one, or a header another name."""
+        headers = {**self.headers, **other.headers}
+        is_one = all(headers[name] == header for name, header in self.headers.items())
+        if not is_one or len(set(headers.values())) < len(headers):
+            return None
+        return FileColumns(headers=headers, earlier={**other.earlier, **self.earlier})
+
     def paths(self, names: Iterable[str]) -> list[tuple[str]]:
         """What the file calls these columns; the steps to a field inside others have points between them."""
         return [(self.headers[name].partition(_NTH)[0],) for name in names]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -74,22 +74,27 @@ class ColumnTyper:
 
         With `may_guess` the types of very many rows are a guess that the load has to check.
         """
-        groups: dict[tuple[object, ...], list[tuple[LoadItem, StagedTable]]] = {}
+        same: dict[tuple[object, ...], dict[object, list[tuple[LoadItem, StagedTable]]]] = {}
         for item in items:
             for staged in item.staged.tables:
                 types = (*sorted(item.types.items()), *sorted(staged.types.items()), *sorted(staged.values))
-                headers = None if staged.headers is None else tuple(sorted(staged.headers.items()))
-                earlier = tuple(sorted(staged.earlier.items()))
-                named = (item.name_of(staged), item.partition_by, types, headers, earlier)
-                key = (*named, *item.constant_types.items())
-                groups.setdefault(key, []).append((item, staged))
-        return [self._group(members, may_guess=may_guess) for members in groups.values()]
+                named = (item.name_of(staged), item.partition_by, types, staged.headers is None)
+                headers = tuple(
+                    tuple(sorted(each.items())) for each in (staged.headers or {}, staged.earlier)
+                )
+                by_headers = same.setdefault((*named, *item.constant_types.items()), {})
+                by_headers.setdefault(headers, []).append((item, staged))
+        return [
+            self._group(members, columns, may_guess=may_guess)
+            for by_headers in same.values()
+            for members, columns in _merged(by_headers.values())
+        ]
 
-    def _group(self, members: Sequence[tuple[LoadItem, StagedTable]], *, may_guess: bool) -> Load:
+    def _group(
+        self, members: Sequence[tuple[LoadItem, StagedTable]], file: FileColumns, *, may_guess: bool
+    ) -> Load:
         first, table = members[0]
         rows, typed = self._rows(members)
-        names = _data_columns([file for item, staged in members for file in item.files_of(staged)])
-        file = table.columns(c for c in names if c not in typed)
         placed = table.placed(file, partial(self._places.of, first.name_of(table), own=first.own_columns))
         file = file.renamed(placed)
         columns = list(placed.values())
@@ -358,6 +363,24 @@ def _stored(given: DuckDBPyType) -> str:
     else:
         text = f"STRUCT({', '.join(f'{quoted(name)} {part}' for name, part in parts.items())})"
     return str(DuckDBPyType(text))  # spelled as the catalog spells it
+
+
+def _merged(
+    groups: Iterable[Sequence[tuple[LoadItem, StagedTable]]],
+) -> list[tuple[list[tuple[LoadItem, StagedTable]], FileColumns]]:
+    """Groups of objects with the same headers, put together if none of their names has another header."""
+    merged: list[tuple[list[tuple[LoadItem, StagedTable]], FileColumns]] = []
+    for members in groups:
+        first, table = members[0]
+        names = _data_columns([file for item, staged in members for file in item.files_of(staged)])
+        columns = table.columns(c for c in names if c not in first.constants)
+        for position, (others, have) in enumerate(merged):
+            if both := have.merged(columns):
+                merged[position] = ([*others, *members], both)
+                break
+        else:
+            merged.append((list(members), columns))
+    return merged
 
 
 def _renamed(rows: str, placed: Mapping[str, str]) -> str:

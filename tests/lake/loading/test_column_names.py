@@ -74,6 +74,8 @@ def lake(site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     site.put("adtech/named/t/1.csv", "Spend ($),Spend (€),E-Mail,Filtered?\n1,2,x@y.z,true\n3,,x@y.z,no\n")
     site.put("adtech/named/t/2.csv", "Filtered?,Spend (€),Spend ($),E-Mail\ntrue,2,1,x@y.z\n")
     for n in range(4):
+        site.put(f"adtech/names/sparse/{n}.json", f'{{"id": {n}, "user": {{"F {n}": {n}}}}}')
+    for n in range(4):
         for case in EXPECTED:
             for file in CASES.joinpath(case).glob(f"{'abcd'[n]}.*"):
                 site.put(f"adtech/names/{case}/{file.name}", file.read_bytes())
@@ -116,6 +118,12 @@ def test_what_a_value_belongs_to_does_not_depend_on_where_its_column_stands(lake
 @pytest.mark.parametrize("table", FURTHER)
 def test_columns_of_further_files(lake: Any, table: str) -> None:
     assert by_column(lake, table) == FURTHER[table][1]
+
+
+def test_files_with_different_columns_are_loaded_together(lake: Any) -> None:
+    files = lake.query("SELECT count(*) FROM ducklake_list_files('lake', 'sparse', schema => 'adtech_names')")
+    assert files == [(1,)]
+    assert sorted(map(str, by_column(lake, "sparse")["user_f_2"])) == ["2", "None", "None", "None"]
 
 
 def test_the_configuration_may_name_columns_as_before_and_by_their_headers(lake: Any) -> None:
