@@ -29,6 +29,14 @@ _MOST_ERROR_BYTES = 4096
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 
 
+class LinkExpired(Refused):
+    """The link to a file is no longer good, or never was; AMC hands out another one."""
+
+    def __init__(self, code: str) -> None:
+        says, hint = "the download link has expired", "amci asks for a new one"
+        super().__init__(HTTPStatus.FORBIDDEN, says, code=code, hint=hint)
+
+
 @dataclass(frozen=True, slots=True)
 class Downloader:
     """Fetches what links lead to; threads may share it. No error names a link: who has one, has the file."""
@@ -40,7 +48,7 @@ class Downloader:
     def fetch(self, url: str, out: BinaryIO) -> int:
         """Write the file into `out`, unpacked if it is gzip; returns the bytes written.
 
-        Repeated within bounds until the file begins. Raises Refused(403) if the link has expired,
+        Repeated within bounds until the file begins. Raises LinkExpired if it has expired,
         Unavailable if the file broke off: `out` then holds a part of it.
         """
         response = self.retry.call(lambda: self._opened(url))
@@ -86,12 +94,7 @@ class Downloader:
         code = match[1].decode() if match else ""
         # 400 ExpiredToken: the link outlived the login it was signed with.
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or code == "ExpiredToken":
-            return Refused(
-                HTTPStatus.FORBIDDEN,
-                "the download link has expired",
-                code=code,
-                hint="amci asks for a new one",
-            )
+            return LinkExpired(code)
         return Refused(status, f"the download was refused with status {status} {code}".rstrip(), code=code)
 
 

@@ -133,7 +133,7 @@ class AmcClient(Administration, Audiences):
     def fetch(self, url: str, out: BinaryIO) -> int:
         """Write what a link leads to into `out`, unpacked; returns its bytes.
 
-        Refused(403) if the link has expired. After any other error `out` may hold a part of it.
+        LinkExpired if the link has expired. After any other error `out` may hold a part of it.
         """
         return self._fetcher.fetch(url, out)
 

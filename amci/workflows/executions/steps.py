@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ from amci.kernel.files import fault_point
 from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, Skipped, Snooze, reason_for
 from amci.tenants.model import Tenant
 from amci.workflows.amazon.circuit_breaker import CircuitOpen
+from amci.workflows.amazon.downloader import LinkExpired
 from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution, ExecutionStatus
 from amci.workflows.definitions.definition import Workflow
@@ -168,7 +170,7 @@ class Steps:
                 self.shared.executions.looked(row)
                 return Snooze(min(now + pause, settled_at), _LOOKING, keeps_slot=True, asked_at=now)
         if work.at >= self._deadline(row):
-            return self._unsent(work.tenant, row)
+            return self._unsent(work, row)
         go, row = self.shared.executions.submitting(row, work.run, unsettled=settle)
         if go is SendDecision.SEND:
             # Before it is sent: whatever is killed when, the first one is looked for.
@@ -179,16 +181,22 @@ class Steps:
         )
         return Snooze(now + polling.pause(self.shared.settings, 0), reason, asked_at=now)
 
-    def _unsent(self, tenant: Tenant, row: ExecutionRecord) -> Failed:
+    def _unsent(self, work: ExecutionWork, row: ExecutionRecord) -> Failed:
         """Its deadline is over, and AMC is not known to have it."""
+        took = spelled(self.shared.settings.deadline)
+        answered = (row.submitted or {}).get("status")
         row = self.shared.executions.not_found(row)
-        within = f"within {spelled(self.shared.settings.deadline)}"
-        if row.sends:
-            says = f"AMC showed no execution of the request {within}; it may carry it out yet"
-            self.shared.queue([self._looks_later(tenant)])
-        else:
-            says = f"the request was not sent to AMC {within}"
         hint = f"`amci redrive {row.run_id}` asks for it again"
+        if row.sends:
+            says = f"AMC showed no execution of the request within {took}; it may carry it out yet"
+            self.shared.queue([self._looks_later(work.tenant)])
+        elif answered:
+            phrase = next((each.phrase for each in HTTPStatus if each == answered), "")
+            says = f"AMC answered {f'{answered} {phrase}'.rstrip()} for {took}"
+            hint = f"nothing is wrong with the workflow; {hint}"
+        else:
+            why = f": {work.run.reason}" if work.run.reason else ""
+            says = f"the request was not sent to AMC within {took}{why}"
         return Failed(RemoteError(says, hint=hint), _result(row))
 
     def _sent(self, client: AmcClient, row: ExecutionRecord) -> ExecutionRecord | Outcome:
@@ -316,6 +324,10 @@ class Steps:
 
     def _not_to_be_had(self, row: ExecutionRecord, refused: Refused, at: datetime) -> Outcome:
         now = self.shared.clock.now()
+        if at >= self._deadline(row) and isinstance(refused, LinkExpired):
+            says = f"the download links had expired {row.looks + 1} times"
+            hint = f"nothing is wrong with the workflow; `amci exec download {row.run_id}` tries again"
+            return Failed(RemoteError(says, hint=hint), _result(row))
         if at >= self._deadline(row):
             reason = f"{_NO_RESULT}: {refused.details}"
             return self._ended(self.shared.executions.end(row, ExecutionStatus.DELETED, reason))

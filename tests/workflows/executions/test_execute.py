@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -470,6 +471,26 @@ def test_expired_links_are_renewed(desk: Desk) -> None:
     desk.finish()
     assert desk.run(run_id).status is RunStatus.SUCCEEDED
     assert sum("downloadUrls" in asked for asked in desk.asked) == 2
+
+
+def test_links_that_never_work_are_no_fault_of_the_workflow_and_a_redrive_fetches_the_result(
+    desk: Desk,
+) -> None:
+    desk.fault("slow_links", "GET", "*/downloadUrls", times=0)
+    run_id = desk.ask()
+    desk.finish()
+    run = desk.run(run_id)
+    assert run.status is RunStatus.FAILED
+    assert re.match(
+        r"the download links had expired \d+ times \(nothing is wrong with the workflow; ", run.reason
+    )
+    assert f"`amci exec download {run_id}`" in run.reason
+    assert run.result["execution_status"] == "SUCCEEDED"
+    desk.sandbox.faults.clear()
+    desk.runs.redrive([run_id])
+    desk.finish()
+    assert desk.run(run_id).status is RunStatus.SUCCEEDED
+    assert desk.row(run_id).attempt == 1
 
 
 def test_a_result_that_is_not_there_yet_is_waited_for(desk: Desk) -> None:
