@@ -13,6 +13,7 @@ _RESULT = re.compile(
     r"(?P<stamp>\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}\.\d{3}Z)?)-(?P<base>[^.]+)\.(?P<ending>csv(?:\.gz|\.zst)?)",
     re.IGNORECASE,
 )
+_ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _VERSION = re.compile(r"-ver(\d+)")
 
 
@@ -71,9 +72,34 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.meta.json")
 
 
-def hive_path(partition: tuple[tuple[str, str], ...]) -> str:
-    """`name=value/name=value`, with characters that have a meaning in paths as %XX."""
-    return "/".join(f"{name}={_escaped(value)}" for name, value in partition)
+#: What Hive, Spark and DuckDB name the folder of rows that have no value.
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def hive_path(partition: tuple[tuple[str, str | None], ...]) -> str:
+    """`name=value/name=value`, with characters that have a meaning in paths as %XX; NULL has a folder of its own."""
+    return "/".join(f"{name}={_HIVE_NULL if value is None else _escaped(value)}" for name, value in partition)
+
+
+def hive_value(folder: str) -> str | None:
+    """The value in a folder's name, behind `name=`, as Hive writes it; None for the folder of NULL.
+
+    %XX are bytes of UTF-8. What is none, and NUL, which no path could have, stays as it is written.
+    """
+    if folder == _HIVE_NULL:
+        return None
+    return _ESCAPES.sub(_unescaped, folder) if "%" in folder else folder
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return "%00".join(map(_decoded, found[0].split("%00")))
+
+
+def _decoded(escapes: str) -> str:
+    try:
+        return bytes.fromhex(escapes.replace("%", "")).decode()
+    except UnicodeDecodeError:
+        return escapes
 
 
 def file_stem(text: str) -> str:
@@ -83,5 +109,7 @@ def file_stem(text: str) -> str:
 
 def _escaped(value: str) -> str:
     # The characters that DuckDB leaves as they are in a Hive path, so that a partition has one folder.
+    if value == _HIVE_NULL:
+        return value.replace("_", "%5F")
     safe = re.sub(r"[^A-Za-z0-9_.\-]", lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), value)
     return safe if safe.strip(".") else safe.replace(".", "%2E")

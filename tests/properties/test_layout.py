@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from hypothesis import given, strategies as st
 
-from amci.kernel.layout import ResultName, file_stem, hive_path
+from amci.kernel.layout import ResultName, file_stem, hive_path, hive_value
 
 BASE = st.text(st.characters(exclude_characters=".", exclude_categories=["Cs", "Cc"]), min_size=1)
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis wants them naive
@@ -34,6 +34,9 @@ def test_a_partition_path_has_one_folder_for_each_value_and_never_leaves(values:
     folders = path.split("/")
     assert len(folders) == len(values)
     assert all(folder.startswith(f"p{n}=") for n, folder in enumerate(folders))
+    assert [hive_value(folder.partition("=")[2]) for folder in folders] == [
+        value.replace("\0", "%00") for value in values
+    ]
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))

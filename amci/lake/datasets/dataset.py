@@ -126,7 +126,8 @@ class Dataset(Strict):
     `amci lake reprocess --changed` moves the rows; the old tables stay, empty, so name the schema in queries."""
     pattern: str = "{team}/{dataset}/{table}/{file}"
     """Which keys belong to it: `{name}` takes one folder or file name or a part of it. `{tenant}` must be a
-    tenant's id, `{team}` and `{dataset}` this dataset's own."""
+    tenant's id, `{team}` and `{dataset}` this dataset's own. In a folder `key={name}` the value is decoded as Hive
+    writes it: `%2F` is a slash, `__HIVE_DEFAULT_PARTITION__` is NULL."""
     format: Literal["auto", "csv", "json", "parquet", "excel"] = "auto"
     """`auto` goes by the file's ending, and by its content if that is certain. Files ending in .gz and .zst are
     unpacked; a ZIP archive is read as one object, with all files in it."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from amci.kernel.errors import Unroutable
+
 if TYPE_CHECKING:
     from amci.lake.datasets.dataset import Dataset
     from amci.tenants.model import Tenant
@@ -27,7 +29,18 @@ class RawObject:
     size: int  #: bytes as landed
     dataset: Dataset
     tenant: Tenant | None  #: None if the dataset's pattern has no `{tenant}`
-    fields: Mapping[str, str]  #: what the pattern's placeholders took
+    #: what the pattern's placeholders took; None for a folder `name=__HIVE_DEFAULT_PARTITION__`
+    fields: Mapping[str, str | None]
+
+    def field(self, name: str) -> str:
+        """What a placeholder of the pattern took; raises Unroutable if it is None."""
+        value = self.fields[name]
+        if value is None:
+            raise Unroutable(
+                f"the key has no value for {{{name}}}",
+                hint=f"put the file into a folder that names its {name}",
+            )
+        return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +49,9 @@ class Placement:
 
     table: str
     #: Names and values of the Hive partitions in post-stage; each is also a column.
-    partition: tuple[tuple[str, str], ...] = ()
+    partition: tuple[tuple[str, str | None], ...] = ()
     #: Partitions that only pre-stage has, below those.
-    pre_stage_partition: tuple[tuple[str, str], ...] = ()
+    pre_stage_partition: tuple[tuple[str, str | None], ...] = ()
     stem: str = ""  #: name of the pre-stage file, without ending
     workflow_id: str | None = None
     schedule: str | None = None

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from amci.kernel.errors import Unroutable
+from amci.kernel.layout import hive_value
 from amci.kernel.names import did_you_mean
 from amci.lake.datasets.dataset import PLACEHOLDER, Dataset
 from amci.tenants.model import Tenant
+
+_HIVE_FOLDER = re.compile(rf"[^={{}}]+={PLACEHOLDER.pattern}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Route:
 
     dataset: Dataset
     tenant: Tenant | None
-    fields: Mapping[str, str]
+    fields: Mapping[str, str | None]  #: None for the folder in which Hive keeps rows without a value
 
     @property
     def tenant_id(self) -> str | None:
@@ -30,11 +33,13 @@ class Router:
     """The datasets' patterns, most specific first."""
 
     def __init__(self, datasets: Iterable[Dataset], tenants: Mapping[str, Tenant]) -> None:
+        datasets = list(datasets)
         self._tenants = tenants
         datasets = list(datasets)
         #: datasets that keep the rows of older versions
         self.appended = frozenset(d.dataset for d in datasets if d.on_new_version == "append")
         compiled = [(_specificity(d), d, _regex(d)) for d in datasets]
+        self._hive = {d.dataset: _hive_names(d.pattern) for d in datasets}
         self._patterns = sorted(compiled, key=lambda entry: (entry[0], entry[1].dataset), reverse=True)
 
     def route(self, key: str) -> Route:
@@ -55,18 +60,28 @@ class Router:
                 f"the patterns of datasets {', '.join([dataset.dataset, *rivals])} match this key equally well",
                 hint="make one of the patterns more specific",
             )
-        fields = match.groupdict()
-        return Route(dataset, self._tenant(fields.get("tenant")), fields)
+        fields: dict[str, str | None] = match.groupdict()
+        for name in self._hive[dataset.dataset]:
+            fields[name] = hive_value(match[name])
+        return Route(dataset, self._tenant(fields["tenant"]) if "tenant" in fields else None, fields)
 
-    def _tenant(self, tenant_id: str | None) -> Tenant | None:
+    def _tenant(self, tenant_id: str | None) -> Tenant:
         if tenant_id is None:
-            return None
+            raise Unroutable(
+                "the folder of the tenant is that of rows without one", hint="name the tenant in the key"
+            )
         if tenant_id in self._tenants:
             return self._tenants[tenant_id]
         raise Unroutable(
             f"no tenant '{tenant_id}'{did_you_mean(tenant_id, self._tenants)}",
             hint=f"describe it in config/tenants/{tenant_id}.yaml, then run `amci lake reprocess`",
         )
+
+
+def _hive_names(pattern: str) -> list[str]:
+    """The placeholders that are the value in folders named `key=value`, as Hive writes partitions."""
+    folders = pattern.split("/")[:-1]
+    return [found[1] for folder in folders if (found := _HIVE_FOLDER.fullmatch(folder))]
 
 
 def _specificity(dataset: Dataset) -> tuple[int, int]:

@@ -84,7 +84,7 @@ class LoadItem:
         return [self.pre_stage / file for file in table.files]
 
     @property
-    def constants(self) -> dict[str, str]:
+    def constants(self) -> dict[str, str | None]:
         """Columns with one value for the whole object, as text; its partitions among them."""
         return {**self.staged.constants, **self.staged.partition, **self._timestamp}
 

@@ -139,8 +139,10 @@ def placement(obj: RawObject) -> Placement:
         "team": obj.dataset.team,
         "dataset": obj.dataset.dataset,
     }
+    # Names that the table's has as a part need a value.
+    asked = {name: obj.field(name) for name in obj.fields if f"{{{name}}}" in obj.dataset.table}
     return Placement(
-        table=table_name(obj.dataset.table.format(**names)),
+        table=table_name(obj.dataset.table.format(**names | asked)),
         partition=tuple((name, names[name]) for name in obj.dataset.partition_by if name in names),
-        stem=obj.fields["file"].split(".", 1)[0] or "file",
+        stem=obj.field("file").split(".", 1)[0] or "file",
     )

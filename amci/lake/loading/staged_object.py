@@ -105,7 +105,7 @@ class StagedObject:
     tables: tuple[StagedTable, ...] = ()  #: empty if there are no rows: only the older version's have to go
     reason: str = ""  #: why there are no rows
     forgets: bool = False  #: whether all versions of the object are to leave the lake
-    partition: Mapping[str, str] = field(default_factory=dict)  #: Hive partitions that the key decides
+    partition: Mapping[str, str | None] = field(default_factory=dict)  #: Hive partitions that the key decides
     constants: Mapping[str, str] = field(default_factory=dict)  #: columns with one text value for all rows
     workflow_id: str | None = None  #: of the workflow that made the result; None for other files
     schedule: str | None = None  #: that started it, as the key names it

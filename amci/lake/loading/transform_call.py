@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from amci.kernel import log
 from amci.kernel.errors import AmciError, TransformError
-from amci.kernel.names import column_names, literal, quoted
+from amci.kernel.names import column_names, literal, quoted, table_name
 from amci.kernel.plugins import Transform
 from amci.lake.catalog.duck import NAMING_ERRORS, first_line
 from amci.lake.catalog.headers import FileColumns, file_columns
@@ -46,6 +47,9 @@ def place(transform: Transform, obj: RawObject) -> Placement | Skip:
         answer = transform.load()(obj=obj)
     if not isinstance(answer, Placement | Skip):
         raise TransformError(transform.name, "should return a Placement or a Skip")
+    if isinstance(answer, Placement) and ("/" in answer.table or not answer.table.strip(".")):
+        # A field of the key may have any character; the table's name is that of a folder.
+        return replace(answer, table=table_name(answer.table))
     return answer
 
 
@@ -127,7 +131,7 @@ def _variables(con: duckdb.DuckDBPyConnection, obj: RawObject) -> Iterator[None]
     if obj.tenant:
         values["tenant"] = obj.tenant.tenant
     for name, value in values.items():
-        con.execute(f"SET VARIABLE {quoted(name)} = {literal(value)}")
+        con.execute(f"SET VARIABLE {quoted(name)} = {'NULL' if value is None else literal(value)}")
     try:
         yield
     finally:

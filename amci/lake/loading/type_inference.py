@@ -400,16 +400,20 @@ def _check_partition(item: LoadItem, columns: Collection[str]) -> None:
 
 
 def _one_partition(item: LoadItem) -> dict[str, str] | None:
-    """The partition of an object whose key alone decides it; None if its rows do."""
-    if not all(name in item.constants for name in item.partition_by):
-        return None
-    return {name: item.constants[name] for name in item.partition_by}
+    """The partition of an object whose key alone decides it; None if its rows do, or a value of it is NULL."""
+    values = {name: item.constants.get(name) for name in item.partition_by}
+    found = {name: value for name, value in values.items() if value is not None}
+    return found if len(found) == len(values) else None
+
+
+def _literal(value: str | None) -> str:
+    return "NULL" if value is None else literal(value)
 
 
 def _constants(item: LoadItem) -> list[str]:
     """The constant columns of an object as SQL."""
     types = item.constant_types
-    return [f"CAST({literal(value)} AS {types[c]}) AS {quoted(c)}" for c, value in item.constants.items()]
+    return [f"CAST({_literal(value)} AS {types[c]}) AS {quoted(c)}" for c, value in item.constants.items()]
 
 
 def _members(members: Sequence[tuple[LoadItem, StagedTable]]) -> pa.Table:

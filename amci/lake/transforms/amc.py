@@ -21,12 +21,12 @@ def amc_light_transform(obj: RawObject) -> Placement | Skip:
     """
     if obj.tenant is None:
         raise Unroutable("an AMC result needs a tenant", hint="put {tenant} into the dataset's pattern")
-    workflow_id, schedule = obj.fields["workflow"], obj.fields["schedule"]
+    workflow_id, schedule = obj.field("workflow"), obj.field("schedule")
     if _CONSOLE.fullmatch(workflow_id):
         return Skip("result of a query run in the AMC console")
     if workflow_id in obj.dataset.exclude_workflows:
         return Skip(f"workflow {workflow_id} is excluded in the dataset's configuration")
-    name = ResultName.parse(obj.fields["file"])
+    name = ResultName.parse(obj.field("file"))
     modified = ("file_last_modified", f"{obj.modified_at:%Y-%m-%dT%H-%M-%S}")
     month = (
         ("customer_hash", obj.tenant.hash_value),

@@ -16,8 +16,8 @@ def reports_light_transform(obj: RawObject) -> Placement:
 
     Raises Unroutable for a file that is neither `.json` nor compressed.
     """
-    file = obj.fields["file"]
+    file = obj.field("file")
     if not file.lower().endswith((".json", ".gz", ".zst")):
         raise Unroutable("a report is a .json, .json.gz or .gz file")
     match = _REPORT.fullmatch(file)
-    return Placement(table=table_name(obj.fields["table"]), stem=match["stem"] if match else file)
+    return Placement(table=table_name(obj.field("table")), stem=match["stem"] if match else file)

@@ -47,3 +47,39 @@ def test_text_of_a_pattern_is_no_regular_expression() -> None:
     with pytest.raises(Unroutable):
         router(a="a.b+/{file}").route("axbb/f")
     assert router(a="a.b+/{file}").route("a.b+/f").fields == {"file": "f"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "value"),
+    [
+        ("2026", "2026"),
+        ("a%2Fb%20c", "a/b c"),
+        ("..%2F..%2Fetc", "../../etc"),
+        ("D%C3%BCsseldorf", "Düsseldorf"),
+        ("ü=%25", "ü=%"),
+        ("100%", "100%"),
+        ("%zz%4", "%zz%4"),
+        ("%FF", "%FF"),
+        ("a%00", "a%00"),
+        ("__HIVE_DEFAULT_PARTITION__", None),
+    ],
+)
+def test_the_value_in_a_folder_of_hive_is_decoded(folder: str, value: str | None) -> None:
+    route = router(a="{tenant}/region={region}/{file}").route(f"acme/region={folder}/f%20.csv")
+    assert route.fields == {"tenant": "acme", "region": value, "file": "f%20.csv"}
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{region}/{file}", "x-{region}/{file}", "r=x-{region}/{file}", "d/r={region}{file}"]
+)
+def test_other_folders_are_taken_as_they_are(pattern: str) -> None:
+    key = pattern.replace("{region}", "a%20b").replace("{file}", "f")
+    route = router(a=pattern).route(key)
+    assert "%20" in (route.fields["region"] or "") + (route.fields["file"] or "")
+
+
+def test_a_tenant_may_be_in_a_folder_of_hive_but_not_be_null() -> None:
+    one = router(a="t={tenant}/{file}")
+    assert one.route("t=ac%6De/f").tenant == TENANTS["acme"]
+    with pytest.raises(Unroutable, match="that of rows without one"):
+        one.route("t=__HIVE_DEFAULT_PARTITION__/f")

@@ -77,3 +77,21 @@ def test_a_transform_may_skip_an_object_and_its_older_rows_go(site: Any) -> None
     site.put(KEY, "v\n2\n")
     assert site.drain().tally.skipped == 1
     assert site.query("SELECT count(*) FROM adtech_d.t") == [(0,)]
+
+
+def test_no_value_of_a_folder_leads_out_of_the_stages(site: Any) -> None:
+    site.dataset("d", pattern="'{team}/{dataset}/region={region}/{file}'", light="by_region")
+    region = "(('region', obj.fields['region']),)"
+    site.transform(
+        "by_region.py",
+        "from amci import Placement\n"
+        f"def by_region(obj):\n    return Placement(table=obj.fields['region'], partition={region})\n",
+    )
+    for number, folder in enumerate(["..%2F..%2F..%2Fx", "%2E%2E", "a%2Fb"]):
+        site.put(f"adtech/d/region={folder}/{number}.csv", f"v\n{number}\n")
+    site.drain()
+    assert site.quarantined() == {}
+    folders = {path.parts[-3] for path in site.workspace.pre_stage.rglob("*.parquet")}
+    written = {path for path in site.workspace.home.rglob("*.parquet") if "stage" not in path.parts}
+    assert (len(folders), written) == (3, set())
+    assert site.query("SELECT region, v FROM adtech_d.a_b") == [("a/b", 2)]

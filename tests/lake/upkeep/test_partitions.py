@@ -15,6 +15,7 @@ import pytest
 
 from amci.app import plan
 from amci.app.session import open_session
+from amci.lake.loading import staged_object, type_inference
 from amci.lake.upkeep.maintenance import Maintenance, Report
 from tests.conftest import Site
 
@@ -95,6 +96,46 @@ def test_partitions_of_the_key_stay(site: Site) -> None:
     site.dataset("split", pattern="'{team}/{dataset}/{table}/{b}/{file}'", partition_by="[b, c]")
     rewritten(site)
     assert folders(site) == ["b=x/c=p"]
+
+
+#: Values as a folder in raw/ has them, and what they are.
+HIVE = {
+    "a%2Fb%20c": "a/b c",
+    "%2E%2E%2Fx": "../x",
+    "D%C3%BCsseldorf": "Düsseldorf",
+    "1%3D2%25": "1=2%",
+    "'": "'",
+    "%5F_HIVE_DEFAULT_PARTITION__": "__HIVE_DEFAULT_PARTITION__",
+    "__HIVE_DEFAULT_PARTITION__": None,
+}
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_values_in_folders_are_those_that_hive_means(
+    site: Site, monkeypatch: pytest.MonkeyPatch, *, is_large: bool
+) -> None:
+    """Large objects get a file of their own, whose folder the catalog reads back."""
+    if is_large:
+        monkeypatch.setattr(type_inference, "LARGE", 0)
+        monkeypatch.setattr(staged_object, "LARGE", 0)
+    site.dataset("split", pattern="'{team}/{dataset}/{table}/b={b}/{file}'", partition_by="[b]")
+    for number, folder in enumerate(HIVE):
+        site.put(f"adtech/split/t/b={folder}/{number}.csv", f"a\n{number}\n")
+    site.drain()
+    assert site.quarantined() == {}
+    assert site.query("SELECT b FROM adtech_split.t ORDER BY a") == [(value,) for value in HIVE.values()]
+    assert site.query("SELECT count(*) FROM adtech_split.t WHERE b IS NULL") == [(1,)]
+    assert len(folders(site)) == len(HIVE)
+    own = list((site.workspace.post_stage / "adtech_split" / "t").rglob("amci-*.parquet"))
+    assert len(own) == (len(HIVE) - 1 if is_large else 0)
+
+
+def test_a_name_of_a_table_is_not_made_of_null(site: Site) -> None:
+    site.dataset("split", pattern="'{team}/{dataset}/b={b}/{file}'", table="'t_{b}'")
+    key = "adtech/split/b=__HIVE_DEFAULT_PARTITION__/1.csv"
+    site.put(key, "a\n1\n")
+    site.drain()
+    assert site.quarantined() == {key: "the key has no value for {b}"}
 
 
 def test_it_may_be_killed_at_any_time(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> None:
