@@ -29,18 +29,16 @@ class RawObject:
     size: int  #: bytes as landed
     dataset: Dataset
     tenant: Tenant | None  #: None if the dataset's pattern has no `{tenant}`
-    #: what the pattern's placeholders took; None for a folder `name=__HIVE_DEFAULT_PARTITION__`
-    fields: Mapping[str, str | None]
+    #: what the pattern's placeholders took; a folder `name=__HIVE_DEFAULT_PARTITION__` has no value
+    fields: Mapping[str, str]
 
     def field(self, name: str) -> str:
-        """What a placeholder of the pattern took; raises Unroutable if it is None."""
-        value = self.fields[name]
-        if value is None:
-            raise Unroutable(
-                f"the key has no value for {{{name}}}",
-                hint=f"put the file into a folder that names its {name}",
-            )
-        return value
+        """What a placeholder of the pattern took; raises Unroutable if it has no value."""
+        if name in self.fields:
+            return self.fields[name]
+        raise Unroutable(
+            f"the key has no value for {{{name}}}", hint=f"put the file into a folder that names its {name}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ class Route:
 
     dataset: Dataset
     tenant: Tenant | None
-    fields: Mapping[str, str | None]  #: None for the folder in which Hive keeps rows without a value
+    fields: Mapping[str, str]  #: not those that Hive's folder for rows without a value stands for
 
     @property
     def tenant_id(self) -> str | None:
@@ -60,10 +60,11 @@ class Router:
                 f"the patterns of datasets {', '.join([dataset.dataset, *rivals])} match this key equally well",
                 hint="make one of the patterns more specific",
             )
-        fields: dict[str, str | None] = match.groupdict()
+        taken: dict[str, str | None] = match.groupdict()
         for name in self._hive[dataset.dataset]:
-            fields[name] = hive_value(match[name])
-        return Route(dataset, self._tenant(fields["tenant"]) if "tenant" in fields else None, fields)
+            taken[name] = hive_value(match[name])
+        tenant = self._tenant(taken["tenant"]) if "tenant" in taken else None
+        return Route(dataset, tenant, {name: value for name, value in taken.items() if value is not None})
 
     def _tenant(self, tenant_id: str | None) -> Tenant:
         if tenant_id is None:

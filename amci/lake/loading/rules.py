@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import string
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from amci.kernel.names import table_name
 from amci.kernel.plugins import Transform
 from amci.kernel.run import Run
 from amci.lake.catalog import duck
-from amci.lake.datasets.dataset import Dataset
+from amci.lake.datasets.dataset import PLACEHOLDER, Dataset
 from amci.lake.datasets.objects import Placement, RawObject
 from amci.lake.datasets.router import Router
 
@@ -139,10 +140,16 @@ def placement(obj: RawObject) -> Placement:
         "team": obj.dataset.team,
         "dataset": obj.dataset.dataset,
     }
-    # Names that the table's has as a part need a value.
-    asked = {name: obj.field(name) for name in obj.fields if f"{{{name}}}" in obj.dataset.table}
+    placeholders = PLACEHOLDER.findall(obj.dataset.pattern)
+    for _, name, _, _ in string.Formatter().parse(obj.dataset.table):
+        if name and name in placeholders:
+            obj.field(name)
     return Placement(
-        table=table_name(obj.dataset.table.format(**names | asked)),
-        partition=tuple((name, names[name]) for name in obj.dataset.partition_by if name in names),
+        table=table_name(obj.dataset.table.format(**names)),
+        partition=tuple(
+            (name, names.get(name))
+            for name in obj.dataset.partition_by
+            if name in names or name in placeholders
+        ),
         stem=obj.field("file").split(".", 1)[0] or "file",
     )

@@ -131,7 +131,7 @@ def _variables(con: duckdb.DuckDBPyConnection, obj: RawObject) -> Iterator[None]
     if obj.tenant:
         values["tenant"] = obj.tenant.tenant
     for name, value in values.items():
-        con.execute(f"SET VARIABLE {quoted(name)} = {'NULL' if value is None else literal(value)}")
+        con.execute(f"SET VARIABLE {quoted(name)} = {literal(value)}")
     try:
         yield
     finally:

@@ -66,7 +66,8 @@ def test_text_of_a_pattern_is_no_regular_expression() -> None:
 )
 def test_the_value_in_a_folder_of_hive_is_decoded(folder: str, value: str | None) -> None:
     route = router(a="{tenant}/region={region}/{file}").route(f"acme/region={folder}/f%20.csv")
-    assert route.fields == {"tenant": "acme", "region": value, "file": "f%20.csv"}
+    found = {} if value is None else {"region": value}
+    assert route.fields == {"tenant": "acme", "file": "f%20.csv"} | found
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_the_value_in_a_folder_of_hive_is_decoded(folder: str, value: str | None
 def test_other_folders_are_taken_as_they_are(pattern: str) -> None:
     key = pattern.replace("{region}", "a%20b").replace("{file}", "f")
     route = router(a=pattern).route(key)
-    assert "%20" in (route.fields["region"] or "") + (route.fields["file"] or "")
+    assert "%20" in route.fields["region"] + route.fields["file"]
 
 
 def test_a_tenant_may_be_in_a_folder_of_hive_but_not_be_null() -> None:
