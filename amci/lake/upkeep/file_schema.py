@@ -50,6 +50,8 @@ class Column:
     types: frozenset[str]  #: DuckLake's names; all that it has had
 
 
+#: Columns that DuckLake adds to the files it merges, such as the number and the snapshot of each row.
+_OF_DUCKLAKE = "_ducklake_internal_"
 #: Columns by their number, which a file has as its field id.
 Columns = Mapping[int, Column]
 
@@ -70,6 +72,8 @@ def difference(path: Path, columns: Columns) -> str:
     for field in pq.read_schema(path):
         number = int((field.metadata or {}).get(_FIELD_ID, b"-1"))
         column = columns.get(number)
+        if column is None and field.name.startswith(_OF_DUCKLAKE):
+            continue
         if column is None:
             return f"it has a column {field.name} that its table never had"
         have = _ducklake_type(field.type)
