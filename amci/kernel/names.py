@@ -115,7 +115,7 @@ def column_names(
     So no name depends on where its column stands. Only if a header is repeated, its second column is `…_2`; so is
     one whose name is in `reserved`. A header is a text, or the steps to a field inside others.
     The first columns may have their names already, in `before`. A name in `kept` that `earlier_names` gives a
-    column is its name.
+    column, and that no header asks for now, is its name.
     """
     return list(_column_names(tuple(header), frozenset(reserved), tuple(before), frozenset(kept)))
 
@@ -127,8 +127,9 @@ def _column_names(
     cells = [cell if isinstance(cell, tuple) else (cell,) for cell in header]
     asked = [column_name("_".join(cell)) for cell in cells]
     names = dict(enumerate(before))
+    free = kept.difference(before, asked)  # what a header asks for is for it, in any order
     earlier = enumerate(earlier_names(cells, reserved)) if kept else ()
-    names = {place: name for place, name in earlier if name in kept and name not in before} | names
+    names = {place: name for place, name in earlier if name in free} | names
     taken = {*reserved, *names.values()}
     if not names and len(set(asked)) == len(asked) and taken.isdisjoint(asked):
         return tuple(asked)

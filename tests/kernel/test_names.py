@@ -30,6 +30,8 @@ def test_names_that_the_configuration_uses_are_as_in_earlier_releases() -> None:
     header = ["Total Sales", "total_sales", "日", "Spend (€)"]
     assert earlier_names(header) == ["total_sales", "total_sales_2", "column_3", "spend_"]
     assert column_names(header, kept={"column_3", "spend_"})[2:] == ["column_3", "spend_"]
+    for spellings in (["userid", "userId"], ["userId", "userid"]):
+        assert column_names(spellings, kept={"userid"}) == column_names(spellings)
 
 
 @pytest.mark.parametrize(
