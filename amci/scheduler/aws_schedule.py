@@ -60,7 +60,7 @@ def ours(document: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError("State: should be ENABLED or DISABLED")
         fields["enabled"] = state == "ENABLED"
     if fields.pop("runBy", ""):
-        raise ValueError("runBy: schedules by campaign are not supported; write one schedule with parameters")
+        raise ValueError("runBy: schedules by campaign are not supported; write a schedule with `for_each`")
     if fields.pop("EventBusName", "default") != "default":
         raise ValueError("EventBusName: there is no event bus here; leave it out")
     return fields

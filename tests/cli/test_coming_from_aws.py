@@ -107,6 +107,7 @@ ELSEWHERE = {
     "schedule": "cli/test_schedule.py::test_list_shows_each_schedule_with_its_next_fire",
     "tenant add": "cli/test_aws_import.py::test_everything_that_people_have_is_taken_over",
     "tenant check": "cli/test_exec.py::test_a_workflow_is_run_and_its_result_loaded",
+    "uninstall": "app/test_uninstall.py::test_only_what_amci_deployed_goes_and_data_stay",
     "workflow": "cli/test_workflow.py::test_a_workflow_goes_to_amc_and_comes_back",
     **dict.fromkeys(
         [f"workflow {verb} reach --tenant acme" for verb in ("create", "update")],
