@@ -27,8 +27,9 @@ _SIGN_LENGTH = 5
 _SIGN = r"(?:[^\W\d_]{1,3}|[^\w\s.,'’%()-])?"
 _NUMBER = rf"[-(]?{_SIGN}\s?-?\d[\d.,'’ \u00a0\u202f]*\s?%?{_SIGN}[)]?"
 _DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?: .*)?"
-_ODD = re.compile(f"{_NUMBER}|{_DATE}")
-_USUAL = re.compile(r"-?\d+(?:[.]\d+)?|\d{4}-\d\d-\d\d.*")
+#: Not as JSON and ISO 8601 write them.
+_USUAL = r"-?\d+(?:[.]\d+)?|\d{4}-\d\d-\d\d.*"
+_ODD = re.compile(rf"(?!(?:{_USUAL})\Z)(?:{_NUMBER}|{_DATE})")
 #: Pairs of `decimal` and `thousands`, likeliest first.
 _SEPARATORS = ((".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (".", " "), (".", "'"), (".", "’"))
 _DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%y")
@@ -46,11 +47,10 @@ class OddColumns:
         """Look at further rows of a part."""
         if part in self._seen or not data.num_rows:
             return
-        first = data.slice(0, _ROWS)
         odd = [
             name
-            for name, column in zip(data.schema.names, first.columns, strict=True)
-            if any(value and _is_odd(value) for value in column.to_pylist())
+            for name, column in zip(data.schema.names, data.columns, strict=True)
+            if (value := _first(column)) and _ODD.fullmatch(value)
         ]
         self._seen[part] = frozenset(odd[:_COLUMNS])
 
@@ -59,8 +59,12 @@ class OddColumns:
         return self._seen.get(part, frozenset())
 
 
-def _is_odd(value: str) -> bool:
-    return bool(_ODD.fullmatch(value)) and not _USUAL.fullmatch(value)
+def _first(column: pa.Array) -> str | None:
+    """The first text of a column in the first rows that is not empty."""
+    for i in range(min(_ROWS, len(column))):
+        if value := column[i].as_py():
+            return str(value)
+    return None
 
 
 def spelling_doubts(

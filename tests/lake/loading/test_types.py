@@ -36,20 +36,6 @@ def types(site: Any, table: str = TABLE) -> dict[str, str]:
     return {column: sql_type for column, sql_type, *_ in described if not column.startswith("_")}
 
 
-def test_the_types_that_a_parquet_file_states_are_those_of_the_table(site: Any) -> None:
-    site.dataset("own")
-    put(site, (CASES / "parquet" / "numbers.parquet").read_bytes())
-    site.drain()
-    assert types(site) == {
-        "money": "DECIMAL(18,2)",
-        "small": "DECIMAL(15,2)",
-        "rate": "DOUBLE",
-        "d": "DOUBLE",
-    }
-    found = site.query(f"SELECT sum(money), max(small), min(rate), isnan(max(rate)), sum(d) FROM {TABLE}")
-    assert found == [(Decimal("1234567890123456.79"), Decimal("2.00"), 0.5, True, 4.0)]
-
-
 SAMPLES: dict[str, tuple[list[Any], pa.DataType, str]] = {
     "uuid": ([UUID(int=7).bytes, None], pa.uuid(), "UUID"),
     "clock": ([dt.time(1, 2, 3, 4), None], pa.time64("us"), "TIME"),
@@ -77,7 +63,13 @@ def test_each_type_of_parquet_reaches_the_table_with_its_values(site: Any) -> No
     pq.write_table(pa.table(columns), file)
     site.dataset("own")
     put(site, file.getvalue())
+    put(site, (CASES / "parquet" / "numbers.parquet").read_bytes(), table="numbers")
     site.drain()
+    numbers = {"money": "DECIMAL(18,2)", "small": "DECIMAL(15,2)", "rate": "DOUBLE", "d": "DOUBLE"}
+    assert types(site, "adtech_own.numbers") == numbers
+    asked = "sum(money), max(small), min(rate), isnan(max(rate)), sum(d)"
+    found = site.query(f"SELECT {asked} FROM adtech_own.numbers")
+    assert found == [(Decimal("1234567890123456.79"), Decimal("2.00"), 0.5, True, 4.0)]
     assert types(site) == {name: sql_type for name, (_, _, sql_type) in SAMPLES.items()}
     expected = {name: column.to_pylist() for name, column in columns.items()}
     expected |= {"wide": [1.5, None], "line_id": ["7", None], "list": ["[1,null]", None]}
