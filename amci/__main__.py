@@ -71,6 +71,9 @@ def _run(app: Callable[..., object], out: Output) -> NoReturn:
         code = end.code
     if code == _INTERRUPTED:
         _end_interrupted()
+    # So typer leaves it behind, with exit code 1, when nobody reads the output any more.
+    if code == 1 and type(sys.stdout).__name__ == "PacifyFlushWrapper":
+        raise BrokenPipeError
     out.flush()
     raise SystemExit(code)
 

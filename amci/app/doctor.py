@@ -40,6 +40,7 @@ from amci.lake.upkeep.check import (
     staged_damages,
     what_keeps_it_closed,
 )
+from amci.tenants.registry import read_tenants
 from amci.workflows.executions.store import ExecutionStore
 from amci.workflows.provisioning.provision import status_of
 
@@ -102,7 +103,7 @@ def examine(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str])
         lambda: _pre_stage(workspace),
         lambda: _work(workspace, clock),
         lambda: _clock(workspace, clock),
-        lambda: _tenants(workspace, clock, environ),
+        lambda: _tenants(workspace, clock),
         lambda: _roots(workspace, settings, clock),
     ]
     found = [finding for check in checks for finding in _safely(check)]
@@ -377,12 +378,12 @@ def _clock(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
             yield Diagnosis("info", said, do)
 
 
-def _tenants(workspace: WorkspacePaths, clock: Clock, environ: Mapping[str, str]) -> Diagnoses:
+def _tenants(workspace: WorkspacePaths, clock: Clock) -> Diagnoses:
     """Tenants whose newest check failed; a configuration or state that cannot be used is told of by other checks."""
     if not workspace.state.exists():
         return
     with suppress(AmciError), _opened(workspace) as state:
-        runs, tenants = RunStore(state, clock), load(workspace, environ).tenants
+        runs, tenants = RunStore(state, clock), read_tenants(workspace.config, [])
         failed = sorted(name for name in tenants if status_of(runs, name) == "FAILED")
         if failed:
             more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""

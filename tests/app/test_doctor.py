@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from amci.app.doctor import Diagnosis, _watches, examine, exit_code
 from amci.app.engine import open_engine
 from amci.app.status import overview
 from amci.kernel.clock import Clock, SystemClock
-from amci.kernel.run import NewRun
+from amci.kernel.errors import Refused
+from amci.kernel.run import Done, Failed, NewRun
 from amci.kernel.state import State
 from amci.kernel.testing import TurnableClock
 from amci.kernel.workspace import WorkspacePaths
@@ -304,3 +306,16 @@ def test_links_that_are_not_followed_are_told(workspace: WorkspacePaths, tmp_pat
         True,
         True,
     )
+
+
+def test_a_tenant_whose_check_failed_is_told(workspace: WorkspacePaths) -> None:
+    run = NewRun(idempotency_key="provision:blue-kettle@1", kind="provision", tenant_id="blue-kettle")
+    with open_engine(workspace, SystemClock(), NOBODY) as engine:
+        for again in ("", "#2"):
+            engine.runs.create([replace(run, idempotency_key=run.idempotency_key + again)])
+            taken = engine.runs.claim(["provision"], "w", timedelta(hours=1))
+            outcome = Done() if again else Failed(Refused(403, "no"))
+            engine.runs.finish(taken, {taken[0].run_id: outcome})
+            told = [f for f in findings(workspace) if "the check of 1 tenants failed: blue-kettle" in f.what]
+            assert [f.severity for f in told] == ([] if again else ["warning"])
+            assert exit_code(told) == (0 if again else 3)

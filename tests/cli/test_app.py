@@ -90,3 +90,16 @@ def test_what_is_no_text_is_the_users_mistake(tmp_path: Path, arguments: list[st
     run = subprocess.run(command, input=typed, capture_output=True, check=False)
     assert b"not UTF-8 text" in run.stderr
     assert run.returncode == 2
+
+
+def test_output_that_nobody_reads_any_more_is_no_error() -> None:
+    words = ("schedule", "next", "20000", "--expression", "rate(1 minute)", "--json")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "amci", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout
+    assert process.stderr
+    with process:
+        assert process.stdout.read(1) == b"["
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 0)

@@ -91,6 +91,7 @@ class TimeBudget:
                 self._left -= stopwatch() - began
         if self.is_stuck:
             raise self._too_long()
+        thread.join()  # it has nothing left to do; Python does not end below it
         try:
             return done.result()
         except (duckdb.Error, OSError, MemoryError) as error:
