@@ -70,10 +70,10 @@ def difference(path: Path, columns: Columns) -> str:
     Raises OSError and ArrowException.
     """
     for field in pq.read_schema(path):
-        number = int((field.metadata or {}).get(_FIELD_ID, b"-1"))
-        column = columns.get(number)
-        if column is None and field.name.startswith(_OF_DUCKLAKE):
+        number = (field.metadata or {}).get(_FIELD_ID)
+        if number is None or field.name.startswith(_OF_DUCKLAKE):
             continue
+        column = columns.get(int(number))
         if column is None:
             return f"it has a column {field.name} that its table never had"
         have = _ducklake_type(field.type)
