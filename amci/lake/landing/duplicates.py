@@ -55,31 +55,40 @@ _HOLDERS = f"""
      WHERE h.execution IN (SELECT value FROM json_each(:executions)) AND {_HOLDS}
      ORDER BY 1, 2"""
 
-#: Whether anything holds what duplicate `d` stands by for, beside the version `:but`.
+#: Versions with one of these hashes that an earlier amci loaded, which noted no more, and what it then loaded.
+_UNPLACED = """
+    SELECT v.object_id, v.version, v.sha256, o.key, (
+           SELECT payload FROM runs WHERE idempotency_key >= 'heavy:' || o.root || '/' || o.key || '@'
+              AND idempotency_key < 'heavy:' || o.root || '/' || o.key || '@' || char(0x10ffff)
+              AND status = 'SUCCEEDED' AND payload ->> 'object_id' = v.object_id
+              AND payload ->> 'version' <= v.version AND json_array_length(payload, '$.tables') > 0
+            ORDER BY run_id DESC LIMIT 1) AS payload
+      FROM versions v JOIN objects o USING (object_id)
+     WHERE v.sha256 IN (SELECT value FROM json_each(:hashes)) AND v.content IS NULL AND v.same_as IS NULL
+       AND v.loaded_at IS NOT NULL AND v.object_id NOT IN (SELECT value FROM json_each(:but))"""
+
+#: Whether the object that counts for duplicate `d` holds the same still, in another version than the one named.
 _IS_HELD = f"""
     EXISTS (SELECT 1 FROM versions h JOIN objects ho USING (object_id)
-             WHERE h.sha256 = d.sha256 AND h.content = d.content AND h.object_id <> d.object_id
-               AND (h.object_id, h.version) IS NOT (%(but)s) AND {_HOLDS})
-    OR EXISTS (SELECT 1 FROM versions h JOIN objects ho USING (object_id)
-             WHERE h.execution = d.execution AND h.object_id <> d.object_id
-               AND (h.object_id, h.version) IS NOT (%(but)s) AND {_HOLDS})"""
+             WHERE h.object_id = d.same_as AND (h.content = d.content OR h.execution = d.execution)
+               AND h.version IS NOT (%(but)s) AND {_HOLDS})"""
 
-#: Duplicates whose files are there, and that nothing holds.
+#: Duplicates whose files are there, and whose rows are not there any more.
 _ORPHANS = f"""
     SELECT d.object_id, d.version, o.root, o.key, o.size FROM versions d JOIN objects o USING (object_id, version)
      WHERE d.same_as IS NOT NULL AND o.removed_at IS NULL AND o.forgotten_at IS NULL
        AND (:holders IS NULL OR d.same_as IN (SELECT value FROM json_each(:holders)))
-       AND NOT ({_IS_HELD % {"but": "NULL, NULL"}})
+       AND NOT ({_IS_HELD % {"but": "NULL"}})
      ORDER BY d.object_id"""
 
-#: Of these versions, those that a duplicate stands by for and that nothing else holds.
+#: Of these versions, those that a duplicate stands by for.
 _STOOD_BY = f"""
     SELECT g.object_id, g.version FROM json_each(:gone) w
       JOIN versions g ON g.object_id = w.value ->> 0 AND g.version = w.value ->> 1
       JOIN versions d ON d.same_as = g.object_id AND (d.content = g.content OR d.execution = g.execution)
       JOIN objects o ON o.object_id = d.object_id AND o.version = d.version
      WHERE o.removed_at IS NULL AND o.forgotten_at IS NULL
-       AND NOT ({_IS_HELD % {"but": "g.object_id, g.version"}})"""
+       AND NOT ({_IS_HELD % {"but": "g.version"}})"""
 
 #: Versions with the contents or of the executions of these ones, which hold them no longer.
 _STAND_INS = f"""
@@ -88,7 +97,7 @@ _STAND_INS = f"""
       JOIN versions m ON m.object_id = w.value ->> 0 AND m.version = w.value ->> 1
       JOIN versions h ON %(link)s AND h.object_id <> m.object_id
       JOIN objects ho ON ho.object_id = h.object_id
-     WHERE m.same_as IS NULL AND NOT ({_HOLDS})"""
+     WHERE NOT ({_HOLDS})"""
 _LINKS = ("h.sha256 = m.sha256 AND h.content = m.content", "h.execution = m.execution")
 
 
@@ -112,7 +121,7 @@ class ReadObject:
     @property
     def content(self) -> str:
         """Equal for objects with equal content whose rows belong in the same place."""
-        return hashlib.sha256(f"{self.sha256}\n{self.place}".encode()).hexdigest()[:32]
+        return content_of(self.sha256, self.place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +203,11 @@ def dates_in(key: str) -> tuple[str, ...]:
     return tuple(re.sub(r"\D", "", found[0]) for found in _DATE.finditer(_stem(key)))
 
 
+def content_of(sha256: str, place: str) -> str:
+    """What objects with this content have in common if their rows belong in this place."""
+    return hashlib.sha256(f"{sha256}\n{place}".encode()).hexdigest()[:32]
+
+
 def place_of(parts: Sequence[object]) -> str:
     """What decides, beside its content, what the rows of an object are, as one text."""
     return json.dumps(parts, sort_keys=True, default=str, ensure_ascii=False)
@@ -257,6 +271,18 @@ class DuplicateStore:
             )
         return verdicts
 
+    def unplaced(self, hashes: Collection[str], but: Collection[int]) -> list[sqlite3.Row]:
+        """Versions with this content that an earlier amci loaded, of other objects than `but`: to be given a place."""
+        rows = self._state.read(_UNPLACED, {"hashes": json.dumps(list(hashes)), "but": json.dumps(list(but))})
+        return [row for row in rows if row["payload"]]
+
+    def place(self, placed: Iterable[tuple[int, int, str, str | None]]) -> None:
+        """Note what such versions hold: (object id, version, content, execution)."""
+        self._state.write_many(
+            "UPDATE versions SET content = ?3, execution = ?4 WHERE object_id = ?1 AND version = ?2",
+            list(placed),
+        )
+
     def withdraw(self, version: Version) -> None:
         """A version that was read is refused after all: it holds nothing."""
         self._state.write(
@@ -281,7 +307,10 @@ class DuplicateStore:
         return {(row["object_id"], row["version"]) for row in self._state.read(_STOOD_BY, values)}
 
     def stand_ins(self, pairs: Collection[Version], appended: Collection[str]) -> dict[Version, Version]:
-        """Versions whose rows may be in the lake for those of `pairs`, which bring them now: by which of `pairs`."""
+        """Versions whose rows may be in the lake for those of `pairs`, which were read again: by which of `pairs`.
+
+        These bring the rows now, or are duplicates of others that have.
+        """
         values = {"pairs": json.dumps(list(pairs)), "appended": json.dumps(sorted(appended))}
         rows = [row for link in _LINKS for row in self._state.read(_STAND_INS % {"link": link}, values)]
         return {(r["object_id"], r["version"]): (r["by_object_id"], r["by_version"]) for r in rows}

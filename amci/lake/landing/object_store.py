@@ -218,8 +218,9 @@ class ObjectStore:
 
         Only suspects if `before` is empty.
         """
+        # What was compared by a clock that was ahead is compared again.
         due = (
-            "(o.is_suspect = 1 OR coalesce(o.checked_at, o.seen_at) < :before)"
+            "(o.is_suspect = 1 OR coalesce(o.checked_at, o.seen_at) < :before OR o.checked_at > :now)"
             if before
             else "o.is_suspect = 1"
         )
@@ -228,7 +229,7 @@ class ObjectStore:
             f" FROM objects o JOIN versions v USING (object_id, version) WHERE {due}"
             " AND o.removed_at IS NULL AND v.sha256 IS NOT NULL"
             " ORDER BY o.is_suspect DESC, coalesce(o.checked_at, o.seen_at) LIMIT :limit",
-            {"before": before, "limit": limit},
+            {"before": before, "limit": limit, "now": timestamp(self._clock.now())},
         )
 
     def checked(self, object_ids: Iterable[int]) -> None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from amci.kernel.errors import AmciError, DataError, MalformedFile
-from amci.kernel.files import storage_errors
+from amci.kernel.files import json_of, storage_errors
 from amci.kernel.layout import file_stem
 from amci.kernel.names import column_names, quoted
 from amci.kernel.plugins import Transform
@@ -24,11 +25,12 @@ from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.columns import ALL
 from amci.lake.catalog.headers import FileColumns, file_columns
+from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import Protection
 from amci.lake.formats import Doubt, FileFormat, Reading, format_of
 from amci.lake.landing.content import SMALL, content_hash, probe
-from amci.lake.landing.duplicates import ReadObject, Verdict, place_of
+from amci.lake.landing.duplicates import ReadObject, Verdict, content_of, place_of
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
@@ -370,6 +372,7 @@ class LightHandler:
 
     def _without_duplicates(self, reads: Sequence[_Read]) -> tuple[dict[int, Outcome], list[_Read]]:
         """Claim what was read: the outcomes of what other objects bring already, and the rest, doubted or not."""
+        self._place_older(reads)
         verdicts = self.objects.duplicates.claim(map(_as_read, reads), self.rules.router.appended)
         outcomes: dict[int, Outcome] = {}
         kept: list[_Read] = []
@@ -393,6 +396,27 @@ class LightHandler:
                     continue
             kept.append(read)
         return outcomes, kept
+
+    def _place_older(self, reads: Sequence[_Read]) -> None:
+        """Note of files with the same content that an earlier amci loaded what duplicates are told by."""
+        duplicates = self.objects.duplicates
+        placed = []
+        for row in duplicates.unplaced(
+            [read.reading.sha256 for read in reads], [read.routed.object_id for read in reads]
+        ):
+            staged = StagedObject.from_payload(json_of(row["payload"]))
+            with suppress(AmciError):  # no dataset takes it any more
+                route = self.rules.router.route(row["key"])
+                if not route.dataset.json_layout.explode:
+                    place = _place(
+                        *(route.dataset, route.tenant_id, route.fields, staged.tables[0].table),
+                        *(staged.export_time, staged.partition, staged.constants),
+                    )
+                    execution = staged.origin.get("workflow_execution_id")
+                    content = content_of(row["sha256"], place)
+                    placed.append((row["object_id"], row["version"], content, execution))
+        if placed:
+            duplicates.place(placed)
 
     def _done(self, read: _Read, staged: Sequence[tuple[str, StagedFile]]) -> Done:
         files: dict[str, list[StagedFile]] = {}
@@ -479,8 +503,7 @@ def _repeat(column: str) -> Doubt:
 def _as_read(read: _Read) -> ReadObject:
     """What tells whether others bring the same rows."""
     routed, place, obj = read.routed, read.place, read.routed.obj
-    fields = {name: value for name, value in obj.fields.items() if name != "file"}
-    where = obj.dataset.dataset, obj.tenant.tenant if obj.tenant else "", place.table, place.export_time
+    tenant = obj.tenant.tenant if obj.tenant else None
     return ReadObject(
         version=(routed.object_id, obj.version),
         root=obj.root,
@@ -488,13 +511,30 @@ def _as_read(read: _Read) -> ReadObject:
         mtime_ns=routed.mtime_ns,
         sha256=read.reading.sha256,
         probe=read.probe,
-        place=place_of([*where, dict(place.partition), dict(place.constants), fields]),
+        place=_place(
+            *(obj.dataset, tenant, obj.fields, place.table),
+            *(place.export_time, dict(place.partition), place.constants),
+        ),
         execution=read.origin.get("workflow_execution_id", ""),
         duplicates=obj.dataset.duplicates,
         is_by_name=routed.heavy is not None or (routed.light is not None and routed.light.takes_rows),
         is_by_time=obj.dataset.timestamp_column is not None,
         was_duplicate=routed.was_duplicate,
     )
+
+
+def _place(
+    dataset: Dataset,
+    tenant: str | None,
+    fields: Mapping[str, str],
+    table: str,
+    export_time: datetime | None,
+    partition: Mapping[str, str | None],
+    constants: Mapping[str, str],
+) -> str:
+    """What decides, beside the content, what the rows of an object are."""
+    named = {name: value for name, value in fields.items() if name != "file"}
+    return place_of([dataset.dataset, tenant, table, export_time, dict(partition), dict(constants), named])
 
 
 def _doubt(verdict: Verdict) -> Doubt:

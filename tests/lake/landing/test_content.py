@@ -116,6 +116,8 @@ def test_the_daily_look_reads_what_stat_does_not_tell(d: Any) -> None:
         assert (rest.files, rest.is_whole) == (2, True)
         assert one.replaced + rest.replaced == ("adtech/d/t/b.csv",)
         assert not engine.contents.check(stop, before=d.clock.now() - day).files
+        engine.state.write("UPDATE objects SET checked_at = '2999-01-01' WHERE key LIKE '%c.csv'")
+        assert engine.contents.check(stop, before=d.clock.now() - day).files == 1, "the clock was ahead"
         stop.set()
         assert engine.contents.check(stop, before=d.clock.now()) == type(one)(is_whole=False)
         done(engine)

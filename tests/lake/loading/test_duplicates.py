@@ -77,6 +77,15 @@ def test_by_default_what_is_certain_counts_once_and_the_rest_is_told(site: Any) 
         drained(engine)
         assert counted(site, "adtech_d.w") == [1, 2]
         assert list(same_as(site)) == ["report (1).csv"]
+        # Another file with the same content does not count for a copy of the first one.
+        site.put("adtech/d/t/report.csv", "v\n3\n")
+        drained(engine)
+        assert (counted(site), same_as(site)) == ([1, 1, 1, 1, 3], {})
+        # As an amci left it that noted nothing of this: what it loaded counts all the same.
+        engine.state.write("UPDATE versions SET content = NULL, execution = NULL")
+        site.put("adtech/d/u/report (3).csv", V)
+        drained(engine)
+        assert counted(site, "adtech_d.u") == [1]
     check_runs(site)
 
 

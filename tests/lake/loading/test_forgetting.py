@@ -73,6 +73,7 @@ def test_what_is_gone_goes_and_who_stood_by_takes_over(site: Any) -> None:
         site.put(f"adtech/{name}.csv", V) for name in ("d/t/draft", "d/u/lost", "e/t/other")
     )
     site.put("adtech/d/t/kept.csv", "v\n7\n")
+    site.put("adtech/d/t/twin.csv", V)  # counts beside the others, and for none of them
     with site.engine() as engine:
         drained(engine)
         draft.rename(draft.with_name("final.csv"))
@@ -81,7 +82,8 @@ def test_what_is_gone_goes_and_who_stood_by_takes_over(site: Any) -> None:
         drained(engine)
     shown = amci(site, "show", "adtech_d.t")["objects"]
     assert {row["key"]: (bool(row["removed_at"]), row["also"]) for row in shown} == {
-        "adtech/d/t/draft.csv": (True, ["adtech/d/t/final.csv"]), "adtech/d/t/kept.csv": (False, [])
+        "adtech/d/t/draft.csv": (True, ["adtech/d/t/final.csv"]), "adtech/d/t/kept.csv": (False, []),
+        "adtech/d/t/twin.csv": (False, [])
     }  # fmt: skip
     assert [
         (row["outcome"], row["reason"]) for row in amci(site, "files") if row["key"].endswith("final.csv")
@@ -91,8 +93,10 @@ def test_what_is_gone_goes_and_who_stood_by_takes_over(site: Any) -> None:
         "adtech/d/t/draft.csv": "adtech/d/t/final.csv", "adtech/d/u/lost.csv": ""
     }  # fmt: skip
     assert amci(site, "forget", "--gone", "--dataset", "d")["rows"] == 1
-    assert {key.rpartition("/")[2] for key, _, _ in site.ledger()} == {"final.csv", "kept.csv", "other.csv"}
-    assert site.query("SELECT v FROM adtech_d.t ORDER BY v") == [(1,), (7,)]
+    assert {key.rpartition("/")[2] for key, _, _ in site.ledger()} == {
+        "final.csv", "kept.csv", "other.csv", "twin.csv"
+    }  # fmt: skip
+    assert site.query("SELECT v FROM adtech_d.t ORDER BY v") == [(1,), (1,), (7,)]
     # Its dataset is not there any more, and its tables have to be rid of it all the same.
     (site.workspace.config / "datasets/e.yaml").unlink()
     amci(site, "forget", "other.csv")
