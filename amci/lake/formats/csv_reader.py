@@ -20,7 +20,7 @@ from amci.kernel.names import column_names
 from amci.lake.formats.delimiter import CANDIDATES, delimiter_of, separator_line
 from amci.lake.formats.escapes import unescaped
 from amci.lake.formats.faults import record_fault, text_fault
-from amci.lake.formats.model import ColumnPath, TextBatch
+from amci.lake.formats.model import ColumnPath, Doubt, TextBatch
 from amci.lake.formats.quotes import RunTooLong, StrayText, strictly_quoted
 from amci.lake.formats.shape import Shape
 from amci.lake.formats.source import ChunkFile, at_least
@@ -41,6 +41,8 @@ BLOCK_BYTES = 4 << 20
 
 #: Enough for a line such as `sep=;` in any encoding.
 _SEPARATOR_BYTES = 40
+#: With so many columns it is hardly by chance that all lines but the first ones have equally many delimiters.
+_TABLE = 3
 _LINE = re.compile(rb"[^\r\n]+")
 #: What lies behind the last delimiter, if lines end in one and the header does not; no catalogue name is so.
 _NOTHING = "\0"
@@ -72,6 +74,7 @@ def csv_batches(
     limits: Limits,
     reserved: frozenset[str],
     guessed: dict[str, str] | None = None,
+    doubts: list[Doubt] | None = None,
     *,
     kept: frozenset[str] = frozenset(),
     block_bytes: int = BLOCK_BYTES,
@@ -104,6 +107,8 @@ def csv_batches(
         else:
             if guessed is not None:
                 guessed |= reader.guessed
+            if doubts is not None and (doubt := reader.doubt()):
+                doubts.append(doubt)
             return
 
 
@@ -211,6 +216,17 @@ class _Reader:
             max_line_bytes=self._limits.max_line_bytes,
             around=self._surroundings(),
             is_trailing=self._is_trailing,
+        )
+
+    def doubt(self) -> Doubt | None:
+        """Whether a file of one column looks like a table with another delimiter below lines of text."""
+        around = self._surroundings() if self._is_auto and len(self.paths) == 1 else None
+        if around is None or not around.skip_lines or around.columns < _TABLE:
+            return None
+        return Doubt(
+            kind="rows",
+            says=f"it was read as one column, and looks like a table of {around.columns} below other lines",
+            hint=f"set `csv: {{skip_lines: {around.skip_lines}}}` in the dataset",
         )
 
     def _surroundings(self) -> Surroundings | None:

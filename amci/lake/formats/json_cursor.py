@@ -54,6 +54,12 @@ _decode_strictly = json.JSONDecoder(
 ).raw_decode
 
 
+#: What shows that keys may end otherwise than in `":`, or that this may be inside a string. Texts below this length are
+#: searched for it, longer ones looked through by numpy, which takes a while to begin.
+_NOT_SIMPLE = ('\\":', " :", "\t:", "\n:", "\r:")
+_SHORT = 64 << 10
+
+
 @dataclass(frozen=True, slots=True)
 class _KeyEnds:
     """Where the colons stand in a text that end a key.
@@ -67,6 +73,8 @@ class _KeyEnds:
 
     @classmethod
     def of(cls, text: str) -> _KeyEnds:
+        if len(text) < _SHORT and not any(each in text for each in _NOT_SIMPLE):
+            return cls(text, None)
         codes: NDArray[np.uint8] | NDArray[np.uint32] = (
             np.frombuffer(text.encode("ascii"), np.uint8)
             if text.isascii()
@@ -200,6 +208,8 @@ class Cursor:
 
         To let the decoder look takes half as long again, so it is asked only if the text seems to have more keys.
         """
+        if self._key_ends.text is not self._text:
+            self._key_ends = _KeyEnds.of(self._text)
         if not self._key_ends.is_unsure:
             written = self._key_ends.count(self._at, end)
             if written == len(row) or written == _keys(row):
@@ -252,6 +262,4 @@ class Cursor:
             raise MalformedFile(str(fault), line=line + self._text.count("\n"), hint=fault.hint) from None
         self._ended = wanted > 0
         self._text = "".join(parts)
-        if not self._may_repeat:
-            self._key_ends = _KeyEnds.of(self._text)
         return len(parts) > 1

@@ -118,7 +118,9 @@ class Reading:
         limits, reserved, kept = self._limits, self._reserved, self._kept
         match self._format:
             case FileFormat.CSV:
-                yield from csv_batches(source, self._csv, limits, reserved, self.guessed, kept=kept)
+                yield from csv_batches(
+                    source, self._csv, limits, reserved, self.guessed, self.doubts, kept=kept
+                )
             case FileFormat.JSON:
                 yield from json_batches(source, self._json, limits, reserved, quoted, kept=kept)
             case FileFormat.PARQUET:

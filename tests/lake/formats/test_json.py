@@ -239,3 +239,12 @@ def test_a_key_that_stands_twice_is_refused(
 )
 def test_what_only_looks_like_a_second_key_is_read(tmp_path: Path, content: bytes, chunk_bytes: int) -> None:
     assert rows(tmp_path, content, chunk_bytes)
+
+
+@pytest.mark.parametrize("row", ['{"a":"x","b":1}', '{"a" : "\\": ", "b":1}', '{"é": 1, "b" : 2}'])
+def test_a_key_that_stands_twice_is_found_at_the_end_of_a_long_text(row: str, tmp_path: Path) -> None:
+    good = "\n".join([row] * 6000)
+    assert len(rows(tmp_path, good.encode())) == 6000
+    with pytest.raises(MalformedFile, match="a key twice") as refused:
+        rows(tmp_path, (good + "\n" + row.replace('"b"', '"b":0,"b"')).encode())
+    assert refused.value.line == 6001

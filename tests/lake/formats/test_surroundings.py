@@ -161,3 +161,24 @@ def test_a_last_line_without_end_is_not_kept_forever(tmp_path: Path) -> None:
 def test_settings_that_contradict_each_other_are_refused(options: Options) -> None:
     with pytest.raises(ValueError, match="must"):
         CsvOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "hints"),
+    [
+        (
+            b"Report of May\n\nName;Clicks;Costs\nA;1;2\nB;2;3\n",
+            ["set `csv: {skip_lines: 2}` in the dataset"],
+        ),
+        (b"tags\nx;y\nz;w\n", []),
+        (b"note\nx;y;z\nz\n", []),
+        (b"Name;Clicks;Costs\nA;1;2\n", []),
+    ],
+)
+def test_a_table_that_was_read_as_one_column_is_doubted(
+    content: bytes, hints: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file.csv").write_bytes(content)
+    with Reading(tmp_path / "file.csv", FileFormat.CSV) as reading:
+        list(reading.batches())
+    assert [doubt.hint for doubt in reading.doubts] == hints
