@@ -460,9 +460,7 @@ class LightHandler:
 
 
 def _values(read: _Read, part: str) -> frozenset[str]:
-    """The columns that were values, if it matters."""
-    if not read.routed.obj.dataset.spelling.is_of_people:
-        return frozenset()
+    """The columns that were values: in the file, or of a transform."""
     made = {column for of, column in read.rows.values if of == part}
     return frozenset({ALL} if read.reading.has_values else ()) | made
 

@@ -14,6 +14,7 @@ from amci.kernel.names import quoted
 from amci.kernel.run import Run
 from amci.lake.catalog.catalog import Catalog, TableName, widened
 from amci.lake.catalog.columns import (
+    ALL,
     NO_CLUES,
     Clues,
     ColumnKind,
@@ -27,7 +28,7 @@ from amci.lake.catalog.columns import (
 from amci.lake.catalog.headers import FileColumns, TableHeaders
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import RESERVED
-from amci.lake.formats import Doubt
+from amci.lake.formats import Doubt, FileFormat, format_of
 from amci.lake.landing.object_store import Quarantined
 from amci.lake.loading.rules import RoutedObject
 from amci.lake.loading.staged_object import StagedObject, StagedTable
@@ -82,6 +83,14 @@ class LoadItem:
     def files_of(self, table: StagedTable) -> list[Path]:
         """Where the rows of `table` lie."""
         return [self.pre_stage / file for file in table.files]
+
+    def values_of(self, table: StagedTable) -> frozenset[str]:
+        """Its columns that were values in the file; of what an earlier release staged, the file's name tells."""
+        if table.values is not None:
+            return table.values
+        named, key = self.dataset.format, self.routed.obj.key
+        is_text = (format_of(key) if named == "auto" else named) in (FileFormat.CSV, None)
+        return frozenset(() if is_text else {ALL})
 
     @property
     def constants(self) -> dict[str, str | None]:

@@ -5,7 +5,7 @@ which files of pre-stage are still needed. For `acme/reach.csv` with 120 rows:
 
     {"object_id": 7, "version": 1, "again": "",
      "tables": [{"table": "reach", "files": ["adtech/amc/reach/reach.7v1.parquet"], "rows": 120, "quoted": [],
-                 "sha256": ["5e88…"], "headers": {"total_sales": "Total Sales"}}],
+                 "values": [], "sha256": ["5e88…"], "headers": {"total_sales": "Total Sales"}}],
      "partition": {"customer": "acme"}, "constants": {}, "workflow_id": "reach", "schedule": null,
      "export_time": "2026-03-01T06:00:00.000000Z", "sha256": "9f86…", "origin": {}, "types": {"users": "LONG"}}
 """
@@ -36,9 +36,9 @@ class StagedTable:
     quoted: frozenset[str] = frozenset()  #: columns whose JSON values were strings
     #: SQL types of columns that the raw file itself states
     types: Mapping[str, str] = field(default_factory=dict)
-    #: Columns that were values (in JSON, in Parquet, of a transform), not text that people wrote, see `ALL`; only if
-    #: the dataset says how people write numbers.
-    values: frozenset[str] = frozenset()
+    #: columns that were values (in JSON, in Parquet, of a transform), not text that people wrote, see `ALL`; None if an
+    #: earlier release wrote this
+    values: frozenset[str] | None = None
     #: columns that may be numbers or dates as people write them, though the dataset does not say how; a few
     odd: frozenset[str] = frozenset()
     sha256: tuple[str, ...] = ()  #: of the files, hexadecimal; empty if an earlier release wrote them
@@ -71,7 +71,7 @@ class StagedTable:
             "rows": self.rows,
             "quoted": sorted(self.quoted),
             **({"types": dict(self.types)} if self.types else {}),
-            **({"values": sorted(self.values)} if self.values else {}),
+            **({} if self.values is None else {"values": sorted(self.values)}),
             **({"odd": sorted(self.odd)} if self.odd else {}),
             **({"sha256": list(self.sha256)} if self.sha256 else {}),
             **({} if self.headers is None else {"headers": dict(self.headers)}),
@@ -87,7 +87,7 @@ class StagedTable:
             rows=payload["rows"],
             quoted=frozenset(payload["quoted"]),
             types=payload.get("types", {}),
-            values=frozenset(payload.get("values", ())),
+            values=frozenset(payload["values"]) if "values" in payload else None,
             odd=frozenset(payload.get("odd", ())),
             sha256=tuple(payload.get("sha256", ())),
             headers=payload.get("headers"),

@@ -77,7 +77,11 @@ class ColumnTyper:
         same: dict[tuple[object, ...], dict[object, list[tuple[LoadItem, StagedTable]]]] = {}
         for item in items:
             for staged in item.staged.tables:
-                types = (*sorted(item.types.items()), *sorted(staged.types.items()), *sorted(staged.values))
+                types = (
+                    *sorted(item.types.items()),
+                    *sorted(staged.types.items()),
+                    *sorted(item.values_of(staged)),
+                )
                 named = (item.name_of(staged), item.partition_by, types, staged.headers is None)
                 headers = tuple(
                     tuple(sorted(each.items())) for each in (staged.headers or {}, staged.earlier)
@@ -330,7 +334,7 @@ def _clues(
         amc={placed.get(c, c): said for c, said in first.types.items()},
         declared=_declared(first.dataset.column_types, columns),
         spelling=first.dataset.spelling,
-        values={placed.get(c, c) for _, staged in members for c in staged.values},
+        values={placed.get(c, c) for item, staged in members for c in item.values_of(staged)},
         stated={placed.get(c, c): sql_type for c, sql_type in table.types.items()},
     )
 
