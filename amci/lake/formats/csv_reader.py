@@ -8,7 +8,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ from amci.lake.formats.escapes import unescaped
 from amci.lake.formats.faults import record_fault, text_fault
 from amci.lake.formats.model import ColumnPath, Doubt, TextBatch
 from amci.lake.formats.quotes import RunTooLong, StrayText, strictly_quoted
-from amci.lake.formats.shape import Shape
+from amci.lake.formats.shape import Shape, physical_lines
 from amci.lake.formats.source import ChunkFile, at_least
 from amci.lake.formats.surroundings import (
     Surroundings,
@@ -219,7 +219,20 @@ class _Reader:
         )
 
     def doubt(self) -> Doubt | None:
-        """Whether a file of one column looks like a table with another delimiter below lines of text."""
+        """Whether a file of one column looks like a table with another delimiter below lines of text.
+
+        Or whether `skip_lines` has left out a line that could be the header, because there are fewer lines above it.
+        """
+        if self._options.skip_lines and len(self.paths) >= _TABLE:
+            lines = physical_lines(iter((self._head()[0],)), longest=self._limits.max_line_bytes)
+            left_out = [line for line in islice(lines, self._options.skip_lines) if line.strip()]
+            if left_out and self._shape.first(left_out[-1]).columns == len(self.paths):
+                return Doubt(
+                    kind="rows",
+                    says="the last of the lines that `skip_lines` leaves out has as many values as the header",
+                    hint="if it is the header, correct `csv: {skip_lines: …}` in the dataset",
+                    line=self._options.skip_lines,
+                )
         around = self._surroundings() if self._is_auto and len(self.paths) == 1 else None
         if around is None or not around.skip_lines or around.columns < _TABLE:
             return None

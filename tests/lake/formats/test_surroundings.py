@@ -182,3 +182,16 @@ def test_a_table_that_was_read_as_one_column_is_doubted(
     with Reading(tmp_path / "file.csv", FileFormat.CSV) as reading:
         list(reading.batches())
     assert [doubt.hint for doubt in reading.doubts] == hints
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [(b"T\na,b,c\n1,2,3\n4,5,6\n", [2]), (b"T,U\nV\na,b,c\n1,2,3\n", []), (b"T\na,b\n1,2\n", [])],
+)
+def test_a_line_that_may_be_the_header_is_not_left_out_in_silence(
+    content: bytes, lines: list[int], tmp_path: Path
+) -> None:
+    (tmp_path / "file.csv").write_bytes(content)
+    with Reading(tmp_path / "file.csv", FileFormat.CSV, csv=CsvOptions(skip_lines=2)) as reading:
+        list(reading.batches())
+    assert [doubt.line for doubt in reading.doubts] == lines
