@@ -12,7 +12,10 @@ from amci.kernel.errors import QueryError
 
 from ..lakes import reading
 
-DAY = "day,units,price\n" + "".join(f"2026-11-{n:02},{n},{n}.5\n" for n in range(1, 31))
+DAYS = [
+    "day,units,price\n" + "".join(f"2026-11-{n:02},{n},{k}{n}.5\n" for n in range(1, 31)) for k in range(1, 5)
+]
+DAY = DAYS[3]
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def used(site: Any) -> Any:
     """A table that has had three files of thirty rows."""
     site.dataset("own", pattern="'{team}/{dataset}/{table}/{file}'")
     for n in range(3):
-        site.put(f"adtech/own/t/{n}.csv", DAY)
+        site.put(f"adtech/own/t/{n}.csv", DAYS[n])
     site.drain()
     assert doubts(site) == []
     return site
@@ -105,11 +108,11 @@ def test_a_newer_version_ends_the_doubts_about_the_older(used: Any) -> None:
 
 def test_a_table_with_few_files_or_small_ones_is_not_used_to_a_number_of_rows(site: Any) -> None:
     site.dataset("own", pattern="'{team}/{dataset}/{table}/{file}'")
-    for n, text in enumerate([DAY, DAY, "day,units,price\n2026-11-01,1,1.5\n"]):
+    for n, text in enumerate([DAYS[0], DAYS[1], "day,units,price\n2026-11-01,1,1.5\n"]):
         site.put(f"adtech/own/t/{n}.csv", text)
         site.drain()
     for n in range(5):
-        site.put(f"adtech/own/small/{n}.csv", "\n".join(DAY.splitlines()[:12]))
+        site.put(f"adtech/own/small/{n}.csv", "\n".join([*DAY.splitlines()[:11], f"2026-11-12,{n},1.5"]))
         site.drain()
     site.put("adtech/own/small/one.csv", "day,units,price\n2026-11-01,1,1.5\n")
     site.drain()
@@ -123,7 +126,7 @@ def test_rows_that_a_light_transform_makes_are_compared_and_those_of_a_heavy_one
     site.dataset("sums", heavy="sum")
     for n in range(3):
         for dataset in ("own", "sums"):
-            site.put(f"adtech/{dataset}/t/{n}.csv", DAY)
+            site.put(f"adtech/{dataset}/t/{n}.csv", DAYS[n])
     site.drain()
     for dataset in ("own", "sums"):
         site.put(f"adtech/{dataset}/t/new.csv", "day,units\n" + "2026-11-01,99\n" * 50 + "2026-11-01,1\n")
