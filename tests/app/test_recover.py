@@ -121,6 +121,17 @@ def test_a_pair_that_does_not_match_is_refused_and_recovered(
     assert recovered(site) == {}
 
 
+def test_a_column_that_becomes_text_takes_no_rows_out_that_only_the_catalog_knew(
+    loaded: tuple[Any, Halves, Halves],
+) -> None:
+    site, _, newest = loaded
+    put_back(site, None, newest["catalog.db"])
+    recovered(site)
+    site.put("adtech/orders/lines/b.csv", "id,amount\n2,unknown\n")
+    site.drain()
+    assert site.query("SELECT id, amount FROM adtech_orders.lines ORDER BY id") == [(1, "10"), (2, "unknown")]
+
+
 def test_an_id_is_not_given_again(loaded: tuple[Any, Halves, Halves]) -> None:
     site, before, after = loaded
     put_back(site, before["amci.db"], after["catalog.db"])
