@@ -23,8 +23,17 @@ from amci.lake.formats import Doubt
 
 #: Rows that are looked at, and columns that are asked about.
 _ROWS, _COLUMNS = 3, 20
-_SIGN_LENGTH = 5
-_SIGN = r"(?:[^\W\d_]{1,3}|[^\w\s.,'’%()-])?"
+#: Currencies as people write them beside an amount; other letters make a code, such as `SKU12`.
+# fmt: off
+_CURRENCIES = frozenset({
+    "$", "€", "£", "¥", "￥", "₩", "₹", "₺", "₽", "₪", "₫", "฿", "₴", "₦", "₱", "¢", "kr", "kr.", "zł", "Kč", "Ft",
+    "lei", "лв", "R$", "A$", "C$", "US$", "NZ$", "HK$", "S$", "NT$", "MX$", "Fr", "Fr.", "SFr", "Rp", "RM",
+    "AED", "AUD", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EGP", "EUR", "GBP", "HKD", "HUF", "IDR", "ILS", "INR",
+    "JPY", "KRW", "MXN", "MYR", "NOK", "NZD", "PHP", "PLN", "RON", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD",
+    "USD", "VND", "ZAR",
+})
+# fmt: on
+_SIGN = f"(?:{'|'.join(map(re.escape, sorted(_CURRENCIES, key=len, reverse=True)))})?"
 _NUMBER = rf"[-(]?{_SIGN}\s?-?\d[\d.,'’ \u00a0\u202f]*\s?%?{_SIGN}[)]?"
 _DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?: .*)?"
 #: Not as JSON and ISO 8601 write them.
@@ -118,7 +127,7 @@ def _ways(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[Spelli
         f"SELECT bool_or(contains({name}, '%')), bool_or(contains({name}, '(')) FROM {filled}"
     ).fetchall()[0]
     sign = next(iter(signs), "")
-    if len(signs) <= 1 and len(sign) <= _SIGN_LENGTH:  # no amounts of two currencies
+    if signs <= _CURRENCIES and len(signs) <= 1:  # no amounts of two currencies
         tried = [
             Spelling(decimal=d, thousands=t, currency=sign, percent=bool(percent), parentheses=bool(brackets))
             for d, t in _SEPARATORS

@@ -110,7 +110,7 @@ class ColumnTyper:
         nearly: dict[str, ColumnKind] = {}
         text = infer(self._con, looked_at, columns, clues, nearly)
         self._doubt_types(members, rows, text, nearly, clues)
-        self._doubt_spelling(members, placed, text, clues)
+        self._doubt_spelling(members, rows, placed, text, clues)
         return Load(
             name=first.name_of(table),
             source=StagedSource(rows=rows, text=text, typed=typed, clues=clues, is_checked=many),
@@ -169,7 +169,7 @@ class ColumnTyper:
         nearly: dict[str, ColumnKind] = {}
         kinds = infer(self._con, rows, columns, clues, nearly)
         self._doubt_types([(item, staged)], rows, kinds, nearly, clues)
-        self._doubt_spelling([(item, staged)], placed, kinds, clues)
+        self._doubt_spelling([(item, staged)], rows, placed, kinds, clues)
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
         self._temporary += [work, out]
         casts = ", ".join(
@@ -233,28 +233,28 @@ class ColumnTyper:
     def _doubt_spelling(
         self,
         members: Sequence[tuple[LoadItem, StagedTable]],
+        rows: str,
         placed: Mapping[str, str],
         kinds: Mapping[str, ColumnKind],
         clues: Clues,
     ) -> None:
-        """Doubt objects with numbers or dates as people write them, of which their dataset does not know."""
-        for item, staged in members:
-            text = [
-                column
-                for name in sorted(staged.odd)
-                if kinds.get(column := placed.get(name, name)) is Kind.VARCHAR and clues.ladder(column)
-            ]
-            if not text:
-                continue
-            name = item.name_of(staged)
-            known = self._places.columns(name)
-            rows = _renamed(self._rows([(item, staged)])[0], placed)
-            for doubt in spelling_doubts(self._con, rows, text, kinds, item.dataset.dataset):
-                key = f"{name}.{doubt.column}"
-                if key in item.doubts:  # of a word, which is all the words there are
-                    item.doubts[key] = replace(item.doubts[key], hint=doubt.hint)
-                elif doubt.kind != "text" or known.get(doubt.column) != Kind.VARCHAR:
-                    item.doubts[key] = doubt
+        """Doubt objects with numbers or dates as people write them, of which their dataset does not know.
+
+        The first object with such a column is told of, once for all that are loaded together.
+        """
+        item, staged = members[0]
+        name, known = item.name_of(staged), self._places.columns(item.name_of(staged))
+        text = {
+            column: item
+            for item, staged in reversed(members)
+            for own in staged.odd
+            if kinds.get(column := placed.get(own, own)) is Kind.VARCHAR
+        }
+        text = {c: item for c, item in text.items() if clues.ladder(c) and known.get(c) != Kind.VARCHAR.sql}
+        for doubt in spelling_doubts(self._con, rows, sorted(text), kinds, item.dataset.dataset):
+            item, key = text.get(doubt.column, item), f"{name}.{doubt.column}"
+            # Of a column with odd words, these are all there is to say.
+            item.doubts[key] = replace(item.doubts[key], hint=doubt.hint) if key in item.doubts else doubt
 
     def _load_of(
         self, item: LoadItem, staged: StagedTable, table: str, file: FileColumns, constants: dict[str, str]

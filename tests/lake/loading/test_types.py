@@ -281,7 +281,9 @@ def test_a_spelling_that_the_dataset_does_not_know_is_told_with_its_setting(site
     site.put("adtech/plain/dollars/1.csv", (NUMBERS / "dollars.csv").read_bytes())
     site.put("adtech/plain/thousand/1.csv", "a;b;c;d\n1.000;1,50;2,000;1.5\n2;7;1,000;1.5\n")
     site.put("adtech/plain/days/1.csv", DAYS)
-    site.put("adtech/plain/usual/1.csv", 'a,b,phone\n1.5,"Oslo, Rome",+47 22 22\n1.234,x,1-2-3\n')
+    site.put("adtech/plain/usual/1.csv", 'a,b,phone,sku\n1.5,"Oslo, Rome",+47 22 22,c7\n1.234,x,1-2-3,c12\n')
+    for n in range(3):  # loaded together, told once
+        site.put(f"adtech/plain/often/{n}.csv", f'price\n"{n},50"\n')
     site.put("adtech/plain/german/2.json", '[{"Kosten": "3,50", "Impressionen": 1.234}]')
     site.drain()
     definition = "in the definition of plain, then `amci lake reprocess --changed`"
@@ -298,10 +300,12 @@ def test_a_spelling_that_the_dataset_does_not_know_is_told_with_its_setting(site
         ("b", "text"): 'set `decimal: ","` ',
         ("c", "text"): 'set `decimal: ","` or `thousands: ","` ',
         ("a", "numbers"): both,
+        ("price", "text"): 'set `decimal: ","` ',
         ("day", "text"): 'set `dates: ["%d/%m/%Y"]` ',
         ("at", "text"): 'set `dates: ["%d/%m/%Y %I:%M %p"]` or `dates: ["%m/%d/%Y %I:%M %p"]` ',
     }
     before = len(doubts(site))
+    assert before == len(found)
     site.put("adtech/plain/german/3.csv", "Kampagne;Impressionen;Kosten;CTR\nGamma;1.5;3,50;1,5 %\n")
     site.drain()
     assert len(doubts(site)) == before  # that they are text is known by now, and 1.5 is no thousand
