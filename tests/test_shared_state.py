@@ -51,7 +51,7 @@ SAFE = {
     "locked by its only owner: Catalog.exclusive, Sandbox, Recorder, ReplayTransport": """
         lake.catalog.catalog:Catalog lake.catalog.checksums:Checksums lake.catalog.commit_guard:CommitGuard
         lake.catalog.catalog:Catalog._open.connect lake.catalog.commit_guard:CommitGuard.__init__.cursor
-        lake.catalog.catalog:Catalog.con.cursor lake.loading.heavy:HeavyHandler
+        lake.catalog.catalog:Catalog.con.cursor lake.loading.commit:Commit
         sandbox.instances:Instances sandbox.simulation:Simulator
         workflows.amazon.fixture_matching:Answers workflows.amazon.scrub:Scrubber
         """,

@@ -17,8 +17,10 @@ from amci.lake.datasets.router import Router
 from amci.lake.landing.ingest import Ingest
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
+from amci.lake.loading.commit import Commit
 from amci.lake.loading.heavy import HeavyHandler
 from amci.lake.loading.light import LightHandler
+from amci.lake.loading.object_reader import ObjectReader
 from amci.lake.loading.resemblance import TableShapes
 from amci.lake.loading.retyping import Retyping
 from amci.lake.loading.rules import Rules
@@ -62,10 +64,15 @@ def lake_handlers(
         LightHandler(
             rules=rules,
             objects=objects,
-            shapes=shapes,
-            roots=roots,
+            reader=ObjectReader(
+                rules=rules,
+                objects=objects,
+                shapes=shapes,
+                roots=roots,
+                pre_stage=workspace.pre_stage,
+                spill=workspace.spill,
+            ),
             pre_stage=workspace.pre_stage,
-            spill=workspace.spill,
             batch=settings.batch,
         ),
         HeavyHandler(
@@ -74,7 +81,14 @@ def lake_handlers(
             shapes=shapes,
             runs=opened.runs,
             catalog=catalog,
-            retyping=Retyping(catalog=catalog, objects=objects, runs=opened.runs),
+            committing=Commit(
+                catalog=catalog,
+                retyping=Retyping(catalog=catalog, objects=objects, runs=opened.runs),
+                runs=opened.runs,
+                duplicates=objects.duplicates,
+                appended=rules.router.appended,
+                clock=opened.clock,
+            ),
             pre_stage=workspace.pre_stage,
             quarantine=workspace.quarantine,
             clock=opened.clock,

@@ -23,7 +23,7 @@ from amci.lake.catalog.catalog import Catalog, TableName
 from amci.lake.catalog.checksums import LakeFile, lake_files
 from amci.lake.catalog.duck import LEDGER
 from amci.lake.landing.object_store import ObjectStore
-from amci.lake.loading.heavy import ledger_entry
+from amci.lake.loading.commit import ledger_entry
 from amci.lake.loading.loads import LoadItem
 from amci.lake.loading.reprocess import Reprocess
 from amci.lake.loading.rules import Rules

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +15,19 @@ from amci.kernel.errors import AmciError, DataError, MalformedFile
 from amci.kernel.files import storage_errors
 from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.kernel.runs import RunStore
-from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableHome, TableName, WrittenFile
+from amci.lake.catalog.catalog import Catalog, LedgerEntry
 from amci.lake.catalog.checksums import is_intact
-from amci.lake.catalog.columns import UNFIT, Kind
+from amci.lake.catalog.columns import UNFIT
 from amci.lake.catalog.duck import duck_errors
-from amci.lake.catalog.headers import TableHeaders
 from amci.lake.catalog.pairing import note_commit
-from amci.lake.catalog.schema import SchemaPlan, holds
 from amci.lake.datasets.objects import RESERVED, Skip
-from amci.lake.landing import sidecar
 from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
+from amci.lake.loading.commit import Commit
 from amci.lake.loading.doubting import note, told
 from amci.lake.loading.forgetting import FORGOTTEN
-from amci.lake.loading.loads import Load, LoadItem, Places, TableLoads, want
+from amci.lake.loading.loads import LoadItem, Places, TableLoads
 from amci.lake.loading.resemblance import TableShapes
-from amci.lake.loading.retyping import Retyping
 from amci.lake.loading.rules import Rules
 from amci.lake.loading.staged_object import StagedObject
 from amci.lake.loading.type_inference import ColumnTyper
@@ -51,7 +46,7 @@ class HeavyHandler:
     shapes: TableShapes
     runs: RunStore
     catalog: Catalog
-    retyping: Retyping
+    committing: Commit
     pre_stage: Path
     quarantine: Path
     clock: Clock
@@ -126,7 +121,7 @@ class HeavyHandler:
         out = [e for entries in gone.values() for e in entries if (e.object_id, e.version) not in stay]
         if out:
             with self.catalog.exclusive("forget files"), self.catalog.transaction():
-                self._take_out(out)
+                self.committing.take_out(out)
                 self.runs.state.sync()
                 self.catalog.note_run(self.runs.newest())
         ids = [object_version(run)[0] for run in runs]
@@ -199,166 +194,18 @@ class HeavyHandler:
         try:
             loads = own.and_also(typer.together(plain, may_guess=True))
             self._note_doubts(items)
-            return self._commit(items, loads, places, ledger)
+            return self.committing.commit(items, loads, places, ledger)
         except duckdb.InvalidInputException as error:
             if UNFIT not in str(error):
                 raise
             loads = own.and_also(typer.together(plain, may_guess=False))
             self._note_doubts(items)
-            return self._commit(items, loads, places, ledger, is_certain=True)
+            return self.committing.commit(items, loads, places, ledger, is_certain=True)
 
     def _note_doubts(self, items: Sequence[LoadItem]) -> None:
         """Before the commit, so that a process that dies right after it has told. Raises MalformedFile, see `note`."""
         for item in items:
             note(self.objects.doubts, self.kind, item.routed, list(item.doubts.values()))
-
-    def _commit(
-        self,
-        items: Sequence[LoadItem],
-        loads: TableLoads,
-        places: Places,
-        ledger: Mapping[int, Sequence[LedgerEntry]],
-        *,
-        is_certain: bool = False,
-    ) -> TableLoads:
-        """One transaction: older rows out, new rows in, the ledger beside them.
-
-        If `is_certain`, all rows are asked whether they fit the types of their table; else DuckDB raises for one that
-        does not.
-        """
-        outdated = self._without_stood_by(
-            {item: _outdated(item, ledger.get(item.object_id, [])) for item in items}
-        )
-        entries = [
-            ledger_entry(item, name, rows, self.clock.now())
-            for item in items
-            for name, rows in loads.of(item)
-        ]
-        if not entries and not any(outdated.values()):
-            return loads
-        with (
-            self._written(loads, is_certain=is_certain) as written,
-            self.catalog.exclusive("load into the lake"),
-            self.catalog.transaction(),
-        ):
-            # Planned while the older rows are there still: types must not depend on how many files share a batch.
-            plans = {
-                name: self._plan(name, parts, is_certain=is_certain) for name, parts in loads.tables.items()
-            }
-            headers = {name: places.settled(name) for name in loads.tables}
-            for name, parts in loads.tables.items():
-                if new := _renamed(headers[name], self.catalog.headers(name)):
-                    loads.renamed.setdefault(min(parts[0].members), {})[str(name)] = new
-            gone = [entry for entries in outdated.values() for entry in entries]
-            self._take_out(gone)
-            for name in {entry.name for entry in gone} & loads.tables.keys():
-                plans[name] = self.retyping.narrowed(name, plans[name], loads.tables[name], items, gone)
-            for name, parts in loads.tables.items():
-                if plans[name].makes_text:
-                    self.retyping.load_again(name, items)
-                self.catalog.apply(name, plans[name], parts[0].partition_by, headers[name])
-                self._insert(name, parts, written)
-            self.catalog.enter(entries)
-            # After a power cut the state must know all that the commit is about, or it would give the ids again.
-            self.runs.state.sync()
-            self.catalog.note_run(self.runs.newest())
-        return loads
-
-    def _without_stood_by(
-        self, outdated: dict[LoadItem, list[LedgerEntry]]
-    ) -> dict[LoadItem, list[LedgerEntry]]:
-        """What is to leave the lake now. Rows that a duplicate will bring leave as it does, so none is ever missing."""
-        gone = {
-            (entry.object_id, entry.version)
-            for item, entries in outdated.items()
-            for entry in entries
-            if (entry.object_id, entry.version) != (item.object_id, item.version)
-        }
-        stay = self.objects.duplicates.stood_by(gone, self.rules.router.appended)
-        if not stay:
-            return outdated
-        return {
-            item: [entry for entry in entries if (entry.object_id, entry.version) not in stay]
-            for item, entries in outdated.items()
-        }
-
-    def _plan(self, name: TableName, parts: Sequence[Load], *, is_certain: bool) -> SchemaPlan:
-        wanted = want(parts)
-        if not all(part.may_evolve for part in parts):
-            wanted |= self._as_frozen(name, parts, wanted)
-        changes = self._changes(name, parts, wanted)
-        if is_certain:
-            columns = self.catalog.foresee(name, changes, parts[0].partition_by).columns
-            unfit = {c for part in parts for c in part.source.unfit(self.catalog.con, columns)}
-            changes = self._changes(name, parts, wanted | dict.fromkeys(unfit, Kind.VARCHAR.sql))
-        return changes
-
-    def _as_frozen(
-        self, name: TableName, parts: Sequence[Load], wanted: Mapping[str, str]
-    ) -> Mapping[str, str]:
-        """The types that a frozen table has for columns that would be of another type, but have values of this one."""
-        have = self.catalog.columns(name)
-        types = {
-            c: have[c]
-            for c, t in wanted.items()
-            if c in have and have[c] == Kind.of_sql(have[c]).sql and not holds(have[c], t)
-        }
-        for part in parts:
-            types = part.source.fitting(self.catalog.con, types) if types else types
-        return types
-
-    def _changes(self, name: TableName, parts: Sequence[Load], wanted: Mapping[str, str]) -> SchemaPlan:
-        return self.catalog.plan(
-            name,
-            wanted,
-            may_evolve=all(p.may_evolve for p in parts),
-            max_columns=min(p.max_columns for p in parts),
-        )
-
-    @contextmanager
-    def _written(self, loads: TableLoads, *, is_certain: bool) -> Iterator[dict[Load, WrittenFile]]:
-        """Files with the rows of large loads, written while other threads may commit; deleted if none takes them."""
-        written: dict[Load, WrittenFile] = {}
-        try:
-            for name, parts in loads.tables.items():
-                if any(part.own_file is not None for part in parts):
-                    with self.catalog.exclusive("plan a load"):
-                        changes = self._plan(name, parts, is_certain=is_certain)
-                        home = self.catalog.foresee(name, changes, parts[0].partition_by)
-                    for part in parts:
-                        if _fits(part, home):
-                            written[part] = self._write(part, home)
-            yield written
-        finally:
-            for file in written.values():
-                file.path.unlink(missing_ok=True)
-
-    def _write(self, part: Load, home: TableHome) -> WrittenFile:
-        return self.catalog.write_file(part.source.select(home.columns), home, part.own_file or {})
-
-    def _insert(self, name: TableName, parts: Sequence[Load], written: dict[Load, WrittenFile]) -> None:
-        home = self.catalog.home(name)
-        for part in parts:
-            if not _fits(part, home):
-                self.catalog.insert(name, part.source.select(home.columns))
-                continue
-            if part in written and written[part].home != home:
-                # Another load has changed the table meanwhile, or this one rewrites it.
-                written.pop(part).path.unlink()
-            if part not in written:
-                written[part] = self._write(part, home)
-            # From here on the transaction decides whether the file stays.
-            self.catalog.add_file(name, written.pop(part))
-
-    def _take_out(self, gone: Sequence[LedgerEntry]) -> None:
-        tables: dict[TableName, set[tuple[int, int]]] = {}
-        for entry in gone:
-            tables.setdefault(entry.name, set()).add((entry.object_id, entry.version))
-        for name, versions in tables.items():
-            if self.catalog.columns(name):
-                self.catalog.delete(name, versions)
-        if gone:
-            self.catalog.forget({(e.object_id, e.version) for e in gone})
 
     def _settle(self, items: Sequence[LoadItem]) -> None:
         """Note in the state what the ledger has; safe to repeat."""
@@ -384,38 +231,6 @@ class HeavyHandler:
             self.shapes.loaded(shapes)
 
 
-def ledger_entry(item: LoadItem, name: TableName, rows: int, loaded_at: datetime) -> dict[str, Any]:
-    """The ledger's row for an object version that has rows in a table."""
-    obj, staged = item.routed.obj, item.staged
-    return {
-        "object_id": item.object_id,
-        "version": item.version,
-        "root": obj.root,
-        "key": obj.key,
-        "tenant_id": item.run.tenant_id,
-        "dataset": obj.dataset.dataset,
-        "schema_name": name.schema,
-        "table_name": name.table,
-        "run_id": item.run.run_id,
-        "rows": rows,
-        "bytes": obj.size,
-        "sha256": staged.sha256,
-        "modified_at": _naive(obj.modified_at),
-        "loaded_at": _naive(loaded_at),
-        "workflow_id": staged.workflow_id,
-        "schedule": staged.schedule,
-        "export_time": _naive(staged.export_time) if staged.export_time else None,
-        "rules_hash": item.routed.rules_hash,
-        **{name: staged.origin.get(name) for name in sidecar.TEXTS},
-        **{name: _naive(at) for name, at in sidecar.moments(staged.origin).items()},
-    }
-
-
-def _fits(part: Load, home: TableHome) -> bool:
-    """Whether rows get a file of their own. A table keeps its partitions where a file has none any more."""
-    return part.own_file is not None and tuple(part.own_file) == home.partition_by
-
-
 def _by_object(
     entries: Sequence[LedgerEntry], stand_ins: Mapping[tuple[int, int], tuple[int, int]]
 ) -> dict[int, list[LedgerEntry]]:
@@ -426,13 +241,6 @@ def _by_object(
         if by := stand_ins.get((entry.object_id, entry.version)):
             found.setdefault(by[0], []).append(entry)
     return found
-
-
-def _outdated(item: LoadItem, ledger: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    """What of this object has to leave the lake as this run's rows come in."""
-    if item.dataset.on_new_version == "append":
-        return [e for e in ledger if e.version == item.version or e.object_id != item.object_id]
-    return list(ledger)
 
 
 def _damaged(file: str) -> MalformedFile:
@@ -449,15 +257,3 @@ def _outcome(item: LoadItem, loads: TableLoads) -> Outcome:
     tables = {str(name): rows for name, rows in loads.of(item)}
     result = {"tables": tables, "quality": item.notes, **told(item.doubts.values())}
     return Done(result | ({"columns": renamed} if renamed else {}))
-
-
-def _renamed(now: TableHeaders, before: TableHeaders) -> dict[str, str]:
-    """The new columns whose headers say more than their names do, each with its header."""
-    if now is before:
-        return {}
-    return {column: header for column, header in now.renamed() if column not in before.known}
-
-
-def _naive(at: datetime) -> datetime:
-    """UTC without zone, as the lake's TIMESTAMP columns hold it."""
-    return at.astimezone(UTC).replace(tzinfo=None)
