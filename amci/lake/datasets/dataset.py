@@ -29,7 +29,7 @@ class CsvSettings(Strict):
 
     delimiter: str = "auto"
     """Separator of fields: one character, or `auto`: the comma, or a tab, `;` or `|` by which all of the first records
-    have equally many fields, or what a first line such as `sep=;` names."""
+    have equally many fields, or what a first line such as `sep=;` names. If several fit, a doubt tells."""
     quote: str = '"'
     """Quote around fields that hold separators or line breaks; `none` if nothing is quoted, as in the flat files of
     marketplaces."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import json
 import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
@@ -17,7 +18,7 @@ from pyarrow import csv as arrow_csv
 
 from amci.kernel.errors import MalformedFile
 from amci.kernel.names import column_names
-from amci.lake.formats.delimiter import CANDIDATES, delimiter_of, separator_line
+from amci.lake.formats.delimiter import CANDIDATES, delimiter_of, divides, separator_line
 from amci.lake.formats.escapes import unescaped
 from amci.lake.formats.faults import record_fault, text_fault
 from amci.lake.formats.model import ColumnPath, Doubt, TextBatch
@@ -107,8 +108,8 @@ def csv_batches(
         else:
             if guessed is not None:
                 guessed |= reader.guessed
-            if doubts is not None and (doubt := reader.doubt()):
-                doubts.append(doubt)
+            if doubts is not None:
+                doubts += reader.doubts()
             return
 
 
@@ -128,7 +129,9 @@ class _Reader:
         self._limits = limits
         self._reserved, self._kept = reserved, kept
         self._is_auto = options.delimiter == "auto"
+        self._header_line = b""
         self._is_trailing = False  #: whether rows, but not the header, end in a delimiter
+        self._rival = ""  #: a delimiter that would fit as well as the one that is taken
         delimiter, self._separator_line = self._look()
         #: what was not named and is not the usual: the delimiter, the encoding
         self.guessed: dict[str, str] = {}
@@ -145,7 +148,10 @@ class _Reader:
         said, size = separator_line(text)
         if named == "auto":
             table = self._table_of(text[size:], is_whole=is_whole)
-            found = said or delimiter_of(table, self._options.quote.encode(), is_whole=is_whole)
+            if said:
+                return said.decode(), size
+            found, rival = delimiter_of(table, self._options.quote.encode(), is_whole=is_whole)
+            self._rival = rival.decode()
             return found.decode(), size
         return named, size if said in (b"", named.encode()) else 0
 
@@ -218,28 +224,52 @@ class _Reader:
             is_trailing=self._is_trailing,
         )
 
-    def doubt(self) -> Doubt | None:
-        """Whether a file of one column looks like a table with another delimiter below lines of text.
+    def doubts(self) -> Iterator[Doubt]:
+        """What may be wrong with a file that was read: its delimiter, or where its table begins."""
+        if self._rival:
+            yield Doubt(
+                kind="delimiter",
+                says=f"{_named(self._options.delimiter)} was taken for its delimiter, and {_named(self._rival)} would"
+                " fit as well",
+                hint=f"set the right one in the dataset, such as `csv: {{delimiter: {json.dumps(self._rival)}}}`",
+            )
+        if doubt := self._left_out() or self._one_column():
+            yield doubt
 
-        Or whether `skip_lines` has left out a line that could be the header, because there are fewer lines above it.
-        """
-        if self._options.skip_lines and len(self.paths) >= _TABLE:
-            lines = physical_lines(iter((self._head()[0],)), longest=self._limits.max_line_bytes)
-            left_out = [line for line in islice(lines, self._options.skip_lines) if line.strip()]
-            if left_out and self._shape.first(left_out[-1]).columns == len(self.paths):
-                return Doubt(
-                    kind="rows",
-                    says="the last of the lines that `skip_lines` leaves out has as many values as the header",
-                    hint="if it is the header, correct `csv: {skip_lines: …}` in the dataset",
-                    line=self._options.skip_lines,
-                )
-        around = self._surroundings() if self._is_auto and len(self.paths) == 1 else None
-        if around is None or not around.skip_lines or around.columns < _TABLE:
+    def _left_out(self) -> Doubt | None:
+        """Whether `skip_lines` has left out a line that could be the header, because there are fewer lines above it."""
+        if not self._options.skip_lines or len(self.paths) < _TABLE:
+            return None
+        lines = physical_lines(iter((self._head()[0],)), longest=self._limits.max_line_bytes)
+        left_out = [line for line in islice(lines, self._options.skip_lines) if line.strip()]
+        if not left_out or self._shape.first(left_out[-1]).columns != len(self.paths):
             return None
         return Doubt(
             kind="rows",
-            says=f"it was read as one column, and looks like a table of {around.columns} below other lines",
-            hint=f"set `csv: {{skip_lines: {around.skip_lines}}}` in the dataset",
+            says="the last of the lines that `skip_lines` leaves out has as many values as the header",
+            hint="if it is the header, correct `csv: {skip_lines: …}` in the dataset",
+            line=self._options.skip_lines,
+        )
+
+    def _one_column(self) -> Doubt | None:
+        """Whether a file of one column looks like a table with another delimiter, perhaps below lines of text."""
+        if len(self.paths) != 1:
+            return None
+        around = self._surroundings() if self._is_auto else None
+        if around and around.skip_lines and around.columns >= _TABLE:
+            return Doubt(
+                kind="rows",
+                says=f"it was read as one column, and looks like a table of {around.columns} below other lines",
+                hint=f"set `csv: {{skip_lines: {around.skip_lines}}}` in the dataset",
+            )
+        inside = [each for each in CANDIDATES if divides(each, self._header_line, self._shape.quote)]
+        if not inside:
+            return None
+        found = inside[0].decode()
+        return Doubt(
+            kind="delimiter",
+            says=f"it was read as one column, and its header has {_named(found)} inside",
+            hint=f"if that is its delimiter, set `csv: {{delimiter: {json.dumps(found)}}}` in the dataset",
         )
 
     def _surroundings(self) -> Surroundings | None:
@@ -312,7 +342,8 @@ class _Reader:
                 f"it has {record.columns} columns, more than {self._limits.max_columns}",
                 hint="Check the delimiter. If the file is sound, raise max_columns.",
             )
-        names, self.paths = _names(text[: record.size], self._options, self._reserved, self._kept)
+        self._header_line = text[: record.size]
+        names, self.paths = _names(self._header_line, self._options, self._reserved, self._kept)
         return names, text[record.size :]
 
     def _ended(self, chunks: Iterator[bytes], columns: int) -> Iterator[bytes]:
@@ -351,6 +382,11 @@ class _Reader:
         if batch.column(last).null_count < batch.num_rows:
             raise _BeyondHeader
         return batch.remove_column(last)
+
+
+def _named(delimiter: str) -> str:
+    """A delimiter as a sentence has it."""
+    return "the tab" if delimiter == "\t" else f"`{delimiter}`"
 
 
 def _without(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -21,21 +21,43 @@ def separator_line(text: bytes) -> tuple[bytes, int]:
     return (found[1], found.end()) if found else (b"", 0)
 
 
-def delimiter_of(text: bytes, quote: bytes, *, is_whole: bool) -> bytes:
-    r"""The delimiter by which the first records have equally many values.
+def delimiter_of(text: bytes, quote: bytes, *, is_whole: bool) -> tuple[bytes, bytes]:
+    r"""The delimiter by which the first records have equally many values, and another that would fit too, or none.
 
-    It is the comma if the header has one, unless only another one makes all records alike, as in
-    `Name;Costs, net;Clicks`. `text` is the beginning of the file, `is_whole` says whether it is all of it.
+    It is the comma if the header has no other candidate, or none makes all records alike. If several do, it is one
+    that no quoted name in the header has inside, as in `Campaign;"Costs, net"`; then one that no blank follows there,
+    as in `Campaign;Costs, net`; then the one that makes most columns; then the comma.
+    `text` is the beginning of the file, `is_whole` says whether it is all of it.
     """
-    header = text.lstrip(b"\r\n").partition(b"\n")[0]
-    inside = [each for each in CANDIDATES if each in header]
+    line = text.lstrip(b"\r\n").partition(b"\n")[0]
+    inside = [each for each in CANDIDATES if each in line]
     if inside in ([], [b","]):
-        return b","
+        return b",", b""
     columns = {each: _columns(text, Shape(each, quote), is_whole=is_whole) for each in inside}
-    alike = {each: found for each, found in columns.items() if found > 1}
-    if not alike or b"," in alike:
-        return b","
-    return max(alike, key=alike.__getitem__)
+    alike = {each: count for each, count in columns.items() if count > 1}
+    if not alike:
+        return b",", b""
+
+    def rank(each: bytes) -> tuple[bool, bool, int]:
+        is_quoted = any(_divides_quoted(each, line, other, quote) for other in alike if other != each)
+        return not is_quoted, each + b" " not in line, alike[each]
+
+    first, *others = sorted(alike, key=rank, reverse=True)
+    return first, others[0] if others else b""
+
+
+def divides(delimiter: bytes, header: bytes, quote: bytes) -> bool:
+    """Whether a header has several names by this delimiter."""
+    return Shape(delimiter, quote).first(header).columns > 1
+
+
+def _divides_quoted(each: bytes, line: bytes, other: bytes, quote: bytes) -> bool:
+    """Whether a name in the header, as another delimiter divides it, is quoted and has this one inside."""
+    if not quote:
+        return False
+    q, o = re.escape(quote), re.escape(other)
+    names = re.findall(rb"(?:^|%b)%b([^%b]*)%b(?=%b|\r|$)" % (o, q, q, q, o), line)
+    return any(each in name for name in names)
 
 
 def _columns(text: bytes, shape: Shape, *, is_whole: bool) -> int:

@@ -78,3 +78,50 @@ def test_what_was_guessed_is_said(content: bytes, guessed: dict[str, str], tmp_p
     with Reading(tmp_path / "file.csv", FileFormat.CSV) as reading:
         list(reading.batches())
     assert reading.guessed == guessed
+
+
+def doubts(content: bytes, folder: Path, **options: str) -> list[tuple[str, str]]:
+    (folder / "file.csv").write_bytes(content)
+    with Reading(folder / "file.csv", FileFormat.CSV, csv=CsvOptions(**options)) as reading:  # type: ignore[arg-type]
+        list(reading.batches())
+    return [(doubt.kind, doubt.hint.partition("`")[2].partition("`")[0]) for doubt in reading.doubts]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "other"),
+    [
+        (b"Anzeige;Kosten, EUR\nA;1,50\nB;2,75\n", ["anzeige", "kosten_eur"], ","),
+        (
+            "Nachname, Vorname;Betrag;Ort\nMüller, A;5;X\n".encode(),
+            ["nachname_vorname", "betrag", "ort"],
+            ",",
+        ),
+        (b"Item, name\tQty\nA, x\t1\n", ["item_name", "qty"], ","),
+        (b'Kampagne;"Kosten, netto"\nA;1,50\nB;2,75\n', ["kampagne", "kosten_netto"], ","),
+        (b"a,b|c,d\n1,2|3,4\n", ["a", "b_c", "d"], "|"),
+        (b"a,b\tc\n1,2\t3\n", ["a", "b_c"], "\\t"),
+    ],
+)
+def test_of_several_delimiters_that_fit_the_likely_one_is_taken_and_told(
+    content: bytes, columns: list[str], other: str, tmp_path: Path
+) -> None:
+    assert list(read(content, tmp_path)[0]) == columns
+    assert doubts(content, tmp_path) == [("delimiter", f'csv: {{delimiter: "{other}"}}')]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        (b"a;b;c\n1;2;3\n4;5\n6;7;8\n", {}, ";"),
+        (b"a,b\n1,2\n", {"delimiter": ";"}, ","),
+        (b"a;b\n1;2\n", {}, None),
+        (b"a;b,c\n1,2\n", {}, None),
+        (b'"a;b"\n1\n', {}, None),
+        (b"a,b|c,d\n1,2|3,4\n", {"delimiter": "|"}, None),
+    ],
+)
+def test_a_table_of_one_column_with_a_delimiter_in_its_header_is_doubtful(
+    content: bytes, options: dict[str, str], expected: str | None, tmp_path: Path
+) -> None:
+    told = [("delimiter", f'csv: {{delimiter: "{expected}"}}')] if expected else []
+    assert doubts(content, tmp_path, **options) == told
