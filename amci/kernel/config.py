@@ -379,7 +379,8 @@ def _problem(model: type[BaseModel], shown: str, error: dict[str, Any]) -> Probl
         says = "field required"
     else:
         says = error["msg"].removeprefix("Value error, ")
-        says = says[0].lower() + says[1:]
+        if says == error["msg"]:  # pydantic's own; ours may begin with a value
+            says = says[0].lower() + says[1:]
     return Problem(shown, field, says)
 
 

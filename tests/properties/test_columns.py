@@ -94,6 +94,8 @@ def double(text: str, *, special: bool) -> float:
     if not re.fullmatch(r"-?((0|[1-9][0-9]*)|(0|[1-9][0-9]*)?\.[0-9]+)([eE][-+]?[0-9]+)?", text):
         reject()
     mantissa, _, exponent = text.lower().partition("e")
+    if not special and exponent.isdigit() and "." not in mantissa:  # 1E5 is a code
+        reject()
     whole, _, fraction = mantissa.lstrip("-").partition(".")
     significant = (whole + fraction.rstrip("0")).lstrip("0")
     number = float(text)
@@ -161,7 +163,8 @@ def narrowest(
 # -- texts that look like something --------------------------------------------------------------------------
 
 spellings = """
-    0 -0 -0.0 1.0 -3.00 007 007.5 +1 1_000 0x1F 1. .5 -.5 1e3 1.5E-3 NaN nan Infinity -inf inf -nan ١٢
+    0 -0 -0.0 1.0 -3.00 007 007.5 +1 1_000 0x1F 1. .5 -.5 1e3 1e+3 12e-2 1.5E3 .5e3 1.5E-3
+    NaN nan Infinity -inf inf -nan ١٢
     9223372036854775807 9223372036854775808 -9223372036854775808 -9223372036854775809.0
     9007199254740992 9007199254740993 9007199254740992.0 9007199254740992.4 9007199254740991.9
     0.30000000000000004 0.300000000000000041 123456789012345678.5 1e400 1e-400 4.9E-324 0e999
@@ -225,7 +228,7 @@ def test_sql_and_python_agree_on_what_fits(values: list[str], special: bool) -> 
     rows(values)
     for kind in (*Kind, *DECIMALS):
         found = CON.execute(
-            f"SELECT v, {fits_sql(kind, 'v', Spelling(not_finite=special))} FROM texts"
+            f"SELECT v, {fits_sql(kind, 'v', Spelling(not_finite=special, bare_exponents=special))} FROM texts"
         ).fetchall()
         assert found == [(text, is_fit(kind, text, special=special)) for text in values], kind
 

@@ -186,10 +186,10 @@ def test_an_ad_hoc_workflow_keeps_its_sql() -> None:
             "execution_request.requestType: a schedule can only createExecution, not cancelExecution",
         ),
         (RULE | {"execution_request": {"customerid": "acme"}}, "execution_request: unknown key customerid"),
-        (FORK | {"Input": {"Payload": {}}}, "input: unknown key Payload"),
-        (FORK | {"State": "ON"}, "state: should be ENABLED or DISABLED"),
+        (FORK | {"Input": {"Payload": {}}}, "Input: unknown key Payload"),
+        (FORK | {"State": "ON"}, "State: should be ENABLED or DISABLED"),
         (FORK | {"runBy": "campaign"}, "runBy: schedules by campaign are not supported"),
-        (FORK | {"EventBusName": "mine"}, "eventBusName: there is no event bus here; leave it out"),
+        (FORK | {"EventBusName": "mine"}, "EventBusName: there is no event bus here; leave it out"),
         (FORK | {"Nmae": "x"}, "Nmae: unknown key"),
     ],
 )  # fmt: skip

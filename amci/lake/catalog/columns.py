@@ -197,9 +197,12 @@ _LONG_INTEGER = "-?[1-9][0-9]{18}(?:[.]0+)?"
 _NUMBER = (
     "-?(?:[1-9][0-9]{0,14}|0|0?[.](?:0{0,20}[1-9][0-9]{0,16}0*|0+)|"
     + "|".join(f"[1-9][0-9]{{{n - 1}}}[.][0-9]{{1,{17 - n}}}0*" for n in range(1, 16))
-    + "|[1-9](?:[.][0-9]{1,16}0*)?[eE][-+]?[0-9]{1,2})"
+    + "|[1-9](?:[eE][-+]|[.][0-9]{1,16}0*[eE][-+]?)[0-9]{1,2})"
 )
-_ANY_NUMBER = "-?(?:0|[1-9][0-9]*|(?:0|[1-9][0-9]*)?[.][0-9]+)(?:[eE][-+]?[0-9]+)?"
+_EXPONENT = "[eE][-+]?[0-9]+"
+_ANY_NUMBER = f"-?(?:(?:0|[1-9][0-9]*)(?:[eE][-+][0-9]+)?|(?:0|[1-9][0-9]*)?[.][0-9]+(?:{_EXPONENT})?)"
+#: With exponents that have neither a sign nor a point before them, which are codes elsewhere.
+_BARE_NUMBER = f"-?(?:0|[1-9][0-9]*|(?:0|[1-9][0-9]*)?[.][0-9]+)(?:{_EXPONENT})?"
 _NOT_FINITE = "(?i)nan|-?inf(?:inity)?"
 _NORMAL = "2.2250738585072014e-308 AND 1.7976931348623157e308"
 _DAY = (
@@ -230,7 +233,8 @@ def fits_sql(kind: ColumnKind, expr: str, how: Spelling = PLAIN) -> str:
     NULL fits; the empty text fits too, it becomes NULL unless the kind is text. BOOLEAN takes true and false
     in any case. BIGINT takes canonical 64-bit integers and the same followed by `.0`, `.00` …; not `007`,
     `+1`, `-0`. DOUBLE takes numbers as JSON writes them (also `.5`) of at most 17 significant digits that
-    neither overflow nor underflow; without an exponent, up to 2^53 in size. DECIMAL takes numbers without
+    neither overflow nor underflow; without an exponent, up to 2^53 in size. An exponent has a sign or a point
+    before it (`1e+20`, `1.5E10`): `1E5` is a code, unless `how` says otherwise. DECIMAL takes numbers without
     exponent that have no more digits than it, zeros behind left out. DATE takes YYYY-MM-DD of the years 1 to
     9999. TIMESTAMP takes a date, or `YYYY-MM-DD[T ]HH:MM[:SS[.ffffff]]`, also with `Z`, which is dropped: AMC
     prints local times with it too. TIMESTAMPTZ takes the same with an explicit offset `±HH[:MM]` instead.
@@ -286,7 +290,8 @@ def _strict_double(expr: str, how: Spelling) -> str:
         sound = f"{size} BETWEEN {_NORMAL} AND ({exact})"
     other = _match(expr, _NOT_FINITE) if how.not_finite or how.floats else "FALSE"
     slow = f"{digits} = '' OR (strlen({digits}) <= 17 AND {sound})"
-    rest = f"WHEN {_match(expr, _ANY_NUMBER)} THEN {slow} ELSE {other}"
+    any_number = _BARE_NUMBER if how.bare_exponents or how.floats else _ANY_NUMBER
+    rest = f"WHEN {_match(expr, any_number)} THEN {slow} ELSE {other}"
     return f"CASE WHEN {_match(expr, _NUMBER)} THEN TRUE {rest} END"
 
 
@@ -461,9 +466,11 @@ class Clues:
         """How the values of a column are written."""
         is_value = column in self.values or (ALL in self.values and column not in self.quoted)
         how = self.spelling.of_values() if is_value else self.spelling
+        if is_value or self.amc.get(column) in _FRACTIONS or self.declared_kind(column) is Kind.DOUBLE:
+            how = replace(how, bare_exponents=True)
         if self.stated.get(column) == Kind.DOUBLE:
             return replace(how, floats=True)
-        return replace(how, not_finite=True) if name_rule(column) is Kind.DOUBLE else how
+        return replace(how, not_finite=True, bare_exponents=True) if name_rule(column) is Kind.DOUBLE else how
 
     def ladder(self, column: str) -> tuple[ColumnKind, ...]:
         """The kinds to try before VARCHAR, in that order: what does not fit a part of the rows does not fit all.

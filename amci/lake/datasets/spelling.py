@@ -98,6 +98,7 @@ class Spelling:
     parentheses: bool = False  #: `(3)` is -3
     dates: tuple[DateFormat, ...] = ()  #: beside ISO 8601
     not_finite: bool = False  #: NaN and Infinity are numbers
+    bare_exponents: bool = False  #: `1E5` is a number, not a code
     #: the values were DOUBLEs and are written in the fewest digits that read back as the same
     floats: bool = False
 
@@ -138,7 +139,9 @@ class Spelling:
     def _number(self) -> str:
         point, gap = _escaped(self.decimal), _BLANK if self.thousands == " " else _escaped(self.thousands)
         grouped = f"[1-9][0-9]{{0,2}}(?:{gap}[0-9]{{3}})+|" if self.thousands else ""
-        size = f"(?:(?:{grouped}0|[1-9][0-9]*)(?:{point}[0-9]+)?|{point}[0-9]+)(?:[eE][-+]?[0-9]+)?"
+        whole, fraction = f"(?:{grouped}0|[1-9][0-9]*)", f"{point}[0-9]+(?:[eE][-+]?[0-9]+)?"
+        sign_of_exponent = "[-+]?" if self.bare_exponents else "[-+]"
+        size = f"(?:{whole}(?:{fraction}|[eE]{sign_of_exponent}[0-9]+)?|{fraction})"
         sign = _escaped(self.currency)
         amount = f"(?:(?:{sign}{_BLANK}?)?{size}|{size}(?:{_BLANK}?{sign})?)" if sign else size
         percent = f"(?:{_BLANK}?%)?" if self.percent else ""

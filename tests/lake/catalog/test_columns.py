@@ -72,7 +72,10 @@ def test_other_names_ask_for_nothing(column: str) -> None:
     [
         (Kind.BOOLEAN, "true FALSE True"),
         (Kind.BIGINT, "0 -1 1.0 -3.00 9223372036854775807 -9223372036854775808 9223372036854775807.0"),
-        (Kind.DOUBLE, "0 -0 1 1.5 .5 -0.25 1e3 1.5E-3 0.30000000000000004 9007199254740992"),
+        (
+            Kind.DOUBLE,
+            "0 -0 1 1.5 .5 -0.25 1e+3 1e-7 1.5E10 .5e3 1.5E-3 0.30000000000000004 9007199254740992",
+        ),
         (Kind.DOUBLE, "1.7976931348623157e308 2.2250738585072014E-308 1.00000000000000000000"),
         (Kind.DATE, "2024-02-29 0001-01-01 9999-12-31"),
         (Kind.TIMESTAMP, "2024-01-01 2024-01-01T10:11 2024-01-01T10:11Z 2024-01-01T10:11:12.123456Z"),
@@ -89,7 +92,7 @@ def test_these_spellings_fit(con: duckdb.DuckDBPyConnection, kind: Kind, texts: 
         (Kind.BOOLEAN, "1 0 t yes on truee"),
         (Kind.BIGINT, "1.5 00123 +1 -0 -0.0 1_000 0x1F 1. .0 1e3 9223372036854775808 ١٢ 1,000 NaN"),
         (Kind.DOUBLE, "007.5 +1.5 1. 1_0.5 0x1p3 1,5 NaN Infinity 1.5f"),
-        (Kind.DOUBLE, "1e400 1e-400 4.9E-324 9007199254740993"),
+        (Kind.DOUBLE, "1e+400 1e-400 4.9E-324 9007199254740993 1E5 12E3 500E00000000012 1234567e12"),
         (Kind.DOUBLE, "0.123456789012345678 123456789012345678.5 9007199254740992.5"),
         (Kind.DATE, "2023-02-29 1900-02-29 0000-01-01 2024-1-1 2024-13-01 20240101 24-01-01 infinity epoch"),
         (Kind.TIMESTAMP, "2024-01-01T24:00 2024-01-01T10:60 2024-01-01T10 2024-01-01Z"),
@@ -111,6 +114,16 @@ def test_these_spellings_do_not_fit(con: duckdb.DuckDBPyConnection, kind: Kind, 
 def test_space_around_a_value_is_part_of_it(con: duckdb.DuckDBPyConnection, text: str) -> None:
     padded = [f" {text}", f"{text} ", f"{text}\n", f"\t{text}"]
     assert not any(is_fit(con, kind, spaced) for spaced in padded for kind in VALUES)
+
+
+def test_digits_around_an_e_are_a_number_only_if_the_column_is_known_to_have_numbers(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    rows = "(SELECT unnest(['1E5', '10045', '12E3']) AS v)"
+    for clues in (Clues(), Clues(spelling=Spelling(decimal=",", thousands="."))):
+        assert infer(con, rows, ["v"], clues) == {"v": Kind.VARCHAR}
+    told = Clues(values={"v"}), Clues(declared={"v": "DOUBLE"}), Clues(amc={"v": "DOUBLE"})
+    assert {infer(con, rows, ["v"], clues)["v"] for clues in told} == {Kind.DOUBLE}
 
 
 def test_what_is_not_a_number_is_one_only_where_asked(con: duckdb.DuckDBPyConnection) -> None:

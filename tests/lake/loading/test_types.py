@@ -162,7 +162,7 @@ def test_a_dataset_declares_the_types_of_columns(site: Any) -> None:
     ]
     assert doubts(site) == []
 
-    site.put("adtech/own/t/3.csv", ORDERS + "12.345,,1e3,1\nx,,2,\n")
+    site.put("adtech/own/t/3.csv", ORDERS + "12.345,,1e+3,1\nx,,2,\n")
     site.put("adtech/firm/t/2.csv", ORDERS + "12.345,,,\n")
     site.drain()
     assert types(site) == expected | {"amount": "VARCHAR", "total_cost": "VARCHAR"}
@@ -192,7 +192,7 @@ def test_a_dataset_declares_the_types_of_columns(site: Any) -> None:
     [
         ({"amount": "MONEY"}, "MONEY: should be DECIMAL(18,2) or the like, BOOLEAN, "),
         ({"amount": "DECIMAL"}, "DECIMAL: should be DECIMAL(18,2) or the like"),
-        ({"amount": "DECIMAL(39,2)"}, "should have 1 to 38 digits"),
+        ({"amount": "DECIMAL(39,2)"}, "DECIMAL(39,2): should have 1 to 38 digits"),
         ({"amount": "DECIMAL(4,5)"}, "no more behind the point"),
         (
             {"Total Amount": "DATE", "total_amount": "DATE"},
