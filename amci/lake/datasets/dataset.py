@@ -37,7 +37,8 @@ class CsvSettings(Strict):
     """How a quote inside a quoted field is written: doubled, or with a backslash as AMC does."""
     encoding: str = "auto"
     """`auto` takes UTF-8, UTF-16 with a mark, else what gives believable words: Windows-1252 (a superset of Latin-1),
-    CP932 for Japanese or Windows-1251 for Cyrillic. A text that is none of them is refused."""
+    CP932 for Japanese or Windows-1251 for Cyrillic, which a doubt tells. A text that is none of them is refused. A byte
+    order mark counts more than what is named here."""
     skip_lines: int = Field(default=0, ge=0, le=10_000)
     """Lines before the header that are no part of the table, blank ones counted."""
     footer_lines: int = Field(default=0, ge=0, le=10_000)
@@ -45,6 +46,9 @@ class CsvSettings(Strict):
     comment: str = "none"
     """Lines that begin with this character are left out, such as `"#"`, but not inside quotes; `none` if there are no
     such lines."""
+
+    columns: tuple[str, ...] = ()
+    """Names of all columns, in order, of files without a header, whose first line is a row."""
 
     @field_validator("delimiter", "quote", "comment")
     @classmethod
@@ -70,6 +74,7 @@ class CsvSettings(Strict):
             skip_lines=self.skip_lines,
             footer_lines=self.footer_lines,
             comment="" if self.comment == "none" else self.comment,
+            columns=self.columns,
         )
 
 
@@ -78,6 +83,9 @@ class JsonSettings(Strict):
 
     explode: bool = False
     """Each top-level array becomes a table of its own, as in Selling Partner reports."""
+    drop: tuple[str, ...] = ()
+    """With `explode`: top-level fields to leave out, because they are no arrays or not wanted; `reportSpecification` of
+    Selling Partner reports always is."""
     nan: Literal["refuse", "null"] | None = "refuse"
     """`null` takes NaN and Infinity, which are not JSON but which Python writes, for no value."""
     repeated_key: Literal["refuse", "last"] = "refuse"
@@ -313,6 +321,7 @@ class Dataset(Strict):
         """What the JSON reader is told."""
         return JsonOptions(
             explode=self.json_layout.explode,
+            drop=JsonOptions().drop.union(self.json_layout.drop),
             not_finite=self.json_layout.nan in ("null", None),
             repeated_key=self.json_layout.repeated_key == "last",
         )

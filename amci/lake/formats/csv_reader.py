@@ -6,7 +6,7 @@ import csv
 import functools
 import json
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import chain, islice
@@ -21,6 +21,7 @@ from amci.kernel.names import column_names
 from amci.lake.formats.delimiter import CANDIDATES, delimiter_of, divides, separator_line
 from amci.lake.formats.escapes import unescaped
 from amci.lake.formats.faults import record_fault, text_fault
+from amci.lake.formats.header import is_value
 from amci.lake.formats.model import ColumnPath, Doubt, TextBatch
 from amci.lake.formats.quotes import RunTooLong, StrayText, strictly_quoted
 from amci.lake.formats.shape import Shape, physical_lines
@@ -221,6 +222,7 @@ class _Reader:
             self._shape,
             max_line_bytes=self._limits.max_line_bytes,
             around=self._surroundings(),
+            named=len(self._options.columns),
             is_trailing=self._is_trailing,
         )
 
@@ -233,12 +235,26 @@ class _Reader:
                 " fit as well",
                 hint=f"set the right one in the dataset, such as `csv: {{delimiter: {json.dumps(self._rival)}}}`",
             )
+        if encoding := self.guessed.get("encoding"):
+            yield Doubt(
+                kind="encoding",
+                says=f"it is not UTF-8, and was read as {encoding}, judged by its words",
+                hint=f"check names with accents, and set `csv: {{encoding: {encoding}}}`, or the right one, in the"
+                " dataset",
+            )
+        odd = 0 if self._options.columns else sum(is_value(path[0]) for path in self.paths)
+        if odd:
+            yield Doubt(
+                kind="header",
+                says=f"its header looks like a row: {odd} of {len(self.paths)} names are numbers, dates or addresses",
+                hint="if such files have no header, name their columns as `csv: {columns: […]}` in the dataset",
+            )
         if doubt := self._left_out() or self._one_column():
             yield doubt
 
     def _left_out(self) -> Doubt | None:
         """Whether `skip_lines` has left out a line that could be the header, because there are fewer lines above it."""
-        if not self._options.skip_lines or len(self.paths) < _TABLE:
+        if not self._options.skip_lines or self._options.columns or len(self.paths) < _TABLE:
             return None
         lines = physical_lines(iter((self._head()[0],)), longest=self._limits.max_line_bytes)
         left_out = [line for line in islice(lines, self._options.skip_lines) if line.strip()]
@@ -253,7 +269,7 @@ class _Reader:
 
     def _one_column(self) -> Doubt | None:
         """Whether a file of one column looks like a table with another delimiter, perhaps below lines of text."""
-        if len(self.paths) != 1:
+        if len(self.paths) != 1 or self._options.columns:
             return None
         around = self._surroundings() if self._is_auto else None
         if around and around.skip_lines and around.columns >= _TABLE:
@@ -324,7 +340,10 @@ class _Reader:
         )
 
     def _header(self, chunks: Iterator[bytes]) -> tuple[tuple[str, ...], bytes] | None:
-        """The columns' catalogue names, and what was read beyond the header; None if there is no header."""
+        """The columns' catalogue names, and what was read beyond the header; None if there is no line.
+
+        If the options name the columns, the first line is a row.
+        """
         text = b""
         while not text:
             chunk = next(chunks, None)
@@ -342,6 +361,9 @@ class _Reader:
                 f"it has {record.columns} columns, more than {self._limits.max_columns}",
                 hint="Check the delimiter. If the file is sound, raise max_columns.",
             )
+        if self._options.columns:
+            names, self.paths = _catalogued(self._options.columns, self._reserved, self._kept)
+            return names, text
         self._header_line = text[: record.size]
         names, self.paths = _names(self._header_line, self._options, self._reserved, self._kept)
         return names, text[record.size :]
@@ -411,6 +433,12 @@ def _names(
             cells = line.split(options.delimiter)
     except csv.Error:
         raise MalformedFile("a column's name is too long", hint="A quote may be missing.") from None
+    return _catalogued(cells, reserved, kept)
+
+
+def _catalogued(
+    cells: Sequence[str], reserved: frozenset[str], kept: frozenset[str]
+) -> tuple[tuple[str, ...], tuple[ColumnPath, ...]]:
     return tuple(column_names(cells, reserved, kept=kept)), tuple((cell,) for cell in cells)
 
 

@@ -16,15 +16,16 @@ def record_fault(
     *,
     max_line_bytes: int,
     around: Surroundings | None = None,
+    named: int = 0,
     is_trailing: bool = False,
 ) -> MalformedFile:
     """What is wrong with the first record that differs from the header or is longer than it may be.
 
-    `around` is what the beginning of the file shows of lines around its table. With `is_trailing`, the rows, but not
-    the header, end in a delimiter.
+    `around` is what the beginning of the file shows of lines around its table, `named` how many columns the dataset
+    names because there is no header. With `is_trailing`, the rows, but not the header, end in a delimiter.
     """
     lines = physical_lines(chunks, longest=max_line_bytes)
-    header: int | None = None
+    header = named or None
     records = shape.records(lines)
     for record in records:
         if record.size > max_line_bytes:
@@ -49,10 +50,15 @@ def record_fault(
         if header is None:
             header = record.columns
         elif record.columns != header + is_trailing or record.is_trailing < is_trailing:
+            hint = _hint(record, records, header, around, is_trailing=is_trailing)
+            if not named:
+                return MalformedFile(
+                    f"{record.columns} values where the header has {header}", line=record.line, hint=hint
+                )
             return MalformedFile(
-                f"{record.columns} values where the header has {header}",
+                f"{record.columns} values where the dataset names {header} columns",
                 line=record.line,
-                hint=_hint(record, records, header, around, is_trailing=is_trailing),
+                hint=f"Correct `csv: {{columns: […]}}` in the dataset if it is wrong. {hint}",
             )
     return MalformedFile("the CSV cannot be parsed", hint="Check its delimiter, quotes and encoding.")
 

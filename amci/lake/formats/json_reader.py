@@ -78,7 +78,7 @@ def _exploded(cursor: Cursor, drop: frozenset[str]) -> Iterator[tuple[str, Itera
         elif cursor.peek() != "[":
             cursor.refuse(
                 "a top-level field is not an array",
-                hint="Name it under drop, or do not explode this dataset.",
+                hint="Leave it out by `json: {drop: […]}` in the dataset, or do not explode its files.",
             )
         elif key in seen:
             cursor.refuse("a top-level field comes twice")

@@ -69,6 +69,7 @@ class CsvOptions:
     skip_lines: int = 0  #: physical lines before the header that are no part of the table
     footer_lines: int = 0  #: the same after the rows; blank lines at the very end do not count
     comment: str = ""  #: lines that begin with this character are left out; empty if there are none
+    columns: tuple[str, ...] = ()  #: the names of the columns of a file without a header; empty if it has one
 
     def __post_init__(self) -> None:
         for field in ("delimiter", "quote", "comment"):
@@ -77,6 +78,8 @@ class CsvOptions:
                 continue
             if len(value) != 1 or not value.isascii() or value in "\0\r\n\\":
                 raise ValueError(f"{field} must be one ASCII character, and no line break or backslash")
+        if len(set(self.columns)) < len(self.columns) or not all(name.strip() for name in self.columns):
+            raise ValueError("columns must have names that differ")
         if self.delimiter == self.quote or self.comment in (self.delimiter, self.quote or None):
             raise ValueError("delimiter, quote and comment must differ")
         if self.delimiter == "auto" and self.comment and self.comment in ",\t;|":

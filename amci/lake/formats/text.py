@@ -53,14 +53,17 @@ def checked(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _marked(chunks: Iterator[bytes], encoding: str) -> tuple[str, Iterator[bytes]]:
-    """The encoding as the byte order mark has it, and the chunks without that of UTF-8."""
+    """The encoding, and the chunks without the byte order mark of UTF-8.
+
+    A mark is certain, whatever encoding was named: no other text begins with its bytes.
+    """
     known = encoding if encoding == "auto" else codecs.lookup(encoding).name
-    if known not in {"auto", "utf-8", "utf-8-sig"}:
+    if known.startswith("utf-32"):  # whose mark begins with that of UTF-16
         return known, chunks
     head = at_least(chunks, len(codecs.BOM_UTF8))
     if head.startswith(codecs.BOM_UTF8):
         known, head = "utf-8", head[len(codecs.BOM_UTF8) :]
-    elif known == "auto" and head.startswith(_UTF16):
+    elif head.startswith(_UTF16):
         known = "utf-16"
     elif known == "utf-8-sig":
         known = "utf-8"

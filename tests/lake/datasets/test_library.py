@@ -137,3 +137,16 @@ def test_an_unknown_dataset_is_named_with_a_near_one() -> None:
     with pytest.raises(NotFound) as error:
         dataset_named({"amc": built_in("amc")}, "acm")
     assert error.value.hint == "did you mean 'amc'?"
+
+
+def test_names_of_columns_and_fields_to_drop_reach_the_readers() -> None:
+    data = {
+        "dataset": "own",
+        "csv": {"columns": ["day", "units"]},
+        "json": {"explode": True, "drop": ["meta"]},
+    }
+    dataset = Dataset.model_validate(data)
+    assert dataset.csv_options.columns == ("day", "units")
+    assert dataset.json_options.drop == {"meta", "reportSpecification"}
+    with pytest.raises(ValueError, match="names that differ"):
+        Dataset.model_validate(data | {"csv": {"columns": ["day", "day"]}})

@@ -108,3 +108,13 @@ def test_what_lies_behind_the_sample_is_read_in_the_same_encoding(
     content = f"a\n{text * 2}n\n" + ("x" * 10 + "\n") * (size // 11) + f"{text}\n"
     rows, _ = read(content.encode(encoding), tmp_path, 4096)
     assert (rows[0], rows[-1]) == ([f"{text * 2}n"], [text])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "told"), [("cp1252", ["csv: {encoding: windows-1252}"]), ("utf-8", []), ("utf-16", [])]
+)
+def test_an_encoding_that_had_to_be_judged_is_told(encoding: str, told: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file.csv").write_bytes("Stadt\nKöln\n".encode(encoding))
+    with Reading(tmp_path / "file.csv", FileFormat.CSV) as reading:
+        list(reading.batches())
+    assert [doubt.hint.split("`")[1] for doubt in reading.doubts if doubt.kind == "encoding"] == told

@@ -40,7 +40,7 @@ def doubts(site: Any) -> list[tuple[str, str]]:
 HEADLESS = DAY.partition("\n")[2]
 WRONG = {
     "another report": (DAY.replace("day,units,price", "sku,title,asin"), ["columns"]),
-    "no header": (HEADLESS, ["columns"]),
+    "no header": (HEADLESS, ["header", "columns"]),
     "text where numbers were": ("day,units,price\n" + "2026-11-01,a,b\n" * 30, ["numbers", "word", "word"]),
     "shifted columns": ("price,day,units\n" + "blue,2026-11-01,red\n" * 30, ["numbers", "word", "word"]),
     "two rows of thirty": ("\n".join(DAY.splitlines()[:3]), ["rows"]),

@@ -1,0 +1,23 @@
+"""Whether a name in a header looks like a value, because the file has no header and its first row was taken for one."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+_NUMBER = r"[-+]?[$€£¥]?\d[\d.,\s']*[%€]?"
+_TIME = r"(?:[T ]+\d\d?:\d\d.*)?"
+_DATE = rf"(?:\d{{4}}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2(?:\d{{4}}|\d\d)){_TIME}"
+_VALUE = re.compile(rf"{_NUMBER}|{_DATE}")
+
+
+def is_value(name: str) -> bool:
+    """Whether it is a number, a date or an IP address, and no name of a column; `18-24` may be one."""
+    name = name.strip()
+    if _VALUE.fullmatch(name):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
