@@ -70,8 +70,12 @@ class FileColumns:
 
     @property
     def repeated(self) -> list[str]:
-        """The columns whose header stands in the file before."""
-        return [name for name, header in self.headers.items() if _shown(header) != header]
+        """The columns whose header, if it is one, stands in the file before."""
+        return [
+            name
+            for name, header in self.headers.items()
+            if _shown(header) != header and header.partition(_NTH)[0].strip()
+        ]
 
     @property
     def spelled(self) -> dict[str, str]:

@@ -96,7 +96,8 @@ class ExcelSettings(Strict):
     """Where the table is in an Excel workbook."""
 
     sheet: Annotated[int, Field(ge=1)] | str = 1
-    """Name of the sheet, or which of those that are not hidden; a name of digits in quotes."""
+    """Name of the sheet, or which of those that are not hidden; a name of digits in quotes. If this is not given, a
+    doubt tells of further sheets with rows."""
     skip_lines: int = Field(default=0, ge=0, le=10_000)
     """Rows of the sheet before the header that are no part of the table, blank ones counted."""
     footer_lines: int = Field(default=0, ge=0, le=10_000)
@@ -330,7 +331,7 @@ class Dataset(Strict):
     def excel_options(self) -> ExcelOptions:
         """What the Excel reader is told."""
         return ExcelOptions(
-            sheet=self.excel.sheet,
+            sheet=self.excel.sheet if "sheet" in self.excel.model_fields_set else None,
             skip_lines=self.excel.skip_lines,
             footer_lines=self.excel.footer_lines,
             error_as_null=self.excel.errors in ("null", None),

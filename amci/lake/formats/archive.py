@@ -111,19 +111,24 @@ class EntryNames:
         self._reserved, self._kept = reserved, kept
         #: by part: each header, of the second of two that are the same another one, and its name
         self._parts: dict[str, dict[tuple[ColumnPath, int], str]] = {}
+        self.strange: list[str] = []  #: the files without a column of those before them
         self._entry = ""
+        self._looked_at: set[str] = set()  #: its parts
         self._here: dict[tuple[str, str], str] = {}  #: what a column of the file at hand is called in all
 
     def renamed(self, batch: TextBatch, entry: str) -> TextBatch:
         """Rows of a file under the names that hold for all."""
         if entry != self._entry:
-            self._entry, self._here = entry, {}
+            self._entry, self._here, self._looked_at = entry, {}, set()
         known = self._parts.setdefault(batch.part, {})
         times: Counter[ColumnPath] = Counter()
         keys = []
         for path in batch.own_paths:
             times[path] += 1
             keys.append((path, times[path]))
+        if known and batch.part not in self._looked_at and not any(key in known for key in keys):
+            self.strange.append(shown(entry))
+        self._looked_at.add(batch.part)
         if new := [key for key in keys if key not in known]:
             headers = [path for path, _ in (*known, *new)]
             names = column_names(headers, self._reserved, before=known.values(), kept=self._kept)
@@ -138,14 +143,19 @@ class EntryNames:
         return column[0], self._here.get(column, column[1])
 
 
+def shown(entry: str) -> str:
+    """The name of a file in an archive as a sentence has it."""
+    name = entry if len(entry) <= _LONGEST_NAME else f"…{entry[-_LONGEST_NAME:]}"
+    return name if name.isprintable() else "a file in it"
+
+
 @contextmanager
 def naming(entry: str) -> Iterator[None]:
     """Put the name of a file in an archive before what is wrong with it."""
     try:
         yield
     except MalformedFile as error:
-        name = entry if len(entry) <= _LONGEST_NAME else f"…{entry[-_LONGEST_NAME:]}"
-        named = MalformedFile(f"{name if name.isprintable() else 'a file in it'}: {error}", hint=error.hint)
+        named = MalformedFile(f"{shown(entry)}: {error}", hint=error.hint)
         named.line = error.line
         raise named from error
 

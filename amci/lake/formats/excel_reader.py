@@ -9,7 +9,7 @@ import zipfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pyarrow as pa
@@ -37,6 +37,12 @@ _LONGEST_MATCH = 4096
 #: What a number format has besides its letters: texts, escapes, and colours or languages.
 _NO_LETTERS = re.compile(r'"[^"]*"|\\.|_.|\[(?![hms]+\])[^\]]*\]', re.IGNORECASE)
 _INTEGERS = 1e15  #: doubles below are exact if they are whole
+#: Of a sheet that is not read so many rows are looked at; with so many filled ones, a header and a row, it is a table.
+_LOOKED_AT, _LEAST = 1000, 2
+#: Sheets named in a sentence.
+_NAMED = 5
+#: How a workbook writes characters that XML has no place for.
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _CSV = "Save the sheet as CSV UTF-8."
 _MERGED = Doubt(
     kind="cells",
@@ -59,8 +65,9 @@ def excel_batches(
     """The rows of one sheet below its header; one batch without rows if there are none.
 
     Numbers are the shortest text that reads back equal, whole ones without a point; dates and times are ISO;
-    booleans `true` and `false`. Empty cells and empty text are NULL; rows without any value are left out. Columns
-    that have a text cell somewhere go into `quoted`; the sheet into `guessed` if there are several to choose from.
+    booleans `true` and `false`. `_x000D_` and its like are the characters they stand for. Empty cells and empty text
+    are NULL; rows without any value are left out. Columns that have a text cell somewhere go into `quoted`; the sheet
+    into `guessed` if there are several to choose from.
     Raises MalformedFile with the row of the sheet, StorageError.
     """
     for _ in source.raw():
@@ -83,10 +90,19 @@ def excel_batches(
                 merged = _check_cells(archive, sheet._worksheet_path, limits)  # noqa: SLF001 - its only name for it
                 table = _Table(sheet, options, limits, reserved, kept, quoted)
                 yield from table.batches()
+                others = _others(book, sheet) if options.sheet is None else []
             if not table.header_row and "sheet" in guessed:
                 _refuse_empty(guessed["sheet"])
             if merged > table.header_row:
                 doubts.append(_MERGED)
+            if others:
+                doubts.append(
+                    Doubt(
+                        kind="sheet",
+                        says=f"of its sheets only '{sheet.title}' was read; others have rows, too: {_listed(others)}",
+                        hint="name the one to read in the dataset as `excel: {sheet: …}`, `1` for the first",
+                    )
+                )
     except AmciError:
         raise
     except Exception as error:
@@ -116,15 +132,40 @@ def _sheet(book: Any, options: ExcelOptions, guessed: dict[str, str]) -> Any:
             f"there is no sheet '{options.sheet}'{did_you_mean(options.sheet, names)}",
             hint="Correct `excel: {sheet: …}` in the dataset.",
         )
-    if options.sheet > len(seen):
+    number = options.sheet or 1
+    if number > len(seen):
         raise MalformedFile(
-            f"there is no sheet {options.sheet}: it has {len(seen)} that can be seen",
+            f"there is no sheet {number}: it has {len(seen)} that can be seen",
             hint="Name the sheet in the dataset as `excel: {sheet: …}`.",
         )
-    found = seen[options.sheet - 1]
-    if len(seen) > 1 and options.sheet == 1:
+    found = seen[number - 1]
+    if len(seen) > 1 and number == 1:
         guessed["sheet"] = found.title
     return found
+
+
+def _others(book: Any, sheet: Any) -> list[str]:
+    """The names of other sheets that can be seen and have a header and a row."""
+    return [
+        each.title
+        for each in book.worksheets
+        if each is not sheet and each.sheet_state == "visible" and _has_rows(each)
+    ]
+
+
+def _has_rows(sheet: Any) -> bool:
+    sheet.reset_dimensions()
+    try:
+        rows = islice(sheet.iter_rows(), _LOOKED_AT)
+        filled = (row for row in rows if any(cell.value not in (None, "") for cell in row))
+        return len(list(islice(filled, _LEAST))) == _LEAST
+    except Exception:  # noqa: BLE001 - it is not read, so its faults do not count
+        return False
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(f"'{name}'" for name in names[:_NAMED]) + more
 
 
 def _refuse_empty(sheet: str) -> NoReturn:
@@ -277,6 +318,8 @@ class _Table:
         if isinstance(value, dt.datetime):
             is_date = value.time() == dt.time() and not self._shows_time(cell.number_format)
             return value.date().isoformat() if is_date else value.isoformat(" ")
+        if isinstance(value, str) and "_x" in value:
+            return _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), value)
         return _written(value)
 
     def _shows_time(self, number_format: str) -> bool:

@@ -110,7 +110,8 @@ class JsonOptions:
 class ExcelOptions:
     """Where the table is in a workbook."""
 
-    sheet: str | int = 1  #: its name, or which of those that are not hidden, from 1
+    #: its name, or which of those that are not hidden, from 1; None if nothing says it, and the first is read
+    sheet: str | int | None = None
     skip_lines: int = 0  #: rows of the sheet before the header that are no part of the table
     footer_lines: int = 0  #: the same after the rows
     error_as_null: bool = False  #: whether `#REF!` and its like are NULL; else they are refused

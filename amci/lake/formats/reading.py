@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # As long as a block of the CSV parser, so that blocks go through uncopied.
 CHUNK_BYTES = 4 << 20
+#: Columns named in a sentence, and files of an archive.
+_NAMED = 5
 
 
 class Reading:
@@ -104,10 +106,22 @@ class Reading:
         self.is_blank = is_whole and not head.removeprefix(BOM_UTF8).strip()
         archive = Archive(self._source) if head.startswith(ARCHIVE) else None
         if archive and not document(archive.names):
-            yield from self._entries(archive, quoted)
+            found = self._entries(archive, quoted)
         else:
             self._format = self._format_in(self._source, self._format, self._is_guess)
-            yield from self._in(self._source, quoted, self.types)
+            found = self._in(self._source, quoted, self.types)
+        nameless: dict[str, None] = {}
+        for batch in found:
+            nameless |= dict.fromkeys(_nameless(batch))
+            yield batch
+        if nameless:
+            self.doubts.append(
+                Doubt(
+                    kind="header",
+                    says=f"columns with values have no name in the header: {', '.join(list(nameless)[:_NAMED])}",
+                    hint="name them where the file is made",
+                )
+            )
         self._source.drain()
         self.sha256, self.bytes, self.quoted = self._source.sha256, self._source.count, frozenset(quoted)
 
@@ -159,6 +173,8 @@ class Reading:
             quoted |= {names.of(column) for column in here}
             for column, kind in types.items():
                 stated.setdefault(names.of(column), set()).add(kind)
+        # Files that are alike give the same doubts.
+        self.doubts = [*dict.fromkeys(self.doubts), *map(_strange, names.strange[:_NAMED])]
         self.types |= {column: kinds.pop() for column, kinds in stated.items() if len(kinds) == 1}
 
     def _opened(self, archive: Archive, entry: ZipInfo) -> ByteSource:
@@ -201,3 +217,19 @@ class Reading:
 
     def __exit__(self, *_: object) -> None:
         self._source.close()
+
+
+def _nameless(batch: TextBatch) -> list[str]:
+    """Columns that have a value and nothing for a header."""
+    columns = zip(batch.data.schema.names, batch.paths, batch.data.columns, strict=True)
+    return [
+        name for name, path, values in columns if not path[-1].strip() and values.null_count < len(values)
+    ]
+
+
+def _strange(entry: str) -> Doubt:
+    return Doubt(
+        kind="columns",
+        says=f"{entry} has no column of the files before it in the archive",
+        hint="send files of different tables apart, if they are; else check its header and delimiter",
+    )

@@ -177,3 +177,18 @@ def test_there_are_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         read(zipped(("a.csv", CSV), ("b.csv", CSV)), tmp_path)
     with pytest.raises(MalformedFile, match=r"a.parquet: it is larger than 10 bytes"):
         read(zipped(("a.parquet", parquet())), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ([("a.csv", CSV), ("b.csv", b"c,d\n1,2\n"), ("c.csv", b"d,a\n1,2\n")], ["b.csv"]),
+        ([("a.csv", CSV), ("b.csv", b"b,x\n1,2\n"), ("c.csv", b"")], []),
+        ([("a.json", b'[{"a": 1}]'), ("b.json", b'[{"b": 1}]')], ["b.json"]),
+    ],
+)
+def test_files_in_it_that_share_no_column_are_told(
+    files: list[tuple[str, bytes]], told: list[str], tmp_path: Path
+) -> None:
+    _, reading = read(zipped(*files), tmp_path)
+    assert [doubt.says.partition(" ")[0] for doubt in reading.doubts if doubt.kind == "columns"] == told

@@ -142,6 +142,7 @@ def hide_first(made: Any) -> None:
 @pytest.mark.parametrize(
     ("sheet", "change", "expected"),
     [
+        (None, None, "1"),
         (1, None, "1"),
         (2, None, "2"),
         ("Sheet 2", None, "2"),
@@ -150,12 +151,32 @@ def hide_first(made: Any) -> None:
     ],
 )
 def test_the_sheet_is_the_first_that_can_be_seen_or_the_named_one(
-    sheet: int | str, change: Callable[[Any], None] | None, expected: str, tmp_path: Path
+    sheet: int | str | None, change: Callable[[Any], None] | None, expected: str, tmp_path: Path
 ) -> None:
     content = book([["a"], [1]], [["a"], [2]], change=change)
     found, reading = opened(content, tmp_path, sheet=sheet)
     assert found == [{"a": expected}]
-    assert reading.guessed == ({"sheet": "Sheet 1"} if (sheet, change) == (1, None) else {})
+    assert reading.guessed == ({"sheet": "Sheet 1"} if sheet in (1, None) and not change else {})
+    told = "of its sheets only 'Sheet 1' was read; others have rows, too: 'Sheet 2'"
+    assert [doubt.says for doubt in reading.doubts] == ([told] if sheet is None else [])
+
+
+@pytest.mark.parametrize(
+    ("rows_there", "is_hidden"), [([["note"]], False), ([["a"], [2]], True), ([], False)]
+)
+def test_sheets_that_are_hidden_or_have_no_table_are_not_told_of(
+    rows_there: list[list[Any]], is_hidden: bool, tmp_path: Path
+) -> None:
+    def hide(made: Any) -> None:
+        made["Sheet 2"].sheet_state = "hidden" if is_hidden else "visible"
+
+    assert opened(book([["a"], [1]], rows_there, change=hide), tmp_path)[1].doubts == []
+
+
+def test_characters_that_xml_has_no_place_for_are_read(tmp_path: Path) -> None:
+    assert rows(book([["a_x000D_\nb", "c"], ["x_x000d_y", "_xyz_"]]), tmp_path) == [
+        {"a_b": "x\ry", "c": "_xyz_"}
+    ]
 
 
 def test_what_a_sheet_says_of_its_size_is_not_believed(tmp_path: Path) -> None:

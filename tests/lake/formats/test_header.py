@@ -84,3 +84,16 @@ def test_rows_with_another_number_of_values_are_refused(content: bytes, line: in
 def test_columns_need_names_that_differ(columns: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="names that differ"):
         CsvOptions(columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b",x,,y\n1,2,3,4\n", ["columns with values have no name in the header: unnamed, unnamed_2"]),
+        (b"x,y,\n1,2,\n", []),
+    ],
+)
+def test_columns_without_a_name_are_told_if_they_have_values(
+    content: bytes, told: list[str], tmp_path: Path
+) -> None:
+    assert read(content, tmp_path)[1] == told
