@@ -194,9 +194,12 @@ def _values(read: ReadRows, part: str) -> frozenset[str]:
 
 
 def _odd(read: ReadRows, part: str) -> frozenset[str]:
-    """The columns that look odd, if the file is text and the dataset does not say how people write numbers."""
-    is_known = read.reading.has_values or read.routed.obj.dataset.spelling.is_of_people
-    return frozenset() if is_known else read.odd.of(part)
+    """The columns that look odd, if the file is text and the dataset does not say what points and commas mean."""
+    dataset = read.routed.obj.dataset
+    if read.reading.has_values or dataset.model_fields_set & {"decimal", "thousands"}:
+        return frozenset()
+    delimiter = read.reading.guessed.get("delimiter", dataset.csv_options.delimiter)
+    return read.odd.of(part, has_semicolons=delimiter == ";")
 
 
 def _as_read(read: ReadRows) -> ReadObject:

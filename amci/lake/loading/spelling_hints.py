@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import duckdb
@@ -21,8 +22,8 @@ from amci.lake.catalog.columns import ColumnKind, Kind, fits_sql
 from amci.lake.datasets.spelling import DateFormat, Spelling
 from amci.lake.formats import Doubt
 
-#: Rows that are looked at, and columns that are asked about.
-_ROWS, _COLUMNS = 3, 20
+#: Rows that are looked at, fewer if there are very many columns, and columns that are asked about.
+_ROWS, _AT_ONCE, _CELLS, _COLUMNS = 200, 3, 20_000, 20
 #: Currencies as people write them beside an amount; other letters make a code, such as `SKU12`.
 # fmt: off
 _CURRENCIES = frozenset({
@@ -39,6 +40,11 @@ _DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?: .*)?"
 #: Not as JSON and ISO 8601 write them.
 _USUAL = r"-?\d+(?:[.]\d+)?|\d{4}-\d\d-\d\d.*"
 _ODD = re.compile(rf"(?!(?:{_USUAL})\Z)(?:{_NUMBER}|{_DATE})")
+_BEGIN = re.compile(rf"{_NUMBER}|{_DATE}")
+_POINTED_DATE = re.compile(r"\d{1,2}[.]\d{1,2}[.]\d")
+_ISO = re.compile(r"\d{4}-\d\d-\d\d")
+_POINTED = re.compile(r"-?[1-9]\d{0,2}[.]\d{3}")
+_NO_DIGIT = re.compile(rb"[^0-9]")
 #: Pairs of `decimal` and `thousands`, likeliest first.
 _SEPARATORS = ((".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (".", " "), (".", "'"), (".", "’"))
 _DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%y")
@@ -46,31 +52,70 @@ _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %Z"
 _THOUSANDS = "-?(?:[1-9][0-9]{0,2}(?:[.][0-9]{3})+|0|[1-9][0-9]*)"
 
 
+@dataclass(frozen=True, slots=True)
+class _Odd:
+    """Columns of one part that look odd."""
+
+    odd: frozenset[str] = frozenset()
+    pointed: frozenset[str] = frozenset()  #: numbers whose points may stand between thousands
+    has_dates: bool = False  #: whether there are dates with points, as where points stand between thousands
+
+
 class OddColumns:
     """Looks at the first rows of each part of a file for columns that may be numbers or dates as people write them."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, frozenset[str]] = {}
+        self._seen: dict[str, _Odd] = {}
 
     def see(self, part: str, data: pa.RecordBatch) -> None:
         """Look at further rows of a part."""
-        if part in self._seen or not data.num_rows:
-            return
-        odd = [
-            name
-            for name, column in zip(data.schema.names, data.columns, strict=True)
-            if (value := _first(column)) and _ODD.fullmatch(value)
-        ]
-        self._seen[part] = frozenset(odd[:_COLUMNS])
+        if part not in self._seen and data.num_rows:
+            self._seen[part] = _look(data)
 
-    def of(self, part: str) -> frozenset[str]:
-        """The columns of a part that look odd."""
-        return self._seen.get(part, frozenset())
+    def of(self, part: str, *, has_semicolons: bool) -> frozenset[str]:
+        """The columns of a part that look odd.
+
+        Numbers such as `1.000` do if dates have points in them, or `has_semicolons` says what is between values.
+        """
+        seen = self._seen.get(part, _Odd())
+        return seen.odd | seen.pointed if seen.has_dates or has_semicolons else seen.odd
+
+
+def _look(data: pa.RecordBatch) -> _Odd:
+    odd: list[str] = []
+    pointed: list[str] = []
+    has_dates = False
+    rows = max(_AT_ONCE, min(_ROWS, _CELLS // max(1, data.num_columns)))
+    for name, column in zip(data.schema.names, data.columns, strict=True):
+        first = _first(column)
+        if first and (not _BEGIN.match(first) or _ISO.match(first)):
+            continue  # text, or a date as it should be
+        if not (first and _ODD.fullmatch(first)):
+            part = column.slice(0, rows)
+            if pa.types.is_string(part.type) and _are_digits(part):
+                continue
+            values = [value for value in part.to_pylist() if value]
+            first = next(filter(_ODD.fullmatch, values), None)
+            if not first:
+                pointed += [name] if any(map(_POINTED.fullmatch, values)) else []
+                continue
+        odd.append(name)
+        has_dates = has_dates or bool(_POINTED_DATE.match(first))
+    return _Odd(frozenset(odd[:_COLUMNS]), frozenset(pointed[:_COLUMNS]), has_dates)
+
+
+def _are_digits(column: pa.Array) -> bool:
+    """Whether all texts of a column are digits or empty."""
+    _, ends, text = column.buffers()
+    if text is None:
+        return True
+    ends = memoryview(ends).cast("i")
+    return not _NO_DIGIT.search(memoryview(text)[ends[column.offset] : ends[column.offset + len(column)]])
 
 
 def _first(column: pa.Array) -> str | None:
     """The first text of a column in the first rows that is not empty."""
-    for i in range(min(_ROWS, len(column))):
+    for i in range(min(_AT_ONCE, len(column))):
         if value := column[i].as_py():
             return str(value)
     return None
@@ -80,12 +125,14 @@ def spelling_doubts(
     con: duckdb.DuckDBPyConnection,
     rows: str,
     odd: Sequence[str],
+    pointed: Sequence[str],
     kinds: Mapping[str, ColumnKind],
     dataset: str,
 ) -> Iterator[Doubt]:
     """What the spelling of an object's `rows` leaves doubtful.
 
-    That is columns that are text because of it, among the columns of text `odd`, and numbers that may mean others.
+    That is columns that are text because of it, among the columns of text `odd`, and numbers that may mean others: any,
+    if another column has commas before fractions, else those of `pointed`.
     """
     definition = f"in the definition of {dataset}, then `amci lake reprocess --changed`"
     with_commas = []
@@ -103,15 +150,20 @@ def spelling_doubts(
             hint=f"set {settings} {definition}",
             column=column,
         )
+    numbers = [column for column, kind in kinds.items() if kind in (Kind.BIGINT, Kind.DOUBLE)]
+    why, hint = (
+        "its file has semicolons between values, or dates with points",
+        ('; if fractions follow the points, set `decimal: "."`, or `types:` for the column'),
+    )
     if with_commas:
-        for column in _with_points(con, rows, kinds):
-            yield Doubt(
-                kind="numbers",
-                says=f"column {column} has points that may stand between thousands: column {with_commas[0]} has"
-                " commas before fractions",
-                hint=f'set `decimal: ","` and `thousands: "."` {definition}',
-                column=column,
-            )
+        pointed, why, hint = numbers, f"column {with_commas[0]} has commas before fractions", ""
+    for column in _with_points(con, rows, pointed):
+        yield Doubt(
+            kind="numbers",
+            says=f"column {column} has points that may stand between thousands: {why}",
+            hint=f'set `decimal: ","` and `thousands: "."` {definition}{hint}',
+            column=column,
+        )
 
 
 def _ways(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[Spelling] | list[DateFormat]:
@@ -149,9 +201,8 @@ def _ways(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[Spelli
     return [one for one, fit in zip(formats, found, strict=True) if fit]
 
 
-def _with_points(con: duckdb.DuckDBPyConnection, rows: str, kinds: Mapping[str, ColumnKind]) -> list[str]:
-    """The columns of numbers whose points may all stand between thousands."""
-    columns = [column for column, kind in kinds.items() if kind in (Kind.BIGINT, Kind.DOUBLE)]
+def _with_points(con: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str]) -> list[str]:
+    """Those columns of numbers whose points may all stand between thousands."""
     if not columns:
         return []
     tests = [

@@ -244,15 +244,19 @@ class ColumnTyper:
         """
         item, staged = members[0]
         name, known = item.name_of(staged), self._places.columns(item.name_of(staged))
-        text = {
-            column: item
-            for item, staged in reversed(members)
-            for own in staged.odd
-            if kinds.get(column := placed.get(own, own)) is Kind.VARCHAR
-        }
-        text = {c: item for c, item in text.items() if clues.ladder(c) and known.get(c) != Kind.VARCHAR.sql}
-        for doubt in spelling_doubts(self._con, rows, sorted(text), kinds, item.dataset.dataset):
-            item, key = text.get(doubt.column, item), f"{name}.{doubt.column}"
+        odd = {placed.get(own, own): item for item, staged in reversed(members) for own in staged.odd}
+        text = [
+            c
+            for c in sorted(odd)
+            if kinds.get(c) is Kind.VARCHAR and clues.ladder(c) and known.get(c) != Kind.VARCHAR.sql
+        ]
+        pointed = [
+            c
+            for c in sorted(odd)
+            if kinds.get(c) in (Kind.BIGINT, Kind.DOUBLE) and not clues.declared_kind(c)
+        ]
+        for doubt in spelling_doubts(self._con, rows, text, pointed, kinds, item.dataset.dataset):
+            item, key = odd.get(doubt.column, item), f"{name}.{doubt.column}"
             # Of a column with odd words, these are all there is to say.
             item.doubts[key] = replace(item.doubts[key], hint=doubt.hint) if key in item.doubts else doubt
 

@@ -311,6 +311,35 @@ def test_a_spelling_that_the_dataset_does_not_know_is_told_with_its_setting(site
     assert len(doubts(site)) == before  # that they are text is known by now, and 1.5 is no thousand
 
 
+def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(site: Any) -> None:
+    site.dataset("percent", percent="fraction")
+    site.dataset("late")
+    site.dataset("dates", dates='["%d.%m.%Y"]')
+    site.dataset("sure", decimal="'.'")
+    site.dataset("typed", types="{Impr: DOUBLE}")
+    german = "Datum;Impr;Ratio;Size\n01.11.2026;500;0.125;1.5\n02.11.2026;12.000;0.250;1.250\n"
+    site.put("adtech/percent/t/1.csv", 'cost,impr\n"12,50",1.234\n"7,00",2.000\n')
+    site.put("adtech/late/t/1.csv", 'cost\n1\n2\n3\n"12,50"\n')
+    site.put("adtech/late/german/1.csv", german)
+    site.put("adtech/late/english/1.csv", german.replace("11.2026", "11-2026").replace(";", ","))
+    for dataset in ("dates", "sure", "typed"):
+        site.put(f"adtech/{dataset}/t/1.csv", german.replace(";", "," if dataset == "dates" else ";"))
+    site.drain()
+    told = "SELECT key, column_name, kind FROM doubts JOIN objects USING (object_id) ORDER BY 1, 2"
+    assert [(*key.split("/")[1:3], column, kind) for key, column, kind in site.state(told)] == [
+        ("dates", "t", "impr", "numbers"),
+        ("late", "german", "datum", "text"),
+        ("late", "german", "impr", "numbers"),
+        ("late", "t", "cost", "word"),
+        ("percent", "t", "cost", "text"),
+        ("percent", "t", "impr", "numbers"),
+        ("typed", "t", "datum", "text"),
+    ]
+    hints = dict(site.state("SELECT kind || column_name, hint FROM doubts"))
+    assert hints["wordcost"].startswith('set `decimal: ","` ')
+    assert hints["numbersimpr"].startswith('set `decimal: ","` and `thousands: "."` ')
+
+
 def test_what_a_doubt_says_makes_numbers_of_a_column_of_text(site: Any) -> None:
     site.dataset("own")
     german = (NUMBERS / "german.csv").read_text(encoding="utf-8")
