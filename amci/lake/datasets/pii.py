@@ -5,7 +5,8 @@ The normalisation before hashing follows Amazon Ads, "Format audience file for h
 AWS" carries it out (normalizers in its `source/glue`), so that hashes made here match those made there:
 
 - email: lower case, nothing kept but a-z, 0-9 and `. @ - _`; so `+` goes, and what is around it stays
-- phone: digits only, without the leading `00`. The country code has to be in the number already
+- phone: digits only, without the leading `00`. The country code has to be in the number already. One that a
+  spreadsheet has written as a power of ten is NULL
 - first_name, last_name, city, state: lower case, NFC, ß ä ö ü ø æ become ss ae oe ue o ae, then nothing kept
   but a-z and 0-9. Amazon wants two-letter states: spell them so before, for the country is not known here
 - postal: the same, and of a US ZIP+4 (`12345-6789`) the first five digits
@@ -22,7 +23,8 @@ import hmac
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Discriminator, Tag
@@ -106,6 +108,8 @@ PiiRules = Annotated[dict[str, _ReadRule], AfterValidator(_distinct)]
 _KEY = re.compile(r'"([^"]*)"\s*:')
 _JSON = json.JSONDecoder(parse_float=Number, parse_int=Number)
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+#: A phone number as a spreadsheet writes a large number: digits of it may be lost.
+_MANGLED = re.compile(r"\s*\+?[0-9](?:[.,][0-9]*)?[eE]\+?[0-9]+\s*")
 _ZIP_PLUS_4 = re.compile(r"([0-9]{5})-[0-9]{4}")
 _LETTERS = str.maketrans({"ß": "ss", "ä": "ae", "ö": "oe", "ü": "ue", "ø": "o", "æ": "ae"})
 
@@ -140,12 +144,15 @@ def hashed(text: str, rule: PiiHash, key: bytes | None) -> str | None:
     """The hash that stands for one value; None if normalisation leaves nothing to hash.
 
     The empty text stays, and a value that looks like a SHA-256 digest (64 hex digits) is taken for one: it
-    only becomes lower case. A keyed rule needs the key.
+    only becomes lower case. A phone number that a spreadsheet has made a power of ten (`4.93E+10`) is not known any
+    more: None. A keyed rule needs the key.
     """
     if not text:
         return text
     if _DIGEST.fullmatch(text):
         return text.lower()
+    if _is_mangled(text, rule):
+        return None
     normal = _NORMALISERS[rule.hash](text).encode(errors="surrogatepass")
     if not normal:
         return None
@@ -162,8 +169,11 @@ def protect(batch: pa.RecordBatch, rules: Mapping[str, PiiRule], key: bytes | No
 class Protection:
     """The rules of a dataset, applied to one file batch by batch."""
 
-    def __init__(self, rules: Mapping[str, PiiRule], key: bytes | None) -> None:
+    def __init__(self, rules: Mapping[str, PiiRule], key: bytes | None, nulls: Collection[str] = ()) -> None:
+        """`nulls` are words that mean no value: they become NULL where values are hashed."""
         self._rules = rules
+        self._nulls = frozenset(nulls)
+        self._mangled: Counter[str] = Counter()
         self._key = key
         self._columns = ColumnRules(rules)
         self._plans: dict[tuple[str, ...], list[tuple[str, PiiRule] | None]] = {}
@@ -173,8 +183,13 @@ class Protection:
 
     @property
     def notes(self) -> list[dict[str, Any]]:
-        """What `look` found, as notes of a quality rule."""
-        return self._sample.notes
+        """What `look` found, and phone numbers that were none any more, as notes of a quality rule."""
+        says = "pii: column {} holds phone numbers that a spreadsheet has shortened (4.93E+10); they are NULL"
+        mangled = [
+            {"rule": says.format(column), "on_fail": "warn", "rows": count}
+            for column, count in sorted(self._mangled.items())
+        ]
+        return mangled + self._sample.notes
 
     def apply(
         self, data: pa.RecordBatch, paths: Sequence[ColumnPath] = (), inner: Sequence[ColumnPath] = ()
@@ -202,7 +217,7 @@ class Protection:
                 continue
             fields.append(field)
             if isinstance(rule, PiiHash):
-                arrays.append(_hashed_array(array, rule, self._key))
+                arrays.append(self._hashed(array, field.name, rule))
             else:
                 arrays.append(self._inside(array, path))
         schema = pa.schema(fields, metadata=data.schema.metadata)
@@ -301,11 +316,27 @@ class Protection:
         found = self._columns.of(path)
         if found and isinstance(found[1], PiiHash) and value is not None:
             self._met.add(found[0])
-            return hashed(value if isinstance(value, str) else compact(value), found[1], self._key)
+            text = value if isinstance(value, str) else compact(value)
+            self._mangled += Counter([found[0]] if _is_mangled(text, found[1]) else [])
+            return None if text in self._nulls else hashed(text, found[1], self._key)
         if isinstance(value, str) and "{" in value:
             inner = self._rewritten(value, path)
             return value if inner is None else inner
         return value
+
+    def _hashed(self, array: pa.Array, column: str, rule: PiiHash) -> pa.Array:
+        """Hash each distinct value once: names, cities and states repeat."""
+        import pyarrow as pa
+
+        codes = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+        texts = codes.dictionary.to_pylist()
+        if mangled := {i for i, text in enumerate(texts) if text and _is_mangled(text, rule)}:
+            self._mangled[column] += sum(i in mangled for i in codes.indices.to_pylist())
+        values = [
+            None if text is None or text in self._nulls else hashed(text, rule, self._key) for text in texts
+        ]
+        hashes = pa.array(values, codes.dictionary.type).take(codes.indices)
+        return hashes.cast(array.type) if pa.types.is_dictionary(array.type) else hashes
 
     def _is_dropped(self, path: ColumnPath) -> bool:
         found = self._columns.of(path)
@@ -339,6 +370,10 @@ def _forms(rules: Mapping[str, PiiRule]) -> Iterator[Form]:
         yield "social security numbers"
 
 
+def _is_mangled(text: str, rule: PiiHash) -> bool:
+    return rule.hash == "phone" and bool(_MANGLED.fullmatch(text))
+
+
 def _drops(rule: PiiRule | None) -> bool:
     return rule == "drop" or isinstance(rule, PiiDrop)
 
@@ -352,13 +387,3 @@ def _headless() -> MalformedFile:
         "pii: the names of the columns are values; the file may have no header",
         hint="Send it with a header; what a column without a name holds cannot be protected.",
     )
-
-
-def _hashed_array(array: pa.Array, rule: PiiHash, key: bytes | None) -> pa.Array:
-    """Hash each distinct value once: names, cities and states repeat."""
-    import pyarrow as pa
-
-    codes = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
-    values = [None if text is None else hashed(text, rule, key) for text in codes.dictionary.to_pylist()]
-    hashes = pa.array(values, codes.dictionary.type).take(codes.indices)
-    return hashes.cast(array.type) if pa.types.is_dictionary(array.type) else hashes

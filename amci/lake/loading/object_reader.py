@@ -117,7 +117,8 @@ class ObjectReader:
             before = path.stat()
         if (before.st_size, before.st_mtime_ns) != (routed.size, routed.mtime_ns):
             return self._overtaken(routed, "the file changed before it was read; its next version follows")
-        protection = Protection(obj.dataset.pii, self.rules.pii_key) if obj.dataset.pii else None
+        rules, nulls = obj.dataset.pii, obj.dataset.nulls
+        protection = Protection(rules, self.rules.pii_key, nulls) if rules else None
         likeness = _likeness(obj, place, self.shape_of or self.shapes.of)
         odd = OddColumns()
         look = _both(likeness, odd)

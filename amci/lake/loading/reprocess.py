@@ -163,7 +163,7 @@ class Reprocess:
 
         What is a hash already stays as it is. Upkeep deletes the older files, which no run needs any more.
         """
-        protection = Protection(dataset.pii, self.rules.pii_key)
+        protection = Protection(dataset.pii, self.rules.pii_key, dataset.nulls)
         tables = []
         for table in staged.tables:
             files, sums = [], []
@@ -183,4 +183,5 @@ class Reprocess:
                     sums.append(sha256_of(new))
             if files:
                 tables.append(replace(table, files=tuple(files), sha256=tuple(sums)))
-        return replace(staged, tables=tuple(tables), reason=staged.reason or "no data rows")
+        notes = (*staged.notes, *protection.notes)
+        return replace(staged, tables=tuple(tables), reason=staged.reason or "no data rows", notes=notes)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from amci.kernel.errors import ConfigError
-from amci.lake.datasets.pii import PiiHash, PiiRules, hashed, protect
+from amci.lake.datasets.pii import PiiHash, PiiRules, Protection, hashed, protect
 
 KEY = b"a long random text"
 
@@ -55,6 +55,18 @@ def test_a_digest_is_not_hashed_again() -> None:
 def test_what_normalises_to_nothing_becomes_null_and_not_everybodys_hash() -> None:
     assert hashed("---", PiiHash(hash="phone"), None) is None
     assert hashed("Иван", PiiHash(hash="first_name"), None) is None
+
+
+def test_words_for_no_value_and_shortened_phone_numbers_are_not_hashed() -> None:
+    texts = pa.array(["4.9301234567E+10", "4,93E+10", "N/A", "", None, "+49 30 1"])
+    inner = pa.array(['{"phone": "N/A"}', '{"phone": "4.93E+10"}', *[""] * 4])
+    protection = Protection({"phone": PiiHash(hash="phone")}, None, nulls=["N/A"])
+    paths = [("phone",), ("user",)]
+    safe = protection.apply(pa.record_batch([texts, inner], ["phone", "user"]), paths)
+    assert safe.column(0).to_pylist() == [None, None, None, "", None, sha("49301")]
+    assert safe.column(1).to_pylist()[:2] == ['{"phone":null}'] * 2
+    ((note,),) = [protection.notes]
+    assert (note["rows"], note["on_fail"]) == (3, "warn")
 
 
 def test_protect_hashes_drops_and_leaves_the_rest() -> None:
