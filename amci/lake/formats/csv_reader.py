@@ -151,7 +151,9 @@ class _Reader:
             table = self._table_of(text[size:], is_whole=is_whole)
             if said:
                 return said.decode(), size
-            found, rival = delimiter_of(table, self._options.quote.encode(), is_whole=is_whole)
+            found, rival = delimiter_of(
+                table, self._options.quote.encode(), named=len(self._options.columns), is_whole=is_whole
+            )
             self._rival = rival.decode()
             return found.decode(), size
         return named, size if said in (b"", named.encode()) else 0

@@ -21,15 +21,16 @@ def separator_line(text: bytes) -> tuple[bytes, int]:
     return (found[1], found.end()) if found else (b"", 0)
 
 
-def delimiter_of(text: bytes, quote: bytes, *, is_whole: bool) -> tuple[bytes, bytes]:
+def delimiter_of(text: bytes, quote: bytes, *, named: int = 0, is_whole: bool) -> tuple[bytes, bytes]:
     r"""The delimiter by which the first records have equally many values, and another that would fit too, or none.
 
-    It is the comma if the header has no other candidate, or none makes all records alike. If several do, it is one
-    that no quoted name in the header has inside, as in `Campaign;"Costs, net"`; then one that no blank follows there,
-    as in `Campaign;Costs, net`; then the one that makes most columns; then the comma.
+    It is the comma if the header has no other candidate, or none makes all records alike. If several do, it is the one
+    that makes as many columns as the dataset names (`named`, 0 if it names none); then one that no quoted name in the
+    header has inside, as in `Campaign;"Costs, net"`; then one that no blank follows there, as in `Campaign;Costs, net`;
+    then the one that makes most columns; then the comma.
     `text` is the beginning of the file, `is_whole` says whether it is all of it.
     """
-    line = text.lstrip(b"\r\n").partition(b"\n")[0]
+    line = re.split(rb"[\r\n]", text.lstrip(b"\r\n"), maxsplit=1)[0]
     inside = [each for each in CANDIDATES if each in line]
     if inside in ([], [b","]):
         return b",", b""
@@ -38,12 +39,13 @@ def delimiter_of(text: bytes, quote: bytes, *, is_whole: bool) -> tuple[bytes, b
     if not alike:
         return b",", b""
 
-    def rank(each: bytes) -> tuple[bool, bool, int]:
+    def rank(each: bytes) -> tuple[bool, bool, bool, int]:
         is_quoted = any(_divides_quoted(each, line, other, quote) for other in alike if other != each)
-        return not is_quoted, each + b" " not in line, alike[each]
+        return alike[each] == named, not is_quoted, each + b" " not in line, alike[each]
 
     first, *others = sorted(alike, key=rank, reverse=True)
-    return first, others[0] if others else b""
+    is_sure = not others or alike[first] == named != alike[others[0]]
+    return first, b"" if is_sure else others[0]
 
 
 def divides(delimiter: bytes, header: bytes, quote: bytes) -> bool:
@@ -56,7 +58,7 @@ def _divides_quoted(each: bytes, line: bytes, other: bytes, quote: bytes) -> boo
     if not quote:
         return False
     q, o = re.escape(quote), re.escape(other)
-    names = re.findall(rb"(?:^|%b)%b([^%b]*)%b(?=%b|\r|$)" % (o, q, q, q, o), line)
+    names = re.findall(rb"(?:^|%b)%b([^%b]*)%b(?=%b|$)" % (o, q, q, q, o), line)
     return any(each in name for name in names)
 
 

@@ -56,7 +56,7 @@ def record_fault(
                     f"{record.columns} values where the header has {header}", line=record.line, hint=hint
                 )
             return MalformedFile(
-                f"{record.columns} values where the dataset names {header} columns",
+                f"{record.columns} values where the dataset names {header} column{'s' * (header > 1)}",
                 line=record.line,
                 hint=f"Correct `csv: {{columns: […]}}` in the dataset if it is wrong. {hint}",
             )

@@ -96,6 +96,7 @@ def doubts(content: bytes, folder: Path, **options: str) -> list[tuple[str, str]
             ["nachname_vorname", "betrag", "ort"],
             ",",
         ),
+        (b"Day,Spend;net\r1,1;5\r2,2; 7\r", ["day", "spend_net"], ";"),
         (b"Item, name\tQty\nA, x\t1\n", ["item_name", "qty"], ","),
         (b'Kampagne;"Kosten, netto"\nA;1,50\nB;2,75\n', ["kampagne", "kosten_netto"], ","),
         (b"a,b|c,d\n1,2|3,4\n", ["a", "b_c", "d"], "|"),
