@@ -270,6 +270,20 @@ class ObjectStore:
         )
         return {(r["object_id"], r["version"]): dict(r) for r in rows}
 
+    def rows_before(self, object_id: int, version: int) -> int | None:
+        """Rows of the version that was loaded before this one; None if none was, or it was forgotten."""
+        rows = self._state.read(
+            "SELECT (SELECT sum(value ->> 'rows') FROM json_each(r.payload, '$.tables'))"
+            " FROM objects o JOIN versions v USING (object_id)"
+            " JOIN runs r ON r.idempotency_key >= 'heavy:' || o.root || '/' || o.key || '@'"
+            "  AND r.idempotency_key < 'heavy:' || o.root || '/' || o.key || '@' || char(0x10ffff)"
+            "  AND r.payload ->> 'object_id' = o.object_id AND r.payload ->> 'version' = v.version"
+            " WHERE o.object_id = ? AND v.version < ? AND v.loaded_at IS NOT NULL AND o.forgotten_at IS NULL"
+            " ORDER BY r.run_id DESC LIMIT 1",
+            (object_id, version),
+        )
+        return rows[0][0] if rows else None
+
     def set_rules(self, applied: Iterable[tuple[int, int, str | None]]) -> None:
         """By which rules versions were read: (object id, version, rules hash)."""
         self._state.write_many(

@@ -31,7 +31,7 @@ from amci.lake.landing.roots import Root
 from amci.lake.landing.sidecar import METADATA, delivered_origin, origin, types
 from amci.lake.loading import transform_call
 from amci.lake.loading.doubting import note, told
-from amci.lake.loading.resemblance import Resemblance, TableShape, TableShapes
+from amci.lake.loading.resemblance import Resemblance, TableShape, TableShapes, shrunk
 from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, table_of
 from amci.lake.loading.rules import RoutedObject, Rules, placement
 from amci.lake.loading.spelling_hints import OddColumns
@@ -149,6 +149,7 @@ class ObjectReader:
             finally:
                 landed.drop()
         doubts = [*reading.doubts, *repeats, *(() if buffered.skip else likeness.doubts())]
+        doubts += self._shrunk(routed, buffered, doubts)
         note_doubts(self.objects, routed, doubts, buffered)
         if buffered.is_empty:
             self.objects.set_hashes([(routed.object_id, obj.version, reading.sha256, ends)])
@@ -165,6 +166,15 @@ class ObjectReader:
             doubts=doubts,
             odd=odd,
         )
+
+    def _shrunk(self, routed: RoutedObject, buffered: BufferedRows, doubts: Sequence[Doubt]) -> list[Doubt]:
+        """The doubt about a version that replaces one with far more rows, unless `doubts` tell of its rows already."""
+        replaces = routed.obj.version > 1 and routed.obj.dataset.on_new_version == "replace"
+        if not replaces or buffered.skip or any(doubt.kind == "rows" for doubt in doubts):
+            return []
+        before = self.objects.rows_before(routed.object_id, routed.obj.version)
+        doubt = shrunk(buffered.rows, before) if before else None
+        return [doubt] if doubt else []
 
     def _overtaken(self, routed: RoutedObject, reason: str) -> Skipped:
         """The file is not what was seen any more: let the next look see it as new."""

@@ -24,6 +24,8 @@ from amci.lake.formats import Doubt
 
 #: Fewer than one row in so many is doubtful, in a table whose files usually have so many rows.
 _FEWER, _ENOUGH_ROWS = 10, 20
+#: Of the version before, in which fewer rows are nothing doubtful, and how many times as many are.
+_ENOUGH_BEFORE, _SHRUNK = 10, 2
 #: A table with fewer files is not used to anything.
 _ENOUGH_OBJECTS = 3
 #: How much the newest file counts for what is usual.
@@ -152,6 +154,17 @@ class _Seen:
                 says=f"it has {self.rows} rows, and files of {table} have about {usual:.0f}",
                 hint="check whether the file was cut off, or made before its data was there",
             )
+
+
+def shrunk(rows: int, before: int) -> Doubt | None:
+    """The doubt about a version with far fewer rows than the one that it replaces."""
+    if not (rows * _SHRUNK < before and (before >= _ENOUGH_BEFORE or not rows)):
+        return None
+    return Doubt(
+        kind="rows",
+        says=f"it has {rows} rows, and the version before it has {before}",
+        hint="check whether the file was cut off, or made before its data was there",
+    )
 
 
 def _listed(columns: Iterable[str]) -> str:

@@ -40,6 +40,12 @@ class BufferedRows:
         return not self.small and not self.staged
 
     @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        in_files = sum(file.rows for _, file in self.staged)
+        return in_files + sum(int(rows.num_rows) for _, rows in self.small)
+
+    @property
     def parts(self) -> list[str]:
         """The parts that have rows, in order."""
         return list(dict.fromkeys(part for part, _ in (*self.small, *self.staged)))

@@ -107,6 +107,29 @@ def test_a_newer_version_ends_the_doubts_about_the_older(used: Any) -> None:
     assert doubts(used) == []
 
 
+def test_a_version_with_far_fewer_rows_than_the_one_before_is_told(site: Any) -> None:
+    site.dataset("own")
+    site.dataset("strict", doubt="refuse")
+    lines = DAY.splitlines(keepends=True)
+    sizes = {"cut": (30, 14), "half": (30, 15), "small": (9, 1), "empty": (2, 0)}
+    for name, (before, _) in sizes.items():
+        site.put(f"adtech/own/{name}/1.csv", "".join(lines[: before + 1]))
+    site.put("adtech/strict/t/1.csv", DAY)
+    site.drain()
+    for name, (_, after) in sizes.items():
+        site.put(f"adtech/own/{name}/1.csv", "".join(lines[: after + 1]))
+    site.put("adtech/strict/t/1.csv", lines[0])
+    site.drain()
+    told = "it has {} rows, and the version before it has {}".format
+    refused = (told(0, 30),)
+    assert sorted(says for _, says in doubts(site)) == [told(0, 2), *refused, told(14, 30)]
+    assert site.state("SELECT reason FROM quarantine") == [refused]
+    assert site.query("SELECT count(*) FROM adtech_strict.t") == [(30,)]
+    site.put("adtech/own/cut/1.csv", DAY)
+    site.drain()
+    assert told(14, 30) not in [says for _, says in doubts(site)]
+
+
 def test_a_table_with_few_files_or_small_ones_is_not_used_to_a_number_of_rows(site: Any) -> None:
     site.dataset("own", pattern="'{team}/{dataset}/{table}/{file}'")
     for n, text in enumerate([DAYS[0], DAYS[1], "day,units,price\n2026-11-01,1,1.5\n"]):
