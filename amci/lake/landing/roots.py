@@ -70,7 +70,8 @@ def scan(root: Root, under: str = "") -> Iterator[Landed]:
                 raise
             continue
         with entries:
-            for entry in entries:
+            # Not as the disk has them: which of two equal files counts must not depend on that.
+            for entry in sorted(entries, key=lambda entry: entry.name):
                 if not is_taken(entry.name):
                     continue
                 try:
