@@ -22,7 +22,7 @@ from amci.kernel.runs import RunStore
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
 from amci.lake.formats import Reading
-from amci.lake.loading import light
+from amci.lake.loading import object_reader
 from amci.lake.loading.staged_object import StagedObject, heavy_run
 
 KEY = "adtech/d/t/a.csv"
@@ -245,7 +245,7 @@ def test_a_file_changed_while_it_is_read_ends_as_what_it_became(
             changes.pop()(path)
         return reading
 
-    monkeypatch.setattr(light, "Reading", open_then_change)
+    monkeypatch.setattr(object_reader, "Reading", open_then_change)
     with d.engine() as engine:
         engine.drain(threading.Event())
         engine.clock.turn(timedelta(hours=1))
