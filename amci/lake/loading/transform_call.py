@@ -86,9 +86,11 @@ def run(
         spelled = relation.columns
         names = column_names(spelled, kept=kept)
         listed = ", ".join(f"{quoted(old)} AS {quoted(new)}" for old, new in zip(spelled, names, strict=True))
-        relation.create_view("transformed", replace=True)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(into)} AS SELECT {listed} FROM transformed")
-        con.execute("DROP VIEW transformed")
+        # All threads see a view: a name that two of them use would give one the rows of the other.
+        view = f"{into} transformed"
+        relation.create_view(view, replace=True)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(into)} AS SELECT {listed} FROM {quoted(view)}")
+        con.execute(f"DROP VIEW {quoted(view)}")
     made = file_columns(tuple(names), tuple((name,) for name in spelled), frozenset())
     own = dict(zip(names, spelled, strict=True))
     return FileColumns(
