@@ -78,6 +78,7 @@ def test_arrays_of_two_kinds_are_text_together() -> None:
     assert [join(a, b) for a in lists for b in lists if a is not b] == [Kind.VARCHAR] * 12
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("text", "data_type", "sql_type", "value"),
     [

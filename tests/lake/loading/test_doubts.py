@@ -56,6 +56,7 @@ WRONG = {
 }
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("name", WRONG)
 def test_what_differs_from_all_before_is_loaded_and_told(used: Any, name: str) -> None:
     text, kinds = WRONG[name]
@@ -208,6 +209,7 @@ def test_a_table_of_text_becomes_one_of_numbers_if_all_is_loaded_again(days: Any
     assert days.query(SPEND) == [("DOUBLE", 36.5)]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("values", "word"),
     [

@@ -40,6 +40,7 @@ def lazy(rows, obj):
 """
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("heavy", ["relation", "table", "reader", "batch", "frame", "lazy"])
 def test_a_heavy_transform_may_answer_with_any_kind_of_rows(site: Any, heavy: str) -> None:
     site.transform("own.py", PYTHON)
@@ -134,6 +135,7 @@ def test_a_transforms_failure_tells_names_and_no_values(site: Any) -> None:
         assert b"secret-value" not in path.read_bytes()
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("made", "kept"),
     [

@@ -321,6 +321,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, site_of: Any) -> Loaded:
     return Loaded(everything(site.workspace.home), site.quarantined(), {key for key, *_ in site.ledger()})
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.dataset}-{case.name}")
 def test_no_value_leaves_raw(lake: Loaded, case: Case) -> None:
     assert case.canary not in lake.text

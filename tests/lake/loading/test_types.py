@@ -97,6 +97,7 @@ MEETINGS: list[tuple[str | bytes, str | bytes, str, list[Any]]] = [
 ]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("order", ["together", "apart"])
 def test_no_digit_is_lost_where_types_of_several_files_meet(site: Any, order: str) -> None:
     site.dataset("own")
