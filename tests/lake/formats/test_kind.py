@@ -52,7 +52,7 @@ OTHERS = [
     (parquet(), CSV, "this is a Parquet file"),
     (parquet(), JSON, "this is a Parquet file"),
     (PAGE, CSV, "this is a web page, perhaps one that says what went wrong"),
-    (gzip.compress(PAGE), CSV, "this is a web page, perhaps one that says what went wrong"),
+    (gzip.compress(PAGE, mtime=0), CSV, "this is a web page, perhaps one that says what went wrong"),
     (PAGE, JSON, "this is a web page, perhaps one that says what went wrong"),
     (DENIED, CSV, r"this is an error answer \(AccessDenied\), not a report"),
     (b"<report xmlns='x'><row/></report>", CSV, "this is XML"),
