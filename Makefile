@@ -66,7 +66,7 @@ bench: install
 # Kills at every fault point, and fails every call to the disk: hours. EVERY=12 tries each twelfth. Progress with -s.
 EVERY := 1
 crash: install
-	$(QUICKLY) $(PY) -m pytest tests/crash tests/kernel/test_plugins.py tests/lake -q -s --crash-all --crash-every $(EVERY)
+	$(QUICKLY) $(PY) -m pytest tests/crash tests/lake tests/kernel tests/app tests/scheduler tests/workflows tests/sandbox tests/acceptance tests/test_threads.py -q -s --crash-all --crash-every $(EVERY)
 
 # The wheel and the source distribution, in dist/.
 package: install

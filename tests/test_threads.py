@@ -379,6 +379,7 @@ def ws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[amci.Workspace]:
         yield workspace
 
 
+@pytest.mark.spread(9)
 @pytest.mark.parametrize("name", WORKSPACE)
 def test_every_method_of_a_workspace_that_takes_no_lock(ws: amci.Workspace, name: str) -> None:
     times = 2 if name == "sql.run" else THREADS  # it makes a world of its own each time

@@ -191,7 +191,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "events"
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(4)
 @pytest.mark.parametrize(
     ("fault", "posts"),
     [

@@ -97,7 +97,7 @@ PAIRS = {
 }
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("state", "catalog"), PAIRS)
 def test_a_pair_that_does_not_match_is_refused_and_recovered(
     loaded: tuple[Any, Halves, Halves], state: str, catalog: str

@@ -89,7 +89,7 @@ def whole(site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.spread(3)
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("store", ["amci.db", "catalog.db"])
 def test_a_damaged_store_is_no_bug(
@@ -193,7 +193,7 @@ def with_all(
     return home
 
 
-@pytest.mark.spread(3)
+@pytest.mark.spread(6)
 @pytest.mark.parametrize(
     ("store", "damage"),
     [(store, damage) for store in OTHERS for damage in DAMAGES if damage != "newer" or store == "sandbox"],
@@ -255,7 +255,7 @@ CLOSED = {
 }
 
 
-@pytest.mark.spread(3)
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("name", CLOSED)
 def test_what_may_not_be_read_or_written_is_said(whole: Path, tmp_path: Path, name: str) -> None:
     where, mode, code, says = CLOSED[name]

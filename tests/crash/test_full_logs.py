@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.crash
 
 
-@pytest.mark.spread(3)
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("log", ["full", "whole"])
 @pytest.mark.parametrize("stderr", ["full", "no reader", "whole"])
 @pytest.mark.parametrize("is_good", [True, False])

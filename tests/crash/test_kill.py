@@ -227,6 +227,7 @@ def is_whole(site: Any) -> bool:
     return wrong <= {"extra"} and not statuses & {"PENDING", "RUNNING"}
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("scenario", ["first", "second"], indirect=True)
 @pytest.mark.parametrize("share", range(2))
 def test_a_killed_drain_is_taken_up_where_it_died(
@@ -257,7 +258,7 @@ def test_a_killed_drain_is_taken_up_where_it_died(
         shutil.rmtree(site.workspace.home)
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("scenario", "sign"),
     [("second", 1), ("large", 1), ("compact", 1), ("repair", 1), ("large", -1)],

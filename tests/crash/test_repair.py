@@ -132,7 +132,7 @@ def harmed(site: Any, kind: str, harm: Callable[[Path], None]) -> list[Path]:
     return paths
 
 
-@pytest.mark.spread(6)
+@pytest.mark.spread(10)
 @pytest.mark.parametrize("harm", HARM, ids=lambda harm: harm.__name__)
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_happened_to_a_file_its_rows_come_back(

@@ -92,6 +92,7 @@ def save(site: Any, kind: str) -> None:
         path.write_bytes(what if isinstance(what, bytes) else what.encode())
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     "kind", [kind for kind in MISTAKES if kind not in ("deleted settings", "transform loops", "root a file")]
 )
@@ -135,7 +136,7 @@ def up(site: Any) -> Iterator[tuple[subprocess.Popen[str], Callable[[str], list[
             process.kill()
 
 
-@pytest.mark.spread(9)
+@pytest.mark.spread(18)
 @pytest.mark.parametrize("kind", MISTAKES)
 def test_a_saved_mistake_is_told_once_and_work_goes_on(s: Any, kind: str, tmp_path: Path) -> None:
     home = s.workspace.home

@@ -69,6 +69,7 @@ def test_a_folder_that_cannot_be_listed_gets_one_sentence(tmp_path: Path) -> Non
         entries(tmp_path / "file", "file")
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("text", TEXTS, ids=[text[:20] for text in TEXTS])
 def test_a_text_that_is_no_document_gets_one_sentence(text: str) -> None:
     with pytest.raises(ConfigError) as refused:

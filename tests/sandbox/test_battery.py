@@ -78,6 +78,7 @@ def _approximately(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
     return [[pytest.approx(float(v)) if isinstance(v, float) else v for v in row] for row in rows]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("name", BATTERY)
 def test_a_query_gives_what_duckdb_gives(engine: QueryEngine, name: str) -> None:
     sql, duckdbs = BATTERY[name]

@@ -73,7 +73,7 @@ def d(site: Any) -> Any:
     return site
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("kind", ITEMS)
 def test_an_item_that_is_no_file_stops_only_itself(d: Any, kind: str) -> None:
     d.put(GOOD, "v\n1\n")
@@ -84,7 +84,7 @@ def test_an_item_that_is_no_file_stops_only_itself(d: Any, kind: str) -> None:
     assert d.drain().found.new == 1
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("kind", ITEMS)
 def test_an_item_in_the_place_of_a_file_that_was_loaded_changes_nothing(d: Any, kind: str) -> None:
     path = d.put(GOOD, "v\n1\n")
@@ -109,6 +109,7 @@ def test_an_item_that_takes_the_place_of_a_file_before_it_is_read(d: Any, kind: 
     assert [key for key, _, _ in d.ledger()] == [f"{FOLDER}/other.csv"]
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize(
     "name",
     [
@@ -134,7 +135,7 @@ def test_a_name_of_any_bytes_is_loaded_or_in_quarantine(d: Any, name: bytes) -> 
     assert len(d.ledger()) + len(d.quarantined()) == 2
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("kind", ITEMS)
 def test_a_note_that_is_no_file_keeps_no_row_out(d: Any, kind: str) -> None:
     path = d.put(GOOD, "v\n1\n")
@@ -143,7 +144,7 @@ def test_a_note_that_is_no_file_keeps_no_row_out(d: Any, kind: str) -> None:
     assert d.ledger() == [(GOOD, 1, 1)]
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("kind", NOTES)
 def test_a_note_of_any_content_keeps_no_row_out(d: Any, kind: str) -> None:
     path = d.put(GOOD, "v\n1\n")

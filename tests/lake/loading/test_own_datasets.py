@@ -40,7 +40,7 @@ def lazy(rows, obj):
 """
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("heavy", ["relation", "table", "reader", "batch", "frame", "lazy"])
 def test_a_heavy_transform_may_answer_with_any_kind_of_rows(site: Any, heavy: str) -> None:
     site.transform("own.py", PYTHON)

@@ -54,7 +54,7 @@ def planned(site: Site) -> list[str]:
 FOLDERS = {"[]": {""}, "[c]": {"c=p", "c=q"}, "[c, b]": {"c=p/b=x", "c=q/b=y"}}
 
 
-@pytest.mark.spread(2)
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("before", ["[]", "[b]", "[b, c]"])
 @pytest.mark.parametrize("after", FOLDERS)
 def test_new_files_go_by_it_and_the_others_are_brought_over_once(site: Site, before: str, after: str) -> None:

@@ -52,6 +52,7 @@ def _one(amc: duckdb.DuckDBPyConnection, sql: str) -> Any:
     return found[0][0] if len(found[0]) == 1 else found[0]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("table", TABLES)
 def test_columns_are_amcs_in_name_type_and_order(amc: duckdb.DuckDBPyConnection, table: str) -> None:
     hidden = [("amci user", "BIGINT"), ("amci part", "INTEGER")] if sources()[table].has_users else []

@@ -60,6 +60,7 @@ def _left(one: Path, other: Path, name: str) -> tuple[int, int]:
     return found[0], found[1]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("name", FILES)
 def test_a_stretch_that_is_made_in_two_parts_has_the_same_rows(
     whole: Path, in_parts: Path, name: str

@@ -40,6 +40,7 @@ def _told(source: Source, want: Callable[[Column], object]) -> list[Column]:
     return [column for column in source.columns if want(column) and column.name not in SAID_ELSEWHERE]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("table", EVERY)
 def test_columns_are_amcs_in_name_type_and_order(ask: Ask, table: str) -> None:
     source = EVERY[table]

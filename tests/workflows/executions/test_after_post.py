@@ -151,6 +151,7 @@ def _day(n: int) -> TimeWindow:
 ALONE = ("an unknown status", "a fault of ours", "a tenant that was removed", "files that differ")
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("name", "others"), [*((name, 2) for name in LATER), *((name, 0) for name in ALONE)])
 def test_trouble_after_amc_took_a_request_delays_its_run(desk: Desk, name: str, others: int) -> None:
     run_ids = [desk.ask(window=_day(20 + n)) for n in range(1 + others)]

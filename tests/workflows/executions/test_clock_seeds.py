@@ -26,6 +26,7 @@ TROUBLES: list[tuple[Any, ...]] = [
 ]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("seed", range(24))
 def test_a_run_ends_well_whatever_the_clock_does(desk_of: Callable[..., Desk], seed: int) -> None:
     """A request is sent while the clock is right: for one that is sent while it is ahead see docs/reliability.md."""

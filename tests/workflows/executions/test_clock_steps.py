@@ -201,6 +201,7 @@ STATES: dict[str, Callable[[Desk], Callable[[], None]]] = {
 }
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("step", [timedelta(minutes=2), timedelta(days=1)], ids=str)
 @pytest.mark.parametrize("name", STATES)
 def test_a_clock_set_forward_for_an_hour_gives_nothing_up(desk: Desk, name: str, step: timedelta) -> None:
@@ -222,6 +223,7 @@ def test_a_clock_set_forward_for_an_hour_gives_nothing_up(desk: Desk, name: str,
     assert len(desk.in_amc()) == 1
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("is_killed", [False, True])
 @pytest.mark.parametrize("name", STATES)
 def test_what_amc_finished_while_the_machine_slept_is_fetched(desk: Desk, name: str, is_killed: bool) -> None:
