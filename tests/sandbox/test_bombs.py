@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
@@ -173,8 +174,10 @@ def test_bombs_end_in_amcs_words_and_take_no_more_than_their_process(
 
 def workers() -> list[int]:
     """The processes that this one has started for queries."""
-    tasks = Path("/proc/self/task").iterdir()
-    children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    children: list[int] = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ends meanwhile
+            children += map(int, (task / "children").read_text().split())
     return [pid for pid in children if b"duckdb_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 

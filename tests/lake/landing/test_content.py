@@ -82,7 +82,7 @@ def test_a_restored_directory_and_an_old_state_load_nothing_again(
     with d.engine() as engine:
         assert done(engine) == 3
         before = d.runs(), totals(d)
-        for most, compared in ((ingest._AT_ONCE, 1), (0, 2)):
+        for most, compared in ((ingest._AT_ONCE, 1), (0, 3)):
             engine.state.write("UPDATE objects SET checked_at = NULL")
             monkeypatch.setattr(ingest, "_AT_ONCE", most)
             shutil.copytree(d.raw, d.raw.with_name("copy"))

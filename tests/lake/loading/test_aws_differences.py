@@ -84,6 +84,13 @@ def test_d_06_a_dataset_may_have_a_batch_of_its_own(site: Any) -> None:
     assert claims == [2, 2, 1, 0]
 
 
+def test_d_08_a_code_with_an_e_in_it_is_no_number(site: Any) -> None:
+    site.dataset("own")
+    site.put("adtech/own/t/1.csv", "sku,n\n1E5,1.5e+20\n12E3,2\n")
+    site.drain()
+    assert site.query("SELECT sku, n FROM adtech_own.t ORDER BY sku DESC") == [("1E5", 1.5e20), ("12E3", 2.0)]
+
+
 def test_every_difference_of_values_is_tried() -> None:
     named = set(re.findall(r"^\| D-(\d\d) \|", PAGE.read_text(), re.MULTILINE))
     assert named == {name[7:9] for name in globals() if name.startswith("test_d_")}
