@@ -25,6 +25,7 @@ SAFE = {
         amcsql.grammar.parsing:tokens_of amcsql.patterns.java_regex:compiled amcsql.patterns.java_regex:java_pattern
         amcsql.sources:Source.by_name amcsql.sources:_document amcsql.sources:audience_sources amcsql.sources:sources
         kernel.clock:_offset kernel.dates:time_zone kernel.log:_structured kernel.names:_column_names
+        lake.formats.header:is_value
         kernel.names:column_key kernel.names:column_name kernel.names:comparable
         kernel.names:table_name kernel.state:State._migrations lake.catalog.duck:_checked_extensions
         lake.catalog.headers:file_columns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 _NUMBER = r"[-+]?[$€£¥]?\d[\d.,\s']*[%€]?"
 _TIME = r"(?:[T ]+\d\d?:\d\d.*)?"
@@ -11,6 +12,7 @@ _DATE = rf"(?:\d{{4}}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2(?:\d{{4}}|\d\d)){_T
 _VALUE = re.compile(rf"{_NUMBER}|{_DATE}")
 
 
+@lru_cache(maxsize=10_000)  # many files have the same header
 def is_value(name: str) -> bool:
     """Whether it is a number, a date or an IP address, and no name of a column; `18-24` may be one."""
     name = name.strip()
