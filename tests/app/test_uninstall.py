@@ -8,7 +8,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import keyring
 import pytest
+from keyring.backends import fail
 from typer.testing import CliRunner
 
 from amci.app.engine import open_engine
@@ -52,7 +54,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         engine.drain(threading.Event())
         opened.client(tenant).update_workflow({"workflowId": "changed", "sqlQuery": OTHER})
+        # Made once for the file, before a test's own setting of the keyring holds.
+        before = keyring.get_keyring()
+        keyring.set_keyring(fail.Keyring())
         opened.credentials.put({"default": Credential("id", "secret", "token")})
+        keyring.set_keyring(before)
     return home
 
 
