@@ -105,6 +105,14 @@ class ExcelSettings(Strict):
     errors: Literal["refuse", "null"] | None = "refuse"
     """`null` takes errors such as `#REF!` for no value."""
 
+    @field_validator("sheet", mode="before")
+    @classmethod
+    def _name_or_number(cls, value: object) -> object:
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not is_number and not isinstance(value, str):
+            raise ValueError("should be the name of a sheet, or its number, from 1")
+        return value
+
 
 class LimitSettings(Strict):
     """What a file may cost before it is refused."""
