@@ -13,7 +13,7 @@ from amci.amcsql.sources import Kind, tables_for
 from amci.amcsql.tools.linting import reads_audience_tables
 from amci.kernel.errors import AmciError, ConfigError, NotFound, NoWorkspace, Problem, UsageError, collected
 from amci.kernel.files import source_text, text_of
-from amci.kernel.names import suggestion
+from amci.kernel.names import near_or
 
 if TYPE_CHECKING:
     from amci.amcsql.grammar.parsing import Mode
@@ -183,8 +183,7 @@ def _of_name(name: str, config: Callable[[], Path]) -> QueryInput:
 
 
 def _unknown(name: str, folder: Path) -> AmciError:
-    near = suggestion(name, {path.stem for path in folder.glob("*")})
-    hint = f"did you mean '{near}'?" if near else "`amci workflow list` shows the workflows"
+    hint = near_or(name, {path.stem for path in folder.glob("*")}, "`amci workflow list` shows the workflows")
     return NotFound(f"there is neither a file nor a workflow '{name}'", hint=hint)
 
 

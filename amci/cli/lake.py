@@ -375,6 +375,16 @@ def check(
         raise typer.Exit(1)
 
 
+def _done_elsewhere(ctx: Context, task: str) -> dict[str, Any]:
+    """The report of an upkeep task that the process at work has done; exits if it failed."""
+    key = f"upkeep:{task}@{timestamp(ctx.clock.now())}"
+    with ctx.session() as session:
+        session.runs.create([NewRun(idempotency_key=key, kind=UPKEEP, payload={"do": task})])
+        (run,) = finish_runs(ctx, session, [key], wait=True)
+    exit_if_failed([run])
+    return dict(run.result or {})
+
+
 def _repair(ctx: Context) -> None:
     """Repair the lake here, or have the process do it that is at work; exit code 1 if rows are lost."""
     try:
@@ -385,12 +395,7 @@ def _repair(ctx: Context) -> None:
             report_work(ctx, engine, **(report if ctx.out.as_json else {}))
             is_whole = not repaired.has_losses
     except WorkspaceBusy:
-        key = f"upkeep:repair@{timestamp(ctx.clock.now())}"
-        with ctx.session() as session:
-            session.runs.create([NewRun(idempotency_key=key, kind=UPKEEP, payload={"do": "repair"})])
-            (run,) = finish_runs(ctx, session, [key], wait=True)
-        exit_if_failed([run])
-        report = dict(run.result or {})
+        report = _done_elsewhere(ctx, "repair")
         _show_repaired(ctx, report)
         ctx.out.record(report, ["the amci at work loads them"])
         is_whole = not any(each["fate"] == "lost" for each in report["objects"])
@@ -410,12 +415,7 @@ def _check_contents(ctx: Context) -> None:
             _show_contents(ctx, report)
             report_work(ctx, engine, **(report if ctx.out.as_json else {}))
     except WorkspaceBusy:
-        key = f"upkeep:contents@{timestamp(ctx.clock.now())}"
-        with ctx.session() as session:
-            session.runs.create([NewRun(idempotency_key=key, kind=UPKEEP, payload={"do": "contents"})])
-            (run,) = finish_runs(ctx, session, [key], wait=True)
-        exit_if_failed([run])
-        report = dict(run.result or {})
+        report = _done_elsewhere(ctx, "contents")
         _show_contents(ctx, report)
         ctx.out.record(report, ["the amci at work loads what was replaced"])
     if report["unreadable"]:

@@ -17,7 +17,7 @@ from amci.cli.run_progress import exit_if_failed, finish_runs
 from amci.kernel.clock import moment
 from amci.kernel.dates import time_zone
 from amci.kernel.errors import NotFound, UsageError
-from amci.kernel.names import suggestion
+from amci.kernel.names import near_or
 from amci.scheduler.clock_changes import A_YEAR, OddTimes, odd_times
 from amci.scheduler.due import Timetable
 from amci.scheduler.expression import parse
@@ -162,8 +162,9 @@ def schedules_named(schedules: Mapping[str, Schedule], name: str) -> list[Schedu
         s for schedule_id, s in schedules.items() if schedule_id == name or schedule_id.startswith(f"{name}/")
     ]
     if not found:
-        near = suggestion(name, {*schedules, *(s.partition("/")[0] for s in schedules)})
-        hint = f"did you mean '{near}'?" if near else "`amci schedule list` shows them"
+        hint = near_or(
+            name, {*schedules, *(s.partition("/")[0] for s in schedules)}, "`amci schedule list` shows them"
+        )
         raise NotFound(f"there is no schedule '{name}'", hint=hint)
     return found
 

@@ -226,3 +226,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` (did you mean '…'?)` to end a sentence about an unknown name with; empty if no known name is near."""
     near = suggestion(name, known)
     return f" (did you mean '{near}'?)" if near else ""
+
+
+def near_or(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The hint about an unknown name: `did you mean '…'?` if a known one is near, else `otherwise`."""
+    near = suggestion(name, known)
+    return f"did you mean '{near}'?" if near else otherwise

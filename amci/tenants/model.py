@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from amci.kernel.config import NotifySettings, Strict
 from amci.kernel.errors import NotFound
-from amci.kernel.names import suggestion
+from amci.kernel.names import near_or
 from amci.tenants import marketplaces
 
 Region = marketplaces.Region
@@ -94,8 +94,7 @@ def tenant_named(tenants: Mapping[str, Tenant], name: str) -> Tenant:
     """The tenant called `name`; raises NotFound with a near name as the hint."""
     if name in tenants:
         return tenants[name]
-    near = suggestion(name, tenants)
     raise NotFound(
         f"no tenant '{name}'",
-        hint=f"did you mean '{near}'?" if near else "`amci tenant list` shows the tenants",
+        hint=near_or(name, tenants, "`amci tenant list` shows the tenants"),
     )

@@ -126,8 +126,8 @@ def test_a_command_that_is_not_run_here_exists_with_its_options(span: str) -> No
     while words and (inner := getattr(command, "commands", {}).get(words[0])):
         command = inner
         words.pop(0)
-    if words:
-        command.make_context("amci", words)
+    # What it does not know, a word or an option, it refuses.
+    assert not words or command.make_context("amci", words).command is command
 
 
 def documents_become_files(move: Move) -> None:

@@ -11,7 +11,7 @@ from amci.amcsql.functions.table import FUNCTIONS, MANY, Function
 from amci.amcsql.sources import Column, Source, aliases, audience_sources, sources
 from amci.amcsql.tools.linting import access
 from amci.kernel.errors import NotFound
-from amci.kernel.names import suggestion
+from amci.kernel.names import near_or
 
 _UNITS = {
     "microcents": "microcents: divide by 100,000,000 for currency units",
@@ -151,7 +151,6 @@ def known(name: str, names: Iterable[str], what: str) -> str:
     those = list(names)
     if name in those:
         return name
-    near = suggestion(name, those)
     plural = "categories" if what == "category" else f"{what}s"
     listed = f"one of {', '.join(sorted(those))}" if what == "category" else f"`amci sql {plural}` lists all"
-    raise NotFound(f"no {what} '{name}'", hint=f"did you mean '{near}'?" if near else listed)
+    raise NotFound(f"no {what} '{name}'", hint=near_or(name, those, listed))

@@ -10,7 +10,7 @@ from typing import Any
 
 from amci.kernel.config import documents_in, parsed, read_document
 from amci.kernel.errors import NotFound, Problem, collected
-from amci.kernel.names import suggestion
+from amci.kernel.names import near_or
 from amci.lake.datasets.dataset import PLACEHOLDER, Dataset
 
 #: Settings that are mappings of settings; each of these counts by itself.
@@ -76,10 +76,9 @@ def dataset_named(datasets: Mapping[str, Dataset], name: str) -> Dataset:
     """The dataset with this id; raises NotFound with a near one as the hint."""
     if name in datasets:
         return datasets[name]
-    near = suggestion(name, datasets)
     raise NotFound(
         f"no dataset '{name}'",
-        hint=f"did you mean '{near}'?" if near else "`amci lake datasets` shows the datasets",
+        hint=near_or(name, datasets, "`amci lake datasets` shows the datasets"),
     )
 
 

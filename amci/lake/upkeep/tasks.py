@@ -8,7 +8,7 @@ from typing import Any
 
 from amci.kernel.clock import duration
 from amci.kernel.errors import UsageError
-from amci.kernel.names import suggestion
+from amci.kernel.names import near_or
 from amci.kernel.run import Done, Outcome, Run
 from amci.kernel.worker import SingleHandler
 from amci.lake.catalog.catalog import Catalog
@@ -36,8 +36,7 @@ _KEEP_SNAPSHOTS = "30d"
 def check(task: str, options: Mapping[str, Any]) -> None:
     """Raise UsageError if there is no such task, or it takes no such option."""
     if task not in TASKS:
-        near = suggestion(task, TASKS)
-        hint = f"did you mean '{near}'?" if near else f"there are {', '.join(TASKS)}"
+        hint = near_or(task, TASKS, f"there are {', '.join(TASKS)}")
         raise UsageError(f"no upkeep task is called '{task}'", hint=hint)
     if unknown := sorted(set(options) - TASKS[task]):
         known = ", ".join(sorted(TASKS[task])) or "none"

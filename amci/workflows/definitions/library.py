@@ -9,7 +9,7 @@ from typing import Any
 from amci.kernel.config import DOCUMENTS, parsed, read_document
 from amci.kernel.errors import ConfigError, NotFound, Problem, collected
 from amci.kernel.files import entries, text_of
-from amci.kernel.names import suggestion
+from amci.kernel.names import near_or
 from amci.tenants.model import Tenant
 from amci.workflows.definitions import aws_names, definition_check
 from amci.workflows.definitions.definition import Workflow
@@ -72,10 +72,9 @@ def workflow_named(workflows: Mapping[str, Workflow], name: str) -> Workflow:
     """The workflow called `name`; raises NotFound with a near name as the hint."""
     if name in workflows:
         return workflows[name]
-    near = suggestion(name, workflows)
     raise NotFound(
         f"no workflow '{name}' in config/workflows",
-        hint=f"did you mean '{near}'?" if near else "`amci workflow list` shows the workflows",
+        hint=near_or(name, workflows, "`amci workflow list` shows the workflows"),
     )
 
 
