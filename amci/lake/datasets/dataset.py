@@ -153,7 +153,8 @@ class Dataset(Strict):
     json_layout: JsonSettings = Field(default=JsonSettings(), alias="json")
     """How JSON is laid out."""
     excel: ExcelSettings = ExcelSettings()
-    """Where the table is in an Excel workbook; amci reads them if it was installed as `amci[excel]`."""
+    """Where the table is in an Excel workbook; amci reads them if it was installed as `amci[excel]`. Whole numbers that
+    a workbook shows as codes, such as 01234 by the number format `00000`, are text as it is shown."""
     limits: LimitSettings = LimitSettings()
     """What a file may cost before it is refused."""
     light: str | None = None

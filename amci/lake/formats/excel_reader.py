@@ -9,6 +9,7 @@ import zipfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,7 +37,12 @@ _END_OF_ROW = re.compile(rb"</(?:\w+:)?row>")
 _LONGEST_MATCH = 4096
 #: What a number format has besides its letters: texts, escapes, and colours or languages.
 _NO_LETTERS = re.compile(r'"[^"]*"|\\.|_.|\[(?![hms]+\])[^\]]*\]', re.IGNORECASE)
-_INTEGERS = 1e15  #: doubles below are exact if they are whole
+_INTEGERS = 10**15  #: doubles below are exact if they are whole
+#: The number format of a code such as 01234 or 012-34: two zeros or more, and what else stands in it.
+_LITERAL = r'(?:[- ]|"[^"]*"|\\.)'
+_CODE = re.compile(rf"(?:\[\$-[^\]]*\])?({_LITERAL}*00(?:0|{_LITERAL})*)(?:;.*)?", re.DOTALL)
+_PARTS = re.compile(r'"[^"]*"|\\.|.', re.DOTALL)
+_Cell = dict[str, Any]  #: the parser's: its row and column from 1, its value, data_type and style_id
 #: Of a sheet that is not read so many rows are looked at; with so many filled ones, a header and a row, it is a table.
 _LOOKED_AT, _LEAST = 1000, 2
 #: Sheets named in a sentence.
@@ -64,10 +70,11 @@ def excel_batches(
 ) -> Iterator[TextBatch]:
     """The rows of one sheet below its header; one batch without rows if there are none.
 
-    Numbers are the shortest text that reads back equal, whole ones without a point; dates and times are ISO;
-    booleans `true` and `false`. `_x000D_` and its like are the characters they stand for. Empty cells and empty text
-    are NULL; rows without any value are left out. Columns that have a text cell somewhere go into `quoted`; the sheet
-    into `guessed` if there are several to choose from.
+    Numbers are the shortest text that reads back equal, whole ones without a point; those that the number format
+    shows as a code, such as `00000`, are what it shows. Dates and times are ISO; booleans `true` and `false`. `_x000D_`
+    and its like are the characters they stand for. Empty cells and empty text are NULL; rows without any value are left
+    out. Columns that have a text cell or a code somewhere go into `quoted`; the sheet into `guessed` if there are
+    several to choose from.
     Raises MalformedFile with the row of the sheet, StorageError.
     """
     for _ in source.raw():
@@ -154,10 +161,8 @@ def _others(book: Any, sheet: Any) -> list[str]:
 
 
 def _has_rows(sheet: Any) -> bool:
-    sheet.reset_dimensions()
     try:
-        rows = islice(sheet.iter_rows(), _LOOKED_AT)
-        filled = (row for row in rows if any(cell.value not in (None, "") for cell in row))
+        filled = (cells for _, cells in islice(_rows(sheet), _LOOKED_AT) if cells)
         return len(list(islice(filled, _LEAST))) == _LEAST
     except Exception:  # noqa: BLE001 - it is not read, so its faults do not count
         return False
@@ -201,6 +206,52 @@ def _check_cells(archive: zipfile.ZipFile, path: str, limits: Limits) -> int:
     return merged
 
 
+def _rows(sheet: Any) -> Iterator[tuple[int, dict[int, _Cell]]]:
+    """Each row's number, and its cells with a value by their places, counted from 0.
+
+    The library's own iterator loses rows that come after a later one, or twice, and cells that do. Raises MalformedFile
+    if rows do not come in order, or if it is not certain where a value belongs.
+    """
+    from openpyxl.worksheet._reader import WorkSheetParser
+
+    book, last = sheet.parent, 0
+    with closing(sheet._get_source()) as source:  # noqa: SLF001 - as its own iterator does it
+        parser = WorkSheetParser(
+            source,
+            sheet._shared_strings,  # noqa: SLF001
+            data_only=True,
+            epoch=book.epoch,
+            date_formats=book._date_formats,  # noqa: SLF001
+            timedelta_formats=book._timedelta_formats,  # noqa: SLF001
+        )
+        for counted, cells in parser.parse():
+            row: dict[int, _Cell] = {}
+            number = counted
+            for cell in cells:
+                value, at = cell["value"], cell["column"] - 1
+                if value is None or value == "":
+                    continue
+                if not row:
+                    number = cell["row"]
+                if at in row or cell["row"] != number:
+                    twice = f"cell {_letters(at)}{number} stands in it twice"
+                    other = f"row {number} has a cell of row {cell['row']}"
+                    raise _disordered(twice if at in row else other, number)
+                row[at] = cell
+            if row and number <= last:
+                raise _disordered(f"row {number} stands after row {last}", number)
+            last = number if row else last
+            yield number, row
+
+
+def _disordered(says: str, number: int) -> MalformedFile:
+    return MalformedFile(
+        f"the rows of the sheet are not in order: {says}",
+        line=number,
+        hint=f"Correct the program that writes it; or open it, check that no row is missing, and save it again. {_CSV}",
+    )
+
+
 class _Table:
     """The table on one sheet: from the first header cell to the last one, and down."""
 
@@ -218,7 +269,7 @@ class _Table:
         self._limits = limits
         self._reserved, self._kept = reserved, kept
         self._quoted = quoted
-        self._formats: dict[str, bool] = {}  #: number format → whether it shows a time of day
+        self._styles: dict[int, _Style] = {}  #: by their numbers in the workbook
         self._first = 0  #: place of the first column on the sheet
         self.header_row = 0
         self._names: tuple[str, ...] = ()
@@ -248,13 +299,11 @@ class _Table:
             yield self._batch(rows)
         self._quoted |= {("", self._names[at]) for at in self._texts}
 
-    def _lines(self) -> Iterator[tuple[int, Sequence[Any]]]:
+    def _lines(self) -> Iterator[tuple[int, dict[int, _Cell]]]:
         """Rows with a value, and their numbers, without those that the options leave out."""
-        # What it says of its size may be wrong, and rows beyond would be lost.
-        self._sheet.reset_dimensions()
-        held: deque[tuple[int, Sequence[Any]]] = deque()
-        for number, cells in enumerate(self._sheet.iter_rows(), start=1):
-            if number <= self._options.skip_lines or all(cell.value in (None, "") for cell in cells):
+        held: deque[tuple[int, dict[int, _Cell]]] = deque()
+        for number, cells in _rows(self._sheet):
+            if number <= self._options.skip_lines or not cells:
                 continue
             held.append((number, cells))
             while held[0][0] <= number - self._options.footer_lines:
@@ -262,11 +311,10 @@ class _Table:
                 if not held:
                     break
 
-    def _take_header(self, number: int, cells: Sequence[Any]) -> None:
-        texts = [self._text(number, at, cell) for at, cell in enumerate(cells)]
-        filled = [at for at, text in enumerate(texts) if text is not None]
-        self._first, self.header_row = filled[0], number
-        header = [text or "" for text in texts[filled[0] : filled[-1] + 1]]
+    def _take_header(self, number: int, cells: dict[int, _Cell]) -> None:
+        texts = {at: text for at, cell in cells.items() if (text := self._text(number, at, cell))}
+        self._first, self.header_row = min(texts, default=0), number
+        header = [texts.get(at, "") for at in range(self._first, max(texts, default=0) + 1)]
         if len(header) > self._limits.max_columns:
             raise MalformedFile(
                 f"it has {len(header)} columns, more than {self._limits.max_columns}",
@@ -276,11 +324,9 @@ class _Table:
         self._paths = tuple((name,) for name in header)
         self._texts.clear()
 
-    def _row(self, number: int, cells: Sequence[Any]) -> list[str | None]:
+    def _row(self, number: int, cells: dict[int, _Cell]) -> list[str | None]:
         row: list[str | None] = [None] * len(self._names)
-        for at, cell in enumerate(cells):
-            if cell.value is None or cell.value == "":
-                continue
+        for at, cell in cells.items():
             place = at - self._first
             if not 0 <= place < len(row):
                 raise MalformedFile(
@@ -290,8 +336,6 @@ class _Table:
                     " give the column a name, or take out what stands beside the table.",
                 )
             row[place] = self._text(number, at, cell)
-            if cell.data_type in ("s", "inlineStr"):
-                self._texts.add(place)
         return row
 
     def _batch(self, rows: list[list[str | None]]) -> TextBatch:
@@ -302,12 +346,10 @@ class _Table:
             raise MalformedFile("a cell is not Unicode text", hint=_CSV) from None
         return TextBatch("", pa.RecordBatch.from_arrays(arrays, names=list(self._names)), self._paths)
 
-    def _text(self, number: int, at: int, cell: Any) -> str | None:
+    def _text(self, number: int, at: int, cell: _Cell) -> str | None:
         """What a cell holds, as text; NULL for an error only if the dataset says so."""
-        value = cell.value
-        if value is None or value == "":
-            return None
-        if cell.data_type == "e":
+        value = cell["value"]
+        if cell["data_type"] == "e":
             if self._options.error_as_null:
                 return None
             raise MalformedFile(
@@ -316,17 +358,52 @@ class _Table:
                 hint="Correct it in the workbook, or say `excel: {errors: null}` in the dataset.",
             )
         if isinstance(value, dt.datetime):
-            is_date = value.time() == dt.time() and not self._shows_time(cell.number_format)
+            is_date = value.time() == dt.time() and not self._style(cell).shows_time
             return value.date().isoformat() if is_date else value.isoformat(" ")
-        if isinstance(value, str) and "_x" in value:
-            return _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), value)
-        return _written(value)
+        if isinstance(value, str):
+            self._texts.add(at - self._first)
+            return _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), value) if "_x" in value else value
+        text = _written(value)
+        if cell["style_id"] and text.isdigit() and (code := self._style(cell).code):
+            self._texts.add(at - self._first)
+            return _shown(text, code)
+        return text
 
-    def _shows_time(self, number_format: str) -> bool:
-        if number_format not in self._formats:
-            letters = _NO_LETTERS.sub("", number_format).lower()
-            self._formats[number_format] = "h" in letters or "s" in letters
-        return self._formats[number_format]
+    def _style(self, cell: _Cell) -> _Style:
+        number = cell["style_id"]
+        if number not in self._styles:
+            from openpyxl.cell.read_only import ReadOnlyCell
+
+            self._styles[number] = _Style.of(ReadOnlyCell(self._sheet, **cell).number_format)
+        return self._styles[number]
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """What a number format shows."""
+
+    shows_time: bool  #: whether it has a time of day
+    code: tuple[str | None, ...]  #: the parts of a code, None for each digit; empty if it does not show one
+
+    @classmethod
+    def of(cls, number_format: str) -> _Style:
+        """The style with this number format."""
+        letters = _NO_LETTERS.sub("", number_format).lower()
+        code = _CODE.fullmatch(number_format)
+        parts = _PARTS.finditer(code[1]) if code else ()
+        return cls(
+            shows_time="h" in letters or "s" in letters,
+            code=tuple(None if part[0] == "0" else part[0].strip('"').removeprefix("\\") for part in parts),
+        )
+
+
+def _shown(digits: str, code: tuple[str | None, ...]) -> str:
+    """A whole number as a code: filled up with zeros; digits that are too many stand before the others."""
+    size = code.count(None)
+    filled = digits.zfill(size)
+    more = len(filled) - size
+    given = iter((filled[: more + 1], *filled[more + 1 :]))
+    return "".join(next(given) if part is None else part for part in code)
 
 
 def _written(value: Any) -> str:

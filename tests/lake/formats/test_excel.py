@@ -76,6 +76,21 @@ MIDNIGHT = dt.datetime(2026, 1, 2)  # noqa: DTZ001
         (12345678901234, "", "12345678901234"),
         (1e300, "", "1e+300"),
         (0.125, "0.0%", "0.125"),
+        (1234, "00000", "01234"),
+        (1234.0, "[$-407]00000;@", "01234"),
+        (123456789, "00000", "123456789"),
+        (12345678, r"000\-00\-0000", "012-34-5678"),
+        (10123456789, "00000-0000", "1012345-6789"),
+        (7, 'No "0"00', "7"),
+        (7, '"No ""0"\\000 00', "No 0000 07"),
+        (7, '"A"""00', "A07"),
+        (-7, "00000", "-7"),
+        (7.5, "00000", "7.5"),
+        (True, "00000", "true"),
+        (7, "0", "7"),
+        (7, "0.00", "7"),
+        (1234, "#,##000", "1234"),
+        (MIDNIGHT, "00000", "46024"),
         (True, "", "true"),
         (False, "", "false"),
         (MIDNIGHT.date(), "", "2026-01-02"),
@@ -104,6 +119,52 @@ def test_a_column_with_a_text_cell_is_text(tmp_path: Path) -> None:
     assert reading.quoted == {("", "id"), ("", "mixed")}
     assert (reading.may_add_columns, reading.guessed, reading.doubts) == (False, {}, [])
     assert len(reading.sha256) == 64
+
+
+def test_a_column_with_a_code_is_text(tmp_path: Path) -> None:
+    def formatted(made: Any) -> None:
+        for row in (2, 3):
+            made["Sheet 1"][f"B{row}"].number_format = "00000"
+
+    _, reading = opened(book([["n", "zip"], [1, 1234], [2, 99999]], change=formatted), tmp_path)
+    assert reading.quoted == {("", "zip")}
+
+
+def with_rows(*rows_there: str) -> bytes:
+    """A workbook with these rows in XML; `A2=5` stands for a cell, `=5` for one that does not say where it is."""
+    cells = re.sub(r"([A-Z]*\d*)=(\d+)", r'<c r="\1"><v>\2</v></c>', "".join(rows_there)).replace(' r=""', "")
+    return changed(EMPTY, (b"</sheetData>", f"{cells}</sheetData>".encode()))
+
+
+EMPTY = book([])
+HEAD = '<row r="1">A1=71 B1=72</row>'
+
+
+@pytest.mark.parametrize(
+    ("below", "expected"),
+    [
+        (['<row r="2">B2=2 A2=1</row>', '<row r="3">B3=4 A3=3</row>'], [["1", "2"], ["3", "4"]]),
+        (["<row>=1 =2</row>", "<row>A3=3 B3=4</row>"], [["1", "2"], ["3", "4"]]),
+        (
+            ["<row>A5=1 B5=2</row>", '<row r="2"/>', '<row r="90000">B90000=4</row>'],
+            [["1", "2"], [None, "4"]],
+        ),
+        (['<row r="3">A3=1 B3=2</row>', '<row r="2">A2=3 B2=4</row>'], "row 2 stands after row 3"),
+        (['<row r="2">A2=1 B2=2</row>', '<row r="2">A2=3 B2=4</row>'], "row 2 stands after row 2"),
+        (['<row r="2">A2=1 B2=2 A2=3</row>'], "cell A2 stands in it twice"),
+        (['<row r="2">A2=1 B3=2</row>'], "row 2 has a cell of row 3"),
+    ],
+)
+def test_no_row_and_no_cell_is_lost_that_is_not_in_order(
+    below: list[str], expected: list[list[str | None]] | str, tmp_path: Path
+) -> None:
+    content = with_rows(HEAD, *below)
+    if isinstance(expected, list):
+        assert [list(row.values()) for row in rows(content, tmp_path)] == expected
+    else:
+        with pytest.raises(MalformedFile, match=expected) as refused:
+            rows(content, tmp_path)
+        assert refused.value.line
 
 
 def test_the_table_begins_at_its_first_header_cell(tmp_path: Path) -> None:
