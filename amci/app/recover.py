@@ -15,9 +15,9 @@ from typing import Any, Literal
 from amci.app.engine import Engine
 from amci.kernel.clock import new_id, timestamp
 from amci.kernel.names import quoted
-from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.duck import LEDGER, METADATA
 from amci.lake.catalog.pairing import CatalogSide, Identity, StateSide, join
+from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.objects import OBJECT_ID
 
 #: What became of an object version that only one side knew.

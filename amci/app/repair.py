@@ -19,9 +19,10 @@ from amci.kernel.files import fault_point
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.catalog.catalog import Catalog, TableName
+from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.checksums import LakeFile, lake_files
 from amci.lake.catalog.duck import LEDGER
+from amci.lake.catalog.tables import TableName
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.commit import ledger_entry
 from amci.lake.loading.loads import LoadItem
@@ -131,7 +132,7 @@ class Repair:
                 if str(name) not in unreadable and str(OBJECTS) not in unreadable:
                     for pair, rows in self._compare(name).items():
                         missing[pair] = missing.get(pair, 0) + rows
-            if self.catalog.has_ended_ledger_files():
+            if self.catalog.ledger.has_ended_files():
                 missing |= self._forgotten(missing)
         staged = staged_damages(self.state, self.workspace.pre_stage, deep=True)
         unstaged = {pair for damage in staged for pair in damage.file.versions}
@@ -156,12 +157,12 @@ class Repair:
     def _compare(self, name: TableName) -> dict[Pair, int]:
         """How many rows a table lacks of which object versions; what the ledger has forgotten is entered again."""
         if not self.catalog.columns(name):
-            return {(e.object_id, e.version): e.rows for e in self.catalog.loaded_into(name) if e.rows}
+            return {(e.object_id, e.version): e.rows for e in self.catalog.ledger.loaded_into(name) if e.rows}
         wrong = differences(self.catalog.con, name)
         entries = self._entries(name, {(d.object_id, d.version): d.have for d in wrong if not d.want})
         if entries:
             with self.catalog.transaction():
-                self.catalog.enter(entries)
+                self.catalog.ledger.enter(entries)
             wrong = differences(self.catalog.con, name)
         # Rows of which neither ledger nor state know are left: to load them again would double them.
         return {(d.object_id, d.version): max(d.want - d.have, 0) for d in wrong if d.want}

@@ -19,21 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from amci.lake.catalog.columns import (
-    UNFIT,
-    Clues,
-    ColumnKind,
-    DecimalKind,
-    Kind,
-    cast_sql,
-    checked_cast_sql,
-    fits_sql,
-    infer,
-    join,
-    name_rule,
-    widen_sql,
-    widening_check_sql,
-)
+from amci.lake.catalog.casts import UNFIT, cast_sql, checked_cast_sql, fits_sql, widen_sql, widening_check_sql
+from amci.lake.catalog.inference import Clues, infer
+from amci.lake.catalog.kinds import ColumnKind, DecimalKind, Kind, join, name_rule
 from amci.lake.datasets.spelling import Spelling
 from amci.lake.formats import FileFormat, Reading
 

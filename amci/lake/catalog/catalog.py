@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -18,123 +15,38 @@ import pyarrow as pa
 from amci.kernel import log
 from amci.kernel.clock import new_id
 from amci.kernel.errors import AmciError, MalformedFile
-from amci.kernel.files import fault_point, json_of, replacing
+from amci.kernel.files import fault_point, replacing
 from amci.kernel.layout import hive_path
 from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
+from amci.lake.catalog.casts import widened, widening_check_sql
 from amci.lake.catalog.checksums import Checksums
-from amci.lake.catalog.columns import (
-    NO_CLUES,
-    Clues,
-    Kind,
-    cast_sql,
-    loss_sql,
-    unfit_sql,
-    widen_sql,
-    widening_check_sql,
-)
 from amci.lake.catalog.commit_guard import CommitGuard
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
 from amci.lake.catalog.headers import TableHeaders
+from amci.lake.catalog.inference import NO_CLUES, Clues
+from amci.lake.catalog.kinds import Kind
+from amci.lake.catalog.ledger import Ledger
 from amci.lake.catalog.schema import SchemaPlan, plan
-from amci.lake.datasets.objects import OBJECT_ID, RESERVED, VERSION
-from amci.lake.datasets.spelling import PLAIN, Spelling
+from amci.lake.catalog.tables import (
+    NO_VALUE,
+    TableHome,
+    TableName,
+    WrittenFile,
+    comment_of,
+    empty_columns,
+    noted,
+    stored,
+)
+from amci.lake.datasets.objects import OBJECT_ID, VERSION
 
 _log = log.get("catalog")
 
-#: The comment of a table is JSON. This lists its columns that have had no value yet. Lakes of earlier releases have the
-#: list alone, behind these words, or the words as the comment of each column; but a comment costs what the table has
-#: columns.
-_NO_VALUE = "no value yet"
-#: Here it has the headers of files by column, where they are not the column's name, and the columns whose headers
-#: nobody kept. A comment without them is of an earlier release.
-_HEADERS, _UNKNOWN = "headers", "headers not known"
 #: Changing so many columns one by one costs more than to rewrite a table of so many values.
 _MANY_COLUMNS, _FEW_VALUES = 100, 50_000_000
 #: After so many commits, or rows, memory is given back; for fewer it costs more than it brings.
 _COMMITS, _ROWS = 200, 200_000
-
-#: Finds whether the ledger has its option: setting it again would be a commit of SQLite's each time.
-_INLINING = (
-    f"SELECT 1 FROM {METADATA}.ducklake_metadata WHERE key = 'data_inlining_row_limit' AND scope = 'table'"
-)
-#: The comprehensive catalogue: one row for each table an object version has rows in.
-_LEDGER_COLUMNS = {
-    "object_id": "BIGINT",
-    "version": "INTEGER",
-    "root": "VARCHAR",
-    "key": "VARCHAR",
-    "tenant_id": "VARCHAR",
-    "dataset": "VARCHAR",
-    "schema_name": "VARCHAR",
-    "table_name": "VARCHAR",
-    "run_id": "BIGINT",
-    "rows": "BIGINT",
-    "bytes": "BIGINT",
-    "sha256": "VARCHAR",
-    "modified_at": "TIMESTAMP",
-    "loaded_at": "TIMESTAMP",
-    "workflow_id": "VARCHAR",
-    "schedule": "VARCHAR",
-    "export_time": "TIMESTAMP",
-    "workflow_execution_id": "VARCHAR",
-    "time_window_start": "TIMESTAMP",
-    "time_window_end": "TIMESTAMP",
-    "sql_hash": "VARCHAR",
-    "rules_hash": "VARCHAR",
-}
-_ARROW = {
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "VARCHAR": pa.string(),
-    "TIMESTAMP": pa.timestamp("us"),
-}
-LEDGER_SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in _LEDGER_COLUMNS.items()])
-
-
-@dataclass(frozen=True, slots=True)
-class TableName:
-    """A table of the lake."""
-
-    schema: str
-    table: str
-
-    @property
-    def sql(self) -> str:
-        """Quoted, with the catalog."""
-        return quoted(LAKE, self.schema, self.table)
-
-    def __str__(self) -> str:
-        return f"{self.schema}.{self.table}"
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """A row of the ledger, as far as loading asks for it."""
-
-    object_id: int
-    version: int
-    run_id: int
-    name: TableName
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class TableHome:
-    """What rows of a table are written as, and where."""
-
-    columns: Mapping[str, str]  #: names and SQL types, as stored
-    folder: Path  #: absolute
-    partition_by: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenFile:
-    """A file with rows of a table that no commit covers yet."""
-
-    path: Path
-    home: TableHome  #: what the table was, or was going to be, when it was written
 
 
 class Catalog:
@@ -161,8 +73,10 @@ class Catalog:
         self._remarked: dict[TableName, set[str]] = {}  #: columns with a comment of an earlier release
         self._written: list[Path] = []  #: files of the running transaction that no commit covers yet
         self._working = 0  #: threads between whose statements the connection has to stay
+        #: which objects have rows in which table
+        self.ledger = Ledger(lambda: self.con)
         self._open()
-        self._make_ledger()
+        self.ledger.prepare()
         # What a process that died had committed and not come to.
         self.checksums.record()
 
@@ -253,26 +167,6 @@ class Catalog:
         with self._lock, duck.duck_errors(doing):
             yield
 
-    def _make_ledger(self) -> None:
-        columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in _LEDGER_COLUMNS.items())
-        with duck.duck_errors("prepare the catalog"):
-            # In one commit: a catalog that has the schema has its ledger.
-            self.con.execute("BEGIN")
-            try:
-                self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(LAKE, 'amci')}")
-                self.con.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER} ({columns})")
-                self.con.execute("COMMIT")
-            except BaseException:
-                with suppress(duckdb.TransactionException):
-                    self.con.execute("ROLLBACK")
-                raise
-            if not self.con.execute(_INLINING).fetchall():
-                # A few ledger entries live in the metadata: a commit of one file then writes one Parquet, not two.
-                # Many are quicker in a file of their own.
-                self.con.execute(
-                    f"CALL {LAKE}.set_option('data_inlining_row_limit', 100, schema => 'amci', table_name => 'objects')"
-                )
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """One DuckLake commit: all of it or nothing."""
@@ -302,32 +196,6 @@ class Catalog:
         """Write with the commit which run was the newest then; see `pairing`."""
         self.con.execute(f"CALL {LAKE}.set_commit_message('amci', 'load', extra_info => ?)", [str(run_id)])
 
-    def loaded(self, object_ids: Collection[int]) -> list[LedgerEntry]:
-        """The ledger's rows for these objects."""
-        with self.showing("wanted", pa.table({"id": pa.array(object_ids, pa.int64())})):
-            rows = self.con.execute(
-                f"SELECT object_id, version, run_id, schema_name, table_name, rows FROM {LEDGER}"
-                " WHERE object_id BETWEEN ? AND ? AND object_id IN (SELECT id FROM wanted)",
-                [min(object_ids), max(object_ids)],
-            ).fetchall()
-        return [LedgerEntry(o, v, r, TableName(s, t), n) for o, v, r, s, t, n in rows]
-
-    def loaded_into(self, name: TableName) -> list[LedgerEntry]:
-        """The ledger's rows for one table."""
-        rows = self.con.execute(
-            f"SELECT object_id, version, run_id, rows FROM {LEDGER} WHERE schema_name = ? AND table_name = ?",
-            [name.schema, name.table],
-        ).fetchall()
-        return [LedgerEntry(o, v, r, name, n) for o, v, r, n in rows]
-
-    def rules_of(self, name: TableName, but: Collection[int]) -> set[str]:
-        """The hashes of the rules by which the other objects of a table were loaded."""
-        rows = self.con.execute(
-            f"SELECT object_id, rules_hash FROM {LEDGER} WHERE schema_name = ? AND table_name = ?",
-            [name.schema, name.table],
-        ).fetchall()
-        return {rules or "" for object_id, rules in rows if object_id not in but}
-
     def columns(self, name: TableName) -> dict[str, str]:
         """Column names and SQL types of a table in their order; empty if there is no such table.
 
@@ -341,7 +209,7 @@ class Catalog:
                 key,
             ).fetchall()
             notes = self.con.execute(f"SELECT comment FROM duckdb_tables() {where}", key).fetchall()
-            remarked = {column for column, _, comment in rows if comment == _NO_VALUE}
+            remarked = {column for column, _, comment in rows if comment == NO_VALUE}
             self._remarked[name] = remarked
             empty, self._headers[name] = noted(notes[0][0] if notes else None, [c for c, *_ in rows])
             empty |= remarked
@@ -390,7 +258,7 @@ class Catalog:
     ) -> None:
         """Carry out `changes` inside the running transaction; `headers` are the columns' from now on, if new."""
         have = self.columns(name)
-        after = _after(have, changes)
+        after = changes.applied(have)
         had = self._headers[name]
         self._headers[name] = headers = headers or had
         if not have:
@@ -403,11 +271,11 @@ class Catalog:
             for column, sql_type in changes.widen.items():
                 self.con.execute(f"ALTER TABLE {name.sql} ALTER {quoted(column)} SET DATA TYPE {sql_type}")
             for column, sql_type in changes.add.items():
-                self.con.execute(f"ALTER TABLE {name.sql} ADD COLUMN {quoted(column)} {_stored(sql_type)}")
+                self.con.execute(f"ALTER TABLE {name.sql} ADD COLUMN {quoted(column)} {stored(sql_type)}")
             for column in self._remarked[name].intersection(changes.settle):
                 self.con.execute(f"COMMENT ON COLUMN {name.sql}.{quoted(column)} IS NULL")
-            if _empty(have) != _empty(after) or headers != had:
-                self._remark(name, _empty(after), headers)
+            if empty_columns(have) != empty_columns(after) or headers != had:
+                self._remark(name, after, headers)
             wanted = _wanted(partition_by, after)
             # To none at all only by a rewrite: DuckLake 1.5.5 fails if rows come in the same commit.
             if wanted and wanted != self.partitioned_by(name):
@@ -418,22 +286,17 @@ class Catalog:
         rows: int = self.con.execute(f"SELECT count(*) FROM {name.sql}").fetchall()[0][0]
         return rows * columns <= _FEW_VALUES
 
-    def _remark(self, name: TableName, empty: Sequence[str], headers: TableHeaders) -> None:
+    def _remark(self, name: TableName, columns: Mapping[str, str], headers: TableHeaders) -> None:
         """Note in the catalog which columns have had no value yet, and what files call the columns."""
-        says: dict[str, Any] = {_NO_VALUE: empty} if empty else {}
-        says[_HEADERS] = headers.known
-        if headers.unknown:
-            says[_UNKNOWN] = sorted(headers.unknown)
-        text = literal(json.dumps(says, ensure_ascii=False))
-        self.con.execute(f"COMMENT ON TABLE {name.sql} IS {text}")
+        self.con.execute(f"COMMENT ON TABLE {name.sql} IS {literal(comment_of(columns, headers))}")
 
     def _create(
         self, name: TableName, columns: Mapping[str, str], partition_by: Sequence[str], headers: TableHeaders
     ) -> None:
         self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(LAKE, name.schema)}")
-        body = ", ".join(f"{quoted(column)} {_stored(sql_type)}" for column, sql_type in columns.items())
+        body = ", ".join(f"{quoted(column)} {stored(sql_type)}" for column, sql_type in columns.items())
         self.con.execute(f"CREATE TABLE {name.sql} ({body})")
-        self._remark(name, _empty(columns), headers)
+        self._remark(name, columns, headers)
         self._partitions[name] = ()
         if known := [column for column in partition_by if column in columns]:
             self._partition(name, known)
@@ -482,7 +345,7 @@ class Catalog:
         fresh = TableName(name.schema, f"{name.table}-rewritten")
         self._create(fresh, after, partition_by, headers)
         values = ", ".join(
-            f"{widened(c, have[c], _stored(after[c]), how=clues.how(c))} AS {quoted(c)}" for c in have
+            f"{widened(c, have[c], stored(after[c]), how=clues.how(c))} AS {quoted(c)}" for c in have
         )
         with duck.for_columns(self.con, len(have)):
             self.con.execute(f"INSERT INTO {fresh.sql} BY NAME SELECT {values} FROM {name.sql}")
@@ -501,12 +364,12 @@ class Catalog:
 
     def foresee(self, name: TableName, changes: SchemaPlan, partition_by: Sequence[str]) -> TableHome:
         """The same after `apply`, for rows that are written before the transaction; unless it rewrites the table."""
-        after = _after(self.columns(name), changes)
+        after = changes.applied(self.columns(name))
         return self._home(name, after, _wanted(partition_by, after) or self.partitioned_by(name))
 
     def _home(self, name: TableName, columns: Mapping[str, str], partition_by: tuple[str, ...]) -> TableHome:
-        stored = {column: _stored(sql_type) for column, sql_type in columns.items()}
-        return TableHome(stored, self._post_stage / name.schema / self._folder(name), partition_by)
+        types = {column: stored(sql_type) for column, sql_type in columns.items()}
+        return TableHome(types, self._post_stage / name.schema / self._folder(name), partition_by)
 
     def write_file(self, select: str, home: TableHome, partition: Mapping[str, str]) -> WrittenFile:
         """Write very many rows of one partition to a file that `add_file` then gives to the table.
@@ -558,7 +421,7 @@ class Catalog:
     def _delete(self, statement: str, versions: Collection[tuple[int, int]]) -> None:
         ids = pa.array([o for o, _ in versions], pa.int64())
         numbers = pa.array([v for _, v in versions], pa.int32())
-        with self.showing("to_delete", pa.table({"o": ids, "v": numbers})):
+        with duck.showing(self.con, "to_delete", pa.table({"o": ids, "v": numbers})):
             self.con.execute(statement)
 
     def purge(self, tenant_id: str, *, dry_run: bool) -> dict[str, int]:
@@ -568,20 +431,21 @@ class Catalog:
         and pre-stage files stay until `vacuum`, as after any other deletion.
         """
         with self.exclusive("purge a tenant"):
-            entries = self.con.execute(
-                f"SELECT object_id, version, schema_name, table_name, rows FROM {LEDGER} WHERE tenant_id = ?",
-                [tenant_id],
-            ).fetchall()
+            entries = self.ledger.of_tenant(tenant_id)
             versions: dict[TableName, set[tuple[int, int]]] = {}
-            for object_id, version, schema, table, _ in entries:
-                versions.setdefault(TableName(schema, table), set()).add((object_id, version))
+            for entry in entries:
+                versions.setdefault(entry.name, set()).add((entry.object_id, entry.version))
             if entries and not dry_run:
                 with self.transaction():
                     for name, to_delete in versions.items():
                         self.delete(name, to_delete)
                     self.forget(set().union(*versions.values()))
-        objects, rows = {object_id for object_id, *_ in entries}, sum(rows for *_, rows in entries)
-        return {"objects": len(objects), "rows": rows, "tables": len(versions)}
+        objects = {entry.object_id for entry in entries}
+        return {
+            "objects": len(objects),
+            "rows": sum(entry.rows for entry in entries),
+            "tables": len(versions),
+        }
 
     def end_files(self, tables: Mapping[int, int]) -> None:
         """Let the newest snapshot go without these files (number to the number of their table), in a commit of its own.
@@ -617,82 +481,7 @@ class Catalog:
                     self.con.execute("ROLLBACK")
                 raise
 
-    def has_ended_ledger_files(self) -> bool:
-        """Whether a file of the ledger was taken out, which may have been all that was known of a load."""
-        rows = self.con.execute(
-            f"SELECT count(*) FROM {METADATA}.ducklake_snapshot_changes c, {METADATA}.ducklake_table t"
-            f" JOIN {METADATA}.ducklake_schema s USING (schema_id)"
-            " WHERE c.commit_message = 'repair' AND s.schema_name = 'amci' AND t.table_name = 'objects'"
-            " AND ',' || c.changes_made || ',' LIKE '%,deleted_from_table:' || t.table_id || ',%'"
-        ).fetchall()
-        return bool(rows[0][0])
-
-    def enter(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write these rows into the ledger; missing fields are NULL."""
-        if rows:
-            with self.showing(
-                "entries", pa.Table.from_pylist([dict(row) for row in rows], schema=LEDGER_SCHEMA)
-            ):
-                self.con.execute(f"INSERT INTO {LEDGER} BY NAME SELECT * FROM entries")
-
-    @contextmanager
-    def showing(self, name: str, table: pa.Table) -> Iterator[None]:
-        """Have `table` under `name` in SQL meanwhile."""
-        self.con.register(name, table)
-        try:
-            yield
-        finally:
-            self.con.unregister(name)
-
-
-def _after(have: Mapping[str, str], changes: SchemaPlan) -> dict[str, str]:
-    """The columns of a table after these changes; `NOTHING` if there has been no value yet."""
-    settled = dict.fromkeys(changes.settle, Kind.VARCHAR.sql)
-    return {**have, **changes.widen, **changes.rewrite, **settled, **changes.add}
-
 
 def _wanted(partition_by: Sequence[str], columns: Mapping[str, str]) -> tuple[str, ...]:
     """The columns to partition by that there are."""
     return tuple(column for column in partition_by if column in columns)
-
-
-def _empty(columns: Mapping[str, str]) -> list[str]:
-    """The columns that have had no value yet."""
-    return [column for column, sql_type in columns.items() if sql_type == Kind.NOTHING]
-
-
-def noted(comment: str | None, columns: Sequence[str]) -> tuple[set[str], TableHeaders]:
-    """What a table's comment says: columns that have had no value yet, and what files call them."""
-    says: dict[str, Any] = {}
-    if (comment or "").startswith("{"):
-        says = json_of(comment or "")
-    elif comment and (listed := comment.removeprefix(f"{_NO_VALUE}: ")) != comment:
-        says = {_NO_VALUE: json_of(listed)}
-    known = {column: tuple(headers) for column, headers in says.get(_HEADERS, {}).items()}
-    unknown = says.get(_UNKNOWN, () if _HEADERS in says else columns)
-    headers = TableHeaders(known=known, unknown=frozenset(unknown) - RESERVED)
-    return set(says.get(_NO_VALUE, ())), headers
-
-
-def _stored(sql_type: str) -> str:
-    """The type a column is stored with: text while it has had no value."""
-    return Kind.VARCHAR.sql if sql_type == Kind.NOTHING else sql_type
-
-
-def widened(column: str, have: str, want: str, *, checked: bool = False, how: Spelling = PLAIN) -> str:
-    """SQL that turns a typed column from one SQL type into a wider one, or text that fits into a type.
-
-    `how` is how the text is written. If `checked`, DuckDB raises for a value that would change, as in
-    `checked_cast_sql`.
-    """
-    if have == want:
-        return quoted(column)
-    if have == Kind.VARCHAR.sql:
-        return cast_sql(Kind.of_sql(want), quoted(column), how)
-    if have == Kind.NOTHING and want != Kind.VARCHAR.sql:
-        # Text that has no value may be empty text.
-        return f"CAST(NULLIF({quoted(column)}, '') AS {want})"
-    old, new = Kind.of_sql(have), Kind.of_sql(want)
-    sql = widen_sql(old, new, column) if have == old.sql else f"CAST({quoted(column)} AS {want})"
-    loss = loss_sql(old, new, column) if checked else None
-    return f"CASE WHEN {loss} THEN {unfit_sql(column)} ELSE {sql} END" if loss else sql

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -22,6 +23,9 @@ from amci.kernel.errors import (
     WorkspaceTooNew,
 )
 from amci.kernel.names import literal, quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: The name under which the lake is attached.
 LAKE = "lake"
@@ -238,3 +242,13 @@ def is_damage(error: Exception) -> bool:
 def first_line(error: Exception) -> str:
     """What DuckDB said, without its class, its position drawing and its links."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def showing(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    """Have `table` under `name` in SQL meanwhile."""
+    con.register(name, table)
+    try:
+        yield
+    finally:
+        con.unregister(name)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from amci.kernel.errors import SchemaConflict
-from amci.lake.catalog.columns import NO_CLUES, Clues, ColumnKind, Kind, is_in_place, join
+from amci.lake.catalog.casts import is_in_place
+from amci.lake.catalog.inference import NO_CLUES, Clues
+from amci.lake.catalog.kinds import ColumnKind, Kind, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,11 @@ class SchemaPlan:
     def makes_text(self) -> bool:
         """Whether a typed column becomes text; its values then have to be spelled as they landed."""
         return Kind.VARCHAR.sql in self.rewrite.values()
+
+    def applied(self, have: Mapping[str, str]) -> dict[str, str]:
+        """The columns of a table after these changes; `NOTHING` if there has been no value yet."""
+        settled = dict.fromkeys(self.settle, Kind.VARCHAR.sql)
+        return {**have, **self.widen, **self.rewrite, **settled, **self.add}
 
     @property
     def is_empty(self) -> bool:

@@ -10,10 +10,12 @@ from typing import Any
 
 from amci.kernel.clock import Clock
 from amci.kernel.runs import RunStore
-from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableHome, TableName, WrittenFile
-from amci.lake.catalog.columns import Kind
+from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.headers import TableHeaders
+from amci.lake.catalog.kinds import Kind
+from amci.lake.catalog.ledger import LedgerEntry
 from amci.lake.catalog.schema import SchemaPlan, holds
+from amci.lake.catalog.tables import TableHome, TableName, WrittenFile
 from amci.lake.landing import sidecar
 from amci.lake.landing.duplicates import DuplicateStore
 from amci.lake.loading.loads import Load, LoadItem, Places, TableLoads, want
@@ -77,7 +79,7 @@ class Commit:
                     self.retyping.load_again(name, items)
                 self.catalog.apply(name, plans[name], parts[0].partition_by, headers[name])
                 self._insert(name, parts, written)
-            self.catalog.enter(entries)
+            self.catalog.ledger.enter(entries)
             # After a power cut the state must know all that the commit is about, or it would give the ids again.
             self.runs.state.sync()
             self.catalog.note_run(self.runs.newest())

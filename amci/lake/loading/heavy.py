@@ -15,10 +15,11 @@ from amci.kernel.errors import AmciError, DataError, MalformedFile
 from amci.kernel.files import storage_errors
 from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.kernel.runs import RunStore
-from amci.lake.catalog.catalog import Catalog, LedgerEntry
+from amci.lake.catalog.casts import UNFIT
+from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.checksums import is_intact
-from amci.lake.catalog.columns import UNFIT
 from amci.lake.catalog.duck import duck_errors
+from amci.lake.catalog.ledger import LedgerEntry
 from amci.lake.catalog.pairing import note_commit
 from amci.lake.datasets.objects import RESERVED, Skip
 from amci.lake.landing.ingest import object_version
@@ -78,7 +79,7 @@ class HeavyHandler:
         stand_ins = self.objects.duplicates.stand_ins(again, self.rules.router.appended) if again else {}
         with self.catalog.exclusive("read the ledger"):
             ids = {object_id for object_id, _ in (*known, *stand_ins)}
-            ledger = _by_object(self.catalog.loaded(ids), stand_ins)
+            ledger = _by_object(self.catalog.ledger.loaded(ids), stand_ins)
         is_whole = functools.cache(is_intact)  # objects share files
         for run in runs:
             row = known[object_version(run)]
@@ -114,7 +115,7 @@ class HeavyHandler:
         if not runs:
             return {}
         with self.catalog.exclusive("read the ledger"):
-            ledger = _by_object(self.catalog.loaded({object_version(run)[0] for run in runs}), {})
+            ledger = _by_object(self.catalog.ledger.loaded({object_version(run)[0] for run in runs}), {})
         gone = {run.run_id: ledger.get(object_version(run)[0], []) for run in runs}
         versions = {(entry.object_id, entry.version) for entries in gone.values() for entry in entries}
         stay = self.objects.duplicates.stood_by(versions, self.rules.router.appended)

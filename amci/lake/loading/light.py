@@ -12,7 +12,7 @@ from amci.kernel.errors import AmciError, MalformedFile
 from amci.kernel.files import json_of
 from amci.kernel.layout import file_stem
 from amci.kernel.run import Done, Outcome, Run, Skipped
-from amci.lake.catalog.columns import ALL
+from amci.lake.catalog.inference import ALL
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.formats import Doubt
 from amci.lake.landing.duplicates import ReadObject, Verdict, content_of, place_of

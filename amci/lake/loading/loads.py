@@ -12,20 +12,12 @@ import duckdb
 from amci.kernel.errors import StorageError
 from amci.kernel.names import quoted
 from amci.kernel.run import Run
-from amci.lake.catalog.catalog import Catalog, TableName, widened
-from amci.lake.catalog.columns import (
-    ALL,
-    NO_CLUES,
-    Clues,
-    ColumnKind,
-    Kind,
-    cast_sql,
-    checked_cast_sql,
-    fits_sql,
-    join,
-    loss_sql,
-)
+from amci.lake.catalog.casts import cast_sql, checked_cast_sql, fits_sql, loss_sql, widened
+from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.headers import FileColumns, TableHeaders
+from amci.lake.catalog.inference import ALL, NO_CLUES, Clues
+from amci.lake.catalog.kinds import ColumnKind, Kind, join
+from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import RESERVED
 from amci.lake.formats import Doubt, FileFormat, format_of

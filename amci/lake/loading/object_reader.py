@@ -20,8 +20,8 @@ from amci.kernel.files import storage_errors
 from amci.kernel.names import column_names, quoted
 from amci.kernel.plugins import Transform
 from amci.kernel.run import Done, Outcome, Skipped
-from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.headers import FileColumns, file_columns
+from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import Protection
 from amci.lake.formats import Doubt, FileFormat, Reading, format_of

@@ -15,7 +15,9 @@ from itertools import islice
 import duckdb
 
 from amci.kernel.names import quoted as identifier
-from amci.lake.catalog.columns import Clues, ColumnKind, DecimalKind, Kind, fits_sql
+from amci.lake.catalog.casts import fits_sql
+from amci.lake.catalog.inference import Clues
+from amci.lake.catalog.kinds import ColumnKind, DecimalKind, Kind
 from amci.lake.datasets.objects import OBJECT_ID, ROW, VERSION
 from amci.lake.formats import Doubt
 

@@ -12,9 +12,9 @@ from amci.kernel.errors import QualityError
 from amci.kernel.files import replacing
 from amci.kernel.layout import file_stem
 from amci.kernel.names import literal, quoted, sanitized
-from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.duck import NAMING_ERRORS, first_line
 from amci.lake.catalog.headers import FileColumns
+from amci.lake.catalog.tables import TableName
 from amci.lake.datasets import quality
 from amci.lake.datasets.objects import ROW
 from amci.lake.landing.object_store import Quarantined

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from amci.kernel.files import json_of
 from amci.kernel.state import State
-from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.headers import FileColumns
+from amci.lake.catalog.tables import TableName
 from amci.lake.formats import Doubt
 
 #: Fewer than one row in so many is doubtful, in a table whose files usually have so many rows.

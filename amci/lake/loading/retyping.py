@@ -8,9 +8,13 @@ from functools import partial
 
 from amci.kernel.names import quoted
 from amci.kernel.runs import RunStore
-from amci.lake.catalog.catalog import Catalog, LedgerEntry, TableName
-from amci.lake.catalog.columns import Kind, fits_sql, infer, join
+from amci.lake.catalog.casts import fits_sql
+from amci.lake.catalog.catalog import Catalog
+from amci.lake.catalog.inference import infer
+from amci.lake.catalog.kinds import Kind, join
+from amci.lake.catalog.ledger import LedgerEntry
 from amci.lake.catalog.schema import SchemaPlan
+from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.objects import RESERVED
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.loads import Load, LoadItem, want
@@ -34,7 +38,7 @@ class Retyping:
         """
         again = f"~{but[0].run.run_id}.{but[0].run.claims}"
         done = {(item.object_id, item.version) for item in but}
-        others = {(e.object_id, e.version): e for e in self.catalog.loaded_into(name)}
+        others = {(e.object_id, e.version): e for e in self.catalog.ledger.loaded_into(name)}
         known = self.objects.for_versions([pair for pair in others if pair not in done])
         new = []
         for pair, row in known.items():
@@ -91,7 +95,7 @@ class Retyping:
         rules = {item.routed.rules_hash for item in items if item.object_id in loading}
         tables = [table for _, table, _ in self._tables(name, but)]
         values = {frozenset(part.source.clues.values) for part in parts} | {table.values for table in tables}
-        return len(values) == 1 and self.catalog.rules_of(name, but) <= rules
+        return len(values) == 1 and self.catalog.ledger.rules_of(name, but) <= rules
 
     def _stated(self, name: TableName, but: Collection[int], columns: Collection[str]) -> dict[str, str]:
         """The types of these columns that the files of all other objects state alike."""
@@ -116,7 +120,7 @@ class Retyping:
         """What was staged of the other objects of a table, and its columns for those with a type of their own."""
         columns, headers = self.catalog.columns(name), self.catalog.headers(name)
         place = partial(headers.placed, columns=columns, own=RESERVED)
-        for entry in self.catalog.loaded_into(name):
+        for entry in self.catalog.ledger.loaded_into(name):
             if entry.object_id in but:
                 continue
             staged = StagedObject.from_payload(self.runs.get(entry.run_id).payload)

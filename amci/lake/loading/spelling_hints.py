@@ -18,7 +18,8 @@ import duckdb
 import pyarrow as pa
 
 from amci.kernel.names import literal, quoted
-from amci.lake.catalog.columns import ColumnKind, Kind, fits_sql
+from amci.lake.catalog.casts import fits_sql
+from amci.lake.catalog.kinds import ColumnKind, Kind
 from amci.lake.datasets.spelling import DateFormat, Spelling
 from amci.lake.formats import Doubt
 

@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from duckdb.sqltypes import DuckDBPyType
 
-from amci.kernel.errors import MalformedFile, TransformError
+from amci.kernel.errors import MalformedFile
 from amci.kernel.names import comparable, literal, quoted
-from amci.lake.catalog.columns import Clues, ColumnKind, Kind, cast_sql, fits_sql, infer
+from amci.lake.catalog.casts import cast_sql
 from amci.lake.catalog.headers import FileColumns
+from amci.lake.catalog.inference import Clues, infer
+from amci.lake.catalog.kinds import ColumnKind, Kind
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
-from amci.lake.formats import Doubt
 from amci.lake.loading import transform_call
 from amci.lake.loading.loads import Load, LoadItem, Places, StagedSource
-from amci.lake.loading.odd_words import odd_words
 from amci.lake.loading.quality_check import check_quality
-from amci.lake.loading.spelling_hints import spelling_doubts
 from amci.lake.loading.staged_object import LARGE, StagedTable
+from amci.lake.loading.stored_types import stored_types
+from amci.lake.loading.type_doubts import InferredRows, doubt_types
 
 #: The types of more than LARGE rows are guessed from so many of them, and checked while they are loaded.
 _SAMPLE = 100_000
 _OWN = {OBJECT_ID: "BIGINT", VERSION: "INTEGER"}
 #: While rows are read: the file a row is from. No column of a file can have that name.
 _FILE = "_member file"
-#: Types that DuckLake or Parquet would store as another one, or not at all, and what they are stored as.
-_STORED = {
-    "hugeint": "BIGINT",
-    "uhugeint": "BIGINT",
-    "float": "DOUBLE",
-    "timestamp_ns": "TIMESTAMP",
-    "enum": "VARCHAR",
-}
-#: Types that no table holds.
-_NOT_STORED = ("bit", "union", "bignum")
 
 
 class ColumnTyper:
@@ -101,16 +90,12 @@ class ColumnTyper:
         rows, typed = self._rows(members)
         placed = table.placed(file, partial(self._places.of, first.name_of(table), own=first.own_columns))
         file = file.renamed(placed)
-        columns = list(placed.values())
         rows = _renamed(rows, placed)
-        _check_partition(first, {*columns, *typed})
+        _check_partition(first, {*placed.values(), *typed})
         many = may_guess and sum(staged.rows for _, staged in members) > LARGE
         clues = _clues(members, placed, file)
         looked_at = f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows
-        nearly: dict[str, ColumnKind] = {}
-        text = infer(self._con, looked_at, columns, clues, nearly)
-        self._doubt_types(members, rows, text, nearly, clues)
-        self._doubt_spelling(members, rows, placed, text, clues)
+        text = self._kinds(members, rows, placed, clues, looked_at)
         return Load(
             name=first.name_of(table),
             source=StagedSource(rows=rows, text=text, typed=typed, clues=clues, is_checked=many),
@@ -163,13 +148,9 @@ class ColumnTyper:
         file = staged.columns(names)
         placed = staged.placed(file, partial(self._places.look, item.name_of(staged), own=item.own_columns))
         file = file.renamed(placed)
-        columns = list(placed.values())
         rows = _renamed(rows, placed)
         clues = _clues([(item, staged)], placed, file)
-        nearly: dict[str, ColumnKind] = {}
-        kinds = infer(self._con, rows, columns, clues, nearly)
-        self._doubt_types([(item, staged)], rows, kinds, nearly, clues)
-        self._doubt_spelling([(item, staged)], rows, placed, kinds, clues)
+        kinds = self._kinds([(item, staged)], rows, placed, clues, rows)
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
         self._temporary += [work, out]
         casts = ", ".join(
@@ -194,76 +175,34 @@ class ColumnTyper:
         check_quality(self._con, item, item.name_of(staged), out, file, self._quarantine)
         return self._load_of(item, staged, out, file, constants)
 
-    def _doubt_types(
-        self,
-        members: Sequence[tuple[LoadItem, StagedTable]],
-        rows: str,
-        kinds: Mapping[str, ColumnKind],
-        nearly: Mapping[str, ColumnKind],
-        clues: Clues,
-    ) -> None:
-        """Doubt objects with a column that is text although another type is declared, or because of a few words.
-
-        Raises MalformedFile if one is declared and the schema is frozen.
-        """
-        name = members[0][0].name_of(members[0][1])
-        by_version = {(item.object_id, item.version): item for item, _ in members}
-        open_kinds = {c: kind for c, kind in kinds.items() if clues.declared_kind(c) is None}
-        for word in odd_words(self._con, rows, open_kinds, nearly, self._places.columns(name), clues):
-            item = by_version[word.object_id, word.version]
-            item.doubts[f"{name}.{word.column}"] = word.doubt(is_personal=bool(item.dataset.pii))
-        for column, kind in kinds.items():
-            declared = clues.declared_kind(column)
-            if declared is None or declared == kind:
-                continue
-            fits = fits_sql(declared, quoted(column), clues.how(column))
-            for object_id, version, count, first in self._con.execute(
-                f"SELECT {OBJECT_ID}, {VERSION}, count(*), min({ROW}) FROM {rows} WHERE NOT {fits} GROUP BY ALL"
-            ).fetchall():
-                item = by_version[object_id, version]
-                are = "1 value is" if count == 1 else f"{count} values are"
-                says = f"column {column}: {are} not {declared.sql}, the first in row {first}"
-                hint = f"correct the file, or `types:` in the definition of {item.dataset.dataset}"
-                if item.dataset.schema_mode == "freeze":
-                    raise MalformedFile(says, hint=hint)
-                item.doubts[f"{name}.{column}"] = Doubt(
-                    kind="types", says=f"{says}; it is text", hint=hint, column=column
-                )
-
-    def _doubt_spelling(
+    def _kinds(
         self,
         members: Sequence[tuple[LoadItem, StagedTable]],
         rows: str,
         placed: Mapping[str, str],
-        kinds: Mapping[str, ColumnKind],
         clues: Clues,
-    ) -> None:
-        """Doubt objects with numbers or dates as people write them, of which their dataset does not know.
-
-        The first object with such a column is told of, once for all that are loaded together.
-        """
+        looked_at: str,
+    ) -> dict[str, ColumnKind]:
+        """The kinds of the columns of `rows`, of which `looked_at` are enough to tell; doubts are noted."""
         item, staged = members[0]
-        name, known = item.name_of(staged), self._places.columns(item.name_of(staged))
-        odd = {placed.get(own, own): item for item, staged in reversed(members) for own in staged.odd}
-        text = [
-            c
-            for c in sorted(odd)
-            if kinds.get(c) is Kind.VARCHAR and clues.ladder(c) and known.get(c) != Kind.VARCHAR.sql
-        ]
-        pointed = [
-            c
-            for c in sorted(odd)
-            if kinds.get(c) in (Kind.BIGINT, Kind.DOUBLE) and not clues.declared_kind(c)
-        ]
-        for doubt in spelling_doubts(self._con, rows, text, pointed, kinds, item.dataset.dataset):
-            item, key = odd.get(doubt.column, item), f"{name}.{doubt.column}"
-            # Of a column with odd words, these are all there is to say.
-            item.doubts[key] = replace(item.doubts[key], hint=doubt.hint) if key in item.doubts else doubt
+        nearly: dict[str, ColumnKind] = {}
+        kinds = infer(self._con, looked_at, list(placed.values()), clues, nearly)
+        inferred = InferredRows(
+            members=members,
+            rows=rows,
+            placed=placed,
+            kinds=kinds,
+            nearly=nearly,
+            clues=clues,
+            known=self._places.columns(item.name_of(staged)),
+        )
+        doubt_types(self._con, inferred)
+        return kinds
 
     def _load_of(
         self, item: LoadItem, staged: StagedTable, table: str, file: FileColumns, constants: dict[str, str]
     ) -> Load:
-        types = self._stored_types(item, table, {*RESERVED, *constants})
+        types = stored_types(self._con, table, {*RESERVED, *constants}, item.routed.heavy)
         placed = staged.placed(
             file.only(types), partial(self._places.of, item.name_of(staged), own=item.own_columns)
         )
@@ -288,35 +227,6 @@ class ColumnTyper:
             may_evolve=item.dataset.schema_mode == "evolve",
             max_columns=item.max_columns,
         )
-
-    def _stored_types(self, item: LoadItem, table: str, but: Collection[str]) -> dict[str, str]:
-        """The SQL types that columns of `table` are stored with. Raises TransformError if that would lose a value."""
-        relation = self._con.table(table)
-        given = {c: t for c, t in zip(relation.columns, relation.types, strict=True) if c not in but}
-        types = {c: _stored(t) for c, t in given.items()}
-        lossy = {
-            c: f"count_if(CAST(TRY_CAST({quoted(c)} AS {types[c]}) AS {t}) IS DISTINCT FROM {quoted(c)})"
-            for c, t in given.items()
-            if types[c] not in ("", str(t)) and t.id != "float"
-        }
-        counts = dict.fromkeys(types, 0)
-        if lossy:
-            found = self._con.execute(f"SELECT {', '.join(lossy.values())} FROM {quoted(table)}").fetchall()[
-                0
-            ]
-            counts |= dict(zip(lossy, found, strict=True))
-        transform = item.routed.heavy
-        for column, sql_type in types.items():
-            if transform and (counts[column] or not sql_type):
-                says = (
-                    f"{counts[column]} values that {sql_type} cannot hold" if sql_type else "no table holds"
-                )
-                raise TransformError(
-                    transform.name,
-                    f"column {column} is {given[column]}: {says}",
-                    hint=f"cast it in {transform.origin}, then redrive",
-                )
-        return types
 
     def _filled(self, table: str, columns: Sequence[str]) -> set[str]:
         """Which of these columns have a value in any row."""
@@ -353,24 +263,6 @@ def _declared(types: Mapping[str, str], columns: FileColumns) -> Mapping[str, st
         if (key := comparable(header)) in types
     }
     return by_header | dict(types)
-
-
-def _stored(given: DuckDBPyType) -> str:
-    """The SQL type that values of this type are stored with; empty if there is none."""
-    if given.id in _NOT_STORED:
-        return ""
-    if given.id not in ("list", "array", "struct", "map"):
-        return _STORED.get(given.id, str(given))
-    parts = {name: _stored(part) for name, part in given.children if isinstance(part, DuckDBPyType)}
-    if not all(parts.values()):
-        return ""
-    if given.id in ("list", "array"):
-        text = f"{parts['child']}[]"
-    elif given.id == "map":
-        text = f"MAP({parts['key']}, {parts['value']})"
-    else:
-        text = f"STRUCT({', '.join(f'{quoted(name)} {part}' for name, part in parts.items())})"
-    return str(DuckDBPyType(text))  # spelled as the catalog spells it
 
 
 def _merged(

@@ -14,8 +14,8 @@ from amci.kernel.errors import NotFound
 from amci.kernel.files import json_of
 from amci.kernel.names import quoted
 from amci.kernel.state import State
-from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
+from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.objects import OBJECT_ID
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.query.session import QuerySession

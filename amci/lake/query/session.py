@@ -141,7 +141,7 @@ class QuerySession:
     def headers(self) -> dict[tuple[str, str], dict[str, str]]:
         """What files call columns, if it is not the column's name, by schema and table."""
         # Here, because it loads Arrow, which queries do without.
-        from amci.lake.catalog.catalog import noted
+        from amci.lake.catalog.tables import noted
 
         rows = self.con.execute(
             f"SELECT schema_name, table_name, comment FROM duckdb_tables() WHERE database_name = {literal(LAKE)}"

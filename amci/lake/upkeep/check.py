@@ -16,9 +16,9 @@ from amci.kernel.clock import moment
 from amci.kernel.errors import AmciError, NotFound
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.checksums import LakeFile, footer_of, lake_files, sha256_of
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, first_line
+from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.session import QuerySession, session
 from amci.lake.upkeep.file_schema import Columns, columns_by_table, difference, staged_difference

@@ -16,8 +16,9 @@ from amci.kernel.errors import DamagedFile
 from amci.kernel.files import storage_errors
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.catalog.catalog import Catalog, TableName
-from amci.lake.catalog.duck import LAKE, METADATA
+from amci.lake.catalog.catalog import Catalog
+from amci.lake.catalog.duck import LAKE, METADATA, showing
+from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.query.inspect import all_tables, table_named
 from amci.lake.upkeep import publish
@@ -231,7 +232,7 @@ class Maintenance:
         gone += [str(path) for path in paths]
         with (
             self.catalog.guard.watching("note what was deleted"),
-            self.catalog.showing("gone", pa.table({"path": gone})),
+            showing(self.catalog.con, "gone", pa.table({"path": gone})),
         ):
             self.catalog.con.execute(
                 f"DELETE FROM {METADATA}.ducklake_files_scheduled_for_deletion"

@@ -15,8 +15,8 @@ from amci.kernel.clock import Clock
 from amci.kernel.errors import NotFound
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
-from amci.lake.catalog.catalog import TableName
 from amci.lake.catalog.duck import LEDGER, METADATA
+from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.dataset import Dataset
 
 

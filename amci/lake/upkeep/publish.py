@@ -12,8 +12,9 @@ import duckdb
 
 from amci.kernel.files import fsync, new_directory, replacing, storage_errors
 from amci.kernel.names import literal, quoted
-from amci.lake.catalog.catalog import Catalog, TableName
+from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, duck_errors
+from amci.lake.catalog.tables import TableName
 from amci.lake.query.inspect import all_tables, partition_by
 from amci.lake.upkeep.check import files_below
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from amci.kernel.errors import SchemaConflict
-from amci.lake.catalog.columns import Kind
+from amci.lake.catalog.kinds import Kind
 from amci.lake.catalog.schema import SchemaPlan, plan
 
 

@@ -12,16 +12,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from pydantic import ValidationError
 
-from amci.lake.catalog.columns import (
-    Clues,
-    ColumnKind,
-    DecimalKind,
-    Kind,
-    cast_sql,
-    checked_cast_sql,
-    fits_sql,
-    infer,
-)
+from amci.lake.catalog.casts import cast_sql, checked_cast_sql, fits_sql
+from amci.lake.catalog.inference import Clues, infer
+from amci.lake.catalog.kinds import ColumnKind, DecimalKind, Kind
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.spelling import DateFormat, Spelling
 

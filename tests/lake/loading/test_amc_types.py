@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 from amci.kernel.layout import sidecar_of
-from amci.lake.catalog.columns import Kind, cast_sql, fits_sql, join, widen_sql
+from amci.lake.catalog.casts import cast_sql, fits_sql, widen_sql
+from amci.lake.catalog.kinds import Kind, join
 
 FOLDER = "acme/workflow=path/schedule=daily"
 TABLE = "adtech_amc.acme_path_daily"

@@ -10,7 +10,8 @@ import pytest
 
 from amci.kernel.run import Run
 from amci.lake.catalog import catalog, duck
-from amci.lake.catalog.catalog import Catalog, WrittenFile
+from amci.lake.catalog.catalog import Catalog
+from amci.lake.catalog.tables import WrittenFile
 from amci.lake.landing import ingest
 from amci.lake.loading import staged_object, type_inference
 from amci.lake.loading.light import LightHandler

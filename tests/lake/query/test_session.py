@@ -14,8 +14,9 @@ import pytest
 
 from amci.kernel.errors import NotFound, QueryError, UsageError
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.catalog.catalog import Catalog, TableName
+from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.duck import LAKE
+from amci.lake.catalog.tables import TableName
 from amci.lake.query.session import QuerySession, session
 
 Open = Callable[..., AbstractContextManager[QuerySession]]
@@ -36,7 +37,7 @@ def load(catalog: Catalog, name: TableName, object_id: int, tenant: str, values:
             catalog.con.execute(
                 f"INSERT INTO {name.sql} VALUES (?, ?, ?, 1)", [value, f"{tenant}-secret", object_id]
             )
-        catalog.enter(
+        catalog.ledger.enter(
             [
                 {
                     "object_id": object_id,

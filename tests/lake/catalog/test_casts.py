@@ -8,21 +8,17 @@ import duckdb
 import pytest
 
 from amci.lake.catalog import duck
-from amci.lake.catalog.columns import (
+from amci.lake.catalog.casts import (
     UNFIT,
-    Clues,
-    DecimalKind,
-    Kind,
     cast_sql,
     checked_cast_sql,
     fits_sql,
-    infer,
     is_in_place,
-    join,
-    name_rule,
     widen_sql,
     widening_check_sql,
 )
+from amci.lake.catalog.inference import Clues, infer
+from amci.lake.catalog.kinds import DecimalKind, Kind, join, name_rule
 from amci.lake.datasets.spelling import Spelling
 
 

@@ -1,0 +1,108 @@
+"""What is doubtful about columns' types: a declared one that does not fit, odd words, numbers as people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import duckdb
+
+from amci.kernel.errors import MalformedFile
+from amci.kernel.names import quoted
+from amci.lake.catalog.casts import fits_sql
+from amci.lake.catalog.inference import Clues
+from amci.lake.catalog.kinds import ColumnKind, Kind
+from amci.lake.datasets.objects import OBJECT_ID, ROW, VERSION
+from amci.lake.formats import Doubt
+from amci.lake.loading.loads import LoadItem
+from amci.lake.loading.odd_words import odd_words
+from amci.lake.loading.spelling_hints import spelling_doubts
+from amci.lake.loading.staged_object import StagedTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferredRows:
+    """Staged rows of objects that are loaded together, and what the kinds of their columns are."""
+
+    members: Sequence[tuple[LoadItem, StagedTable]]
+    rows: str  #: SQL that can follow FROM, under the names of the table's columns
+    placed: Mapping[str, str]  #: those names, by the names of the staged files
+    kinds: Mapping[str, ColumnKind]
+    nearly: Mapping[str, ColumnKind]  #: as in `infer`
+    clues: Clues
+    known: Mapping[str, str]  #: the columns that the table has already, with their SQL types
+
+    @property
+    def table(self) -> str:
+        """The table's name, with its schema."""
+        item, staged = self.members[0]
+        return str(item.name_of(staged))
+
+
+def doubt_types(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> None:
+    """Note on each object what may be wrong with the types of its columns.
+
+    Raises MalformedFile if a type is declared, a value does not fit it, and the schema is frozen.
+    """
+    _doubt_words(con, inferred)
+    _doubt_declared(con, inferred)
+    _doubt_spelling(con, inferred)
+
+
+def _doubt_words(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> None:
+    """Columns that are text because of a few words."""
+    clues = inferred.clues
+    by_version = _by_version(inferred)
+    open_kinds = {c: kind for c, kind in inferred.kinds.items() if clues.declared_kind(c) is None}
+    for word in odd_words(con, inferred.rows, open_kinds, inferred.nearly, inferred.known, clues):
+        item = by_version[word.object_id, word.version]
+        item.doubts[f"{inferred.table}.{word.column}"] = word.doubt(is_personal=bool(item.dataset.pii))
+
+
+def _doubt_declared(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> None:
+    """Columns that are text although another type is declared."""
+    clues = inferred.clues
+    by_version = _by_version(inferred)
+    for column, kind in inferred.kinds.items():
+        declared = clues.declared_kind(column)
+        if declared is None or declared == kind:
+            continue
+        fits = fits_sql(declared, quoted(column), clues.how(column))
+        for object_id, version, count, first in con.execute(
+            f"SELECT {OBJECT_ID}, {VERSION}, count(*), min({ROW}) FROM {inferred.rows} WHERE NOT {fits} GROUP BY ALL"
+        ).fetchall():
+            item = by_version[object_id, version]
+            are = "1 value is" if count == 1 else f"{count} values are"
+            says = f"column {column}: {are} not {declared.sql}, the first in row {first}"
+            hint = f"correct the file, or `types:` in the definition of {item.dataset.dataset}"
+            if item.dataset.schema_mode == "freeze":
+                raise MalformedFile(says, hint=hint)
+            item.doubts[f"{inferred.table}.{column}"] = Doubt(
+                kind="types", says=f"{says}; it is text", hint=hint, column=column
+            )
+
+
+def _doubt_spelling(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> None:
+    """Numbers or dates as people write them, of which their dataset does not know.
+
+    The first object with such a column is told of, once for all that are loaded together.
+    """
+    members, kinds, clues = inferred.members, inferred.kinds, inferred.clues
+    first = members[0][0]
+    odd = {inferred.placed.get(own, own): item for item, staged in reversed(members) for own in staged.odd}
+    text = [
+        c
+        for c in sorted(odd)
+        if kinds.get(c) is Kind.VARCHAR and clues.ladder(c) and inferred.known.get(c) != Kind.VARCHAR.sql
+    ]
+    pointed = [
+        c for c in sorted(odd) if kinds.get(c) in (Kind.BIGINT, Kind.DOUBLE) and not clues.declared_kind(c)
+    ]
+    for doubt in spelling_doubts(con, inferred.rows, text, pointed, kinds, first.dataset.dataset):
+        item, key = odd.get(doubt.column, first), f"{inferred.table}.{doubt.column}"
+        # Of a column with odd words, these are all there is to say.
+        item.doubts[key] = replace(item.doubts[key], hint=doubt.hint) if key in item.doubts else doubt
+
+
+def _by_version(inferred: InferredRows) -> dict[tuple[int, int], LoadItem]:
+    return {(item.object_id, item.version): item for item, _ in inferred.members}
