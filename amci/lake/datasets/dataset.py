@@ -187,8 +187,9 @@ class Dataset(Strict):
     """The sign or code before or behind amounts, such as `$`, `€` or `EUR`."""
     percent: Literal["text", "fraction"] = "text"
     """`fraction` reads `12.5%` as 0.125."""
-    negative: Literal["sign", "parentheses"] = "sign"
-    """How amounts below zero are written; `parentheses` reads `(3.00)` as -3.00, beside `-3.00`."""
+    negative: Literal["sign", "parentheses", "trailing"] = "sign"
+    """How amounts below zero are written; `parentheses` reads `(3.00)` as -3.00, and `trailing` `3.00-`, as SAP writes
+    it, both beside `-3.00`."""
     on_new_version: Literal["replace", "append"] = "replace"
     """What a newer version of an object does to the rows of the older one."""
     compat: Literal["none", "aws"] = "none"
@@ -313,8 +314,14 @@ class Dataset(Strict):
             currency=self.currency,
             percent=self.percent == "fraction",
             parentheses=self.negative == "parentheses",
+            trailing=self.negative == "trailing",
             dates=self.date_formats,
         )
+
+    @property
+    def says_points(self) -> bool:
+        """Whether it says what points and commas in numbers mean."""
+        return not self.model_fields_set.isdisjoint({"decimal", "thousands"})
 
     @property
     def column_types(self) -> dict[str, str]:

@@ -96,6 +96,7 @@ class Spelling:
     currency: str = ""  #: may stand before or behind an amount
     percent: bool = False  #: `12.5%` is 0.125
     parentheses: bool = False  #: `(3)` is -3
+    trailing: bool = False  #: `3-` is -3
     dates: tuple[DateFormat, ...] = ()  #: beside ISO 8601
     not_finite: bool = False  #: NaN and Infinity are numbers
     bare_exponents: bool = False  #: `1E5` is a number, not a code
@@ -114,7 +115,9 @@ class Spelling:
 
     def of_values(self) -> Spelling:
         """The same where numbers were values in the file, not text."""
-        return replace(self, decimal=".", thousands="", currency="", percent=False, parentheses=False)
+        return replace(
+            self, decimal=".", thousands="", currency="", percent=False, parentheses=False, trailing=False
+        )
 
     def text_sql(self, expr: str) -> str:
         """SQL of the text; NULL for a word that means no value."""
@@ -150,16 +153,21 @@ class Spelling:
             forms.append(f"{sign}{_BLANK}?-{size}{percent}")
         if self.parentheses:
             forms.append(f"[(]{amount}{percent}[)]")
+        if self.trailing:
+            forms.append(f"{amount}{percent}-")
+            if sign:
+                forms.append(f"{size}-{_BLANK}?{sign}")
         return "|".join(forms)
 
     def _canonical(self, expr: str) -> str:
         bare = f"replace({expr}, {literal(self.currency)}, '')" if self.currency else expr
         gap = "" if self.thousands in ("", " ") else f"|{_escaped(self.thousands)}"
-        bare = f"regexp_replace({bare}, {literal(f'[()%]|{_BLANK}{gap}')}, '', 'g')"
+        behind = "|-[^0-9]*$" if self.trailing else ""
+        bare = f"regexp_replace({bare}, {literal(f'[()%]|{_BLANK}{behind}{gap}')}, '', 'g')"
         if self.decimal != ".":
             bare = f"replace({bare}, {literal(self.decimal)}, '.')"
-        if self.parentheses:  # zero has no sign
-            is_negative = f"contains({expr}, '(') AND regexp_matches({expr}, '[1-9]')"
+        if mark := "[(]" if self.parentheses else "-[^0-9]*$" if self.trailing else "":  # zero has no sign
+            is_negative = f"regexp_matches({expr}, '{mark}') AND regexp_matches({expr}, '[1-9]')"
             bare = f"CASE WHEN {is_negative} THEN '-' ELSE '' END || {bare}"
         if self.percent:
             bare = once(

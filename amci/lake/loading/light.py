@@ -194,12 +194,14 @@ def _values(read: ReadRows, part: str) -> frozenset[str]:
 
 
 def _odd(read: ReadRows, part: str) -> frozenset[str]:
-    """The columns that look odd, if the file is text and the dataset does not say what points and commas mean."""
-    dataset = read.routed.obj.dataset
-    if read.reading.has_values or dataset.model_fields_set & {"decimal", "thousands"}:
-        return frozenset()
+    """The columns of text that look odd; of numbers, if the dataset does not say what points and commas mean."""
+    dataset, odd = read.routed.obj.dataset, read.odd.of(part)
+    if read.reading.has_values:
+        return odd & {column for of, column in read.reading.quoted if of == part} if odd else odd
+    if dataset.says_points:
+        return odd
     delimiter = read.reading.guessed.get("delimiter", dataset.csv_options.delimiter)
-    return read.odd.of(part, has_semicolons=delimiter == ";")
+    return odd | read.odd.pointed(part, has_semicolons=delimiter == ";")
 
 
 def _as_read(read: ReadRows) -> ReadObject:

@@ -10,7 +10,7 @@ The light run looks at the first rows of a file of text; of columns that look od
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -20,6 +20,7 @@ import pyarrow as pa
 from amci.kernel.names import literal, quoted
 from amci.lake.catalog.casts import fits_sql
 from amci.lake.catalog.kinds import ColumnKind, Kind
+from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.spelling import DateFormat, Spelling
 from amci.lake.formats import Doubt
 
@@ -36,8 +37,12 @@ _CURRENCIES = frozenset({
 })
 # fmt: on
 _SIGN = f"(?:{'|'.join(map(re.escape, sorted(_CURRENCIES, key=len, reverse=True)))})?"
-_NUMBER = rf"[-(]?{_SIGN}\s?-?\d[\d.,'’ \u00a0\u202f]*\s?%?{_SIGN}[)]?"
-_DATE = r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?: .*)?"
+_NUMBER = rf"[-(]?{_SIGN}\s?-?\d[\d.,'’ \u00a0\u202f]*\s?%?-?\s?{_SIGN}[)-]?"
+_MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}"
+_DATE = (
+    r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?: .*)?"
+    rf"|\d{{1,2}}[ ./-](?i:{_MONTH})[ ./-]\d{{2,4}}(?: .*)?|{_MONTH} \d{{1,2}},? \d{{4}}(?: .*)?"
+)
 #: Not as JSON and ISO 8601 write them.
 _USUAL = r"-?\d+(?:[.]\d+)?|\d{4}-\d\d-\d\d.*"
 _ODD = re.compile(rf"(?!(?:{_USUAL})\Z)(?:{_NUMBER}|{_DATE})")
@@ -48,6 +53,10 @@ _POINTED = re.compile(r"-?[1-9]\d{0,2}[.]\d{3}")
 _NO_DIGIT = re.compile(rb"[^0-9]")
 #: Pairs of `decimal` and `thousands`, likeliest first.
 _SEPARATORS = ((".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (".", " "), (".", "'"), (".", "’"))
+_NAMED_DAYS = (
+    *("%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%d %b %y", "%d/%b/%Y", "%d.%b.%Y", "%d %B %Y", "%d-%B-%Y"),
+    *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
+)
 _DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%y")
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %Z", " %H:%M:%S %z")
 _THOUSANDS = "-?(?:[1-9][0-9]{0,2}(?:[.][0-9]{3})+|0|[1-9][0-9]*)"
@@ -73,13 +82,14 @@ class OddColumns:
         if part not in self._seen and data.num_rows:
             self._seen[part] = _look(data)
 
-    def of(self, part: str, *, has_semicolons: bool) -> frozenset[str]:
-        """The columns of a part that look odd.
+    def of(self, part: str) -> frozenset[str]:
+        """The columns of a part that look odd."""
+        return self._seen.get(part, _Odd()).odd
 
-        Numbers such as `1.000` do if dates have points in them, or `has_semicolons` says what is between values.
-        """
+    def pointed(self, part: str, *, has_semicolons: bool) -> frozenset[str]:
+        """Those with numbers such as `1.000`, if dates have points in them, too, or semicolons are between values."""
         seen = self._seen.get(part, _Odd())
-        return seen.odd | seen.pointed if seen.has_dates or has_semicolons else seen.odd
+        return seen.pointed if seen.has_dates or has_semicolons else frozenset()
 
 
 def _look(data: pa.RecordBatch) -> _Odd:
@@ -128,36 +138,47 @@ def spelling_doubts(
     odd: Sequence[str],
     pointed: Sequence[str],
     kinds: Mapping[str, ColumnKind],
-    dataset: str,
+    dataset: Dataset,
+    strings: Collection[str] = (),
 ) -> Iterator[Doubt]:
     """What the spelling of an object's `rows` leaves doubtful.
 
     That is columns that are text because of it, among the columns of text `odd`, and numbers that may mean others: any,
-    if another column has commas before fractions, else those of `pointed`.
+    if another column has commas before fractions, else those of `pointed`. Columns of `strings`, such as those of JSON,
+    are no numbers unless the dataset declares them so.
     """
-    definition = f"in the definition of {dataset}, then `amci lake reprocess --changed`"
+    definition = f"in the definition of {dataset.dataset}, then `amci lake reprocess --changed`"
+    has = dataset.spelling
     with_commas = []
     for column in odd:
         ways = _ways(con, rows, column)
-        if not ways:
-            continue
-        if all(isinstance(way, Spelling) and way.decimal == "," for way in ways):
+        numbers = [way for way in ways if isinstance(way, Spelling)]
+        if dataset.says_points:
+            numbers = [way for way in numbers if _agree(way, has)]
+        elif numbers and column not in strings and all(way.decimal == "," for way in numbers):
             with_commas.append(column)
-        settings = " or ".join(dict.fromkeys(_named(way) for way in ways))
-        what = "numbers" if isinstance(ways[0], Spelling) else "dates"
-        yield Doubt(
-            kind="text",
-            says=f"column {column} is text; its values may be {what}",
-            hint=f"set {settings} {definition}",
-            column=column,
-        )
-    numbers = [column for column, kind in kinds.items() if kind in (Kind.BIGINT, Kind.DOUBLE)]
+        named = [_named(way, has) for way in numbers] or [
+            f'`dates: ["{way.text}"]`' for way in ways if isinstance(way, DateFormat)
+        ]
+        settings = "" if "" in named else " or ".join(dict.fromkeys(named))
+        if numbers and column in strings:
+            settings = f"{settings}{', with ' if settings else ''}`types: {{{column}: DOUBLE}}`"
+        if settings:
+            yield Doubt(
+                kind="text",
+                says=f"column {column} is text; its values may be {'numbers' if numbers else 'dates'}",
+                hint=f"set {settings} {definition}",
+                column=column,
+            )
+    if dataset.says_points:
+        return
+    all_numbers = [column for column, kind in kinds.items() if kind in (Kind.BIGINT, Kind.DOUBLE)]
     why, hint = (
         "its file has semicolons between values, or dates with points",
         ('; if fractions follow the points, set `decimal: "."`, or `types:` for the column'),
     )
     if with_commas:
-        pointed, why, hint = numbers, f"column {with_commas[0]} has commas before fractions", ""
+        pointed, why, hint = all_numbers, f"column {with_commas[0]} has commas before fractions", ""
     for column in _with_points(con, rows, pointed):
         yield Doubt(
             kind="numbers",
@@ -176,13 +197,21 @@ def _ways(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[Spelli
         f" FROM {filled} LIMIT 3"
     ).fetchall()
     signs = {word for (word,) in words if word}
-    percent, brackets = con.execute(
-        f"SELECT bool_or(contains({name}, '%')), bool_or(contains({name}, '(')) FROM {filled}"
+    percent, brackets, trailing = con.execute(
+        f"SELECT bool_or(contains({name}, '%')), bool_or(contains({name}, '(')),"
+        f" bool_or(regexp_matches({name}, '[0-9][^0-9]*-[^0-9]*$')) FROM {filled}"
     ).fetchall()[0]
     sign = next(iter(signs), "")
     if signs <= _CURRENCIES and len(signs) <= 1:  # no amounts of two currencies
         tried = [
-            Spelling(decimal=d, thousands=t, currency=sign, percent=bool(percent), parentheses=bool(brackets))
+            Spelling(
+                decimal=d,
+                thousands=t,
+                currency=sign,
+                percent=bool(percent),
+                parentheses=bool(brackets),
+                trailing=bool(trailing) and not brackets,
+            )
             for d, t in _SEPARATORS
         ]
         fits = [f"bool_and({fits_sql(Kind.DOUBLE, name, how)})" for how in tried]
@@ -196,7 +225,8 @@ def _ways(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[Spelli
             return plain + [how for how in spellings if how.decimal not in decimals]
         if spellings:
             return spellings
-    formats = [DateFormat(day + time) for day, time in product(_DAYS, _TIMES)]
+    days = _NAMED_DAYS if any(re.search(f"(?i){_MONTH}", word) for word in signs) else _DAYS
+    formats = [DateFormat(day + time) for day, time in product(days, _TIMES)]
     fits = [f"bool_and({one.read_sql(name, one.type)} IS NOT NULL)" for one in formats]
     found = con.execute(f"SELECT {', '.join(fits)} FROM {filled}").fetchall()[0]
     return [one for one, fit in zip(formats, found, strict=True) if fit]
@@ -215,15 +245,22 @@ def _with_points(con: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[st
     return [column for column, fits in zip(columns, found, strict=True) if fits]
 
 
-def _named(way: Spelling | DateFormat) -> str:
-    """The settings of a spelling, as they are written."""
-    if isinstance(way, DateFormat):
-        return f'`dates: ["{way.text}"]`'
+def _agree(way: Spelling, has: Spelling) -> bool:
+    """Whether a spelling adds to what a dataset says of points and commas, and does not contradict it."""
+    return way.decimal == has.decimal and (not way.thousands or has.thousands in ("", way.thousands))
+
+
+def _named(way: Spelling, has: Spelling) -> str:
+    """The settings of a spelling, as they are written, but for what the dataset has already."""
     settings = {
-        "decimal": '","' if way.decimal == "," else "",
-        "thousands": f'"{way.thousands}"' if way.thousands else "",
-        "currency": f'"{way.currency}"' if way.currency else "",
-        "percent": "fraction" if way.percent else "",
-        "negative": "parentheses" if way.parentheses else "",
+        "decimal": '","' if way.decimal == "," != has.decimal else "",
+        "thousands": f'"{way.thousands}"' if way.thousands not in ("", has.thousands) else "",
+        "currency": f'"{way.currency}"' if way.currency not in ("", has.currency) else "",
+        "percent": "fraction" if way.percent and not has.percent else "",
+        "negative": _negative(way) if _negative(way) != _negative(has) else "",
     }
     return " and ".join(f"`{name}: {value}`" for name, value in settings.items() if value)
+
+
+def _negative(way: Spelling) -> str:
+    return "parentheses" if way.parentheses else "trailing" if way.trailing else ""

@@ -98,7 +98,8 @@ def _doubt_spelling(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> N
     pointed = [
         c for c in sorted(odd) if kinds.get(c) in (Kind.BIGINT, Kind.DOUBLE) and not clues.declared_kind(c)
     ]
-    for doubt in spelling_doubts(con, inferred.rows, text, pointed, kinds, first.dataset.dataset):
+    strings = {c for c in text if c in clues.quoted and not clues.declared_kind(c)}
+    for doubt in spelling_doubts(con, inferred.rows, text, pointed, kinds, first.dataset, strings):
         item, key = odd.get(doubt.column, first), f"{inferred.table}.{doubt.column}"
         # Of a column with odd words, these are all there is to say.
         item.doubts[key] = replace(item.doubts[key], hint=doubt.hint) if key in item.doubts else doubt

@@ -22,6 +22,7 @@ MONEY = DecimalKind(18, 4)
 EURO = Spelling(decimal=",", thousands=".", currency="€", percent=True, parentheses=True)
 DOLLAR = Spelling(thousands=",", currency="$", percent=True, parentheses=True)
 SPACED = Spelling(decimal=",", thousands=" ", currency="EUR")
+SAP = Spelling(thousands=",", currency="EUR", percent=True, trailing=True)
 SWISS = Spelling(thousands="'", nulls=("--", "n/a"))
 
 
@@ -56,10 +57,13 @@ def read(con: duckdb.DuckDBPyConnection, kind: ColumnKind, how: Spelling, texts:
         (DOLLAR, dict.fromkeys(["1,23", "1,2345", "1.234,50", "1 234", "0,123", "1,234,56", "€3", "1.2.3"])),
         (SPACED, {"1 234,50": "1234.5", "1\u00a0234 EUR": 1234, "1\u202f000": 1000, "EUR 7": 7, "": None}),
         (SPACED, dict.fromkeys(["12 34", "1  234", "7 EU", "EURO 7", "1.5", "1 234 "])),
+        (SAP, {"5.00-": -5, "1,234.50-": "-1234.5", "-3": -3, "0.00-": 0, "5 %-": "-0.05", "7": 7}),
+        (SAP, {"5 EUR-": -5, "5-EUR": -5, "5- EUR": -5, "EUR 5-": -5, "EUR -5": -5}),
+        (SAP, dict.fromkeys(["-5-", "5--", "-", "5 -", "(5-)", "(5)", "5-3", "007-", "EUR-", "--5"])),
         (SWISS, {"1'234.5": "1234.5", "--": None, "n/a": None, "": None, "-7": -7}),
         (SWISS, dict.fromkeys(["N/A", "---", "1'23", "12'34"])),
         (Spelling(), {"1.234": "1.234", "-0.5": "-0.5"}),
-        (Spelling(), dict.fromkeys(["1,234", "12,50", "$3", "(3)", "3%", "1 234"])),
+        (Spelling(), dict.fromkeys(["1,234", "12,50", "$3", "(3)", "3-", "3%", "1 234"])),
     ],
 )
 def test_a_number_as_people_write_it(
@@ -81,7 +85,7 @@ def test_a_number_as_people_write_it(
 
 @given(
     st.lists(st.decimals(-(10**12), 10**12, places=2), min_size=1, max_size=20),
-    st.sampled_from([EURO, DOLLAR, SPACED, SWISS]),
+    st.sampled_from([EURO, DOLLAR, SPACED, SWISS, SAP]),
     st.booleans(),
     st.data(),
 )
@@ -95,7 +99,10 @@ def test_what_is_written_is_what_is_read(
         text = text.replace(",", "T").replace(".", how.decimal).replace("T", how.thousands)
         text = data.draw(st.sampled_from([text, how.currency + text, f"{text} {how.currency}".strip()]))
         if amount < 0:
-            text = f"({text})" if how.parentheses and data.draw(st.booleans()) else f"-{text}"
+            if (how.parentheses or how.trailing) and data.draw(st.booleans()):
+                text = f"({text})" if how.parentheses else f"{text}-"
+            else:
+                text = f"-{text}"
         texts.append(text)
     assert read(con, MONEY, how, texts) == amounts
     assert read(con, Kind.DOUBLE, how, texts) == [float(amount) for amount in amounts]
@@ -106,7 +113,7 @@ def test_what_is_written_is_what_is_read(
 def test_no_text_is_read_as_a_number_with_other_digits(
     con: duckdb.DuckDBPyConnection, texts: list[str]
 ) -> None:
-    for how in (EURO, DOLLAR, SPACED, SWISS):
+    for how in (EURO, DOLLAR, SPACED, SWISS, SAP):
         for text, value in zip(texts, read(con, MONEY, how, texts), strict=True):
             if value in (None, ...):
                 continue

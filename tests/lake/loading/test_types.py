@@ -275,6 +275,12 @@ def test_numbers_and_dates_as_people_write_them(site: Any) -> None:
 DAYS = "day,at,code\n13/02/2026,1/2/2026 10:00 AM,1.2.3\n14/02/2026,1/2/2026 1:00 PM,1.2.4\n"
 
 
+NAMED = """posted;spaced;long;due;debit;what
+1-Nov-26;01 Nov 2026;November 1, 2026;Nov 1, 2026 5:03 PM;1,005.00-;May 2
+12-may-26;31 Jan 2026;May 12, 2026;Dec 31, 2026 11:00 AM;3.10;Mar 3 a
+"""
+
+
 def test_a_spelling_that_the_dataset_does_not_know_is_told_with_its_setting(site: Any) -> None:
     for name in ("plain", "known"):
         site.dataset(name)
@@ -282,10 +288,12 @@ def test_a_spelling_that_the_dataset_does_not_know_is_told_with_its_setting(site
     site.put("adtech/plain/dollars/1.csv", (NUMBERS / "dollars.csv").read_bytes())
     site.put("adtech/plain/thousand/1.csv", "a;b;c;d\n1.000;1,50;2,000;1.5\n2;7;1,000;1.5\n")
     site.put("adtech/plain/days/1.csv", DAYS)
+    site.put("adtech/plain/named/1.csv", NAMED)
+    site.put("adtech/plain/strings/1.json", '[{"s": "1.234,50", "t": "01.11.2026", "u": "12"}]')
     site.put("adtech/plain/usual/1.csv", 'a,b,phone,sku\n1.5,"Oslo, Rome",+47 22 22,c7\n1.234,x,1-2-3,c12\n')
     for n in range(3):  # loaded together, told once
         site.put(f"adtech/plain/often/{n}.csv", f'price\n"{n},50"\n')
-    site.put("adtech/plain/german/2.json", '[{"Kosten": "3,50", "Impressionen": 1.234}]')
+    site.put("adtech/plain/german/2.json", '[{"Preis": "3,50", "Impressionen": 1.234}]')
     site.drain()
     definition = "in the definition of plain, then `amci lake reprocess --changed`"
     found = {(column, kind): hint.removesuffix(definition) for _, kind, column, _, hint in doubts(site)}
@@ -302,6 +310,14 @@ def test_a_spelling_that_the_dataset_does_not_know_is_told_with_its_setting(site
         ("c", "text"): 'set `decimal: ","` or `thousands: ","` ',
         ("a", "numbers"): both,
         ("price", "text"): 'set `decimal: ","` ',
+        ("posted", "text"): 'set `dates: ["%d-%b-%y"]` ',
+        ("long", "text"): 'set `dates: ["%B %d, %Y"]` ',
+        ("spaced", "text"): 'set `dates: ["%d %b %Y"]` ',
+        ("due", "text"): 'set `dates: ["%b %d, %Y %I:%M %p"]` ',
+        ("debit", "text"): 'set `thousands: ","` and `negative: trailing` ',
+        ("preis", "text"): 'set `decimal: ","`, with `types: {preis: DOUBLE}` ',
+        ("s", "text"): 'set `decimal: ","` and `thousands: "."`, with `types: {s: DOUBLE}` ',
+        ("t", "text"): 'set `dates: ["%d.%m.%Y"]` ',
         ("day", "text"): 'set `dates: ["%d/%m/%Y"]` ',
         ("at", "text"): 'set `dates: ["%d/%m/%Y %I:%M %p"]` or `dates: ["%m/%d/%Y %I:%M %p"]` ',
     }
@@ -317,6 +333,8 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
     site.dataset("late")
     site.dataset("dates", dates='["%d.%m.%Y"]')
     site.dataset("sure", decimal="'.'")
+    site.dataset("set", decimal="','", thousands="'.'")
+    site.put("adtech/set/t/1.json", '[{"w": "1.234,50", "x": "1,234.50"}]')
     site.dataset("typed", types="{Impr: DOUBLE}")
     german = "Datum;Impr;Ratio;Size\n01.11.2026;500;0.125;1.5\n02.11.2026;12.000;0.250;1.250\n"
     site.put("adtech/percent/t/1.csv", 'cost,impr\n"12,50",1.234\n"7,00",2.000\n')
@@ -334,9 +352,12 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
         ("late", "t", "cost", "word"),
         ("percent", "t", "cost", "text"),
         ("percent", "t", "impr", "numbers"),
+        ("set", "t", "w", "text"),
+        ("sure", "t", "datum", "text"),
         ("typed", "t", "datum", "text"),
     ]
     hints = dict(site.state("SELECT kind || column_name, hint FROM doubts"))
+    assert hints["textw"].startswith("set `types: {w: DOUBLE}` in")
     assert hints["wordcost"].startswith('set `decimal: ","` ')
     assert hints["numbersimpr"].startswith('set `decimal: ","` and `thousands: "."` ')
 
