@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -367,11 +367,24 @@ def parsed(model: type[Model], document: Mapping[str, Any], shown: str) -> Model
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise ConfigError([_problem(model, shown, dict(e)) for e in error.errors()]) from None
+        problems = [_problem(model, document, shown, dict(e)) for e in error.errors()]
+        raise ConfigError(_one_each(problems)) from None
 
 
-def _problem(model: type[BaseModel], shown: str, error: dict[str, Any]) -> Problem:
-    field = ".".join(str(part) for part in error["loc"])
+def _one_each(problems: Iterable[Problem]) -> list[Problem]:
+    """One problem for each field: of a value that may be of several kinds, there is one for each kind."""
+    says: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        several = says.setdefault((problem.file, problem.field), [])
+        several.append(problem.says.removeprefix("input should be ") if several else problem.says)
+    return [
+        Problem(file, field, " or ".join(filter(None, [", ".join(several[:-1]), several[-1]])))
+        for (file, field), several in says.items()
+    ]
+
+
+def _problem(model: type[BaseModel], document: object, shown: str, error: dict[str, Any]) -> Problem:
+    field = ".".join(map(str, _place(document, error["loc"])))
     if error["type"] == "extra_forbidden":
         known = _fields_at(model, error["loc"][:-1])
         says = f"unknown key{did_you_mean(str(error['loc'][-1]), known)}"
@@ -382,6 +395,19 @@ def _problem(model: type[BaseModel], shown: str, error: dict[str, Any]) -> Probl
         if says == error["msg"]:  # pydantic's own; ours may begin with a value
             says = says[0].lower() + says[1:]
     return Problem(shown, field, says)
+
+
+def _place(document: Any, loc: tuple[str | int, ...]) -> list[str | int]:
+    """Where in the document an error is, without the names that pydantic has for the kinds of a value."""
+    for n, part in enumerate(loc):
+        is_key = isinstance(document, Mapping) and part in document
+        if is_key or (isinstance(document, (list, tuple)) and part in range(len(document))):
+            document = document[part]
+        elif n and isinstance(part, str) and (not isinstance(document, Mapping) or part[:1].isupper()):
+            return [*loc[:n], *_place(document, loc[n + 1 :])]  # a kind: `int`, or the name of a class
+        else:
+            break  # a key that is missing, or has another name in the document
+    return [*loc]
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

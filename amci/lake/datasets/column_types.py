@@ -46,10 +46,14 @@ def _joined(types: Any) -> Any:
     return joined
 
 
-def _checked(types: Mapping[str, str]) -> Mapping[str, str]:
+def _checked(text: str) -> str:
+    sql_type(text)
+    return text
+
+
+def _distinct(types: Mapping[str, str]) -> Mapping[str, str]:
     columns: dict[str, str] = {}
-    for column, text in types.items():
-        sql_type(text)
+    for column in types:
         if not (name := comparable(column)):
             raise ValueError(f"'{column}' has neither letters nor digits")
         if name in columns:
@@ -58,5 +62,9 @@ def _checked(types: Mapping[str, str]) -> Mapping[str, str]:
     return types
 
 
-#: Types by the names of columns, as people write both.
-ColumnTypes = Annotated[Mapping[str, str], BeforeValidator(_joined), AfterValidator(_checked)]
+#: Types by the names of columns, as people write both. Each is checked by itself, so that an error names its column.
+ColumnTypes = Annotated[
+    Mapping[str, Annotated[str, AfterValidator(_checked)]],
+    BeforeValidator(_joined),
+    AfterValidator(_distinct),
+]

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from amci.kernel.config import parsed
+from amci.kernel.errors import ConfigError
 from amci.lake.datasets.dataset import Dataset
 
 CASES = Path(__file__).parents[2] / "field_cases"
@@ -206,6 +208,36 @@ def test_a_type_that_there_is_not_is_refused_in_a_sentence(given: dict[str, str]
     with pytest.raises(ValidationError) as refused:
         Dataset.model_validate({"dataset": "own", "types": given})
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"types": {"a": "DATE", "b c": "FOO"}},
+            ["own.yaml: types.b c: FOO: should be DECIMAL(18,2) or the "],
+        ),
+        ({"types": {"a": None}}, ["own.yaml: types.a: input should be a valid string"]),
+        (
+            {"pii": {"a": "sha", "b": {"hash": "md5"}}},
+            ["own.yaml: pii.a: input should be 'drop' or", "own.yaml: pii.b.hash: input should be 'email', "],
+        ),
+        (
+            {"quality": [{"range": {"column": "a", "min": [1]}}]},
+            [
+                "own.yaml: quality.0.range.min: input should be a valid integer, a valid number, a valid datetime, "
+            ],
+        ),
+        ({"excel": {"sheet": True}}, ["own.yaml: excel.sheet: should be the name of a sheet"]),
+    ],
+)
+def test_what_is_wrong_in_a_definition_is_told_with_its_column_and_once(
+    given: dict[str, Any], says: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parsed(Dataset, {"dataset": "own"} | given, "own.yaml")
+    problems = list(map(str, refused.value.problems))
+    assert [problem[: len(begin)] for problem, begin in zip(problems, says, strict=True)] == says
 
 
 NUMBERS = CASES / "numbers"
