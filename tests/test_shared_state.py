@@ -27,13 +27,14 @@ SAFE = {
         kernel.clock:_offset kernel.dates:time_zone kernel.log:_structured kernel.names:_column_names
         lake.formats.header:is_value
         kernel.names:column_key kernel.names:column_name kernel.names:comparable
-        kernel.names:table_name kernel.state:State._migrations lake.catalog.duck:_checked_extensions
+        kernel.names:table_name kernel.state:State._migrations lake.catalog.extensions:checked
         lake.catalog.headers:file_columns
         lake.formats.csv_reader:_names lake.formats.escapes:_Dialect._field lake.formats.escapes:_Dialect._run
         lake.formats.escapes:_dialect sandbox.data.families:script sandbox.queries:Queries.__init__.lru_cache
         sandbox.store:statements sandbox.udfs:_first_match sandbox.udfs:_found sandbox.udfs:_replaced
         sandbox.udfs:_split scheduler.clock_changes:_changes_from scheduler.cron:_days
         workflows.amazon.transport:trusted workflows.definitions.sql:_tokenizer_class
+        workflows.definitions.sql:tokens kernel.plugins:_points
         """,
     "one step: a single value is put in place of another one, and either of them is right": """
         app.engine:Engine kernel.files:_on_fault kernel.log:_clock lake.loading.rules:Rules sandbox.queries:Queries
@@ -79,7 +80,7 @@ SAFE = {
         app.samples.model:seeded.Random app.session:open_session.Session kernel.config:_UniqueKeys
         kernel.exchange:_Limit kernel.notify.mail:_Watched
         kernel.notify.webhook:post.Client workflows.amazon.login:_posted.Client
-        lake.catalog.duck:_checked_extensions.connect lake.catalog.duck:connect.connect
+        lake.catalog.extensions:checked.connect lake.catalog.duck:connect.connect
         lake.formats.archive:EntryNames lake.formats.archive:_EntryFile
         lake.formats.excel_reader:_Table
         lake.datasets.column_rules:ColumnRules lake.datasets.personal_values:Sample lake.datasets.pii:Protection

@@ -6,11 +6,12 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -57,7 +58,7 @@ def find(
     A name in `folder` hides the same name in a package, which hides amci's own. Their code runs in another process,
     within limits of time and memory, and in this one when one of them is called. `stop` ends the looking.
     """
-    given: list[Transform | _File | _Package] = [_Package(point) for point in entry_points(group=GROUP)]
+    given: list[Transform | _File | _Package] = [_Package(point) for point in _points(_installed())]
     with collected(problems):
         for path in entries(folder, f"config/{folder.name}"):
             shown = f"config/{folder.name}/{path.name}"
@@ -76,6 +77,21 @@ def find(
         else:
             problems.append(Problem(one.shown, "", f"cannot be loaded: {answer['says']}"))
     return found
+
+
+def _installed() -> tuple[tuple[str, int], ...]:
+    """The folders that packages are in, with the time of the last installation in each."""
+    found = []
+    for folder in sys.path:
+        with suppress(OSError):
+            found.append((folder, Path(folder or ".").stat().st_mtime_ns))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _points(_installed: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """The entry points of packages; a file of each installed package is read for it."""
+    return tuple(entry_points(group=GROUP))
 
 
 class _File:

@@ -5,16 +5,28 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
+from amci.kernel import config
 from amci.kernel.clock import SystemClock, clock_offset, duration
-from amci.kernel.config import AmcSettings, SandboxSettings, Settings, parsed, read_document, read_settings
+from amci.kernel.config import (
+    AmcSettings,
+    SandboxSettings,
+    Settings,
+    parsed,
+    read_document,
+    read_settings,
+    read_text,
+)
 from amci.kernel.errors import ConfigError, UsageError
 from amci.lake.datasets.dataset import Dataset
 from amci.tenants.model import Tenant
+
+ROOT = Path(__file__).parents[2]
 
 
 def read(tmp_path: Path, text: str | bytes) -> dict[str, object]:
@@ -155,3 +167,40 @@ def test_what_would_stand_still_with_nothing_is_refused(name: str) -> None:
 def test_a_document_that_is_nested_too_deeply_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="nested too deeply"):
         read(tmp_path, text)
+
+
+#: What YAML readers do not agree on, and what is wrong.
+# fmt: off
+ODD = [
+    "a: b", "a:\tb", "- a\t", "{a: b?}", "[x?, y]", "? a", "!", "!!str 1", "!!int x",
+    "%YAML 1.2\n---\na: 1", "\ufeffa: 1", "a\n\ufeff", "a: |#\n b", "a: >- # c\n b", 'a: "\\x41\\u00e9"',
+    "a: 'it''s'", "a: [1, 2", "{a:1}", "{a: http://x:1}", "a: *b", "a: &b [*b]", "a: &b 1\nc: *b",
+    "<<: {a: 1}\nb: 2", "a: 1\na: 2", "a: |2\n   b\n", "a: 1\n b: 2", "--- a\n--- b\n", "- - - a",
+    "a: @b", "a: `b`", '"a', "'a", "a: \x07", "a: �", "a: \x85b", "a: 1_000", "a: 0o17", "a: 1e3",
+    "a: 2026-11-01", "a: ~", "a: !x b", "*b : 1", "a: b #c", "a: b# c", "a: # c\n", "[a, ]", "{a, b: }",
+    "a: b: c", " a: 1\nb: 2", "- a\nb: 1", "a:\r\n  b: 1\r\n", "a\u2028b",
+]
+# fmt: on
+
+
+def outcome(text: str) -> object:
+    try:
+        return read_text(text, "x.yaml")
+    except ConfigError as error:
+        return error.problems
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_libyaml_changes_neither_values_nor_words(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(seed)  # noqa: S311 - to be the same each time
+    own = [path.read_text() for path in sorted((ROOT / "config").rglob("*.yaml"))]
+    lines = [line for text in own for line in text.splitlines()]
+    texts = [*own, *ODD] if not seed else []
+    for _ in range(60):
+        text = "\n".join(random.choices(lines, k=random.randint(1, 4)))
+        at = random.randrange(len(text) + 1)
+        texts.append(f"{text[:at]}{random.choice([*ODD, *':{}[],#&*!|>%@`-? '])}{text[at:]}")
+    quick = [outcome(text) for text in texts]
+    assert config._LOADERS[0] is not config._UniqueKeys
+    monkeypatch.setattr(config, "_LOADERS", (config._UniqueKeys,))
+    assert [repr(one) for one in quick] == [repr(outcome(text)) for text in texts]

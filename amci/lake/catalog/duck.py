@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +12,6 @@ import duckdb
 
 from amci.kernel.duckdb_settings import limits, no_extensions
 from amci.kernel.errors import (
-    AmciError,
     DamagedFile,
     MalformedFile,
     MemoryLimit,
@@ -23,6 +20,7 @@ from amci.kernel.errors import (
     WorkspaceTooNew,
 )
 from amci.kernel.names import literal, quoted
+from amci.lake.catalog import extensions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,8 +35,6 @@ LEDGER = quoted(LAKE, "amci", "objects")
 NAMING_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 #: Fewer columns cost less than to switch the search off and on.
 _MANY_COLUMNS = 100
-#: Extension name and the package whose wheel carries its binary; versions equal DuckDB's own.
-_EXTENSIONS = {"ducklake": "duckdb_extension_ducklake", "sqlite_scanner": "duckdb_extension_sqlite_scanner"}
 
 
 def connect(*, memory_limit: int, threads: int | None, temp: Path | None = None) -> duckdb.DuckDBPyConnection:
@@ -46,13 +42,13 @@ def connect(*, memory_limit: int, threads: int | None, temp: Path | None = None)
 
     Raises AmciError if an extension cannot be loaded.
     """
-    extensions = _checked_extensions()
+    names = extensions.checked()
     con = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     # Rows carry their place in the file (_row), so DuckDB need not hold them back to keep an order.
     con.execute("SET preserve_insertion_order = false")
     con.execute(no_extensions() + limits(memory_limit, threads=threads, temp=temp))
-    for extension in extensions:
-        con.execute(f"LOAD {extension}")
+    for name in names:
+        con.execute(f"LOAD {name}")
     # It cannot be switched on again.
     con.execute("SET allow_unsigned_extensions = false")
     return con
@@ -72,37 +68,6 @@ def for_columns(con: duckdb.DuckDBPyConnection, number: int) -> Iterator[None]:
         yield
     finally:
         con.execute("RESET disabled_optimizers")
-
-
-@functools.cache
-def _checked_extensions() -> tuple[str, ...]:
-    """What to LOAD: the extensions' binaries, whose signatures DuckDB has checked.
-
-    A check takes a quarter of a second, so it is done once per process, in a database that is thrown away. The
-    code stays loaded: another LOAD of the same path runs that code, not what may have replaced it on disk.
-    """
-    with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": "false"}) as con:
-        return tuple(_load(con, extension, package) for extension, package in _EXTENSIONS.items())
-
-
-def _load(con: duckdb.DuckDBPyConnection, extension: str, package: str) -> str:
-    """Load an extension, installing it first if no package has its binary; what to LOAD next time."""
-    spec = importlib.util.find_spec(package)
-    folders = [Path(p) for p in spec.submodule_search_locations or []] if spec else []
-    pattern = f"extensions/v{duckdb.__version__}/{extension}.duckdb_extension"
-    binaries = [literal(str(binary)) for folder in folders for binary in folder.glob(pattern)]
-    try:
-        if not binaries:
-            con.execute(f"INSTALL {extension}")
-        name = (binaries or [extension])[0]
-        con.execute(f"LOAD {name}")
-    except duckdb.Error as error:
-        wheel = package.replace("_", "-")
-        raise AmciError(
-            f"DuckDB's extension {extension} cannot be loaded",
-            hint=f"install {wheel}=={duckdb.__version__} beside duckdb {duckdb.__version__}",
-        ) from error
-    return name
 
 
 _RESTORE = "restore state/catalog.db from a backup, or move it away and run `amci recover`"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from amci.kernel.errors import UsageError
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 _COMMENT = re.compile(r"(/\*.*?\*/)|--[^\n]*|;", re.DOTALL)
 
 
-def tokens(sql: str) -> list[Token]:
+@lru_cache(maxsize=256)
+def tokens(sql: str) -> Sequence[Token]:
     """The tokens of a text in order; raises UsageError if a string or comment does not end."""
     from sqlglot.errors import TokenError
 
