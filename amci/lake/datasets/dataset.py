@@ -34,7 +34,9 @@ class CsvSettings(Strict):
     """Quote around fields that hold separators or line breaks; `none` if nothing is quoted, as in the flat files of
     marketplaces."""
     escape: Literal["auto", "double", "backslash"] = "auto"
-    """How a quote inside a quoted field is written: doubled, or with a backslash as AMC does."""
+    """How a quote inside a quoted field is written: doubled, or with a backslash as AMC does. `backslash` reads
+    `\\"` as a quote, and `\\\\"` as a backslash after which the field ends; elsewhere backslashes stay, `\\\\d` as
+    both of them."""
     encoding: str = "auto"
     """`auto` takes UTF-8, UTF-16 with a mark, else what gives believable words: Windows-1252 (a superset of Latin-1),
     CP932 for Japanese or Windows-1251 for Cyrillic, which a doubt tells. A text that is none of them is refused. A byte
@@ -47,6 +49,8 @@ class CsvSettings(Strict):
     """Lines that begin with this character are left out, such as `"#"`, but not inside quotes; `none` if there are no
     such lines."""
 
+    formulas: Literal["keep", "text"] = "keep"
+    """`text` reads `="00123"`, by which Excel is told that digits are text, as the text 00123."""
     columns: tuple[str, ...] = ()
     """Names of all columns, in order, of files without a header, whose first line is a row."""
 
@@ -74,6 +78,7 @@ class CsvSettings(Strict):
             skip_lines=self.skip_lines,
             footer_lines=self.footer_lines,
             comment="" if self.comment == "none" else self.comment,
+            formulas_as_text=self.formulas == "text",
             columns=self.columns,
         )
 

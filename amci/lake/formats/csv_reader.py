@@ -49,6 +49,9 @@ _LINE = re.compile(rb"[^\r\n]+")
 #: What lies behind the last delimiter, if lines end in one and the header does not; no catalogue name is so.
 _NOTHING = "\0"
 
+#: By which a spreadsheet is told that digits are text, such as `="007"`.
+_FORMULA = r'^="((?:[^"]|"")*)"$'
+
 # A bare empty value is NULL, a quoted one is ''.
 _AS_TEXT = arrow_csv.ConvertOptions(
     default_column_type=pa.string(),
@@ -75,8 +78,9 @@ def csv_batches(
     options: CsvOptions,
     limits: Limits,
     reserved: frozenset[str],
-    guessed: dict[str, str] | None = None,
-    doubts: list[Doubt] | None = None,
+    quoted: set[tuple[str, str]],
+    guessed: dict[str, str],
+    doubts: list[Doubt],
     *,
     kept: frozenset[str] = frozenset(),
     block_bytes: int = BLOCK_BYTES,
@@ -85,7 +89,8 @@ def csv_batches(
 
     Blank lines are skipped. In a file of one column a blank line is a NULL, except before the header.
     A record may be as long as `limits.max_line_bytes`; past a block the file is read again in larger ones.
-    What the dataset left open, and is not the usual, is in `guessed` at the end: `delimiter`, `encoding`.
+    What the dataset left open, and is not the usual, is in `guessed` at the end: `delimiter`, `encoding`. Columns with
+    text that was in a formula go into `quoted`.
     Raises MalformedFile with the physical line, StorageError.
     """
     reader = _Reader(source, options, limits, reserved, kept)
@@ -107,10 +112,9 @@ def csv_batches(
         except (BadText, StrayText, RunTooLong, _Unclosed, _TooLong, _BeyondHeader):
             raise reader.fault() from None
         else:
-            if guessed is not None:
-                guessed |= reader.guessed
-            if doubts is not None:
-                doubts += reader.doubts()
+            guessed |= reader.guessed
+            doubts += reader.doubts()
+            quoted |= {("", name) for name in reader.of_formulas}
             return
 
 
@@ -132,6 +136,7 @@ class _Reader:
         self._is_auto = options.delimiter == "auto"
         self._header_line = b""
         self._is_trailing = False  #: whether rows, but not the header, end in a delimiter
+        self.of_formulas: set[str] = set()  #: columns with text that was in a formula
         self._rival = ""  #: a delimiter that would fit as well as the one that is taken
         delimiter, self._separator_line = self._look()
         #: what was not named and is not the usual: the delimiter, the encoding
@@ -400,12 +405,25 @@ class _Reader:
 
     def _with_header(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The columns that the header names; raises _BeyondHeader for a value in one after them."""
+        if self._options.formulas_as_text:
+            batch = self._without_formulas(batch)
         if not self._is_trailing:
             return batch
         last = batch.num_columns - 1
         if batch.column(last).null_count < batch.num_rows:
             raise _BeyondHeader
         return batch.remove_column(last)
+
+    def _without_formulas(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        for i, name in enumerate(batch.schema.names):
+            column = batch.column(i)
+            are = pc.match_substring_regex(column, _FORMULA)
+            if pc.any(are).as_py():
+                text = pc.replace_substring_regex(column, _FORMULA, r"\1")
+                column = pc.if_else(are, pc.replace_substring(text, '""', '"'), column)
+                batch = batch.set_column(i, name, column)
+                self.of_formulas.add(name)
+        return batch
 
 
 def _named(delimiter: str) -> str:
@@ -435,6 +453,8 @@ def _names(
             cells = line.split(options.delimiter)
     except csv.Error:
         raise MalformedFile("a column's name is too long", hint="A quote may be missing.") from None
+    if options.formulas_as_text:
+        cells = [re.sub(_FORMULA, r"\1", cell) for cell in cells]
     return _catalogued(cells, reserved, kept)
 
 

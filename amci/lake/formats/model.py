@@ -69,6 +69,8 @@ class CsvOptions:
     skip_lines: int = 0  #: physical lines before the header that are no part of the table
     footer_lines: int = 0  #: the same after the rows; blank lines at the very end do not count
     comment: str = ""  #: lines that begin with this character are left out; empty if there are none
+    #: read `="007"` as the text 007
+    formulas_as_text: bool = False
     columns: tuple[str, ...] = ()  #: the names of the columns of a file without a header; empty if it has one
 
     def __post_init__(self) -> None:

@@ -133,7 +133,7 @@ class Reading:
         match self._format:
             case FileFormat.CSV:
                 yield from csv_batches(
-                    source, self._csv, limits, reserved, self.guessed, self.doubts, kept=kept
+                    source, self._csv, limits, reserved, quoted, self.guessed, self.doubts, kept=kept
                 )
             case FileFormat.JSON:
                 yield from json_batches(source, self._json, limits, reserved, quoted, kept=kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -148,7 +148,7 @@ class ObjectReader:
                 buffered = self._transformed(routed, place, light, landed, protection, look)
             finally:
                 landed.drop()
-        doubts = [*reading.doubts, *repeats, *(() if buffered.skip else likeness.doubts())]
+        doubts = [*reading.doubts, *repeats, *(() if buffered.skip else _looked(reading, likeness, odd))]
         doubts += self._shrunk(routed, buffered, doubts)
         note_doubts(self.objects, routed, doubts, buffered)
         if buffered.is_empty:
@@ -334,6 +334,13 @@ def _both(likeness: Resemblance, odd: OddColumns) -> Look:
         odd.see(part, data)
 
     return look
+
+
+def _looked(reading: Reading, likeness: Resemblance, odd: OddColumns) -> Iterator[Doubt]:
+    """What looking at the rows found."""
+    yield from likeness.doubts()
+    if not reading.has_values:
+        yield from odd.formulas()
 
 
 def _format(obj: RawObject) -> FileFormat | None:

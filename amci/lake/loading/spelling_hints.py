@@ -26,6 +26,8 @@ from amci.lake.formats import Doubt
 
 #: Rows that are looked at, fewer if there are very many columns, and columns that are asked about.
 _ROWS, _AT_ONCE, _CELLS, _COLUMNS = 200, 3, 20_000, 20
+#: Columns named in a sentence.
+_NAMED = 5
 #: Currencies as people write them beside an amount; other letters make a code, such as `SKU12`.
 # fmt: off
 _CURRENCIES = frozenset({
@@ -69,6 +71,7 @@ class _Odd:
     odd: frozenset[str] = frozenset()
     pointed: frozenset[str] = frozenset()  #: numbers whose points may stand between thousands
     has_dates: bool = False  #: whether there are dates with points, as where points stand between thousands
+    formulas: tuple[str, ...] = ()  #: text such as `="007"`
 
 
 class OddColumns:
@@ -91,15 +94,28 @@ class OddColumns:
         seen = self._seen.get(part, _Odd())
         return seen.pointed if seen.has_dates or has_semicolons else frozenset()
 
+    def formulas(self) -> Iterator[Doubt]:
+        """The doubt about columns of text in formulas."""
+        columns = sorted({column for seen in self._seen.values() for column in seen.formulas})
+        if columns:
+            yield Doubt(
+                kind="text",
+                says=f'values are written as formulas of a spreadsheet, such as ="…", in {", ".join(columns[:_NAMED])}',
+                hint="set `csv: {formulas: text}` in the dataset, and they are the text in them",
+            )
+
 
 def _look(data: pa.RecordBatch) -> _Odd:
     odd: list[str] = []
+    formulas: list[str] = []
     pointed: list[str] = []
     has_dates = False
     rows = max(_AT_ONCE, min(_ROWS, _CELLS // max(1, data.num_columns)))
     for name, column in zip(data.schema.names, data.columns, strict=True):
         first = _first(column)
         if first and (not _BEGIN.match(first) or _ISO.match(first)):
+            if first.startswith('="'):
+                formulas.append(name)
             continue  # text, or a date as it should be
         if not (first and _ODD.fullmatch(first)):
             part = column.slice(0, rows)
@@ -112,7 +128,7 @@ def _look(data: pa.RecordBatch) -> _Odd:
                 continue
         odd.append(name)
         has_dates = has_dates or bool(_POINTED_DATE.match(first))
-    return _Odd(frozenset(odd[:_COLUMNS]), frozenset(pointed[:_COLUMNS]), has_dates)
+    return _Odd(frozenset(odd[:_COLUMNS]), frozenset(pointed[:_COLUMNS]), has_dates, tuple(formulas))
 
 
 def _are_digits(column: pa.Array) -> bool:

@@ -117,6 +117,11 @@ def test_names_are_catalogue_names_and_unique(csv_file: Path) -> None:
         (CsvOptions(encoding="UTF8"), b"\xef\xbb\xbfa,b\n1,\xc3\xa9\n", "é"),
         (CsvOptions(escape="backslash"), b'a,b\n1,"x\\\\\\"y\\\\"\n', 'x\\"y\\'),
         (CsvOptions(escape="backslash", apostrophe=True), b'a,b\n1,"5\\" x"\n', "5' x"),
+        (CsvOptions(escape="backslash"), b'a,b\n1,"C:\\\\d\\\\"\n', "C:\\\\d\\"),
+        (CsvOptions(formulas_as_text=True), b'="a",b\n1,="007"\n', "007"),
+        (CsvOptions(formulas_as_text=True), b'a,b\n1,"=""say """"x"""", y"""\n', 'say "x", y'),
+        (CsvOptions(formulas_as_text=True), b'a,b\n1,=A1&"7"\n', '=A1&"7"'),
+        (CsvOptions(), b'a,b\n1,="007"\n', '="007"'),
         (CsvOptions(escape="double"), b'a,b\n1,"x\\"\n', "x\\"),
         (CsvOptions(escape="auto", apostrophe=True), b'a,b\n1,"5\\" x"\n', "5' x"),
     ],
@@ -228,7 +233,9 @@ def test_absurd_headers_are_refused(csv_file: Path) -> None:
 def streamed(path: Path, block_bytes: int, chunk_bytes: int, limits: Limits) -> list[Row]:
     source = ByteSource(path, chunk_bytes=chunk_bytes)
     try:
-        batches = list(csv_batches(source, CsvOptions(), limits, frozenset(), block_bytes=block_bytes))
+        batches = list(
+            csv_batches(source, CsvOptions(), limits, frozenset(), set(), {}, [], block_bytes=block_bytes)
+        )
     finally:
         source.close()
     return [tuple(row.values()) for batch in batches for row in batch.data.to_pylist()]

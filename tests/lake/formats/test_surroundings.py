@@ -80,7 +80,7 @@ def test_the_end_of_a_large_file_is_left_out_as_well(tmp_path: Path) -> None:
     (tmp_path / "file.csv").write_bytes(b"T\na,b\n" + b"1,2\n" * 5000 + b"sum,5000\n\n")
     source = ByteSource(tmp_path / "file.csv", chunk_bytes=1024)
     options = CsvOptions(skip_lines=1, footer_lines=1)
-    batches = list(csv_batches(source, options, Limits(), frozenset(), block_bytes=4096))
+    batches = list(csv_batches(source, options, Limits(), frozenset(), set(), {}, [], block_bytes=4096))
     source.close()
     assert len(batches) > 1
     assert sum(batch.data.num_rows for batch in batches) == 5000

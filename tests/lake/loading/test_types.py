@@ -394,6 +394,20 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
     assert hints["numbersimpr"].startswith('set `decimal: ","` and `thousands: "."` ')
 
 
+def test_text_in_formulas_of_a_spreadsheet_is_told_with_its_setting(site: Any) -> None:
+    site.dataset("kept")
+    site.dataset("own", csv="{formulas: text}")
+    for dataset in ("kept", "own"):
+        site.put(f"adtech/{dataset}/t/1.csv", 'zip,code,n\n="00123",="7",1\n="1",,2\n')
+    site.drain()
+    says = 'values are written as formulas of a spreadsheet, such as ="…", in code, zip'
+    hint = "set `csv: {formulas: text}` in the dataset, and they are the text in them"
+    assert doubts(site) == [("light", "text", "", says, hint)]
+    assert types(site) == {"zip": "VARCHAR", "code": "VARCHAR", "n": "BIGINT"}
+    assert site.query(f"SELECT zip, code FROM {TABLE} ORDER BY n") == [("00123", "7"), ("1", None)]
+    assert site.query("SELECT zip FROM adtech_kept.t WHERE n = 1") == [('="00123"',)]
+
+
 def test_what_a_doubt_says_makes_numbers_of_a_column_of_text(site: Any) -> None:
     site.dataset("own")
     german = (NUMBERS / "german.csv").read_text(encoding="utf-8")
