@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,23 +56,24 @@ def execution_name(tenant: str, workflow_id: str, tail: str) -> str:
     return f"{head[:_LONGEST_NAME]}-{tail.replace('-', '')[:_LONGEST_TAIL]}"
 
 
-def notices_of(run: Run, workspace_name: str, at: datetime) -> tuple[Notice, ...]:
-    """What there is to tell of a run that has ended; nothing of one that only tells somebody."""
+def notices_of(
+    run: Run, workspace_name: str, at: datetime, is_heard: Callable[[str], bool] = lambda _: True
+) -> tuple[Notice, ...]:
+    """What there is to tell of a run that has ended; nothing of one that only tells somebody.
+
+    `is_heard` says of which events somebody may want a notice: most runs have none, and making one takes time.
+    """
     if run.kind == NOTIFY or not run.status.is_final:
         return ()
-    events = [
-        run.status.lower(),
-        *(["quality"] if _quality(run) else []),
-        *(["doubt"] if _doubt(run) else []),
-        *(["twice"] if _twice(run) else []),
-    ]
+    special = [event for event, says in _SPECIAL.items() if says(run)] if run.result else []
+    events = filter(is_heard, [run.status.lower(), *special])
     return tuple(notice_of(run, event, workspace_name, at) for event in events)
 
 
 def notice_of(run: Run, outcome_event: str, workspace_name: str, at: datetime) -> Notice:
     """The notice of one event of a run."""
     tenant = run.tenant_id or ""
-    special = {"quality": _quality, "doubt": _doubt, "twice": _twice}.get(outcome_event)
+    special = _SPECIAL.get(outcome_event)
     said = None if special else _said(run)
     fields: dict[str, Any] = {"kind": run.kind}
     if said is None:
@@ -170,3 +171,7 @@ def _doubt(run: Run) -> str:
 def _twice(run: Run) -> str:
     names = ", ".join((run.result or {}).get("second") or ())
     return f"AMC carried out a request of amci's a second time, late: {names}" if names else ""
+
+
+#: What runs of any kind may have to tell beside how they ended.
+_SPECIAL = {"quality": _quality, "doubt": _doubt, "twice": _twice}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +15,7 @@ from amci.app.project import Project, fingerprint, load, tenant_root
 from amci.kernel.clock import Clock
 from amci.kernel.errors import AmciError
 from amci.kernel.files import storage_errors
+from amci.kernel.notify.notice import Notice
 from amci.kernel.notify.notifier import Notifier
 from amci.kernel.run import NewRun, RetryPolicy, Run
 from amci.kernel.runs import RunStore
@@ -148,7 +149,7 @@ class Session:
 
     def tell(self, run: Run) -> None:
         """Send the notices of a run's end that go out at once; a target that fails is logged and stops no other."""
-        for notice in notices_of(run, self.project.settings.name, self.clock.now()):
+        for notice in self._notices_of(run, at_once=True):
             self.notifier.send(notice)
 
     def purge_tenant(self, tenant_id: str, *, dry_run: bool) -> dict[str, int]:
@@ -192,9 +193,17 @@ class Session:
         """The runs that tell somebody of the end of this one."""
         return [
             following
-            for notice in notices_of(run, self.project.settings.name, self.clock.now())
+            for notice in self._notices_of(run, at_once=False)
             for following in self.notifier.runs_for(notice)
         ]
+
+    def _notices_of(self, run: Run, *, at_once: bool) -> Iterable[Notice]:
+        """What there is to tell of a run's end to those who may want it."""
+
+        def is_heard(event: str) -> bool:
+            return self.notifier.hears(event, run.kind, run.tenant_id, at_once=at_once)
+
+        return notices_of(run, self.project.settings.name, self.clock.now(), is_heard)
 
 
 def read_configuration(

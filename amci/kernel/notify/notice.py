@@ -37,7 +37,10 @@ class Notice:
     occasion: str = ""  #: tells two like events of one run apart: one that failed, was redriven and failed
 
     def __post_init__(self) -> None:
-        one_line = " ".join("".join(c if c.isprintable() else " " for c in self.subject).split())
+        subject = self.subject
+        if not subject.isprintable():
+            subject = "".join(c if c.isprintable() else " " for c in subject)
+        one_line = " ".join(subject.split())
         object.__setattr__(self, "subject", one_line[:LONGEST_SUBJECT])
         object.__setattr__(self, "body", encodable(self.body))
 
@@ -151,13 +154,18 @@ class NotifyTarget:
         """The login name at the mail server; empty without a login."""
         return unquote(self.address.username or "")
 
+    def hears(self, event: str, run_kind: str | None, tenant_id: str | None) -> bool:
+        """Whether notices of such an event of such a run may be for this target."""
+        return (
+            (not self.events or event in self.events)
+            and (not self.kinds or run_kind in self.kinds)
+            and (not self.tenants or tenant_id in self.tenants)
+        )
+
     def wants(self, notice: Notice) -> bool:
         """Whether this notice is for this target."""
-        return (
-            (not self.events or notice.event in self.events)
-            and (not self.kinds or notice.fields.get("kind") in self.kinds)
-            and (not self.statuses or notice.fields.get("responseStatus") in self.statuses)
-            and (not self.tenants or notice.tenant_id in self.tenants)
+        return self.hears(notice.event, notice.fields.get("kind"), notice.tenant_id) and (
+            not self.statuses or notice.fields.get("responseStatus") in self.statuses
         )
 
     def __str__(self) -> str:

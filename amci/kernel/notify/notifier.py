@@ -54,6 +54,13 @@ class Notifier:
                 return target
         raise NotFound(f"no target '{target_id}' any more", hint="it was changed or taken out of `notify:`")
 
+    def hears(self, event: str, run_kind: str, tenant_id: str | None, *, at_once: bool) -> bool:
+        """Whether a target may want notices of such an event of such a run: `at_once`, or by runs of its own."""
+        return any(
+            target.is_remote != at_once and target.hears(event, run_kind, tenant_id)
+            for target in self._targets
+        )
+
     def send(self, notice: Notice) -> None:
         """Write the notice to every console and file that wants it."""
         for target in self._wanting(notice):

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,30 @@ def test_a_closed_console_is_a_failure_one_can_see(logged: Path) -> None:
 def test_a_file_target_needs_a_path() -> None:
     with pytest.raises(ConfigError, match=r"notify\.path"):
         NotifyTarget(kind=TargetKind.FILE)
+
+
+FILTERS = [
+    {"events": frozenset({"run.failed"})},
+    {"kinds": frozenset({"heavy"})},
+    {"statuses": frozenset({"FAILED"})},
+    {"tenants": frozenset({"acme"})},
+    {"events": frozenset({"run.done"}), "tenants": frozenset({"acme"})},
+]
+
+
+@pytest.mark.parametrize("filters", [{}, *FILTERS])
+def test_a_notice_that_somebody_wants_is_one_that_somebody_hears_of(filters: dict[str, Any]) -> None:
+    target = NotifyTarget(kind=TargetKind.CONSOLE, **filters)
+    notifier = Notifier([target])
+    heard = wanted = 0
+    for event, kind, tenant, status in product(
+        ("run.failed", "run.done"), ("heavy", "light"), ("acme", None), ("FAILED", None)
+    ):
+        fields = {"kind": kind, "responseStatus": status}
+        wants = target.wants(notice(event, tenant, fields=fields))
+        hears = notifier.hears(event, kind, tenant, at_once=True)
+        assert hears or not wants
+        assert not notifier.hears(event, kind, tenant, at_once=False)
+        heard, wanted = heard + hears, wanted + wants
+    # What is not made, as a target's events, kinds and tenants leave it out, is what it is for.
+    assert heard == (wanted if "statuses" not in filters else 16)
