@@ -35,6 +35,10 @@ SAFE = {
         sandbox.udfs:_split scheduler.clock_changes:_changes_from scheduler.cron:_days
         workflows.amazon.transport:trusted workflows.definitions.sql:_tokenizer_class
         workflows.definitions.sql:tokens kernel.plugins:_points
+        lake.datasets.dataset:Dataset.column_types lake.datasets.dataset:Dataset.csv_options
+        lake.datasets.dataset:Dataset.excel_options lake.datasets.dataset:Dataset.json_options
+        lake.datasets.dataset:Dataset.read_limits lake.datasets.dataset:Dataset.spelling
+        lake.loading.row_buffer:_folder
         """,
     "one step: a single value is put in place of another one, and either of them is right": """
         app.engine:Engine kernel.files:_on_fault kernel.log:_clock lake.loading.rules:Rules sandbox.queries:Queries

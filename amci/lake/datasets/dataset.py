@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -309,7 +310,7 @@ class Dataset(Strict):
         """The formats of dates beside ISO 8601."""
         return tuple(map(DateFormat, self.dates)) if isinstance(self.dates, tuple) else ()
 
-    @property
+    @cached_property
     def spelling(self) -> Spelling:
         """How values are written in its files."""
         return Spelling(
@@ -328,17 +329,17 @@ class Dataset(Strict):
         """Whether it says what points and commas in numbers mean."""
         return not self.model_fields_set.isdisjoint({"decimal", "thousands"})
 
-    @property
+    @cached_property
     def column_types(self) -> dict[str, str]:
         """SQL types of columns by their `comparable` names."""
         return {comparable(column): sql_type(text) for column, text in self.types.items()}
 
-    @property
+    @cached_property
     def csv_options(self) -> CsvOptions:
         """What the CSV reader is told."""
         return self.csv.options(apostrophe=self.compat == "aws")
 
-    @property
+    @cached_property
     def json_options(self) -> JsonOptions:
         """What the JSON reader is told."""
         return JsonOptions(
@@ -348,7 +349,7 @@ class Dataset(Strict):
             repeated_key=self.json_layout.repeated_key == "last",
         )
 
-    @property
+    @cached_property
     def excel_options(self) -> ExcelOptions:
         """What the Excel reader is told."""
         return ExcelOptions(
@@ -358,7 +359,7 @@ class Dataset(Strict):
             error_as_null=self.excel.errors in ("null", None),
         )
 
-    @property
+    @cached_property
     def read_limits(self) -> Limits:
         """What the readers refuse."""
         return Limits(

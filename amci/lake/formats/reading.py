@@ -221,10 +221,9 @@ class Reading:
 
 def _nameless(batch: TextBatch) -> list[str]:
     """Columns that have a value and nothing for a header."""
-    columns = zip(batch.data.schema.names, batch.paths, batch.data.columns, strict=True)
-    return [
-        name for name, path, values in columns if not path[-1].strip() and values.null_count < len(values)
-    ]
+    blank = [at for at, path in enumerate(batch.paths) if not path[-1].strip()]
+    columns = [(batch.data.schema.names[at], batch.data.column(at)) for at in blank]
+    return [name for name, values in columns if values.null_count < len(values)]
 
 
 def _strange(entry: str) -> Doubt:

@@ -111,17 +111,12 @@ class ReadObject:
     mtime_ns: int
     sha256: str  #: in hex
     probe: str | None
-    place: str  #: what decides, beside the content, what its rows are: dataset, tenant, table, partition, constants
+    content: str  #: see `content_of`
     execution: str  #: AMC's id of the execution whose result it is; empty if that is not known
     duplicates: Duplicates
     is_by_name: bool  #: whether a transform may make values of the key
     is_by_time: bool  #: whether a column has the time the file was modified
     was_duplicate: bool
-
-    @property
-    def content(self) -> str:
-        """Equal for objects with equal content whose rows belong in the same place."""
-        return content_of(self.sha256, self.place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,26 +150,22 @@ class Verdict:
 class _Holders:
     """Who has one content, to be found by what the names say."""
 
-    first: Holder | None = None
+    first: Holder
     by_name: dict[str, Holder] = field(default_factory=dict)
     by_dates: dict[tuple[str, ...], Holder] = field(default_factory=dict)
     removed: dict[tuple[str, ...], Holder] = field(
         default_factory=dict
     )  #: by dates, those whose file is gone
+    _unnamed: list[Holder] = field(default_factory=list)  #: whose names nobody has asked about yet
 
     def add(self, holder: Holder) -> None:
-        self.first = self.first or holder
-        self.by_name.setdefault(plain_name(holder.key), holder)
-        self.by_dates.setdefault(dates_in(holder.key), holder)
-        if holder.is_removed:
-            self.removed.setdefault(dates_in(holder.key), holder)
+        self._unnamed.append(holder)
 
     def verdict(self, read: ReadObject) -> Verdict | None:
         """Whether one of them counts for `read`, or may be meant to."""
-        if self.first is None:
-            return None
         if read.duplicates == "once":
             return Verdict(holder=self.first, is_duplicate=True, is_same_execution=False)
+        self._look_at_names()
         dates = dates_in(read.key)
         sure = self.by_name.get(plain_name(read.key)) or (
             self.removed.get(dates) if not read.is_by_name else None
@@ -183,6 +174,15 @@ class _Holders:
             return Verdict(holder=sure, is_duplicate=True, is_same_execution=False)
         alike = sure or self.by_dates.get(dates)
         return Verdict(holder=alike, is_duplicate=False, is_same_execution=False) if alike else None
+
+    def _look_at_names(self) -> None:
+        for holder in self._unnamed:
+            dates = dates_in(holder.key)
+            self.by_name.setdefault(plain_name(holder.key), holder)
+            self.by_dates.setdefault(dates, holder)
+            if holder.is_removed:
+                self.removed.setdefault(dates, holder)
+        self._unnamed.clear()
 
 
 def plain_name(key: str) -> str:
@@ -204,7 +204,7 @@ def dates_in(key: str) -> tuple[str, ...]:
 
 
 def content_of(sha256: str, place: str) -> str:
-    """What objects with this content have in common if their rows belong in this place."""
+    """What objects with this content have in common if their rows belong in this place, see `place_of`."""
     return hashlib.sha256(f"{sha256}\n{place}".encode()).hexdigest()[:32]
 
 
@@ -244,7 +244,7 @@ class DuplicateStore:
                     **{name: row[name] for name in ("object_id", "root", "key", "mtime_ns")},
                     is_removed=row["removed_at"] is not None,
                 )
-                contents.setdefault(row["content"], _Holders()).add(holder)
+                contents.setdefault(row["content"], _Holders(holder)).add(holder)
                 executions.setdefault(row["execution"], holder)
             for read in ordered:
                 same = executions.get(read.execution) if read.execution else None
@@ -261,7 +261,7 @@ class DuplicateStore:
                         object_id=read.version[0], root=read.root, key=read.key, mtime_ns=read.mtime_ns,
                         is_removed=False,
                     )  # fmt: skip
-                    contents.setdefault(read.content, _Holders()).add(own)
+                    contents.setdefault(read.content, _Holders(own)).add(own)
                     if read.execution:
                         executions.setdefault(read.execution, own)
             db.executemany(

@@ -57,6 +57,10 @@ class Known:
         return self.ctime_ns == file.ctime_ns and (not trusts_inodes or self.inode == file.inode)
 
 
+#: The fields that are columns of `objects`.
+_LANDED = ("root", "key", "size", "mtime_ns", "inode", "ctime_ns")
+
+
 @dataclass(frozen=True, slots=True)
 class ReadContent:
     """What is known of the content of a version."""
@@ -143,7 +147,12 @@ class ObjectStore:
                 "  inode = excluded.inode, ctime_ns = excluded.ctime_ns, seen_at = excluded.seen_at,"
                 "  removed_at = NULL, checked_at = NULL, is_suspect = 0, forgotten_at = NULL"
                 " RETURNING object_id, version",
-                asdict(landed) | {"dataset": dataset, "tenant_id": tenant_id, "now": now},
+                {
+                    **{name: getattr(landed, name) for name in _LANDED},
+                    "dataset": dataset,
+                    "tenant_id": tenant_id,
+                    "now": now,
+                },
             ).fetchone()
             db.execute(
                 "INSERT INTO versions (object_id, version, size, mtime_ns, seen_at) VALUES (?, ?, ?, ?, ?)",

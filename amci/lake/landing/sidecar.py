@@ -29,70 +29,95 @@ _PASSING = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, e
 #: Letters of a field; ids and times have a few dozen.
 _LONGEST = 1000
 _WORDS = re.compile(r"[A-Z_]+")
+_UNUSABLE = (ValueError, TypeError, OverflowError)
 
 _log = log.get("sidecar")
 
 
-def origin(path: Path) -> dict[str, str]:
-    """The fields of `path`'s sidecar that the catalogue takes; empty if there is none that can be used.
+class Sidecar:
+    """What the sidecar of a raw file says; nothing if there is none that can be used."""
 
-    Raises StorageError if the disk refuses to read it for now.
-    """
-    return _said(path, (*TEXTS, *MOMENTS))
+    def __init__(self, path: Path) -> None:
+        """Read it. Raises StorageError if the disk refuses to for now."""
+        self._path = path
+        self._document = _read(path, sidecar_of(path))
+
+    def origin(self) -> dict[str, str]:
+        """The fields that the catalogue takes."""
+        return self._texts((*TEXTS, *MOMENTS))
+
+    def correlation_id(self) -> str:
+        """The correlation id of the run that brought the file here; empty if unknown."""
+        return self._texts(("correlation_id",)).get("correlation_id", "")
+
+    def types(self) -> dict[str, str]:
+        """AMC's types of the columns, by their names in the lake: `LONG`, `ARRAY STRING`, `ARRAY` (amc-api 2.2)."""
+        columns = _wanted(
+            self._path, self._document, lambda d: [_column(one) for one in d.get("output_columns") or []]
+        )
+        if not columns:
+            return {}
+        names = column_names(name for name, _ in columns)
+        return {name: data_type for name, (_, data_type) in zip(names, columns, strict=True)}
+
+    def _texts(self, names: Sequence[str]) -> dict[str, str]:
+        found = _wanted(
+            self._path, self._document, lambda d: {name: text for name in names if (text := _text(name, d))}
+        )
+        return found or {}
 
 
 def delivered_origin(path: Path) -> dict[str, str]:
     """The id of the execution in the metadata that AMC's own delivery puts in a folder beside the file (amc-api 2.3).
 
-    Raises StorageError as `origin` does.
+    Raises StorageError if the disk refuses to read it for now.
     """
     beside = path.parent / METADATA / f"{path.name.partition('.csv')[0]}.json"
-    found = _read(path, lambda d: _text("workflowExecutionId", d), beside)
+    found = _wanted(path, _read(path, beside), lambda d: _text("workflowExecutionId", d))
     return {"workflow_execution_id": found} if found else {}
 
 
 def correlation_id(path: Path) -> str:
-    """The correlation id of the run that brought a raw file here; empty if unknown."""
+    """The correlation id that a raw file's sidecar has; empty if it has none, or cannot be read for now."""
     try:
-        return _said(path, ("correlation_id",)).get("correlation_id", "")
+        return Sidecar(path).correlation_id()
     except StorageError as error:
         _log.warning("sidecar not read", file=path.name, exc_info=error)
         return ""
 
 
-def types(path: Path) -> dict[str, str]:
-    """AMC's types of the columns, by their names in the lake: `LONG`, `ARRAY STRING`, `ARRAY` (amc-api 2.2).
-
-    Raises StorageError if the disk refuses to read the sidecar for now.
-    """
-    columns = (
-        _read(path, lambda document: [_column(one) for one in document.get("output_columns") or []]) or []
-    )
-    names = column_names(name for name, _ in columns)
-    return {name: data_type for name, (_, data_type) in zip(names, columns, strict=True)}
-
-
-def _said(path: Path, names: Sequence[str]) -> dict[str, str]:
-    return _read(path, lambda d: {name: text for name in names if (text := _text(name, d))}) or {}
-
-
-def _read(
-    path: Path, wanted: Callable[[Mapping[str, Any]], Found], beside: Path | None = None
-) -> Found | None:
-    beside = beside or sidecar_of(path)
+def _read(path: Path, beside: Path) -> Mapping[str, Any] | None:
+    """The JSON object in the file `beside` a raw file, if there is one that can be used."""
     try:
         document = json_of(bounded_bytes(beside))
         if not isinstance(document, dict):
-            raise TypeError("not a mapping")  # noqa: TRY301 - said once, below
-        return wanted(document)
+            raise TypeError("not a mapping")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, OverflowError) as error:
+    except (OSError, *_UNUSABLE) as error:
         if isinstance(error, OSError) and error.errno in _PASSING and not _is_of_the_kernel(beside):
             raise storage_error(error, f"read the note beside {path.name}") from error
-        # It says where rows came from, not what they are: they are loaded all the same.
-        _log.warning("sidecar not usable", file=path.name, exc_info=error)
+        _warn(path, error)
         return None
+    return document
+
+
+def _wanted(
+    path: Path, document: Mapping[str, Any] | None, wanted: Callable[[Mapping[str, Any]], Found]
+) -> Found | None:
+    """What is wanted of the document beside a raw file, if it has that in a form that can be used."""
+    if document is None:
+        return None
+    try:
+        return wanted(document)
+    except _UNUSABLE as error:
+        _warn(path, error)
+        return None
+
+
+def _warn(path: Path, error: Exception) -> None:
+    # It says where rows came from, not what they are: they are loaded all the same.
+    _log.warning("sidecar not usable", file=path.name, exc_info=error)
 
 
 def _is_of_the_kernel(note: Path) -> bool:

@@ -80,7 +80,8 @@ class HeavyHandler:
         with self.catalog.exclusive("read the ledger"):
             ids = {object_id for object_id, _ in (*known, *stand_ins)}
             ledger = _by_object(self.catalog.ledger.loaded(ids), stand_ins)
-        is_whole = functools.cache(is_intact)  # objects share files
+        # Objects share files.
+        is_whole = functools.cache(lambda file, sha256: is_intact(self.pre_stage / file, sha256))
         for run in runs:
             row = known[object_version(run)]
             try:
@@ -95,7 +96,7 @@ class HeavyHandler:
                 if answer is None:
                     for table in staged.tables:
                         for file, sha256 in table.checked_files:
-                            if not is_whole(self.pre_stage / file, sha256):
+                            if not is_whole(file, sha256):
                                 raise _damaged(file)
                     items.append(item)
                 else:

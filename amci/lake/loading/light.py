@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -96,7 +97,9 @@ class LightHandler:
         staged = {read.routed.run.run_id: list(read.rows.staged) for read in reads}
         for (read, part, _), file in zip(small, written, strict=True):
             staged[read.routed.run.run_id].append((part, file))
-        return outcomes | {r.routed.run.run_id: self._done(r, staged[r.routed.run.run_id]) for r in reads}
+        # Objects share files.
+        within = functools.cache(lambda path: str(path.relative_to(self.pre_stage)))
+        return outcomes | {r.routed.run.run_id: _done(r, staged[r.routed.run.run_id], within) for r in reads}
 
     def _without_duplicates(self, reads: Sequence[ReadRows]) -> tuple[dict[int, Outcome], list[ReadRows]]:
         """Claim what was read: the outcomes of what other objects bring already, and the rest, doubted or not."""
@@ -146,45 +149,47 @@ class LightHandler:
         if placed:
             duplicates.place(placed)
 
-    def _done(self, read: ReadRows, staged: Sequence[tuple[str, StagedFile]]) -> Done:
-        files: dict[str, list[StagedFile]] = {}
-        for part, file in staged:
-            files.setdefault(part, []).append(file)
-        place, routed = read.place, read.routed
-        columns = read.rows.columns
-        tables = tuple(
-            StagedTable(
-                table=table_of(place, part),
-                files=tuple(str(file.path.relative_to(self.pre_stage)) for file in written),
-                rows=sum(file.rows for file in written),
-                quoted=frozenset(column for of, column in read.reading.quoted if of == part),
-                types={column: t for (of, column), t in read.reading.types.items() if of == part},
-                values=_values(read, part),
-                odd=_odd(read, part),
-                sha256=tuple(file.sha256 for file in written),
-                headers=columns[part].spelled,
-                earlier=columns[part].earlier,
-            )
-            for part, written in files.items()
+
+def _done(read: ReadRows, staged: Sequence[tuple[str, StagedFile]], within: Callable[[Path], str]) -> Done:
+    """What became of an object, and the run that loads it; `within` gives the path of a file within pre-stage."""
+    files: dict[str, list[StagedFile]] = {}
+    for part, file in staged:
+        files.setdefault(part, []).append(file)
+    place, routed = read.place, read.routed
+    columns = read.rows.columns
+    tables = tuple(
+        StagedTable(
+            table=table_of(place, part),
+            files=tuple(within(file.path) for file in written),
+            rows=sum(file.rows for file in written),
+            quoted=frozenset(column for of, column in read.reading.quoted if of == part),
+            types={column: t for (of, column), t in read.reading.types.items() if of == part},
+            values=_values(read, part),
+            odd=_odd(read, part),
+            sha256=tuple(file.sha256 for file in written),
+            headers=columns[part].spelled,
+            earlier=columns[part].earlier,
         )
-        loadable = StagedObject(
-            object_id=routed.object_id,
-            version=routed.obj.version,
-            again=routed.again,
-            tables=tables,
-            partition=dict(place.partition),
-            constants=place.constants,
-            workflow_id=place.workflow_id,
-            schedule=place.schedule,
-            export_time=place.export_time,
-            sha256=read.reading.sha256,
-            origin=read.origin,
-            types=read.types,
-            notes=tuple(read.notes),
-        )
-        rows = sum(table.rows for table in tables)
-        result = {"rows": rows, "bytes": read.reading.bytes, **read.reading.guessed, **told(read.doubts)}
-        return Done(result, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, loadable)])
+        for part, written in files.items()
+    )
+    loadable = StagedObject(
+        object_id=routed.object_id,
+        version=routed.obj.version,
+        again=routed.again,
+        tables=tables,
+        partition=dict(place.partition),
+        constants=place.constants,
+        workflow_id=place.workflow_id,
+        schedule=place.schedule,
+        export_time=place.export_time,
+        sha256=read.reading.sha256,
+        origin=read.origin,
+        types=read.types,
+        notes=tuple(read.notes),
+    )
+    rows = sum(table.rows for table in tables)
+    result = {"rows": rows, "bytes": read.reading.bytes, **read.reading.guessed, **told(read.doubts)}
+    return Done(result, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, loadable)])
 
 
 def _values(read: ReadRows, part: str) -> frozenset[str]:
@@ -215,9 +220,12 @@ def _as_read(read: ReadRows) -> ReadObject:
         mtime_ns=routed.mtime_ns,
         sha256=read.reading.sha256,
         probe=read.probe,
-        place=_place(
-            *(obj.dataset, tenant, obj.fields, place.table),
-            *(place.export_time, dict(place.partition), place.constants),
+        content=content_of(
+            read.reading.sha256,
+            _place(
+                *(obj.dataset, tenant, obj.fields, place.table),
+                *(place.export_time, dict(place.partition), place.constants),
+            ),
         ),
         execution=read.origin.get("workflow_execution_id", ""),
         duplicates=obj.dataset.duplicates,

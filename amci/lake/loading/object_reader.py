@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from amci.lake.formats import Doubt, FileFormat, Reading, format_of
 from amci.lake.landing.content import SMALL, content_hash, probe
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
-from amci.lake.landing.sidecar import METADATA, delivered_origin, origin, types
+from amci.lake.landing.sidecar import METADATA, Sidecar, delivered_origin
 from amci.lake.loading import transform_call
 from amci.lake.loading.doubting import note, told
 from amci.lake.loading.resemblance import Resemblance, TableShape, TableShapes, shrunk
@@ -112,9 +113,9 @@ class ObjectReader:
             return nothing(routed, place.reason)
         path = self.roots[obj.root].path_of(obj.key)
         with storage_errors(f"read {obj.key}"):
-            if not path.is_file():  # a link that leads nowhere, or something that is no file at all
-                raise FileNotFoundError
             before = path.stat()
+            if not stat.S_ISREG(before.st_mode):  # something that is no file at all
+                raise FileNotFoundError
         if (before.st_size, before.st_mtime_ns) != (routed.size, routed.mtime_ns):
             return self._overtaken(routed, "the file changed before it was read; its next version follows")
         rules, nulls = obj.dataset.pii, obj.dataset.nulls
@@ -154,14 +155,15 @@ class ObjectReader:
         if buffered.is_empty:
             self.objects.set_hashes([(routed.object_id, obj.version, reading.sha256, ends)])
             return nothing(routed, buffered.skip or "no data rows", doubts)
+        sidecar = Sidecar(path)
         return ReadRows(
             routed=routed,
             place=place,
             reading=reading,
             probe=ends,
             rows=buffered,
-            origin=_origin(path, place, self.has_metadata or _has_metadata),
-            types=types(path),
+            origin=_origin(sidecar, path, place, self.has_metadata or _has_metadata),
+            types=sidecar.types(),
             notes=protection.notes if protection else (),
             doubts=doubts,
             odd=odd,
@@ -362,9 +364,11 @@ def _repeat(column: str) -> Doubt:
     )
 
 
-def _origin(path: Path, place: Placement, has_metadata: Callable[[Path], bool]) -> Mapping[str, str]:
+def _origin(
+    sidecar: Sidecar, path: Path, place: Placement, has_metadata: Callable[[Path], bool]
+) -> Mapping[str, str]:
     """What is known of the execution whose result it is: by amci's own note, else by AMC's."""
-    if (found := origin(path)) or place.workflow_id is None or not has_metadata(path.parent):
+    if (found := sidecar.origin()) or place.workflow_id is None or not has_metadata(path.parent):
         return found
     return delivered_origin(path)
 

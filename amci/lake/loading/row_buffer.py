@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -147,6 +148,11 @@ def table_of(place: Placement, part: str) -> str:
 def folder_of(pre_stage: Path, routed: RoutedObject, place: Placement, part: str) -> Path:
     """The folder of pre-stage for one part of an object."""
     dataset = routed.obj.dataset
-    folder = pre_stage / dataset.team / dataset.dataset / table_of(place, part)
-    partition = (*place.partition, *place.pre_stage_partition)
-    return folder / hive_path(partition) if partition else folder
+    partition = hive_path((*place.partition, *place.pre_stage_partition))
+    return _folder(pre_stage, f"{dataset.team}/{dataset.dataset}/{table_of(place, part)}/{partition}")
+
+
+@lru_cache(maxsize=1024)
+def _folder(pre_stage: Path, relative: str) -> Path:
+    """One path for all files of a folder: making, hashing and comparing paths is a part of what a small file costs."""
+    return pre_stage / relative

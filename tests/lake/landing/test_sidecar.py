@@ -10,7 +10,7 @@ import pytest
 
 from amci.kernel.errors import StorageError
 from amci.kernel.layout import sidecar_of
-from amci.lake.landing.sidecar import correlation_id, origin, types
+from amci.lake.landing.sidecar import Sidecar, correlation_id
 
 KEY = "acme/workflow=reach/schedule=daily/2026-11-02T06:00:00.000Z-reach-1a2b3c4d.csv"
 SAID = {
@@ -48,7 +48,8 @@ def test_a_sidecar_that_cannot_be_read_keeps_no_row_out(site: Any, said: str) ->
 
 
 def test_a_file_without_sidecar_has_no_origin(tmp_path: Path) -> None:
-    assert origin(tmp_path / "a.csv") == {}
+    beside = Sidecar(tmp_path / "a.csv")
+    assert beside.origin() == beside.types() == {}
 
 
 def test_a_note_that_cannot_be_read_for_now_is_not_taken_for_none(tmp_path: Path) -> None:
@@ -58,10 +59,9 @@ def test_a_note_that_cannot_be_read_for_now_is_not_taken_for_none(tmp_path: Path
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        for read in (origin, types):
-            with pytest.raises(StorageError, match="Too many open files"):
-                read(raw)
+        with pytest.raises(StorageError, match="Too many open files"):
+            Sidecar(raw)
         assert correlation_id(raw) == ""
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert origin(raw) == {"workflow_execution_id": "w1"}
+    assert Sidecar(raw).origin() == {"workflow_execution_id": "w1"}
