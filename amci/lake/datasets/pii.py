@@ -5,11 +5,11 @@ The normalisation before hashing follows Amazon Ads, "Format audience file for h
 AWS" carries it out (normalizers in its `source/glue`), so that hashes made here match those made there:
 
 - email: lower case, nothing kept but a-z, 0-9 and `. @ - _`; so `+` goes, and what is around it stays
-- phone: digits only, without the leading `00`. The country code has to be in the number already. One that a
-  spreadsheet has written as a power of ten is NULL
+- phone: digits only, without the leading `00`. The country code has to be in the number already. One that a program
+  has made a fraction (`49301234567.0`, `4.9301234567E+10`) is its digits again; if some are lost (`4.93E+10`), NULL
 - first_name, last_name, city, state: lower case, NFC, ß ä ö ü ø æ become ss ae oe ue o ae, then nothing kept
   but a-z and 0-9. Amazon wants two-letter states: spell them so before, for the country is not known here
-- postal: the same, and of a US ZIP+4 (`12345-6789`) the first five digits
+- postal: the same; of a US ZIP+4 (`12345-6789`) the first five digits, of a fraction (`12345.0`) the whole number
 - plain: the value exactly as it is
 
 Then SHA-256 over UTF-8 in lower-case hex. A `keyed` column uses HMAC-SHA-256 instead: without the key a phone
@@ -108,8 +108,12 @@ PiiRules = Annotated[dict[str, _ReadRule], AfterValidator(_distinct)]
 _KEY = re.compile(r'"([^"]*)"\s*:')
 _JSON = json.JSONDecoder(parse_float=Number, parse_int=Number)
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
-#: A phone number as a spreadsheet writes a large number: digits of it may be lost.
-_MANGLED = re.compile(r"\s*\+?[0-9](?:[.,][0-9]*)?[eE]\+?[0-9]+\s*")
+#: A number that a program has made a fraction; phone numbers have more digits.
+_FRACTION, _LONG_FRACTION = re.compile(r"\s*([0-9]{3,})[.,]0\s*"), re.compile(r"\s*\+?([0-9]{7,})[.,]00?\s*")
+#: A phone number as a power of ten: digits of it may be lost.
+_MANGLED = re.compile(r"\s*\+?([0-9])(?:[.,]([0-9]*))?[eE]\+?([0-9]+)\s*")
+#: With so many digits behind the point, none is lost: Excel shows five at most, other programs all there are.
+_ALL_DIGITS = 7
 _ZIP_PLUS_4 = re.compile(r"([0-9]{5})-[0-9]{4}")
 _LETTERS = str.maketrans({"ß": "ss", "ä": "ae", "ö": "oe", "ü": "ue", "ø": "o", "æ": "ae"})
 
@@ -119,7 +123,19 @@ def _email(text: str) -> str:
 
 
 def _phone(text: str) -> str:
+    if whole := _LONG_FRACTION.fullmatch(text):
+        text = whole[1]
+    elif power := _MANGLED.fullmatch(text):
+        text = _expanded(power)
     return re.sub(r"[^0-9]", "", text).removeprefix("00")
+
+
+def _expanded(power: re.Match[str]) -> str:
+    """The digits of a power of ten; nothing if it has lost some, or is no whole number."""
+    first, rest = power[1], power[2] or ""
+    if len(rest) < _ALL_DIGITS or len(power[3]) > 2 or len(rest.rstrip("0")) > (zeros := int(power[3])):  # noqa: PLR2004
+        return ""
+    return first + rest[:zeros].ljust(zeros, "0")
 
 
 def _words(text: str) -> str:
@@ -127,7 +143,7 @@ def _words(text: str) -> str:
 
 
 def _postal(text: str) -> str:
-    short = _ZIP_PLUS_4.fullmatch(text.strip())
+    short = _ZIP_PLUS_4.fullmatch(text.strip()) or _FRACTION.fullmatch(text)
     return short[1] if short else _words(text)
 
 
@@ -144,8 +160,8 @@ def hashed(text: str, rule: PiiHash, key: bytes | None) -> str | None:
     """The hash that stands for one value; None if normalisation leaves nothing to hash.
 
     The empty text stays, and a value that looks like a SHA-256 digest (64 hex digits) is taken for one: it
-    only becomes lower case. A phone number that a spreadsheet has made a power of ten (`4.93E+10`) is not known any
-    more: None. A keyed rule needs the key.
+    only becomes lower case. A phone number that a spreadsheet has shortened (`4.93E+10`) is not known any more: None.
+    A keyed rule needs the key.
     """
     if not text:
         return text
@@ -371,7 +387,8 @@ def _forms(rules: Mapping[str, PiiRule]) -> Iterator[Form]:
 
 
 def _is_mangled(text: str, rule: PiiHash) -> bool:
-    return rule.hash == "phone" and bool(_MANGLED.fullmatch(text))
+    power = _MANGLED.fullmatch(text) if rule.hash == "phone" else None
+    return power is not None and not _expanded(power)
 
 
 def _drops(rule: PiiRule | None) -> bool:
