@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from amci.kernel.names import comparable, quoted as identifier
 from amci.lake.catalog.casts import fits_sql
-from amci.lake.catalog.kinds import ColumnKind, Kind, name_rule
+from amci.lake.catalog.kinds import NUMERIC, ColumnKind, Kind, name_rule
+from amci.lake.datasets.objects import OBJECT_ID
 from amci.lake.datasets.spelling import PLAIN, Spelling
 
 _SAMPLE = 2048  # one vector of DuckDB
@@ -52,7 +53,7 @@ class Clues:
 
     def how(self, column: str) -> Spelling:
         """How the values of a column are written."""
-        is_value = column in self.values or (ALL in self.values and column not in self.quoted)
+        is_value = self._is_value(column)
         how = self.spelling.of_values() if is_value else self.spelling
         if is_value or self.amc.get(column) in _FRACTIONS or self.declared_kind(column) is Kind.DOUBLE:
             how = replace(how, bare_exponents=True)
@@ -81,7 +82,20 @@ class Clues:
             return (Kind.NOTHING, *self._stated(stated), *numbers, *times)
         if rule is Kind.DOUBLE and not is_quoted:
             return (Kind.DOUBLE,)
-        return _DECLARED.get(amc, (Kind.NOTHING, *numbers, *times))
+        is_of_dates = self.has_dates_of_digits(column)
+        return _DECLARED.get(
+            amc, (Kind.NOTHING, *times, *numbers) if is_of_dates else (Kind.NOTHING, *numbers, *times)
+        )
+
+    def has_dates_of_digits(self, column: str) -> bool:
+        """Whether digits in the column are dates if they can be, as the dataset has a format like `%Y%m%d`.
+
+        What was a number in the file stays one.
+        """
+        return bool(self.spelling.dates) and self.spelling.has_dates_of_digits and not self._is_value(column)
+
+    def _is_value(self, column: str) -> bool:
+        return column in self.values or (ALL in self.values and column not in self.quoted)
 
     def declared_kind(self, column: str) -> ColumnKind | None:
         """The kind that is declared for a column."""
@@ -139,6 +153,41 @@ def infer(
     return kinds
 
 
+def mixed_dates(
+    con: duckdb.DuckDBPyConnection, rows_sql: str, kinds: Mapping[str, ColumnKind], clues: Clues
+) -> list[str]:
+    """The columns of numbers that are dates of digits in some object: all of its values, or all but a few.
+
+    They are text, as any column is that has dates and something else, in one file or in two.
+    """
+    columns = [
+        c
+        for c, kind in kinds.items()
+        if kind in NUMERIC and clues.has_dates_of_digits(c) and Kind.TIMESTAMP in clues.ladder(c)
+    ]
+    if not columns:
+        return []
+    counts = []
+    for column in columns:
+        name, how = identifier(column), clues.how(column)
+        is_filled = f"NOT {fits_sql(Kind.NOTHING, name, how)}"
+        counts += [
+            f"count_if({is_filled})",
+            f"count_if({is_filled} AND NOT {fits_sql(Kind.TIMESTAMP, name, how)})",
+        ]
+    mixed: dict[str, None] = {}
+    for answers in con.execute(f"SELECT {', '.join(counts)} FROM {rows_sql} GROUP BY {OBJECT_ID}").fetchall():
+        for column, filled, misfits in zip(columns, answers[::2], answers[1::2], strict=True):
+            if filled and _is_nearly(filled, misfits):
+                mixed[column] = None
+    return list(mixed)
+
+
+def _is_nearly(filled: int, misfits: int) -> bool:
+    """Whether so many values that do not fit a kind are none or few."""
+    return not misfits or (filled >= _ENOUGH and misfits <= filled * _FEW)
+
+
 def _narrowest_of_few(
     con: duckdb.DuckDBPyConnection,
     rows: pa.Table,
@@ -175,7 +224,7 @@ def _narrowest_of_few(
                 fewest = min(misfits)
                 best = ladder[misfits.index(fewest)]
                 kinds[columns[i]] = Kind.VARCHAR if fewest else best
-                if 0 < fewest <= filled * _FEW and filled >= _ENOUGH:
+                if fewest and _is_nearly(filled, fewest):
                     nearly[columns[i]] = best
     return kinds
 

@@ -181,7 +181,8 @@ class Dataset(Strict):
     with `schema: freeze` the file is refused."""
     dates: Literal["typed", "text"] | tuple[str, ...] = "typed"
     """Whether dates and timestamps become typed columns; or in which formats, as those of `strptime`, they are beside
-    ISO 8601: `["%d.%m.%Y", "%d.%m.%Y %H:%M:%S %Z"]`. A value that two of them read differently is not a date."""
+    ISO 8601: `["%d.%m.%Y", "%d.%m.%Y %H:%M:%S %Z"]`. A value that two of them read differently is not a date. Digits
+    are dates before they are numbers if a format has eight of them or more, and none has fewer: `%Y%m%d`."""
     nulls: tuple[str, ...] = ()
     """Words that mean no value, in every column: `["N/A", "--"]`."""
     decimal: Literal[".", ","] = "."

@@ -31,6 +31,11 @@ _DIRECTIVES = {
     "Z": "UTC|GMT",
     "%": "%",
 }
+#: Digits of the directives that have nothing else, beside others of them.
+_WIDTHS = {"Y": 4, "j": 3, "f": 1, **dict.fromkeys(("y", "-y"), 2)}
+_WIDTHS |= dict.fromkeys((name for name, pattern in _DIRECTIVES.items() if pattern == _TWO), 2)
+#: Digits are dates before they are numbers if a format has so many of them: `%Y%m%d`.
+_MANY_DIGITS = 8
 _DIRECTIVE = re.compile(r"%(-?.|$)", re.DOTALL)
 _YEARS, _MONTHS, _DAYS = {"Y", "y", "-y"}, {"m", "-m", "b", "B"}, {"d", "-d"}
 _TIMES, _ZONES, _WEEKDAYS = {"H", "-H", "I", "-I", "M", "-M", "S", "-S", "f", "p"}, {"z", "Z"}, {"a", "A"}
@@ -67,6 +72,17 @@ class DateFormat:
         """The SQL type of its values: a day, a local time or a moment."""
         used = self._directives
         return "TIMESTAMP WITH TIME ZONE" if used & _ZONES else "TIMESTAMP" if used & _TIMES else "DATE"
+
+    @property
+    def digits(self) -> int:
+        """How many digits its values have at least, if they have nothing else; 0 if they have."""
+        parts = _DIRECTIVE.split(self.text)
+        between = "".join(parts[::2])
+        if (
+            between and not (between.isascii() and between.isdigit())
+        ) or not self._directives <= _WIDTHS.keys():
+            return 0
+        return len(between) + sum(_WIDTHS[part] for part in parts[1::2])
 
     def read_sql(self, expr: str, as_type: str) -> str:
         """SQL of the value; NULL if the text is not of this format."""
@@ -137,6 +153,12 @@ class Spelling:
     def date_formats(self, types: Sequence[str]) -> tuple[DateFormat, ...]:
         """The formats of values of these SQL types."""
         return tuple(one for one in self.dates if one.type in types)
+
+    @property
+    def has_dates_of_digits(self) -> bool:
+        """Whether digits are dates before they are numbers: a format has eight or more of them, and none has fewer."""
+        sizes = [size for one in self.dates if (size := one.digits)]
+        return bool(sizes) and min(sizes) >= _MANY_DIGITS
 
     @property
     def _number(self) -> str:

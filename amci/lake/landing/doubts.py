@@ -22,10 +22,10 @@ class DoubtStore:
         self._state = state
         self._clock = clock
 
-    def put(self, stage: str, doubts: Mapping[Version, Sequence[Doubt]]) -> None:
+    def put(self, stage: str, doubts: Mapping[Version, Sequence[Doubt]], *, adds: bool = False) -> None:
         """Note what `stage` (`light` or `heavy`) found in these versions now, in place of what it found before.
 
-        What was accepted stays so, for as long as the same is found.
+        What was accepted stays so, for as long as the same is found. With `adds`, all that was found before stays.
         """
         now = timestamp(self._clock.now())
         found = [
@@ -34,7 +34,7 @@ class DoubtStore:
             for doubt in several
         ]
         with self._state.transaction() as db:
-            for (object_id, version), several in doubts.items():
+            for (object_id, version), several in () if adds else doubts.items():
                 kept = json.dumps([[doubt.kind, doubt.column] for doubt in several])
                 db.execute(
                     "DELETE FROM doubts WHERE object_id = ? AND version = ? AND stage = ? AND NOT EXISTS"

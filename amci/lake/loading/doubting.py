@@ -8,13 +8,17 @@ from amci.kernel.errors import MalformedFile
 from amci.lake.formats import Doubt
 from amci.lake.landing.doubts import DoubtStore
 from amci.lake.loading.rules import RoutedObject
+from amci.lake.loading.staged_object import is_retyping
 
 
 def note(store: DoubtStore, stage: str, routed: RoutedObject, doubts: Sequence[Doubt]) -> None:
-    """Note what a stage finds doubtful about an object. Raises MalformedFile if its dataset takes nothing that is."""
+    """Note what a stage finds doubtful about an object. Raises MalformedFile if its dataset takes nothing that is.
+
+    What is loaded again because another file makes a column text may find that column, or one of its own, text already.
+    """
     version = (routed.object_id, routed.obj.version)
     if doubts or routed.is_doubted:
-        store.put(stage, {version: doubts})
+        store.put(stage, {version: doubts}, adds=is_retyping(routed.again))
     if doubts and routed.obj.dataset.doubt == "refuse" and not store.are_accepted(version, doubts):
         first = doubts[0]
         raise MalformedFile(

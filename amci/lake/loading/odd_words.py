@@ -17,7 +17,7 @@ import duckdb
 from amci.kernel.names import quoted as identifier
 from amci.lake.catalog.casts import fits_sql
 from amci.lake.catalog.inference import Clues
-from amci.lake.catalog.kinds import ColumnKind, DecimalKind, Kind
+from amci.lake.catalog.kinds import ColumnKind, DecimalKind, Kind, join
 from amci.lake.datasets.objects import OBJECT_ID, ROW, VERSION
 from amci.lake.formats import Doubt
 
@@ -81,8 +81,8 @@ def odd_words(
     of the table, with their SQL types, empty if it is new. What is text in the table, or text whatever it holds, has no
     odd words; of very many columns, the first are looked at.
     """
-    text = [c for c, kind in kinds.items() if kind is Kind.VARCHAR and clues.ladder(c)]
-    alike = {c: _kind_in(known, c) or nearly.get(c) for c in text if known.get(c) != Kind.VARCHAR.sql}
+    text = [c for c, kind in kinds.items() if _makes_text(known.get(c), kind) and clues.ladder(c)]
+    alike = {c: _kind_in(known, c) or nearly.get(c) for c in text}
     families = {c: family for c, kind in alike.items() if kind and (family := _family_of(kind))}
     for column, family in islice(families.items(), _TOLD):
         name = identifier(column)
@@ -93,6 +93,14 @@ def odd_words(
         ).fetchall()
         for object_id, version, row, word, count in found:
             yield OddWord(column, family, object_id, version, row, word, count)
+
+
+def _makes_text(sql_type: str | None, kind: ColumnKind) -> bool:
+    """Whether values of the kind make text of a column that was not, or is new; dates do of one of numbers."""
+    if sql_type in (None, Kind.NOTHING.value):
+        return kind is Kind.VARCHAR
+    have = Kind.of_sql(sql_type or "")
+    return have is not Kind.VARCHAR and join(have, kind) is Kind.VARCHAR
 
 
 def _kind_in(known: Mapping[str, str], column: str) -> ColumnKind | None:
@@ -108,4 +116,8 @@ def _family_of(kind: ColumnKind) -> str | None:
 
 def _is_one(family: str, column: str, clues: Clues) -> str:
     kinds = [kind for kind in _FAMILIES[family] if kind in clues.ladder(column)]
-    return " OR ".join(fits_sql(kind, identifier(column), clues.how(column)) for kind in kinds) or "FALSE"
+    name, how = identifier(column), clues.how(column)
+    is_one = " OR ".join(fits_sql(kind, name, how) for kind in kinds) or "FALSE"
+    if family == "number" and clues.has_dates_of_digits(column):
+        return f"({is_one}) AND NOT {fits_sql(Kind.TIMESTAMP, name, how)}"
+    return is_one

@@ -10,7 +10,7 @@ from amci.kernel.names import quoted
 from amci.kernel.runs import RunStore
 from amci.lake.catalog.casts import fits_sql
 from amci.lake.catalog.catalog import Catalog
-from amci.lake.catalog.inference import infer
+from amci.lake.catalog.inference import infer, mixed_dates
 from amci.lake.catalog.kinds import Kind, join
 from amci.lake.catalog.ledger import LedgerEntry
 from amci.lake.catalog.schema import SchemaPlan
@@ -18,7 +18,7 @@ from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.objects import RESERVED
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.loads import Load, LoadItem, want
-from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
+from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run, retyping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Retyping:
         does. Without this, what a table holds would depend on which files happened to share a batch. The runs
         exist before the commit does: should this process die in between, they load what is there already.
         """
-        again = f"~{but[0].run.run_id}.{but[0].run.claims}"
+        again = retyping(but[0].run)
         done = {(item.object_id, item.version) for item in but}
         others = {(e.object_id, e.version): e for e in self.catalog.ledger.loaded_into(name)}
         known = self.objects.for_versions([pair for pair in others if pair not in done])
@@ -72,6 +72,7 @@ class Retyping:
             return plan
         clues = replace(clues, stated=self._stated(name, but, columns) if clues.stated else {})
         left = infer(self.catalog.con, name.sql, list(columns), clues)
+        left |= dict.fromkeys(mixed_dates(self.catalog.con, name.sql, left, clues), Kind.VARCHAR)
         kinds = {c: join(kind, left[c]) for c, kind in columns.items()}
         narrow = {c: kind for c, kind in kinds.items() if kind is not Kind.VARCHAR}
         if not narrow:

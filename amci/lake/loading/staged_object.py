@@ -12,6 +12,7 @@ which files of pre-stage are still needed. For `acme/reach.csv` with 120 rows:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +25,7 @@ from amci.lake.landing.ingest import Lane
 
 #: An object with more rows for a table is large: it is loaded by itself, into a file of its own.
 LARGE = 500_000
+_RETYPING = re.compile(r"~\d+[.]\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,16 @@ class StagedObject:
             types=payload.get("types", {}),
             notes=tuple(payload.get("notes", ())),
         )
+
+
+def retyping(run: Run) -> str:
+    """What sets runs apart that load objects again because `run` makes a column of their table text."""
+    return f"~{run.run_id}.{run.claims}"
+
+
+def is_retyping(again: str) -> bool:
+    """Whether a run is one of those; other repetitions have a time or a word there."""
+    return bool(_RETYPING.fullmatch(again))
 
 
 def heavy_run(root: str, key: str, earlier: Run, staged: StagedObject) -> NewRun:

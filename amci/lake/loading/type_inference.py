@@ -14,7 +14,7 @@ from amci.kernel.errors import MalformedFile
 from amci.kernel.names import comparable, literal, quoted
 from amci.lake.catalog.casts import cast_sql
 from amci.lake.catalog.headers import FileColumns
-from amci.lake.catalog.inference import Clues, infer
+from amci.lake.catalog.inference import Clues, infer, mixed_dates
 from amci.lake.catalog.kinds import ColumnKind, Kind
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
@@ -187,6 +187,9 @@ class ColumnTyper:
         item, staged = members[0]
         nearly: dict[str, ColumnKind] = {}
         kinds = infer(self._con, looked_at, list(placed.values()), clues, nearly)
+        mixed = mixed_dates(self._con, rows, kinds, clues)
+        kinds |= dict.fromkeys(mixed, Kind.VARCHAR)
+        nearly |= dict.fromkeys(mixed, Kind.TIMESTAMP)
         inferred = InferredRows(
             members=members,
             rows=rows,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import json
 import sqlite3
 from contextlib import closing
 from decimal import Decimal
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,8 +32,8 @@ def parquet(values: list[Any], kind: pa.DataType) -> bytes:
     return file.getvalue()
 
 
-def put(site: Any, content: str | bytes, *, table: str = "t", name: object = 1) -> None:
-    end = "csv" if isinstance(content, str) else "parquet"
+def put(site: Any, content: str | bytes, *, table: str = "t", name: object = 1, end: str = "") -> None:
+    end = end or ("csv" if isinstance(content, str) else "parquet")
     site.put(f"adtech/own/{table}/{name}.{end}", content)
 
 
@@ -238,6 +240,57 @@ def test_what_is_wrong_in_a_definition_is_told_with_its_column_and_once(
         parsed(Dataset, {"dataset": "own"} | given, "own.yaml")
     problems = list(map(str, refused.value.problems))
     assert [problem[: len(begin)] for problem, begin in zip(problems, says, strict=True)] == says
+
+
+#: By column: its values in two files, its type in the end, and the doubt.
+DIGITS: dict[str, tuple[str, str, str, str]] = {
+    "days": ("20260131 20260201", "2026-02-02", "DATE", ""),
+    "minutes": ("20260131", "202601311259", "TIMESTAMP", ""),
+    "numbers": ("20261301 20261302", "7", "BIGINT", ""),
+    "few": (
+        "20260131 20260201 20260202 20260203 20261301",
+        "20260131",
+        "VARCHAR",
+        "'20261301' in row 5 is no date or time",
+    ),
+    "later": ("20260131", "20261301 20260101", "VARCHAR", "'20261301' in row 1 is no date or time"),
+    "before": ("20261301", "20260131", "VARCHAR", "'20260131' in row 1 is no number"),
+    "iso": ("2026-01-31", "46000 46001", "VARCHAR", "'46000' in row 1 is no date or time, and 1 more"),
+    "total_cost": ("20260131", "20260131", "DOUBLE", ""),
+    "units": ("20260131", "20260131", "BIGINT", ""),
+}
+
+
+@pytest.mark.parametrize("is_together", [False, True])
+def test_digits_are_dates_in_a_format_that_the_dataset_states(site: Any, is_together: bool) -> None:
+    site.dataset("own", dates='["%Y%m%d", "%Y%m%d%H%M", "%d.%m.%Y"]', types="{units: BIGINT}")
+    for n in range(2):
+        rows = zip_longest(*(values[n].split() for values in DIGITS.values()), fillvalue="")
+        put(site, "\n".join([",".join(DIGITS), *map(",".join, rows)]), name=n)
+        if not is_together:
+            site.drain()
+    put(site, json.dumps([{"days": 20260131}]).encode(), table="values", end="json")
+    site.drain()
+    assert types(site, "adtech_own.values") == {"days": "BIGINT"}
+    assert types(site) == {name: sql_type for name, (_, _, sql_type, _) in DIGITS.items()}
+    found = site.query(f"SELECT CAST(days AS VARCHAR), few FROM {TABLE} WHERE days IS NOT NULL ORDER BY ALL")
+    assert found == [("2026-01-31", "20260131"), ("2026-02-01", "20260201"), ("2026-02-02", "20260131")]
+    told = dict(site.state("SELECT column_name, says FROM doubts WHERE kind = 'word'"))
+    expected = {
+        name: f"column {name} becomes text: {says}" for name, (_, _, _, says) in DIGITS.items() if says
+    }
+    if is_together:
+        # Nothing came first, and two kinds of values that come to a new table are not a few odd words.
+        expected["before"] = "column before becomes text: '20261301' in row 1 is no date or time"
+        del expected["iso"]
+    assert told == expected
+
+
+def test_short_formats_of_digits_leave_numbers_alone(site: Any) -> None:
+    site.dataset("own", dates='["%Y%m%d", "%d%m%y"]')
+    put(site, "day,n\n20260131,310126\n")
+    site.drain()
+    assert types(site) == {"day": "BIGINT", "n": "BIGINT"}
 
 
 NUMBERS = CASES / "numbers"
