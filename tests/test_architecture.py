@@ -284,9 +284,17 @@ def test_help_imports_nothing_heavy() -> None:
     assert loaded & heavy == set()
 
 
-def test_a_query_starts_without_arrow() -> None:
-    script = "import sys, amci.cli.query, amci.lake.query.session\nprint('LOADED', *sys.modules)"
+def test_commands_start_without_what_few_of_them_need() -> None:
+    commands = ("exec", "lake", "overview", "plan", "query", "runs", "schedule", "tenant", "work", "workflow")
+    script = (
+        f"import sys, amci.lake.query.session, amci.app.session, {', '.join(f'amci.cli.{c}' for c in commands)}\n"
+        "print('LOADED', *sys.modules)\n"
+        "import amci.app.engine\n"
+        "print('LOADED', *sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.rpartition("LOADED")[2].split())
-    assert "duckdb" in loaded
-    assert loaded & {"pyarrow", "polars", "numpy", "sqlglot", "httpx"} == set()
+    to_look, to_work = (set(part.split()) for part in done.stdout.split("LOADED")[1:])
+    assert "duckdb" in to_look
+    assert to_look & {"pyarrow", "polars", "numpy", "sqlglot", "httpx", "cryptography", "rich"} == set()
+    assert "pyarrow" in to_work
+    assert to_work & {"polars", "sqlglot", "httpx", "cryptography", "openpyxl", "rich"} == set()

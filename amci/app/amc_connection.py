@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from datetime import timedelta
 from threading import Event
 
-from amci.app.project import Project
+from amci.app.project import Project, amc_settings
 from amci.kernel.clock import Clock
-from amci.kernel.config import AmcSettings
 from amci.kernel.workspace import WorkspacePaths
 from amci.sandbox.options import DEFAULT_INSTANCE, BudgetOptions, SandboxInstance, SandboxOptions
 from amci.sandbox.service import Sandbox
@@ -23,20 +21,6 @@ from amci.workflows.amc.connections import Connections
 
 #: What the sandbox and a recording are told; neither asks whether it is true.
 _PRETENDED = Credential(client_id="sandbox", client_secret="sandbox", refresh_token="sandbox")  # noqa: S106
-
-#: A recording answers at once, and has no rate limit.
-_AT_ONCE: Mapping[str, object] = {
-    "poll_first": timedelta(0),
-    "poll_longest": timedelta(0),
-    "adopt_within": timedelta(0),
-    "requests_per_second": 0.0,
-}
-
-
-def amc_settings(project: Project) -> AmcSettings:
-    """The settings that hold in this workspace's mode."""
-    amc = project.settings.amc
-    return amc.model_copy(update=dict(_AT_ONCE)) if amc.mode == "replay" else amc
 
 
 def amc_connection(

@@ -7,10 +7,11 @@ import stat
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from amci.app.schedule_expansion import spread
-from amci.kernel.config import Settings, documents_in, parsed, read_document, read_settings
+from amci.kernel.config import AmcSettings, Settings, documents_in, parsed, read_document, read_settings
 from amci.kernel.errors import ConfigError, Problem, collected
 from amci.kernel.files import walked
 from amci.kernel.names import did_you_mean
@@ -37,6 +38,15 @@ _OWN = "built in"  #: where they are from, in the words of a transform
 _NEEDED = {
     amc_light_transform.__name__: ("tenant", "workflow", "schedule"),
     reports_light_transform.__name__: ("table",),
+}
+
+
+#: A recording answers at once, and has no rate limit.
+_AT_ONCE: Mapping[str, object] = {
+    "poll_first": timedelta(0),
+    "poll_longest": timedelta(0),
+    "adopt_within": timedelta(0),
+    "requests_per_second": 0.0,
 }
 
 
@@ -187,6 +197,12 @@ def _targets(
                     Problem(shown, p.field.replace("notify.", at, 1), p.says) for p in error.problems
                 ]
     return problems
+
+
+def amc_settings(project: Project) -> AmcSettings:
+    """The settings that hold in this workspace's mode."""
+    amc = project.settings.amc
+    return amc.model_copy(update=dict(_AT_ONCE)) if amc.mode == "replay" else amc
 
 
 def tenant_root(tenant: Tenant) -> str:

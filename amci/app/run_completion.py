@@ -6,11 +6,14 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from amci.app.engine import Engine
 from amci.app.session import Session
 from amci.kernel.errors import WorkspaceBusy
 from amci.kernel.run import Run
+
+if TYPE_CHECKING:
+    from amci.app.engine import Engine
 
 #: How often the state file is read while another process works.
 _POLL = timedelta(milliseconds=200)

@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from amci.app.amc_connection import amc_connection, amc_settings
 from amci.app.notice_text import notices_of
-from amci.app.project import Project, fingerprint, load, tenant_root
+from amci.app.project import Project, amc_settings, fingerprint, load, tenant_root
 from amci.kernel.clock import Clock
 from amci.kernel.errors import AmciError
 from amci.kernel.files import storage_errors
@@ -21,8 +21,6 @@ from amci.kernel.run import NewRun, RetryPolicy, Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
-from amci.lake.catalog.catalog import Catalog
-from amci.lake.catalog.pairing import require_catalog, require_match
 from amci.lake.landing.ingest import large_pool
 from amci.lake.landing.object_store import ObjectStore
 from amci.scheduler.service import Scheduler
@@ -30,9 +28,12 @@ from amci.scheduler.store import ScheduleStore
 from amci.tenants.credentials import CredentialStore
 from amci.tenants.model import Tenant
 from amci.workflows.amazon.circuit_breaker import read_circuits, write_circuit
-from amci.workflows.amc.client import AmcClient
-from amci.workflows.amc.connections import Connections
 from amci.workflows.executions.store import ExecutionStore
+
+if TYPE_CHECKING:
+    from amci.lake.catalog.catalog import Catalog
+    from amci.workflows.amc.client import AmcClient
+    from amci.workflows.amc.connections import Connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ class Session:
     @property
     def connections(self) -> Connections:
         """Ways to AMC, as the workspace's mode says; made once, whichever thread asks first."""
+        from amci.app.amc_connection import amc_connection
+
         with self._connecting:
             if self._connections is None:
                 self._connections = amc_connection(
@@ -167,6 +170,9 @@ class Session:
 
         If not `is_checked`, to bring the two together again.
         """
+        from amci.lake.catalog.catalog import Catalog
+        from amci.lake.catalog.pairing import require_catalog, require_match
+
         settings = self.project.settings
         if is_checked:
             require_catalog(self.state, self.workspace.catalog)

@@ -20,8 +20,6 @@ from amci.lake.landing.copy_in import copy_in
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.forgetting import forget, named
 from amci.lake.query import inspect
-from amci.lake.upkeep.check import examine, examine_pre_stage
-from amci.lake.upkeep.maintenance import Maintenance
 from amci.lake.upkeep.tasks import UPKEEP
 
 lake_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -365,6 +363,8 @@ def check(
     if repair:
         _repair(ctx)
         return
+    from amci.lake.upkeep.check import examine, examine_pre_stage
+
     with ctx.query_session() as session:
         found = examine(session, ctx.workspace, deep=deep)
     if ctx.workspace.state.exists():
@@ -438,6 +438,8 @@ def _show_repaired(ctx: Context, report: Mapping[str, Any]) -> None:
 
 
 def _maintain(ctx: Context, do: Any) -> None:
+    from amci.lake.upkeep.maintenance import Maintenance
+
     with (
         ctx.engine() as engine,
         ctx.out.progress("maintaining") as tell,

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from amci.kernel.clock import Clock
-from amci.kernel.notify import mail, webhook
+from amci.kernel.notify import mail
 from amci.kernel.notify.notice import NOTIFY, Notice, TargetKind
 from amci.kernel.notify.notifier import Notifier
 from amci.kernel.run import Done, Outcome, Run
@@ -35,6 +35,8 @@ class NotifyHandler(SingleHandler):
         key, at = run.idempotency_key, self.clock.now()
         secret = self.secrets(target.secret) if target.secret else ""
         if target.kind is TargetKind.WEBHOOK:
+            from amci.kernel.notify import webhook
+
             webhook.post(target, notice, key=key, secret=secret, at=at, timeout=self.timeout)
         else:
             mail.send(target, notice, key=key, password=secret, at=at, timeout=self.timeout, tls=self.tls)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Container, Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Form = Literal["e-mail addresses", "phone numbers", "social security numbers"]
 
@@ -53,6 +53,9 @@ class Sample:
 
     def look(self, data: pa.RecordBatch, but: Container[str] = ()) -> None:
         """Look at rows from all over a batch, in all text columns but those named."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         columns = [
             (name, column)
             for name, column in zip(data.schema.names, data.columns, strict=True)

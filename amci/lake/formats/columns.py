@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pyarrow as pa
-
 from amci.kernel.errors import MalformedFile
 from amci.kernel.names import column_names
 from amci.lake.formats.json_cursor import Number
@@ -86,6 +84,8 @@ class Columns:
         """
         if not self._rows or not self._paths:
             return None
+        import pyarrow as pa
+
         if len(self._names) < len(self._paths):
             # A column that rows were given of keeps its name.
             self._names = column_names(self._paths, self._reserved, before=self._names, kept=self._kept)

@@ -7,13 +7,14 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from amci.kernel.errors import MalformedFile
 from amci.lake.formats.text import BadText
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _QUOTE, _COLON, _BACKSLASH, _SPACE_CODE = map(ord, '":\\ ')
@@ -75,6 +76,8 @@ class _KeyEnds:
     def of(cls, text: str) -> _KeyEnds:
         if len(text) < _SHORT and not any(each in text for each in _NOT_SIMPLE):
             return cls(text, None)
+        import numpy as np
+
         codes: NDArray[np.uint8] | NDArray[np.uint32] = (
             np.frombuffer(text.encode("ascii"), np.uint8)
             if text.isascii()

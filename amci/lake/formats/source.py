@@ -9,12 +9,12 @@ from itertools import chain
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
-import pyarrow as pa
-
 from amci.kernel.errors import MalformedFile, StorageError
 from amci.kernel.files import plain_file
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from amci.lake.formats.model import Limits
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -105,6 +105,8 @@ class ByteSource:
         return self._expand(chunks, found, limits) if found else chunks
 
     def _expand(self, chunks: Iterator[bytes], kind: str, limits: Limits) -> Iterator[bytes]:
+        import pyarrow as pa
+
         stream = pa.CompressedInputStream(pa.PythonFile(ChunkFile(chunks), mode="r"), kind)
         total = 0
         while True:
@@ -134,6 +136,8 @@ class ByteSource:
 
     def file(self) -> pa.PythonFile:
         """The raw file for readers that jump about; neither hashed nor counted."""
+        import pyarrow as pa
+
         return pa.PythonFile(self._file, mode="r")
 
     def unreadable(self, error: OSError) -> StorageError:

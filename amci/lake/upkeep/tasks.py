@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amci.kernel.clock import duration
 from amci.kernel.errors import UsageError
 from amci.kernel.names import near_or
 from amci.kernel.run import Done, Outcome, Run
 from amci.kernel.worker import SingleHandler
-from amci.lake.catalog.catalog import Catalog
 from amci.lake.datasets.dataset import Dataset
-from amci.lake.upkeep.maintenance import Maintenance
+
+if TYPE_CHECKING:
+    from amci.lake.catalog.catalog import Catalog
+    from amci.lake.upkeep.maintenance import Maintenance
 
 #: Kind of these runs.
 UPKEEP = "upkeep"

@@ -46,6 +46,14 @@ _REDIRECT_HINT = (
 )
 
 
+class LinkExpired(Refused):
+    """The link to a file is no longer good, or never was; AMC hands out another one."""
+
+    def __init__(self, code: str) -> None:
+        says, hint = "the download link has expired", "amci asks for a new one"
+        super().__init__(HTTPStatus.FORBIDDEN, says, code=code, hint=hint)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """A request that was sent and how it was answered, without headers, bodies and values of its query."""

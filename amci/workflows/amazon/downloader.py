@@ -17,7 +17,7 @@ from amci.kernel.clock import Clock
 from amci.kernel.errors import Refused, RemoteError, Unavailable
 from amci.kernel.exchange import within
 from amci.workflows.amazon import transport
-from amci.workflows.amazon.answers import Answer, NotNow, refusal
+from amci.workflows.amazon.answers import Answer, LinkExpired, NotNow, refusal
 from amci.workflows.amazon.retry import RequestRetry
 
 _CHUNK = 64 * 1024
@@ -27,14 +27,6 @@ _ZLIB_GZIP = 31  # zlib's wbits for a gzip member
 _MD5 = re.compile(r'"([0-9a-f]{32})"')
 _MOST_ERROR_BYTES = 4096
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
-
-
-class LinkExpired(Refused):
-    """The link to a file is no longer good, or never was; AMC hands out another one."""
-
-    def __init__(self, code: str) -> None:
-        says, hint = "the download link has expired", "amci asks for a new one"
-        super().__init__(HTTPStatus.FORBIDDEN, says, code=code, hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amci.kernel.errors import NotFound, NotRecorded, Refused, Unavailable, UsageError
 from amci.kernel.run import Done, Outcome, Run, Skipped
 from amci.kernel.worker import SingleHandler
 from amci.tenants.model import Tenant, tenant_named
-from amci.workflows.amc.client import AmcClient
 from amci.workflows.definitions import difference, sql
 from amci.workflows.definitions.definition import Workflow, amc_definition
 from amci.workflows.definitions.library import workflow_named
 from amci.workflows.definitions.run_factory import WORKFLOW, Action, definition_hash
+
+if TYPE_CHECKING:
+    from amci.workflows.amc.client import AmcClient
 
 _GONE = 404
 

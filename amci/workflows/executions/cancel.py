@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from amci.kernel.errors import ExecutionFailed, Refused, RemoteError
 from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, Skipped, Snooze
 from amci.kernel.runs import RunStore
 from amci.kernel.worker import SingleHandler
 from amci.tenants.model import tenant_named
-from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution, ExecutionStatus
 from amci.workflows.executions import polling
 from amci.workflows.executions.handler_context import HandlerContext
 from amci.workflows.executions.polling import adopted
 from amci.workflows.executions.store import ExecutionRecord, ExecutionStore
+
+if TYPE_CHECKING:
+    from amci.workflows.amc.client import AmcClient
 
 CANCEL = "cancel"
 

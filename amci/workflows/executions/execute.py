@@ -8,11 +8,11 @@ from contextvars import copy_context
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amci.kernel.errors import AmciError, NoAccess, UsageError
 from amci.kernel.run import Failed, Outcome, Run, Skipped
 from amci.tenants.model import Tenant, tenant_named
-from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import ExecutionStatus
 from amci.workflows.definitions.definition import Workflow
 from amci.workflows.executions.handler_context import HandlerContext
@@ -22,6 +22,9 @@ from amci.workflows.executions.request_resolution import resolved, sql_hash_of
 from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask
 from amci.workflows.executions.steps import GONE, ExecutionWork, Steps
 from amci.workflows.executions.store import ExecutionRecord
+
+if TYPE_CHECKING:
+    from amci.workflows.amc.client import AmcClient
 
 #: Steps that are taken at the same time, for all tenants together.
 _AT_ONCE = 16

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from amci.kernel.clock import Clock
 from amci.kernel.config import AmcSettings
 from amci.kernel.errors import NoAccess
 from amci.kernel.run import NewRun
 from amci.tenants.model import Tenant
-from amci.workflows.amc.client import AmcClient
 from amci.workflows.executions.store import ExecutionStore
+
+if TYPE_CHECKING:
+    from amci.workflows.amc.client import AmcClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

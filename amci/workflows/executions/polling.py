@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from amci.kernel.config import AmcSettings
 from amci.kernel.errors import Refused, RemoteError
-from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution
 from amci.workflows.executions.request_matching import is_like
 from amci.workflows.executions.store import ExecutionRecord, ExecutionStore
+
+if TYPE_CHECKING:
+    from amci.workflows.amc.client import AmcClient
 
 _GROWTH = 1.5
 _PAGE = 100

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from amci.kernel import log
 from amci.kernel.clock import timestamp
 from amci.kernel.run import Done, NewRun, Outcome, Run
 from amci.kernel.worker import SingleHandler
 from amci.tenants.model import Tenant, tenant_named
-from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution, ExecutionStatus
 from amci.workflows.executions.cancel import cancel_run
 from amci.workflows.executions.handler_context import HandlerContext
 from amci.workflows.executions.polling import SKEW, may_yet_show
 from amci.workflows.executions.request_matching import is_like
 from amci.workflows.executions.store import ExecutionRecord
+
+if TYPE_CHECKING:
+    from amci.workflows.amc.client import AmcClient
 
 RECONCILE = "reconcile"
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from amci.kernel.clock import timestamp
@@ -26,10 +26,12 @@ from amci.kernel.files import (
 from amci.kernel.layout import ResultName, sidecar_of
 from amci.kernel.text import json_text
 from amci.tenants.model import Tenant
-from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Downloads
 from amci.workflows.executions.run_factory import request_document
 from amci.workflows.executions.store import ExecutionRecord
+
+if TYPE_CHECKING:
+    from amci.workflows.amc.client import AmcClient
 
 #: What a signed link has in its query beside what names the file.
 _SIGNATURE = re.compile(r"x-amz-|(signature|expires|awsaccesskeyid|key-pair-id|policy)$", re.IGNORECASE)

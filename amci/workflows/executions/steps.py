@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amci.kernel import log
 from amci.kernel.clock import spelled
@@ -49,9 +49,8 @@ from amci.kernel.errors import (
 from amci.kernel.files import fault_point
 from amci.kernel.run import Done, Failed, NewRun, Outcome, Run, Skipped, Snooze, reason_for
 from amci.tenants.model import Tenant
+from amci.workflows.amazon.answers import LinkExpired
 from amci.workflows.amazon.circuit_breaker import CircuitOpen
-from amci.workflows.amazon.downloader import LinkExpired
-from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Execution, ExecutionStatus
 from amci.workflows.definitions.definition import Workflow
 from amci.workflows.executions import polling, results
@@ -60,6 +59,9 @@ from amci.workflows.executions.polling import Seen, adopted
 from amci.workflows.executions.reconcile import reconcile_run
 from amci.workflows.executions.request_resolution import sql_hash_of
 from amci.workflows.executions.store import ExecutionRecord, SendDecision
+
+if TYPE_CHECKING:
+    from amci.workflows.amc.client import AmcClient
 
 GONE = "AMC does not know the execution any more"
 _NO_RESULT = "AMC does not hand out its result"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from amci.kernel.clock import Clock, new_id
 from amci.kernel.errors import AmciError, AuthError, NoAccess, NotFound, Refused, RemoteError, Unavailable
@@ -16,8 +16,10 @@ from amci.kernel.runs import RunStore
 from amci.kernel.worker import SingleHandler
 from amci.tenants.marketplaces import MARKETPLACES, shown
 from amci.tenants.model import Region, Tenant
-from amci.workflows.amc.client import AmcClient
 from amci.workflows.amc.model import Account
+
+if TYPE_CHECKING:
+    from amci.workflows.amc.client import AmcClient
 
 _BEING_MADE = ("REQUESTED", "SUBMITTED", "IN_PROGRESS")
 _MADE = ("COMPLETED", "SUCCEEDED")
