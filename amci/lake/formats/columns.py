@@ -42,6 +42,7 @@ class Columns:
         self._rows: list[dict[_Path, str | None]] = []
         self._lines: list[int] = []
         self._characters = 0
+        self.count = 0  #: rows that were in batches
 
     @property
     def is_full(self) -> bool:
@@ -96,6 +97,7 @@ class Columns:
             raise MalformedFile(
                 "a string is not Unicode text", line=line, hint="Check the file where it was made."
             ) from None
+        self.count += len(self._rows)
         self._rows, self._lines, self._characters = [], [], 0
         above = (self._part,) if self._part else ()
         paths = tuple((*above, path) if isinstance(path, str) else (*above, *path) for path in self._paths)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from amci.lake.formats.columns import Columns
+from amci.lake.formats.columns import Columns, compact
+from amci.lake.formats.header import is_value
 from amci.lake.formats.json_cursor import Cursor
+from amci.lake.formats.model import Doubt
 from amci.lake.formats.text import decoded
 
 if TYPE_CHECKING:
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from amci.lake.formats.source import ByteSource
 
 
+#: Fields named in a hint.
+_NAMED = 8
 _KINDS = {"]": "list", "}": "object"}
 
 
@@ -23,6 +28,7 @@ def json_batches(
     limits: Limits,
     reserved: frozenset[str],
     quoted: set[tuple[str, str]],
+    doubts: list[Doubt],
     *,
     kept: frozenset[str] = frozenset(),
 ) -> Iterator[TextBatch]:
@@ -30,7 +36,7 @@ def json_batches(
 
     With `options.explode` the top is one object and each of its arrays is a part; they are read in turn, and
     only a row at a time is held. A batch has all columns its part has shown so far. The (part, column) pairs
-    that held strings go into `quoted`.
+    that held strings go into `quoted`. One object around a list of objects, such as the answer of an API, is doubtful.
     Raises MalformedFile with the physical line, StorageError.
     """
     cursor = Cursor(
@@ -39,7 +45,8 @@ def json_batches(
         not_finite=options.not_finite,
         repeated_key=options.repeated_key,
     )
-    if not cursor.peek():
+    top = cursor.peek()
+    if not top:
         return
     for part, rows in _parts(cursor, options):
         columns = Columns(part, reserved, max_columns=limits.max_columns, kept=kept)
@@ -52,8 +59,32 @@ def json_batches(
         if batch := columns.batch():
             yield batch
         quoted |= columns.quoted
+        if top == "{" and columns.count == 1 and not options.explode:
+            doubts += _around_list(row)
     if cursor.peek():
         cursor.refuse("there is text after the end of the JSON")
+
+
+def _around_list(row: dict[str, Any]) -> Iterator[Doubt]:
+    """The doubt about an object that is little more than one list of objects."""
+    lists = [
+        key for key, value in row.items() if isinstance(value, list) and value and isinstance(value[0], dict)
+    ]
+    if len(lists) != 1 or any(map(is_value, row)) or 2 * len(compact(row[lists[0]])) < len(compact(row)):
+        return
+    (name,) = lists
+    others = [key for key in row if key != name]
+    drop = f", drop: [{', '.join(map(_in_yaml, others))}]" if len(others) <= _NAMED else ", drop: […]"
+    yield Doubt(
+        kind="rows",
+        says=f"it is one object around a list of {len(row[name])} objects, {name}: it was loaded as one row",
+        hint=f"if they are the rows, set `json: {{explode: true{drop if others else ''}}}` in the dataset: the list"
+        f" becomes a table of its own, with `_{name}` behind its name",
+    )
+
+
+def _in_yaml(key: str) -> str:
+    return key if key.isidentifier() else json.dumps(key)
 
 
 def _parts(cursor: Cursor, options: JsonOptions) -> Iterator[tuple[str, Iterator[None]]]:

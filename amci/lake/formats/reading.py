@@ -136,7 +136,7 @@ class Reading:
                     source, self._csv, limits, reserved, quoted, self.guessed, self.doubts, kept=kept
                 )
             case FileFormat.JSON:
-                yield from json_batches(source, self._json, limits, reserved, quoted, kept=kept)
+                yield from json_batches(source, self._json, limits, reserved, quoted, self.doubts, kept=kept)
             case FileFormat.PARQUET:
                 yield from parquet_batches(source, limits, reserved, quoted, types, kept=kept)
             case FileFormat.EXCEL:

@@ -79,6 +79,32 @@ def test_columns_whose_values_were_strings_are_told(tmp_path: Path) -> None:
     assert read(tmp_path, content)[1] == {("", "a"), ("", "b"), ("", "c_d")}
 
 
+AROUND = "it is one object around a list of 2 objects, data: it was loaded as one row"
+
+
+@pytest.mark.parametrize(
+    ("content", "setting"),
+    [
+        ('{"data": [{"a": "one row"}, {"a": "another"}], "next": null, "a-b": 1}', 'explode: true, drop: [next, "a-b"]}'),
+        ('{"data": [{"a": "x"}, {"a": "y"}]}', "explode: true}"),
+        ('{"data": [{"a": 1}], "others": [{"b": 2}]}', None),
+        ('{"data": ["a", "b", "c"]}', None),
+        ('{"data": []}', None),
+        ('{"id": 7, "name": "a rather long one", "items": [{"a": 1}]}', None),
+        ('{"data": [{"a": 1}]}\n{"data": [{"a": 2}]}', None),
+        ('[{"data": [{"a": 1}, {"a": 2}]}]', None),
+        ('{"2026-11-01": [{"a": 1}, {"a": 2}]}', None),
+    ],
+)
+def test_one_object_around_a_list_is_doubtful(tmp_path: Path, content: str, setting: str | None) -> None:
+    path = tmp_path / "raw.json"
+    path.write_text(content)
+    with Reading(path, FileFormat.JSON) as reading:
+        list(reading.batches())
+    assert [doubt.says for doubt in reading.doubts] == ([AROUND] if setting else [])
+    assert all(f"`json: {{{setting}`" in doubt.hint for doubt in reading.doubts)
+
+
 @pytest.mark.parametrize("chunk_bytes", CHUNKS)
 @pytest.mark.parametrize(
     ("content", "line", "says"),
