@@ -26,6 +26,7 @@ from amci.lake.formats.model import (
 )
 from amci.lake.formats.parquet_reader import parquet_batches
 from amci.lake.formats.source import ByteSource
+from amci.lake.formats.totals import noting_total
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,17 +133,19 @@ class Reading:
         limits, reserved, kept = self._limits, self._reserved, self._kept
         match self._format:
             case FileFormat.CSV:
-                yield from csv_batches(
+                found = csv_batches(
                     source, self._csv, limits, reserved, quoted, self.guessed, self.doubts, kept=kept
                 )
+                yield from noting_total(found, self.doubts, "csv", self._csv.footer_lines)
             case FileFormat.JSON:
                 yield from json_batches(source, self._json, limits, reserved, quoted, self.doubts, kept=kept)
             case FileFormat.PARQUET:
                 yield from parquet_batches(source, limits, reserved, quoted, types, kept=kept)
             case FileFormat.EXCEL:
-                yield from excel_batches(
+                found = excel_batches(
                     source, self._excel, limits, reserved, quoted, self.guessed, self.doubts, kept=kept
                 )
+                yield from noting_total(found, self.doubts, "excel", self._excel.footer_lines)
 
     def _entries(self, archive: Archive, quoted: set[tuple[str, str]]) -> Iterator[TextBatch]:
         """The rows of all files in an archive, which have to be of one format."""

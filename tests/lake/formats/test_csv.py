@@ -133,6 +133,32 @@ def test_what_is_declared_wins(
     assert read(csv_file, content, chunk_bytes, csv=options) == (["a", "b"], [("1", value)])
 
 
+LOADED = "its last row looks like a total of the others, and was loaded as one of them"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "hint"),
+    [
+        (b"a,b\nx,1\nTotal,1\n", {}, "csv: {footer_lines: 1}"),
+        (b"a,b,c\n1,x,1\n,Grand total:,1\n\n", {}, "csv: {footer_lines: 1}"),
+        (b"a,b\nx,1\nSumme,1\n20 rows\n", {"footer_lines": 1}, "csv: {footer_lines: 2}"),
+        (b"a,b\nx,1\nTotal,1\n", {"footer_lines": 1}, ""),
+        (b"a,b\nTotal,1\n", {}, ""),
+        (b"a,b\nTotal,1\nx,1\n", {}, ""),
+        (b"a,b\nx,1\nTotal,1\nTotal,2\n", {}, ""),
+        (b"a,b\nx,1\nTotals of May,1\n", {}, ""),
+    ],
+)
+def test_a_total_in_the_last_row_is_doubtful(
+    csv_file: Path, content: bytes, options: dict[str, Any], hint: str
+) -> None:
+    csv_file.write_bytes(content)
+    with Reading(csv_file, FileFormat.CSV, csv=CsvOptions(**options)) as reading:
+        list(reading.batches())
+    assert [doubt.says for doubt in reading.doubts] == ([LOADED] if hint else [])
+    assert all(hint in doubt.hint for doubt in reading.doubts)
+
+
 @pytest.mark.parametrize("chunk_bytes", CHUNKS)
 @pytest.mark.parametrize(
     ("content", "line", "says"),

@@ -318,10 +318,14 @@ def test_without_the_reader_it_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert "pip install 'amci[excel]'" in refused.value.hint
 
 
-def test_many_rows_come_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("before", "hints"), [(2, ["excel: {footer_lines: 1}"]), ("TOTAL", [])])
+def test_many_rows_come_in_batches(
+    before: object, hints: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(excel_reader, "_ROWS", 2)
     path = tmp_path / "book.xlsx"
-    path.write_bytes(book([["a"], [1], [2], [3]]))
+    path.write_bytes(book([["a"], [1], [before], ["Total"]]))
     with Reading(path, FileFormat.EXCEL) as reading:
         sizes = [batch.data.num_rows for batch in reading.batches()]
     assert sizes == [2, 1]
+    assert [doubt.hint.split("`")[1] for doubt in reading.doubts] == hints

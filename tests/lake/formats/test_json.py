@@ -85,7 +85,10 @@ AROUND = "it is one object around a list of 2 objects, data: it was loaded as on
 @pytest.mark.parametrize(
     ("content", "setting"),
     [
-        ('{"data": [{"a": "one row"}, {"a": "another"}], "next": null, "a-b": 1}', 'explode: true, drop: [next, "a-b"]}'),
+        (
+            '{"data": [{"a": "a row"}, {"a": "rows"}], "next": null, "a-b": 1}',
+            'explode: true, drop: [next, "a-b"]}',
+        ),
         ('{"data": [{"a": "x"}, {"a": "y"}]}', "explode: true}"),
         ('{"data": [{"a": 1}], "others": [{"b": 2}]}', None),
         ('{"data": ["a", "b", "c"]}', None),
