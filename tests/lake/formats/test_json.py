@@ -86,8 +86,8 @@ AROUND = "it is one object around a list of 2 objects, data: it was loaded as on
     ("content", "setting"),
     [
         (
-            '{"data": [{"a": "a row"}, {"a": "rows"}], "next": null, "a-b": 1}',
-            'explode: true, drop: [next, "a-b"]}',
+            '{"data": [{"a": "a row"}, {"a": "more"}], "n": 1, "a-b": 1}',
+            'explode: true, drop: [n, "a-b"]}',
         ),
         ('{"data": [{"a": "x"}, {"a": "y"}]}', "explode: true}"),
         ('{"data": [{"a": 1}], "others": [{"b": 2}]}', None),
