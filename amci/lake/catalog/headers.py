@@ -75,6 +75,8 @@ class FileColumns:
             name
             for name, header in self.headers.items()
             if _shown(header) != header and header.partition(_NTH)[0].strip()
+            # A header of two lines may look like the second of two that are the same.
+            if header.partition(_NTH)[0] in self.headers.values()
         ]
 
     @property
@@ -190,14 +192,23 @@ class TableHeaders:
 
 @lru_cache(maxsize=256)
 def file_columns(
-    names: tuple[str, ...], paths: tuple[tuple[str, ...], ...], reserved: frozenset[str]
+    names: tuple[str, ...],
+    paths: tuple[tuple[str, ...], ...],
+    reserved: frozenset[str],
+    *,
+    is_nested: bool = False,
 ) -> FileColumns:
-    """The columns of a file that a reader has named so; `paths` are the names that the file has for them."""
+    r"""The columns of a file that a reader has named so; `paths` are the names that the file has for them.
+
+    If the file `is_nested`, a point in a name is not a step to a field inside another: `{"a.b": 1}` has the header
+    `a\.b`, and `{"a": {"b": 1}}` has `a.b`.
+    """
     headers: dict[str, str] = {}
     times: dict[str, int] = {}
     for name, path in zip(names, paths, strict=True):
         # Half of a surrogate pair, which JSON can write, is no text that could be kept.
-        header = ".".join(path).encode(errors="replace").decode()
+        steps = (step.replace("\\", "\\\\").replace(".", "\\.") for step in path) if is_nested else path
+        header = ".".join(steps).encode(errors="replace").decode()
         times[header] = n = times.get(header, 0) + 1
         headers[name] = nth(header, n)
     before = zip(names, earlier_names(paths, reserved), strict=True)

@@ -92,6 +92,11 @@ class Reading:
         return self._format is FileFormat.JSON
 
     @property
+    def is_nested(self) -> bool:
+        """Whether fields may lie inside others, so that a point in a name is something else than a step to one."""
+        return self._format is FileFormat.JSON
+
+    @property
     def has_values(self) -> bool:
         """Whether what is not a string was a value in the file, and not text; right once reading has begun."""
         return self._format is not FileFormat.CSV

@@ -219,7 +219,8 @@ class ObjectReader:
         with RowBuffer(self.pre_stage, routed, place) as buffer:
             for batch in reading.batches():
                 data = batch.data
-                these = file_columns(tuple(data.schema.names), batch.own_paths, reserved)
+                names = tuple(data.schema.names)
+                these = file_columns(names, batch.own_paths, reserved, is_nested=reading.is_nested)
                 # Each file in an archive may have others.
                 columns[batch.part] = columns.get(batch.part, these).and_of(these) if batch.entry else these
                 if protection:

@@ -39,6 +39,19 @@ FURTHER: dict[str, tuple[Sequence[str], Mapping[str, Sequence[str | None]]]] = {
         ("a,b,a\n1,2,3\n", "b,A,a,a\n5,7,4,6\n"),
         {"a": ["1", "4"], "b": ["2", "5"], "a_2": ["3", "6"], "a_559aea": [None, "7"]},
     ),
+    "a_field_inside_another_is_not_a_point_in_a_name": (
+        (
+            '{"a.b": 1, "a": {"b": 2}}',
+            '{"a": {"b": 20}}',
+            '{"a.b": 100}',
+            '{"a": {"b": 2000}, "a.b": 1000}',
+        ),
+        {"a_b": ["2", "20", None, "2000"], "a_b_2e7336": ["1", None, "100", "1000"]},
+    ),
+    "a_header_of_two_lines_is_not_a_header_that_is_repeated": (
+        ('"a\n2","a\n3"\n1,2\n',),
+        {"a_2": ["1"], "a_3": ["2"]},
+    ),
     "a_table_of_an_earlier_release_keeps_its_columns": (
         (
             "ctr_,column_2,spend_,a_b\n1,2,3,4\n",
@@ -81,7 +94,8 @@ def lake(site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
                 site.put(f"adtech/names/{case}/{file.name}", file.read_bytes())
         for table, (files, _) in FURTHER.items():
             for text in files[n : n + 1]:
-                site.put(f"adtech/names/{table}/{n}.csv", text)
+                end = "json" if text.startswith("{") else "csv"
+                site.put(f"adtech/names/{table}/{n}.{end}", text)
         with pytest.MonkeyPatch.context() as patch:
             if not n:
                 patch.setattr(Catalog, "_remark", _as_before(Catalog._remark))
@@ -148,3 +162,7 @@ def test_people_are_told_once_what_a_header_became(lake: Any) -> None:
         ]
         doubts = inspect.table(opened, state, "a_header_that_is_repeated_has_a_column_for_each")["doubts"]
     assert [(doubt["kind"], doubt["column"]) for doubt in doubts] == [("header", "a_2")] * 2
+    doubted = lake.state(
+        "SELECT DISTINCT o.key FROM doubts d JOIN objects o USING (object_id) WHERE kind = 'header'"
+    )
+    assert {key.split("/")[2] for (key,) in doubted} == {"a_header_that_is_repeated_has_a_column_for_each"}
