@@ -255,6 +255,7 @@ class _Reader:
                 kind="header",
                 says=f"its header looks like a row: {odd} of {len(self.paths)} names are numbers, dates or addresses",
                 hint="if such files have no header, name their columns as `csv: {columns: […]}` in the dataset",
+                is_of_new_columns=True,
             )
         if doubt := self._left_out() or self._one_column():
             yield doubt

@@ -174,3 +174,4 @@ class Doubt:
     hint: str = ""  #: what to do, naming the setting if there is one
     column: str = ""  #: its catalogue name; empty if the doubt is about the whole file
     line: int | None = None  #: in the raw file, counted from 1
+    is_of_new_columns: bool = False  #: whether it is unfounded if other files brought the same columns

@@ -58,6 +58,16 @@ class DoubtStore:
         accepted = {(row["kind"], row["column_name"]) for row in rows}
         return {(doubt.kind, doubt.column) for doubt in doubts} <= accepted
 
+    def was_doubted(self, object_id: int, kind: str) -> bool:
+        """Whether a version of this object was doubted as a whole in this way, and nobody took the newest for right."""
+        rows = self._state.read(
+            "SELECT resolved_at IS NULL OR resolved_at = ("  # then the next version ended it
+            "  SELECT seen_at FROM versions v WHERE v.object_id = d.object_id AND v.version = d.version + 1)"
+            " FROM doubts d WHERE object_id = ? AND kind = ? AND column_name = '' ORDER BY version DESC LIMIT 1",
+            (object_id, kind),
+        )
+        return bool(rows and rows[0][0])
+
     def accept(self, object_ids: Iterable[int]) -> int:
         """Take what is doubtful about these objects for right; returns how many doubts that were."""
         now = timestamp(self._clock.now())

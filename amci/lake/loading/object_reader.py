@@ -149,7 +149,9 @@ class ObjectReader:
                 buffered = self._transformed(routed, place, light, landed, protection, look)
             finally:
                 landed.drop()
-        doubts = [*reading.doubts, *repeats, *(() if buffered.skip else _looked(reading, likeness, odd))]
+        has_known_columns = not light and likeness.has_known_columns
+        doubts = self._of_reader(routed, reading, has_known_columns=has_known_columns) + repeats
+        doubts += [] if buffered.skip else _looked(reading, likeness, odd)
         doubts += self._shrunk(routed, buffered, doubts)
         note_doubts(self.objects, routed, doubts, buffered)
         if buffered.is_empty:
@@ -168,6 +170,13 @@ class ObjectReader:
             doubts=doubts,
             odd=odd,
         )
+
+    def _of_reader(self, routed: RoutedObject, reading: Reading, *, has_known_columns: bool) -> list[Doubt]:
+        """What the reader doubts. Names such as 2025 are not a row of values if other files had them before."""
+        idle = [doubt for doubt in reading.doubts if has_known_columns and doubt.is_of_new_columns]
+        if not idle or any(self.objects.doubts.was_doubted(routed.object_id, doubt.kind) for doubt in idle):
+            return reading.doubts
+        return [doubt for doubt in reading.doubts if doubt not in idle]
 
     def _shrunk(self, routed: RoutedObject, buffered: BufferedRows, doubts: Sequence[Doubt]) -> list[Doubt]:
         """The doubt about a version that replaces one with far more rows, unless `doubts` tell of its rows already."""

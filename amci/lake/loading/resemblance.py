@@ -102,9 +102,18 @@ class Resemblance:
             return
         if len(data.schema) > len(seen.columns):
             seen.columns.update(data.schema.names, columns.earlier.values())
+            seen.is_new = any(
+                not {name, columns.earlier.get(name)} & seen.shape.columns.keys()
+                for name in data.schema.names
+            )
         if seen.rows < _SAMPLE:
             seen.look_for_numbers(seen.shape, data.slice(0, _SAMPLE))
         seen.rows += data.num_rows
+
+    @property
+    def has_known_columns(self) -> bool:
+        """Whether the tables have had all columns of the file before."""
+        return bool(self._seen) and all(seen.columns and not seen.is_new for seen in self._seen.values())
 
     def doubts(self) -> Iterator[Doubt]:
         """In what the file differs from those before it."""
@@ -119,6 +128,7 @@ class _Seen:
     shape: TableShape | None
     rows: int = 0
     columns: set[str] = field(default_factory=set)
+    is_new: bool = False  #: whether the table lacks one of them
     wordy: set[str] = field(
         default_factory=set
     )  #: columns with values, and no number among them, where numbers were

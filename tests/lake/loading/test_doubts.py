@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -268,3 +269,28 @@ def test_words_in_dates_and_in_rows_that_a_transform_sees_are_told(site: Any) ->
         ("word", "column day becomes text: 'unknown' in row 10 is no date or time"),
         ("word", "column is_new becomes text: 'yes' in row 10 is no true or false"),
     ]
+
+
+def test_a_header_of_years_is_told_until_the_table_has_them(site: Any) -> None:
+    site.dataset("own")
+
+    def told(**files: str) -> list[str]:
+        for name, text in files.items():
+            site.put(f"adtech/own/t/{name}.csv", text)
+        site.drain()
+        found = site.state("SELECT key FROM doubts JOIN objects USING (object_id) WHERE kind = 'header'")
+        return sorted(Path(key).stem for (key,) in found)
+
+    assert told(first="region,2024,2025\nnorth,1,2\n") == ["first"]
+    new = {
+        "later": "2025,region,2024\n3,north,1\n",
+        "more": "region,2024,2025,2026\nnorth,1,2,3\n",
+        "row": "south,2024,2025\n1,1,2\n",
+    }
+    assert told(**new) == ["first", "more", "row"]
+    # Its own columns say nothing, also not when it is read again or replaced.
+    site.reprocess()
+    assert told(first="region,2024,2025\nnorth,1,5\n") == ["first", "first", "more", "row"]
+    with site.engine() as engine:
+        engine.accept(["first.csv"])
+    assert told(first="region,2024,2025\nnorth,1,6\n") == ["first", "first", "more", "row"]
