@@ -9,6 +9,7 @@ The light run looks at the first rows of a file of text; of columns that look od
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,26 +42,77 @@ _CURRENCIES = frozenset({
 _SIGN = f"(?:{'|'.join(map(re.escape, sorted(_CURRENCIES, key=len, reverse=True)))})?"
 _NUMBER = rf"[-(]?{_SIGN}\s?-?\d[\d.,'’ \u00a0\u202f]*\s?%?-?\s?{_SIGN}[)-]?"
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}"
+_WEEKDAY = "(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6}, )?"
 _DATE = (
-    r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}(?: .*)?"
-    rf"|\d{{1,2}}[ ./-](?i:{_MONTH})[ ./-]\d{{2,4}}(?: .*)?|{_MONTH} \d{{1,2}},? \d{{4}}(?: .*)?"
+    r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{4}年\d\d?月\d\d?日"
+    rf"|{_WEEKDAY}(?:\d\d?[ ./-](?i:{_MONTH})[ ./-]\d{{2,4}}|{_MONTH} \d\d?,? \d{{4}}))(?:,? .*)?"
 )
-#: Not as JSON and ISO 8601 write them.
-_USUAL = r"-?\d+(?:[.]\d+)?|\d{4}-\d\d-\d\d.*"
+_ISO_DATE = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
+#: As JSON and ISO 8601 write them.
+_USUAL = rf"-?\d+(?:[.]\d+)?|{_ISO_DATE}"
 _ODD = re.compile(rf"(?!(?:{_USUAL})\Z)(?:{_NUMBER}|{_DATE})")
 _BEGIN = re.compile(rf"{_NUMBER}|{_DATE}")
 _POINTED_DATE = re.compile(r"\d{1,2}[.]\d{1,2}[.]\d")
-_ISO = re.compile(r"\d{4}-\d\d-\d\d")
+_ISO = re.compile(_ISO_DATE)
+#: Words that mean no value, in lower case.
+_NO_VALUE = frozenset(
+    {
+        "-",
+        "--",
+        "---",
+        "–",
+        "—",
+        "?",
+        "n/a",
+        "na",
+        "#n/a",
+        "nan",
+        "null",
+        "none",
+        "nil",
+        "(null)",
+        "(none)",
+        "(blank)",
+        "#div/0!",
+    }
+)
 _POINTED = re.compile(r"-?[1-9]\d{0,2}[.]\d{3}")
 _NO_DIGIT = re.compile(rb"[^0-9]")
 #: Pairs of `decimal` and `thousands`, likeliest first.
 _SEPARATORS = ((".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (".", " "), (".", "'"), (".", "’"))
 _NAMED_DAYS = (
     *("%d-%b-%y", "%d-%b-%Y", "%d %b %Y", "%d %b %y", "%d/%b/%Y", "%d.%b.%Y", "%d %B %Y", "%d-%B-%Y"),
-    *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
+    *("%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%A, %B %d, %Y", "%a, %d %b %Y"),
 )
-_DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%y")
-_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %Z", " %H:%M:%S %z")
+_DAYS = (
+    *(
+        "%d.%m.%Y",
+        "%d/%m/%Y",
+        "%m/%d/%Y",
+        "%d-%m-%Y",
+        "%m-%d-%Y",
+        "%Y/%m/%d",
+        "%Y.%m.%d",
+        "%Y-%m-%d",
+        "%Y年%m月%d日",
+    ),
+    *("%d.%m.%y", "%m/%d/%y", "%d/%m/%y"),
+)
+_TIMES = (
+    *(
+        "",
+        " %H:%M",
+        " %H:%M:%S",
+        " %I:%M %p",
+        " %I:%M:%S %p",
+        " %H:%M:%S %Z",
+        " %H:%M:%S %z",
+        " %I:%M:%S %p %Z",
+    ),
+    *(", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p"),
+)
+#: The first rows of which ways to write are asked; few are left to ask of all rows.
+_SAMPLE = 1000
 _THOUSANDS = "-?(?:[1-9][0-9]{0,2}(?:[.][0-9]{3})+|0|[1-9][0-9]*)"
 
 
@@ -113,7 +165,7 @@ def _look(data: pa.RecordBatch) -> _Odd:
     rows = max(_AT_ONCE, min(_ROWS, _CELLS // max(1, data.num_columns)))
     for name, column in zip(data.schema.names, data.columns, strict=True):
         first = _first(column)
-        if first and (not _BEGIN.match(first) or _ISO.match(first)):
+        if first and (not _BEGIN.match(first) or _ISO.fullmatch(first)):
             if first.startswith('="'):
                 formulas.append(name)
             continue  # text, or a date as it should be
@@ -141,9 +193,9 @@ def _are_digits(column: pa.Array) -> bool:
 
 
 def _first(column: pa.Array) -> str | None:
-    """The first text of a column in the first rows that is not empty."""
+    """The first value of a column in the first rows."""
     for i in range(min(_AT_ONCE, len(column))):
-        if value := column[i].as_py():
+        if (value := column[i].as_py()) and value.lower() not in _NO_VALUE:
             return str(value)
     return None
 
@@ -167,7 +219,8 @@ def spelling_doubts(
     has = dataset.spelling
     with_commas = []
     for column in odd:
-        ways = _ways(con, rows, column)
+        empty = _words_for_none(con, rows, column)
+        ways = _ways(con, rows, column, empty)
         numbers = [way for way in ways if isinstance(way, Spelling)]
         if dataset.says_points:
             numbers = [way for way in numbers if _agree(way, has)]
@@ -177,8 +230,10 @@ def spelling_doubts(
             f'`dates: ["{way.text}"]`' for way in ways if isinstance(way, DateFormat)
         ]
         settings = "" if "" in named else " or ".join(dict.fromkeys(named))
-        if numbers and column in strings:
-            settings = f"{settings}{', with ' if settings else ''}`types: {{{column}: DOUBLE}}`"
+        more = [f"`types: {{{column}: DOUBLE}}`"] if numbers and column in strings else []
+        if ways and (nulls := [word for word in empty if word not in has.nulls]):
+            more.append(f"`nulls: {json.dumps(nulls, ensure_ascii=False)}`")
+        settings = ", with ".join(filter(None, (settings, " and ".join(more))))
         if settings:
             yield Doubt(
                 kind="text",
@@ -204,10 +259,21 @@ def spelling_doubts(
         )
 
 
-def _ways(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[Spelling] | list[DateFormat]:
-    """The spellings, or formats, in which every value of a column is a number, or a date."""
+def _words_for_none(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[str]:
+    """The words in a column that mean no value."""
+    name, words = quoted(column), ", ".join(map(literal, sorted(_NO_VALUE)))
+    found = con.execute(
+        f"SELECT DISTINCT {name} AS word FROM {rows} WHERE lower({name}) IN ({words}) ORDER BY word"
+    )
+    return [word for (word,) in found.fetchmany(_NAMED)]
+
+
+def _ways(
+    con: duckdb.DuckDBPyConnection, rows: str, column: str, empty: Sequence[str]
+) -> list[Spelling] | list[DateFormat]:
+    """The spellings, or formats, in which every value of a column is a number, or a date; words in `empty` are none."""
     name = quoted(column)
-    filled = f"{rows} WHERE {name} <> ''"
+    filled = f"{rows} WHERE {name} NOT IN ({', '.join(map(literal, ['', *empty]))})"
     words = con.execute(
         f"SELECT DISTINCT trim(regexp_replace({name}, '[-0-9.,''’()% \\x{{00a0}}\\x{{202f}}]', '', 'g')) AS word"
         f" FROM {filled} LIMIT 3"
@@ -230,9 +296,8 @@ def _ways(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[Spelli
             )
             for d, t in _SEPARATORS
         ]
-        fits = [f"bool_and({fits_sql(Kind.DOUBLE, name, how)})" for how in tried]
-        found = con.execute(f"SELECT {', '.join(fits)} FROM {filled}").fetchall()[0]
-        spellings = [how for how, fit in zip(tried, found, strict=True) if fit]
+        fits = _fit(con, filled, [fits_sql(Kind.DOUBLE, name, how) for how in tried])
+        spellings = [how for how, fit in zip(tried, fits, strict=True) if fit]
         if any(how.is_plain for how in spellings):
             return []
         # What needs no thousands needs none.
@@ -243,9 +308,22 @@ def _ways(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[Spelli
             return spellings
     days = _NAMED_DAYS if any(re.search(f"(?i){_MONTH}", word) for word in signs) else _DAYS
     formats = [DateFormat(day + time) for day, time in product(days, _TIMES)]
-    fits = [f"bool_and({one.read_sql(name, one.type)} IS NOT NULL)" for one in formats]
-    found = con.execute(f"SELECT {', '.join(fits)} FROM {filled}").fetchall()[0]
-    return [one for one, fit in zip(formats, found, strict=True) if fit]
+    fits = _fit(con, filled, [f"{one.read_sql(name, one.type)} IS NOT NULL" for one in formats])
+    return [one for one, fit in zip(formats, fits, strict=True) if fit]
+
+
+def _fit(con: duckdb.DuckDBPyConnection, rows: str, tests: Sequence[str]) -> list[bool]:
+    """Which of these tests all rows pass."""
+    fits = [True] * len(tests)
+    for part in (f"(SELECT * FROM {rows} LIMIT {_SAMPLE})", rows):
+        left = [i for i, fit in enumerate(fits) if fit]
+        if left:
+            passed = con.execute(
+                f"SELECT {', '.join(f'bool_and({tests[i]})' for i in left)} FROM {part}"
+            ).fetchall()[0]
+            for i, fit in zip(left, passed, strict=True):
+                fits[i] = bool(fit)
+    return fits
 
 
 def _with_points(con: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str]) -> list[str]:

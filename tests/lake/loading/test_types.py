@@ -360,6 +360,11 @@ def test_numbers_and_dates_as_people_write_them(site: Any) -> None:
 DAYS = "day,at,code\n13/02/2026,1/2/2026 10:00 AM,1.2.3\n14/02/2026,1/2/2026 1:00 PM,1.2.4\n"
 
 
+WRITTEN = """us;half;zone;web;jp;excel;gaps;iso
+11/13/26;2026-11-01 5:03 PM;2026-11-01 05:03:00 UTC;11/13/2026, 5:03 PM;2026年11月1日;Sunday, May 3, 2026;-;2026-11-01
+1/2/26;2026-11-02 5:03 AM;2026-11-02 05:03:00 UTC;1/2/2026, 5:03 AM;2026年11月10日;Monday, May 4, 2026;1,234.5;
+1/2/26;2026-11-02 5:03 AM;2026-11-02 05:03:00 UTC;1/2/2026, 5:03 AM;;Monday, May 4, 2026;N/A;2026-11-01
+"""
 NAMED = """posted;spaced;long;due;debit;what
 1-Nov-26;01 Nov 2026;November 1, 2026;Nov 1, 2026 5:03 PM;1,005.00-;May 2
 12-may-26;31 Jan 2026;May 12, 2026;Dec 31, 2026 11:00 AM;3.10;Mar 3 a
@@ -367,13 +372,16 @@ NAMED = """posted;spaced;long;due;debit;what
 
 
 def test_a_spelling_that_the_dataset_does_not_know_is_told_with_its_setting(site: Any) -> None:
-    for name in ("plain", "known"):
-        site.dataset(name)
+    site.dataset("plain")
+    formats = ["%d-%b-%y", "%d %b %Y", "%B %d, %Y", "%b %d, %Y %I:%M %p"]
+    site.dataset("known", dates=json.dumps(formats), thousands="','", negative="trailing")
+    site.put("adtech/known/t/1.csv", NAMED)
     site.put("adtech/plain/german/1.csv", (NUMBERS / "german.csv").read_bytes())
     site.put("adtech/plain/dollars/1.csv", (NUMBERS / "dollars.csv").read_bytes())
     site.put("adtech/plain/thousand/1.csv", "a;b;c;d\n1.000;1,50;2,000;1.5\n2;7;1,000;1.5\n")
     site.put("adtech/plain/days/1.csv", DAYS)
     site.put("adtech/plain/named/1.csv", NAMED)
+    site.put("adtech/plain/written/1.csv", WRITTEN)
     site.put("adtech/plain/strings/1.json", '[{"s": "1.234,50", "t": "01.11.2026", "u": "12"}]')
     site.put("adtech/plain/usual/1.csv", 'a,b,phone,sku\n1.5,"Oslo, Rome",+47 22 22,c7\n1.234,x,1-2-3,c12\n')
     for n in range(3):  # loaded together, told once
@@ -401,11 +409,19 @@ def test_a_spelling_that_the_dataset_does_not_know_is_told_with_its_setting(site
         ("due", "text"): 'set `dates: ["%b %d, %Y %I:%M %p"]` ',
         ("debit", "text"): 'set `thousands: ","` and `negative: trailing` ',
         ("preis", "text"): 'set `decimal: ","`, with `types: {preis: DOUBLE}` ',
+        ("us", "text"): 'set `dates: ["%m/%d/%y"]` ',
+        ("half", "text"): 'set `dates: ["%Y-%m-%d %I:%M %p"]` ',
+        ("zone", "text"): 'set `dates: ["%Y-%m-%d %H:%M:%S %Z"]` ',
+        ("web", "text"): 'set `dates: ["%m/%d/%Y, %I:%M %p"]` ',
+        ("jp", "text"): 'set `dates: ["%Y年%m月%d日"]` ',
+        ("excel", "text"): 'set `dates: ["%A, %B %d, %Y"]` ',
+        ("gaps", "text"): 'set `thousands: ","`, with `nulls: ["-", "N/A"]` ',
         ("s", "text"): 'set `decimal: ","` and `thousands: "."`, with `types: {s: DOUBLE}` ',
         ("t", "text"): 'set `dates: ["%d.%m.%Y"]` ',
         ("day", "text"): 'set `dates: ["%d/%m/%Y"]` ',
         ("at", "text"): 'set `dates: ["%d/%m/%Y %I:%M %p"]` or `dates: ["%m/%d/%Y %I:%M %p"]` ',
     }
+    assert list(types(site, "adtech_known.t").values()) == [*["DATE"] * 3, "TIMESTAMP", "DOUBLE", "VARCHAR"]
     before = len(doubts(site))
     assert before == len(found)
     site.put("adtech/plain/german/3.csv", "Kampagne;Impressionen;Kosten;CTR\nGamma;1.5;3,50;1,5 %\n")
