@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from amci.app.project import load
+from amci.app.project import Project, load
 from amci.kernel import waits
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.config import Settings, read_settings
@@ -32,6 +32,7 @@ from amci.lake.catalog.pairing import HINT, lost_catalog, mismatch, unknown_lake
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root, links_passed_over, scan
 from amci.lake.query.session import session
+from amci.lake.query.unknown_columns import unknown_columns
 from amci.lake.upkeep.check import (
     NEEDED_BEFORE,
     NEEDED_NOW,
@@ -168,10 +169,32 @@ def _packages() -> Diagnoses:
 
 def _configuration(workspace: WorkspacePaths, environ: Mapping[str, str]) -> Diagnoses:
     try:
-        load(workspace, environ)
+        project = load(workspace, environ)
     except ConfigError as error:
         for problem in error.problems:
             yield Diagnosis("error", str(problem), "fix this file; nothing runs before that")
+        return
+    # A lake that is empty has nothing to say, and other checks tell of one that cannot be asked.
+    with suppress(AmciError):
+        yield from _unknown_columns(workspace, project)
+
+
+def _unknown_columns(workspace: WorkspacePaths, project: Project) -> Diagnoses:
+    """Columns that definitions name and no table has."""
+    own = [
+        (source, dataset)
+        for name, dataset in project.datasets.items()
+        if not (source := project.dataset_sources[name]).comes_with_amci
+        and (dataset.types or dataset.pii or dataset.skip_if_all)
+    ]
+    if not own:
+        return
+    limit, timeout = project.settings.query_memory_limit, project.settings.query_timeout
+    with session(workspace, memory_limit=limit, timeout=timeout) as lake:
+        for source, dataset in own:
+            for unknown in unknown_columns(lake, dataset, workspace.pre_stage, but=source.built_in):
+                do = "correct the name, or leave it if files with that column are still to come"
+                yield Diagnosis("warning", f"{source.file}: {unknown.says}", do)
 
 
 def _disk(workspace: WorkspacePaths) -> Diagnoses:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import yaml
 from amci.cli.context import Context, DryRun, Limit, RowsOf, command
 from amci.cli.run_progress import INTERRUPTED, exit_if_failed, finish_runs, report_drain, report_work
 from amci.kernel.clock import duration, timestamp
-from amci.kernel.errors import NotFound, UsageError, WorkspaceBusy
+from amci.kernel.errors import AmciError, NotFound, UsageError, WorkspaceBusy
 from amci.kernel.run import NewRun
 from amci.kernel.signals import stopping
 from amci.lake.datasets.library import dataset_named, definition, differences
@@ -20,6 +21,7 @@ from amci.lake.landing.copy_in import copy_in
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.forgetting import forget, named
 from amci.lake.query import inspect
+from amci.lake.query.unknown_columns import unknown_columns
 from amci.lake.upkeep.tasks import UPKEEP
 
 lake_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -211,9 +213,16 @@ def datasets(
         dataset = dataset_named(project.datasets, name)
         document, source = definition(dataset), project.dataset_sources[name]
         changed = differences(dataset, source.built_in) if source.built_in else []
+        unknown: list[str] = []
+        if not source.comes_with_amci:
+            # A lake that is empty, or cannot be asked, has nothing to say.
+            with suppress(AmciError), ctx.query_session() as lake:
+                found = unknown_columns(lake, dataset, ctx.workspace.pre_stage, but=source.built_in)
+                unknown = [each.says for each in found]
         text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100).rstrip().split("\n")
-        remarks = [f"# {source.origin}", *(f"# {each}" for each in changed)]
-        ctx.out.record({**document, "origin": source.origin, "differs": changed}, [*remarks, *text])
+        remarks = [f"# {source.origin}", *(f"# {each}" for each in (*changed, *unknown))]
+        shown = {**document, "origin": source.origin, "differs": changed, "unknown_columns": unknown}
+        ctx.out.record(shown, [*remarks, *text])
         return
     rows = [
         {

@@ -77,6 +77,40 @@ def test_an_empty_directory_and_none_are_reported(tmp_path: Path) -> None:
         assert any(f.severity == "error" for f in findings(WorkspacePaths(home)))
 
 
+def test_columns_that_a_definition_names_and_no_table_has_are_told(workspace: WorkspacePaths) -> None:
+    datasets = workspace.config / "datasets"
+    datasets.mkdir()
+    transform = workspace.config / "transforms" / "few.sql"
+    transform.parent.mkdir()
+    transform.write_text("SELECT amount FROM rows")
+    same = "pattern: '{team}/{dataset}/{table}/{file}'"
+    # Built in, and with a setting of its own: what it has of the built-in one is not the user's.
+    (datasets / "amc.yaml").write_text("dataset: amc\ntypes: {usres: BIGINT, Campaign: VARCHAR}\n")
+    (datasets / "shop.yaml").write_text(
+        f"dataset: shop\n{same}\nskip_if_all: Filtred\n"
+        "types: {amuont: BIGINT, '価 格': DOUBLE, Total Sales: BIGINT, e.mail: VARCHAR, nowhere: DATE}\n"
+        "pii: {emial: {hash: email, optional: true}, phone: {drop: true, optional: true}, note: public}\n"
+    )
+    (datasets / "made.yaml").write_text(
+        f"dataset: made\n{same}\nheavy: few\ntypes: {{day: DATE, dya: DATE, amount: BIGINT}}\n"
+    )
+    (datasets / "new.yaml").write_text(f"dataset: new\n{same}\ntypes: {{day: DATE}}\n")
+    write(workspace, KEY, "campaign,users\nA,1\n")
+    write(workspace, "adtech/shop/orders/1.csv", "Amount,価格,total-sales,filtered\n1,2,3,no\n")
+    write(workspace, "adtech/shop/customers/1.csv", "E-Mail,filtered\nx,no\n")
+    write(workspace, "adtech/made/t/1.csv", "day,amount\n2026-01-01,1\n")
+    assert [f.what for f in findings(workspace) if "no table" in f.what] == []
+    drain(workspace)
+    assert [f.what for f in findings(workspace) if "no table" in f.what] == [
+        "config/datasets/amc.yaml: types: no table of amc has a column usres (did you mean 'users'?)",
+        "config/datasets/made.yaml: types: no table of made has a column dya (did you mean 'day'?)",
+        "config/datasets/shop.yaml: types: no table of shop has a column amuont (did you mean 'amount'?)",
+        "config/datasets/shop.yaml: types: no table of shop has a column nowhere",
+        "config/datasets/shop.yaml: pii: no table of shop has a column emial (did you mean 'e_mail'?)",
+        "config/datasets/shop.yaml: skip_if_all: no table of shop has a column Filtred (did you mean 'filtered'?)",
+    ]
+
+
 def test_every_problem_of_the_configuration_is_an_error(workspace: WorkspacePaths) -> None:
     workspace.settings_file.write_text("batsh: 3\nsettle: soon\n")
     (workspace.config / "tenants" / "bad.yaml").write_text("tenant: [1]\n")

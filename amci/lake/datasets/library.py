@@ -24,6 +24,7 @@ class DatasetSource:
     file: str  #: relative to the workspace; for one that comes with amci, words that say so
     built_in: Dataset | None = None  #: the one of the same name that comes with amci, if the file hides it
     is_extension: bool = False  #: whether what the file does not give comes from that one
+    comes_with_amci: bool = False  #: whether there is no file
 
     @property
     def origin(self) -> str:
@@ -43,7 +44,7 @@ def read(
     """
     built_in = built_in_documents()
     datasets = {name: parsed(Dataset, document, name) for name, document in built_in.items()}
-    sources = {name: DatasetSource(f"built-in dataset {name}") for name in datasets}
+    sources = {name: DatasetSource(f"built-in dataset {name}", comes_with_amci=True) for name in datasets}
     paths: list[Path] = []
     with collected(problems):
         paths = documents_in(folder)
