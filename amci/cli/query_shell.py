@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +167,9 @@ def _talk(shell: Shell, history_file: Path) -> None:
         prompt_continuation=_MORE,
         complete_while_typing=False,
     )
+    # Whoever started this may have ignored it, as a shell does for what runs in the background. Between two statements
+    # Ctrl-C would be lost then.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     while not shell.is_over:
         try:
             typed = prompt.prompt(_PROMPT)

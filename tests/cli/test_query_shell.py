@@ -10,13 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 
 from amci.app.init import create_workspace
+from amci.cli.output import Output
+from amci.cli.query_shell import Shell, _talk
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
+from amci.lake.query.session import session
 
 MIB = 1024 * 1024
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>()][0-9A-B]?)")
@@ -131,6 +138,28 @@ def test_ctrl_c_stops_a_query_and_the_shell_goes_on(terminal: Terminal) -> None:
     terminal.expect("amci>")
     terminal.type(".quit\r")
     assert terminal.process.wait(30) == 0
+
+
+def test_ctrl_c_is_heard_between_statements_whoever_started_the_shell(home: Path, tmp_path: Path) -> None:
+    heard = []
+
+    class Asked(Shell):
+        def try_to_do(self, text: str) -> None:
+            heard.append((text, signal.getsignal(signal.SIGINT)))
+            self.is_over = True
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for what runs in the background
+    try:
+        with (
+            session(WorkspacePaths(home), timeout=timedelta(seconds=60), memory_limit=256 * MIB) as lake,
+            create_pipe_input() as keys,
+            create_app_session(input=keys, output=DummyOutput()),
+        ):
+            keys.send_text("SELECT 1;\r")
+            _talk(Asked(lake, Output()), tmp_path / "history")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [("SELECT 1", signal.default_int_handler)]
 
 
 def test_tables_columns_keywords_and_commands_are_completed(terminal: Terminal) -> None:
