@@ -23,6 +23,8 @@ from typing import Any
 from command_client import LENGTH
 
 from amci.__main__ import main
+from amci.app.init import create_workspace
+from amci.app.project import load
 from amci.cli.app import COMMANDS
 from amci.lake.catalog import duck
 from amci.sandbox.data.world import World
@@ -40,6 +42,8 @@ def serve(address: str, events: Path) -> None:
     share(events)
     # Has the signatures of the extensions checked.
     duck.connect(memory_limit=2**28, threads=1).close()
+    # What is the same for every workspace that begins as the example: tokens of its workflows, its transforms.
+    load(create_workspace(events / "example"), {})
     gc.freeze()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)

@@ -16,7 +16,6 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -99,6 +98,9 @@ def _look(source: Mapping[str, str]) -> dict[str, Any]:
         if "text" in source:
             functions, text = functions_of(execute(Path(source["path"]), source["text"])), ""
         else:
+            # Half of what this module would take to be imported.
+            from importlib.metadata import EntryPoint
+
             function = EntryPoint(source["name"], source["value"], source["group"]).load()
             functions, text = {source["name"]: takes_rows(function)}, source_of(function)
         _require_streams()

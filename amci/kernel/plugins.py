@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ GROUP = "amci.transforms"
 #: Seconds that a source may take to be loaded, without computing much.
 _PATIENCE = 20.0
 _LOOK = 0.02  #: seconds between two looks at the process
+#: By what a source may ask where it lies.
+_PLACE = re.compile(r"__file__|__spec__|inspect")
 #: What was found in sources, so that a workspace that is read again does not load them again.
 _looked_at: dict[tuple[str, str], Mapping[str, Any]] = {}
 
@@ -173,7 +176,7 @@ def _of_sql(path: Path, text: str) -> Transform:
 def _looks(sources: Sequence[_File | _Package], stop: threading.Event | None) -> Iterator[Mapping[str, Any]]:
     """What is in each source (`functions`), or what is wrong with it (`says`)."""
     requests = [source.request() for source in sources]
-    keys = [(request.get("path", request.get("value", "")), request.get("text", "")) for request in requests]
+    keys = [_key(request) for request in requests]
     new = [n for n, key in enumerate(keys) if key not in _looked_at]
     answers: dict[int, Mapping[str, Any]] = {}
     while new:
@@ -186,6 +189,14 @@ def _looks(sources: Sequence[_File | _Package], stop: threading.Event | None) ->
         if "functions" in answer:
             _looked_at[key] = answer
         yield answer
+
+
+def _key(request: Mapping[str, str]) -> tuple[str, str]:
+    """What an answer depends on: the source, and its name; where it lies only if it asks."""
+    if "text" not in request:
+        return request["value"], ""
+    path, text = request["path"], request["text"]
+    return path if _PLACE.search(text) else Path(path).name, text
 
 
 def _look(requests: Sequence[Mapping[str, str]], stop: threading.Event | None) -> list[Mapping[str, Any]]:

@@ -55,6 +55,7 @@ AT_IMPORT = {
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Less patience; the one for computing is that of another process."""
     monkeypatch.setattr(plugins, "_PATIENCE", 3.0)
+    monkeypatch.setattr(plugins, "_looked_at", {})
     probe = tmp_path / "hurried_probe.py"
     probe.write_text(
         "from amci.kernel import plugin_probe\nplugin_probe.CPU_SECONDS = 1\nplugin_probe.main()\n",
@@ -120,6 +121,21 @@ def test_a_file_that_has_not_changed_is_not_loaded_again(tmp_path: Path) -> None
     assert (tmp_path / "loads").read_text(encoding="utf-8") == "x"
     assert looked(tmp_path / "transforms", a=source + "\n") == (["good"], [])
     assert (tmp_path / "loads").read_text(encoding="utf-8") == "xx"
+
+
+@pytest.mark.parametrize(("more", "looks"), [("", 1), ("HERE = __file__\n", 2)])
+def test_a_file_that_lies_elsewhere_is_looked_at_again_if_it_asks_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, looks: int
+) -> None:
+    asked: list[Any] = []
+    look = plugins._look
+    monkeypatch.setattr(
+        plugins, "_look", lambda requests, stop: asked.append(requests) or look(requests, stop)
+    )
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        assert looked(tmp_path / name, good=more + GOOD) == (["good"], [])
+    assert len(asked) == looks
 
 
 def test_looking_ends_when_amci_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
