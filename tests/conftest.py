@@ -7,12 +7,14 @@ import gc
 import itertools
 import os
 import shlex
+import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,15 @@ import duckdb
 import pytest
 
 from amci.app.engine import Drained, Engine, open_engine
+from amci.kernel import files
+from amci.kernel.clock import Clock
 from amci.kernel.run import Run
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.testing import TurnableClock
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
+from amci.lake.catalog.catalog import Catalog
 from amci.lake.landing.object_store import ObjectStore
 from amci.sandbox import duckdb_process
 
@@ -140,6 +145,50 @@ def _sandboxes_share_processes() -> Iterator[None]:
     while duckdb_process.IDLE:
         with duckdb_process.IDLE.pop() as process:
             process.kill()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stores_begin_as_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have new stores and lakes begin as copies of such that were made once: that takes longer than most tests.
+
+    Not where tests ask how they are made, nor in processes that tests start.
+    """
+    folder = tmp_path_factory.mktemp("new")
+    open_state, open_lake = State.open.__func__, Catalog._open  # type: ignore[attr-defined]
+
+    def opened(kind: type[State], path: Path, clock: Clock) -> State:
+        new = folder / f"{kind.__module__}.{kind.__name__}.db"
+        if is_copied(path):
+            if not new.exists():
+                open_state(kind, new, TurnableClock()).close()
+            shutil.copyfile(new, path)
+        return open_state(kind, path, clock)  # type: ignore[no-any-return]
+
+    def opened_lake(catalog: Catalog) -> None:
+        new, file = WorkspacePaths(folder / "lake"), catalog._workspace.catalog
+        if file != new.catalog and is_copied(file):
+            if not new.catalog.exists():
+                Catalog(new, memory_limit=2**28, threads=1).close()
+            shutil.copyfile(new.catalog, file)
+            with closing(sqlite3.connect(file)) as db, db:
+                place = f"{catalog._workspace.post_stage}/"
+                db.execute("UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", (place,))
+        open_lake(catalog)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(State, "open", classmethod(opened))
+        patch.setattr(Catalog, "_open", opened_lake)
+        yield
+
+
+#: Tests that ask how stores are made.
+MAKING = ("tests/kernel/", "tests/lake/catalog/", "tests/crash/", "tests/sandbox/test_store.py")
+
+
+def is_copied(path: Path) -> bool:
+    """Whether the test that runs takes a store for granted, and none is at `path` yet."""
+    is_new = path.parent.is_dir() and not (path.exists() or path.is_symlink())
+    return is_new and not files._on_fault and not os.environ.get("PYTEST_CURRENT_TEST", "").startswith(MAKING)
 
 
 @pytest.fixture(autouse=True)
