@@ -50,6 +50,8 @@ class CsvSettings(Strict):
     """Lines that begin with this character are left out, such as `"#"`, but not inside quotes; `none` if there are no
     such lines."""
 
+    blanks: Literal["keep", "strip"] = "keep"
+    """`strip` leaves out blanks around values, as in `1, 2`; with them, a number is text."""
     formulas: Literal["keep", "text"] = "keep"
     """`text` reads `="00123"`, by which Excel is told that digits are text, as the text 00123."""
     columns: tuple[str, ...] = ()
@@ -79,6 +81,7 @@ class CsvSettings(Strict):
             skip_lines=self.skip_lines,
             footer_lines=self.footer_lines,
             comment="" if self.comment == "none" else self.comment,
+            strip=self.blanks == "strip",
             formulas_as_text=self.formulas == "text",
             columns=self.columns,
         )

@@ -406,6 +406,9 @@ class _Reader:
 
     def _with_header(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The columns that the header names; raises _BeyondHeader for a value in one after them."""
+        if self._options.strip:
+            columns = [pc.utf8_trim_whitespace(column) for column in batch.columns]
+            batch = pa.RecordBatch.from_arrays(columns, schema=batch.schema)
         if self._options.formulas_as_text:
             batch = self._without_formulas(batch)
         if not self._is_trailing:
@@ -454,6 +457,8 @@ def _names(
             cells = line.split(options.delimiter)
     except csv.Error:
         raise MalformedFile("a column's name is too long", hint="A quote may be missing.") from None
+    if options.strip:
+        cells = [cell.strip() for cell in cells]
     if options.formulas_as_text:
         cells = [re.sub(_FORMULA, r"\1", cell) for cell in cells]
     return _catalogued(cells, reserved, kept)

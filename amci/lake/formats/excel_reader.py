@@ -140,6 +140,11 @@ def _sheet(book: Any, options: ExcelOptions, guessed: dict[str, str]) -> Any:
             hint="Correct `excel: {sheet: …}` in the dataset.",
         )
     number = options.sheet or 1
+    if not book.worksheets:
+        raise MalformedFile(
+            "it has no sheet that amci can read; it may be a workbook of the strict kind",
+            hint=f"Save it as an ordinary Excel workbook (.xlsx). Or: {_CSV}",
+        )
     if number > len(seen):
         raise MalformedFile(
             f"there is no sheet {number}: it has {len(seen)} that can be seen",

@@ -71,6 +71,7 @@ class CsvOptions:
     comment: str = ""  #: lines that begin with this character are left out; empty if there are none
     #: read `="007"` as the text 007
     formulas_as_text: bool = False
+    strip: bool = False  #: leave out blanks around values
     columns: tuple[str, ...] = ()  #: the names of the columns of a file without a header; empty if it has one
 
     def __post_init__(self) -> None:

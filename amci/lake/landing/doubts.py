@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.state import State
@@ -31,7 +31,7 @@ class DoubtStore:
         found = [
             {"object_id": object_id, "version": version, "stage": stage, "now": now, **asdict(doubt)}
             for (object_id, version), several in doubts.items()
-            for doubt in several
+            for doubt in _together(several)
         ]
         with self._state.transaction() as db:
             for (object_id, version), several in () if adds else doubts.items():
@@ -92,3 +92,15 @@ class DoubtStore:
             + (" WHERE d.resolved_at IS NULL" if is_open else "")
             + " ORDER BY d.doubt_id DESC"
         )
+
+
+def _together(doubts: Iterable[Doubt]) -> Iterable[Doubt]:
+    """The doubts, with those of one kind about the same column, or all about the file, put into one."""
+    together: dict[tuple[str, str], Doubt] = {}
+    for doubt in doubts:
+        has = together.setdefault((doubt.kind, doubt.column), doubt)
+        if has != doubt:
+            together[doubt.kind, doubt.column] = replace(
+                has, says=f"{has.says}; {doubt.says}", hint="; ".join(filter(None, (has.hint, doubt.hint)))
+            )
+    return together.values()

@@ -352,7 +352,7 @@ def _looked(reading: Reading, likeness: Resemblance, odd: OddColumns) -> Iterato
     """What looking at the rows found."""
     yield from likeness.doubts()
     if not reading.has_values:
-        yield from odd.formulas()
+        yield from odd.marked()
 
 
 def _format(obj: RawObject) -> FileFormat | None:

@@ -29,6 +29,11 @@ from amci.lake.formats import Doubt
 _ROWS, _AT_ONCE, _CELLS, _COLUMNS = 200, 3, 20_000, 20
 #: Columns named in a sentence.
 _NAMED = 5
+#: Settings of `csv:`, and what values look like without them.
+_AROUND = {
+    "formulas: text": 'values are written as formulas of a spreadsheet, such as ="…"',
+    "blanks: strip": "values have blanks around them, so that they are no numbers or dates",
+}
 #: Currencies as people write them beside an amount; other letters make a code, such as `SKU12`.
 # fmt: off
 _CURRENCIES = frozenset({
@@ -50,6 +55,7 @@ _DATE = (
 _ISO_DATE = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?"
 #: As JSON and ISO 8601 write them.
 _USUAL = rf"-?\d+(?:[.]\d+)?|{_ISO_DATE}"
+_PLAIN = re.compile(_USUAL)
 _ODD = re.compile(rf"(?!(?:{_USUAL})\Z)(?:{_NUMBER}|{_DATE})")
 _BEGIN = re.compile(rf"{_NUMBER}|{_DATE}")
 _POINTED_DATE = re.compile(r"\d{1,2}[.]\d{1,2}[.]\d")
@@ -123,7 +129,8 @@ class _Odd:
     odd: frozenset[str] = frozenset()
     pointed: frozenset[str] = frozenset()  #: numbers whose points may stand between thousands
     has_dates: bool = False  #: whether there are dates with points, as where points stand between thousands
-    formulas: tuple[str, ...] = ()  #: text such as `="007"`
+    #: what `csv:` has to say for a column to be what it means, and its name
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 class OddColumns:
@@ -146,28 +153,40 @@ class OddColumns:
         seen = self._seen.get(part, _Odd())
         return seen.pointed if seen.has_dates or has_semicolons else frozenset()
 
-    def formulas(self) -> Iterator[Doubt]:
-        """The doubt about columns of text in formulas."""
-        columns = sorted({column for seen in self._seen.values() for column in seen.formulas})
-        if columns:
-            yield Doubt(
-                kind="text",
-                says=f'values are written as formulas of a spreadsheet, such as ="…", in {", ".join(columns[:_NAMED])}',
-                hint="set `csv: {formulas: text}` in the dataset, and they are the text in them",
+    def marked(self) -> Iterator[Doubt]:
+        """The doubts about columns of CSV whose values have signs or blanks around them."""
+        for setting, says in _AROUND.items():
+            columns = sorted(
+                {name for seen in self._seen.values() for has, name in seen.settings if has == setting}
             )
+            if columns:
+                yield Doubt(
+                    kind="text",
+                    says=f"{says}, in {', '.join(columns[:_NAMED])}",
+                    hint=f"set `csv: {{{setting}}}` in the dataset, and they are what is inside",
+                )
+
+
+def _csv_setting(value: str) -> str:
+    """What `csv:` has to say so that such values are what is inside of them; empty if nothing."""
+    if value.startswith('="'):
+        return "formulas: text"
+    bare = value.strip()
+    return "blanks: strip" if bare != value and _PLAIN.fullmatch(bare) else ""
 
 
 def _look(data: pa.RecordBatch) -> _Odd:
     odd: list[str] = []
-    formulas: list[str] = []
+    settings: list[tuple[str, str]] = []
     pointed: list[str] = []
     has_dates = False
     rows = max(_AT_ONCE, min(_ROWS, _CELLS // max(1, data.num_columns)))
     for name, column in zip(data.schema.names, data.columns, strict=True):
         first = _first(column)
+        if first and (setting := _csv_setting(first)):
+            settings.append((setting, name))
+            continue
         if first and (not _BEGIN.match(first) or _ISO.fullmatch(first)):
-            if first.startswith('="'):
-                formulas.append(name)
             continue  # text, or a date as it should be
         if not (first and _ODD.fullmatch(first)):
             part = column.slice(0, rows)
@@ -180,7 +199,7 @@ def _look(data: pa.RecordBatch) -> _Odd:
                 continue
         odd.append(name)
         has_dates = has_dates or bool(_POINTED_DATE.match(first))
-    return _Odd(frozenset(odd[:_COLUMNS]), frozenset(pointed[:_COLUMNS]), has_dates, tuple(formulas))
+    return _Odd(frozenset(odd[:_COLUMNS]), frozenset(pointed[:_COLUMNS]), has_dates, tuple(settings))
 
 
 def _are_digits(column: pa.Array) -> bool:

@@ -120,6 +120,8 @@ def test_names_are_catalogue_names_and_unique(csv_file: Path) -> None:
         (CsvOptions(escape="backslash"), b'a,b\n1,"C:\\\\d\\\\"\n', "C:\\\\d\\"),
         (CsvOptions(formulas_as_text=True), b'="a",b\n1,="007"\n', "007"),
         (CsvOptions(formulas_as_text=True), b'a,b\n1,"=""say """"x"""", y"""\n', 'say "x", y'),
+        (CsvOptions(strip=True), b'a, b\n 1 ,\t"x y" \n', '"x y"'),
+        (CsvOptions(strip=True, formulas_as_text=True), b'a, b\n 1, ="007"\n', "007"),
         (CsvOptions(formulas_as_text=True), b'a,b\n1,=A1&"7"\n', '=A1&"7"'),
         (CsvOptions(), b'a,b\n1,="007"\n', '="007"'),
         (CsvOptions(escape="double"), b'a,b\n1,"x\\"\n', "x\\"),

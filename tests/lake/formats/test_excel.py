@@ -248,6 +248,14 @@ def test_what_a_sheet_says_of_its_size_is_not_believed(tmp_path: Path) -> None:
 
 
 SIMPLE = book([["a", "b"], [1, 2]])
+STRICT = changed(
+    SIMPLE,
+    (
+        b"http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+        b"http://purl.oclc.org/ooxml/spreadsheetml/main",
+    ),
+    part="xl/workbook.xml",
+)
 
 
 @pytest.mark.parametrize(
@@ -266,6 +274,7 @@ SIMPLE = book([["a", "b"], [1, 2]])
         (book([[None, "a"], ["x", "b"]]), {}, 2, "a value in column A", "skip_lines"),
         (SIMPLE, {"sheet": "Shet 1"}, None, "no sheet 'Shet 1' (did you mean 'Sheet 1'?)", "sheet: …"),
         (SIMPLE, {"sheet": 2}, None, "no sheet 2: it has 1", "sheet: …"),
+        (STRICT, {}, None, "it has no sheet that amci can read", "ordinary Excel workbook"),
         (SIMPLE, {"skip_lines": 2}, None, "no header in what", "settings"),
         (book([], [["a"], [1]]), {}, None, "sheet 'Sheet 1' is empty", "sheet: …"),
         (

@@ -463,18 +463,20 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
     assert hints["numbersimpr"].startswith('set `decimal: ","` and `thousands: "."` ')
 
 
-def test_text_in_formulas_of_a_spreadsheet_is_told_with_its_setting(site: Any) -> None:
+def test_values_in_formulas_and_blanks_are_told_with_its_setting(site: Any) -> None:
     site.dataset("kept")
-    site.dataset("own", csv="{formulas: text}")
+    site.dataset("own", csv="{formulas: text, blanks: strip}")
     for dataset in ("kept", "own"):
-        site.put(f"adtech/{dataset}/t/1.csv", 'zip,code,n\n="00123",="7",1\n="1",,2\n')
+        site.put(f"adtech/{dataset}/t/1.csv", 'zip,code,n\n="00123",="7",1 \n="1",,2\n')
     site.drain()
     says = 'values are written as formulas of a spreadsheet, such as ="…", in code, zip'
-    hint = "set `csv: {formulas: text}` in the dataset, and they are the text in them"
-    assert doubts(site) == [("light", "text", "", says, hint)]
+    blanks = "values have blanks around them, so that they are no numbers or dates, in n"
+    hint = "set `csv: {{{}}}` in the dataset, and they are what is inside".format
+    hints = f"{hint('formulas: text')}; {hint('blanks: strip')}"
+    assert doubts(site) == [("light", "text", "", f"{says}; {blanks}", hints)]
     assert types(site) == {"zip": "VARCHAR", "code": "VARCHAR", "n": "BIGINT"}
     assert site.query(f"SELECT zip, code FROM {TABLE} ORDER BY n") == [("00123", "7"), ("1", None)]
-    assert site.query("SELECT zip FROM adtech_kept.t WHERE n = 1") == [('="00123"',)]
+    assert site.query("SELECT zip FROM adtech_kept.t WHERE n = '1 '") == [('="00123"',)]
 
 
 def test_what_a_doubt_says_makes_numbers_of_a_column_of_text(site: Any) -> None:
