@@ -210,6 +210,7 @@ class Engine:
             catalog=self.catalog,
             runs=self.runs,
             keep=self.project.settings.keep,
+            appended=self.rules.router.appended,
             look_back=self.session.amc.look_back,
             clock=self.clock,
             tell=tell,

@@ -11,7 +11,7 @@ Each group is one transaction, so that it can be killed at any moment, and run a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -53,6 +53,29 @@ _OLD_RUNS = f"""
     SELECT run_id FROM runs
      WHERE status IN ('SUCCEEDED', 'SKIPPED', 'CANCELLED') AND changed_at < :before AND kind <> 'workflow'
        AND run_id NOT IN ({_NEEDED})"""
+#: Runs that failed and need nobody any more. An object was loaded since, in this version or one that replaces it, or
+#: was forgotten, and nothing of it is open or has failed again; what is done over and over has succeeded since.
+_SETTLED_FAILURES = f"""
+      WITH newest AS (
+            SELECT lock_key, max(run_id) AS run_id FROM runs WHERE kind IN ('light', 'heavy') GROUP BY lock_key)
+    SELECT r.run_id FROM runs r JOIN newest n USING (lock_key)
+      JOIN runs l ON l.run_id = n.run_id AND l.status IN ('SUCCEEDED', 'SKIPPED')
+      JOIN objects o ON o.object_id = r.payload ->> 'object_id'
+     WHERE r.kind IN ('light', 'heavy') AND r.status = 'FAILED' AND r.changed_at < :before
+       AND (o.forgotten_at > r.changed_at OR EXISTS (
+            SELECT 1 FROM versions v
+             WHERE v.object_id = o.object_id AND v.loaded_at > r.changed_at
+               AND (v.version = r.payload ->> 'version'
+                    OR v.version > r.payload ->> 'version'
+                   AND o.dataset NOT IN (SELECT value FROM json_each(:appended)))))
+       AND r.run_id NOT IN ({_NEEDED})
+     UNION
+    SELECT r.run_id FROM runs r
+     WHERE r.kind IN ('upkeep', 'reconcile', 'provision') AND r.status = 'FAILED' AND r.changed_at < :before
+       AND EXISTS (SELECT 1 FROM runs n
+                    WHERE n.kind = r.kind AND n.status = 'SUCCEEDED' AND n.run_id > r.run_id
+                      AND n.tenant_id IS r.tenant_id AND n.payload = r.payload)
+       AND r.run_id NOT IN ({_NEEDED})"""
 #: Executions that have ended, here and in AMC; none that was made twice, nor what its run may be redriven for.
 _OLD_EXECUTIONS = """
     SELECT e.execution_id FROM executions e LEFT JOIN runs r USING (run_id)
@@ -94,6 +117,7 @@ class Retention:
     catalog: Catalog
     runs: RunStore
     keep: KeepSettings
+    appended: Collection[str]  #: datasets that keep the rows of older versions
     look_back: timedelta  #: how far executions are compared with AMC's
     clock: Clock
     tell: Callable[[str], None] = lambda _: None
@@ -135,7 +159,12 @@ class Retention:
         before = self._before(self.keep.runs)
         if before is None:
             return 0
-        ids = [row["run_id"] for row in self.state.read(_OLD_RUNS, {"before": before})]
+        values = {"before": before, "appended": json.dumps(sorted(self.appended))}
+        ids = [
+            row["run_id"]
+            for query in (_OLD_RUNS, _SETTLED_FAILURES)
+            for row in self.state.read(query, values)
+        ]
         with self._children_indexed():
             for group in self._groups("runs", ids):
                 self.runs.forget(group)

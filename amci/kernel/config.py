@@ -184,8 +184,9 @@ class KeepSettings(Strict):
     """How long `amci maintenance` keeps what has ended; what is not given is kept for ever."""
 
     runs: KeptFor | None = None
-    """Runs that succeeded, were skipped or cancelled, with their history. Failed ones stay, and so does what
-    reprocessing, repair and recovery read, and the key of every run."""
+    """Runs that succeeded, were skipped or cancelled, with their history, and failed ones that need nobody any more, as
+    their file was loaded or forgotten since, or the same task succeeded. What reprocessing, repair and recovery read
+    stays, and so does the key of every run."""
     executions: KeptFor | None = None
     """Executions of workflows that have ended in AMC, with their runs; also those that others asked for."""
     fires: KeptFor | None = None

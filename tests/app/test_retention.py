@@ -14,9 +14,10 @@ from amci.app.doctor import examine
 from amci.app.recover import recover
 from amci.kernel.clock import timestamp
 from amci.kernel.config import Settings, parsed
-from amci.kernel.errors import ConfigError, StateError
+from amci.kernel.errors import ConfigError, NotFound, StateError
 from amci.kernel.files import on_fault_point
-from amci.kernel.run import NewRun
+from amci.kernel.run import Done, Failed, NewRun
+from amci.lake.loading.forgetting import forget as forget_objects
 
 YEAR = timedelta(days=400)
 KEEP = "keep: {runs: 90d, executions: 90d, fires: 90d, versions: 90d, quarantine: 90d, logs: 90d}\n"
@@ -138,6 +139,50 @@ def test_it_can_be_killed_and_run_again(site: Any, moment: str) -> None:
     left = forget(site, dry_run=True)
     assert (told["runs"] > 0, {left[name] for name in COUNTED}) == (True, {0})
     assert site.ledger() == ledger
+
+
+def test_failed_runs_go_when_nobody_has_to_see_to_them(site_of: Any, tmp_path: Path) -> None:
+    site = site_of(tmp_path / "w")
+    site.dataset("d")
+    site.dataset("kept", on_new_version="append")
+    site.settings(KEEP)
+    bad, good = 'v\n"1\n', "v\n7\n"
+    rounds = {"d/t/mended": (bad, good), "d/t/again": (bad, good, bad), "d/t/open": (bad,)}
+    rounds |= {"d/t/forgotten": (bad,), "kept/t/older": (bad, good)}
+    for n in range(3):
+        for key, texts in rounds.items():
+            for text in texts[n : n + 1]:
+                site.put(f"adtech/{key}.csv", text)
+        site.drain()
+    error = Failed(NotFound("x"))
+    with site.engine() as engine:
+        forget_objects(engine.state, engine.runs, site.clock, engine.objects.find("forgotten.csv"))
+        engine.work(threading.Event())
+        for key, outcome in {
+            "acme:1": error,
+            "acme:2": Done({}),
+            "blue:1": Done({}),
+            "blue:2": error,
+        }.items():
+            tenant = key.partition(":")[0]
+            engine.runs.create([NewRun(idempotency_key=key, kind="reconcile", tenant_id=tenant)])
+            (run,) = engine.runs.claim(["reconcile"], "w", timedelta(days=1), limit=1)
+            engine.runs.finish([run], {run.run_id: outcome})
+
+    def failed() -> set[str]:
+        return {run.idempotency_key.removeprefix("light:raw/adtech/") for run in site.runs(status="FAILED")}
+
+    before = failed()
+    site.clock.turn(YEAR)
+    forget(site)
+    assert before - failed() == {"d/t/mended.csv@1", "d/t/forgotten.csv@1", "acme:1"}
+    assert failed() == {
+        "d/t/again.csv@1",
+        "d/t/again.csv@3",
+        "d/t/open.csv@1",
+        "kept/t/older.csv@1",
+        "blue:2",
+    }
 
 
 def test_executions_that_are_still_compared_with_amc_stay(site: Any) -> None:

@@ -36,7 +36,8 @@ def named(objects: ObjectStore, names: Sequence[str]) -> list[sqlite3.Row]:
 def forget(state: State, runs: RunStore, clock: Clock, rows: Sequence[sqlite3.Row]) -> list[str]:
     """Queue runs that take the rows of these objects out of the lake, all or none of them; their keys.
 
-    From now on, nothing loads them but a new version, or `reprocess` with their keys.
+    From now on, nothing loads them but a new version, or `reprocess` with their keys, and nobody has to see to what was
+    wrong with them.
     """
     now = timestamp(clock.now())
     new = [_run(row, f"~forget-{now}") for row in rows]
@@ -45,6 +46,11 @@ def forget(state: State, runs: RunStore, clock: Clock, rows: Sequence[sqlite3.Ro
             "UPDATE objects SET forgotten_at = ? WHERE object_id = ?",
             [(now, row["object_id"]) for row in rows],
         )
+        for table in ("quarantine", "doubts"):
+            db.executemany(
+                f"UPDATE {table} SET resolved_at = ? WHERE object_id = ? AND resolved_at IS NULL",
+                [(now, row["object_id"]) for row in rows],
+            )
         runs.create(new)
     return [run.idempotency_key for run in new]
 
