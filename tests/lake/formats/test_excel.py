@@ -248,13 +248,18 @@ def test_what_a_sheet_says_of_its_size_is_not_believed(tmp_path: Path) -> None:
 
 
 SIMPLE = book([["a", "b"], [1, 2]])
+_RELATIONSHIPS = (
+    b"http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+    b"http://purl.oclc.org/ooxml/officeDocument/relationships",
+)
+_MAIN = (
+    b"http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+    b"http://purl.oclc.org/ooxml/spreadsheetml/main",
+)
 STRICT = changed(
-    SIMPLE,
-    (
-        b"http://schemas.openxmlformats.org/spreadsheetml/2006/main",
-        b"http://purl.oclc.org/ooxml/spreadsheetml/main",
-    ),
-    part="xl/workbook.xml",
+    changed(SIMPLE, _RELATIONSHIPS, _MAIN, part="xl/workbook.xml"),
+    _RELATIONSHIPS,
+    part="xl/_rels/workbook.xml.rels",
 )
 
 
