@@ -39,6 +39,7 @@ class Change(StrEnum):
     RETIRE = "retire"
     REWRITE = "rewrite"  #: only by `amci lake rewrite`
     REPROCESS = "reprocess"  #: only by `amci lake reprocess`
+    DROP = "drop"  #: only by `amci lake drop`
     UNKNOWN = "unknown"  #: AMC could not be asked
 
 
@@ -47,7 +48,7 @@ class Difference:
     """One thing that is not as config/ has it."""
 
     change: Change
-    what: str  #: tenant, workflow or schedule
+    what: str  #: tenant, workflow, schedule, dataset or table
     name: str
     tenant_id: str | None = None
     says: Sequence[str] = field(default=())
@@ -180,6 +181,7 @@ def _tables(opened: Session) -> Iterator[Difference]:
         for each in outdated(lake.con, opened.state, opened.clock, opened.project.datasets.values()):
             yield Difference(change=Change.REWRITE, what="table", name=str(each.name), says=[each.says()])
         yield from _left_behind(lake, opened.project)
+        yield from _empty_tables(lake, opened.project)
 
 
 def _left_behind(lake: QuerySession, project: Project) -> Iterator[Difference]:
@@ -198,6 +200,17 @@ def _left_behind(lake: QuerySession, project: Project) -> Iterator[Difference]:
                 f" `amci lake reprocess --changed --dataset {dataset.dataset}` moves them"
             )
             yield Difference(change=Change.REPROCESS, what="dataset", name=dataset.dataset, says=[says])
+
+
+def _empty_tables(lake: QuerySession, project: Project) -> Iterator[Difference]:
+    """Tables without a row in schemas that no dataset has: what is left when rows have moved to another one."""
+    from amci.lake.query.inspect import tables
+
+    schemas = {dataset.schema_name for dataset in project.datasets.values()}
+    for row in tables(lake):
+        if row["table"].partition(".")[0] not in schemas and not row["objects"]:
+            says = f"it is empty, and no dataset loads into it: `amci lake drop {row['table']}` takes it out"
+            yield Difference(change=Change.DROP, what="table", name=row["table"], says=[says])
 
 
 def _schedules(opened: Session) -> Iterator[Difference]:

@@ -330,6 +330,20 @@ def rewrite(
     _maintain(ctx, lambda m: m.rewrite(table, datasets, dry_run=dry_run))
 
 
+@command(lake_app, "drop", epilog="Example: amci lake drop adtech_orders.orders --dry-run")
+def drop(
+    ctx: Context,
+    table: Annotated[str, typer.Argument(help="schema.table, or the table's name.")],
+    dry_run: DryRun = False,
+) -> None:
+    """Take out a table that no file has rows in any more.
+
+    It is left behind when a dataset gets another schema or `table`, and its rows have moved. One with rows stays. Older
+    states keep it (`--as-of`) until `amci lake expire`.
+    """
+    _maintain(ctx, lambda m: m.drop(table, dry_run=dry_run))
+
+
 @command(lake_app, "vacuum", epilog="Example: amci lake vacuum --dry-run")
 def vacuum(ctx: Context, dry_run: DryRun = False) -> None:
     """Delete files nothing refers to any more, in post-stage and pre-stage."""

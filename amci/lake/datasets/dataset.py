@@ -149,7 +149,7 @@ class Dataset(Strict):
     database: str = ""
     """Schema in the lake, with `{team}` and `{dataset}`. The AWS solution's databases are
     `<stack>_datalake_dev_{team}_{dataset}_db`, with the name of the stack. If it changes,
-    `amci lake reprocess --changed` moves the rows; the old tables stay, empty, so name the schema in queries."""
+    `amci lake reprocess --changed` moves the rows, and `amci lake drop` takes out the old tables, which stay empty."""
     pattern: str = "{team}/{dataset}/{table}/{file}"
     """Which keys belong to it: `{name}` takes one folder or file name or a part of it. `{tenant}` must be a
     tenant's id, `{team}` and `{dataset}` this dataset's own. In a folder `key={name}` the value is decoded as Hive

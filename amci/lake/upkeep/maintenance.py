@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from amci.kernel.clock import Clock
-from amci.kernel.errors import DamagedFile
+from amci.kernel.errors import DamagedFile, UsageError
 from amci.kernel.files import storage_errors
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
@@ -109,6 +109,28 @@ class Maintenance:
             {"table": str(each.name), "partition_by": list(each.want), "files": each.files} for each in due
         ]
         return {"tables": tables, "dry_run": dry_run}
+
+    def drop(self, table: str, *, dry_run: bool) -> Report:
+        """Take out a table that no file has rows in any more, as its dataset has another schema or `table` now.
+
+        Raises NotFound, and UsageError if it has rows.
+        """
+        name = table_named(table, all_tables(self.catalog.con))
+        objects = len(self.catalog.ledger.loaded_into(name))
+        rows = self.catalog.con.execute(f"SELECT count(*) FROM {name.sql}").fetchall()[0][0]
+        if objects or rows or name == publish.OBJECTS:
+            raise UsageError(
+                f"table {name} has {rows:,} rows of {objects:,} objects",
+                hint="`amci lake reprocess --changed` moves rows to where their datasets have them now, and"
+                " `amci lake forget` takes out those of single files",
+            )
+        if not dry_run:
+            self.catalog.drop(name)
+            self.state.write(
+                "DELETE FROM table_shapes WHERE schema_name = ? AND table_name = ?", (name.schema, name.table)
+            )
+            self._publish_again()
+        return {"table": str(name), "dry_run": dry_run}
 
     def expire(self, age: timedelta, *, dry_run: bool) -> Report:
         """Forget snapshots older than `age`, never the newest; `vacuum` frees their files an hour later."""

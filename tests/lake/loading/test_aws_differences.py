@@ -14,6 +14,8 @@ import pytest
 from amci.app.plan import Change, differences
 from amci.app.session import open_session
 from amci.kernel.dates import resolved
+from amci.kernel.errors import UsageError
+from amci.lake.upkeep.maintenance import Maintenance
 
 PAGE = Path(__file__).parents[3] / "docs" / "differences.md"
 DATABASE = "amcinsights_datalake_dev_adtech_amc_db"
@@ -118,5 +120,21 @@ def test_rows_move_to_the_database_that_a_dataset_names_later(site: Any) -> None
     assert site.reprocess(changed_only=True)["from_raw"] == 1
     tables = ("adtech_amc.acme_reach_daily", "mine_amc.acme_reach_daily")
     assert [site.query(f"SELECT count(*) FROM {table}") for table in tables] == [[(0,)], [(1,)]]
+    old, new = tables
     with open_session(site.workspace, site.clock, {}) as opened:
-        assert [each for each in differences(opened) if each.what == "dataset"] == []
+        found = [each for each in differences(opened) if each.what in ("dataset", "table")]
+    assert [(each.change, each.name) for each in found] == [(Change.DROP, old)]
+    with site.engine() as engine, engine.catalog.exclusive("drop"):
+        upkeep = Maintenance(site.workspace, engine.catalog, engine.state, site.clock, print)
+        with pytest.raises(UsageError, match=f"table {new} has 1 rows of 1 objects"):
+            upkeep.drop(new, dry_run=False)
+        assert upkeep.drop(old, dry_run=True) == {"table": old, "dry_run": True}
+        upkeep.drop(old, dry_run=False)
+    with open_session(site.workspace, site.clock, {}) as opened:
+        assert [each for each in differences(opened) if each.what in ("dataset", "table")] == []
+    assert site.tables() == [new]
+    # A later table of that name begins with nothing.
+    site.dataset("amc", team="adtech")
+    site.put("acme/workflow=reach/schedule=daily/2026-11-02-reach.csv", "b\nx\n")
+    site.drain()
+    assert site.query(f"SELECT b FROM {old}") == [("x",)]
