@@ -84,8 +84,9 @@ class DateFormat:
             return 0
         return len(between) + sum(_WIDTHS[part] for part in parts[1::2])
 
-    def read_sql(self, expr: str, as_type: str) -> str:
-        """SQL of the value; NULL if the text is not of this format."""
+    @property
+    def pattern(self) -> str:
+        """The regular expression, of RE2 and of Python, of texts that may be of this format."""
         parts = _DIRECTIVE.split(self.text)
         pattern = ""
         for n, part in enumerate(parts):
@@ -95,8 +96,12 @@ class DateFormat:
                 pattern += f"(?:{_DIRECTIVES[part].replace(_TWO, '[0-9]{2}')})"  # 1112026 would be two days
             else:
                 pattern += f"(?:{_DIRECTIVES[part]})"
+        return pattern
+
+    def read_sql(self, expr: str, as_type: str) -> str:
+        """SQL of the value; NULL if the text is not of this format."""
         value = f"try_strptime({expr}, {literal(self.text)})"
-        fits = f"regexp_full_match({expr}, {literal(pattern)})"
+        fits = f"regexp_full_match({expr}, {literal(self.pattern)})"
         if self._directives & _WEEKDAYS:
             fits += f" AND contains(lower({expr}), lower(strftime({value}, '%a')))"
         return f"CASE WHEN {fits} THEN CAST({value} AS {as_type}) END"

@@ -117,8 +117,8 @@ _TIMES = (
     ),
     *(", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p"),
 )
-#: The first rows of which ways to write are asked; few are left to ask of all rows.
-_SAMPLE = 1000
+#: The first values that formats of dates have to fit before all are asked.
+_SAMPLE = 20
 _THOUSANDS = "-?(?:[1-9][0-9]{0,2}(?:[.][0-9]{3})+|0|[1-9][0-9]*)"
 
 
@@ -326,23 +326,22 @@ def _ways(
         if spellings:
             return spellings
     days = _NAMED_DAYS if any(re.search(f"(?i){_MONTH}", word) for word in signs) else _DAYS
-    formats = [DateFormat(day + time) for day, time in product(days, _TIMES)]
+    first = con.execute(f"SELECT {name} FROM {filled} LIMIT {_SAMPLE}").fetchall()
+    formats = [
+        one
+        for one in (DateFormat(day + time) for day, time in product(days, _TIMES))
+        if all(re.fullmatch(one.pattern, value) for (value,) in first)
+    ]
+    if not formats:
+        return []
     fits = _fit(con, filled, [f"{one.read_sql(name, one.type)} IS NOT NULL" for one in formats])
     return [one for one, fit in zip(formats, fits, strict=True) if fit]
 
 
-def _fit(con: duckdb.DuckDBPyConnection, rows: str, tests: Sequence[str]) -> list[bool]:
+def _fit(con: duckdb.DuckDBPyConnection, rows: str, tests: Sequence[str]) -> tuple[bool | None, ...]:
     """Which of these tests all rows pass."""
-    fits = [True] * len(tests)
-    for part in (f"(SELECT * FROM {rows} LIMIT {_SAMPLE})", rows):
-        left = [i for i, fit in enumerate(fits) if fit]
-        if left:
-            passed = con.execute(
-                f"SELECT {', '.join(f'bool_and({tests[i]})' for i in left)} FROM {part}"
-            ).fetchall()[0]
-            for i, fit in zip(left, passed, strict=True):
-                fits[i] = bool(fit)
-    return fits
+    asked = ", ".join(f"bool_and({test})" for test in tests)
+    return con.execute(f"SELECT {asked} FROM {rows}").fetchall()[0]
 
 
 def _with_points(con: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str]) -> list[str]:
