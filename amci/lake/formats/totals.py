@@ -51,7 +51,7 @@ def noting_total(
 
 def _is_total(data: pa.RecordBatch, row: int) -> bool:
     """Whether the first value of a row is a word for a total."""
-    for column in data.columns:
-        if value := column[row].as_py():
+    for at in range(data.num_columns):  # nearly always the first is enough
+        if value := data.column(at)[row].as_py():
             return value.strip(" :*").casefold() in _WORDS
     return False
