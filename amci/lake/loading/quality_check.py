@@ -11,7 +11,7 @@ import duckdb
 from amci.kernel.errors import QualityError
 from amci.kernel.files import replacing
 from amci.kernel.layout import file_stem
-from amci.kernel.names import literal, quoted, sanitized
+from amci.kernel.names import did_you_mean, literal, quoted, sanitized
 from amci.lake.catalog.duck import NAMING_ERRORS, first_line
 from amci.lake.catalog.headers import FileColumns
 from amci.lake.catalog.tables import TableName
@@ -146,7 +146,9 @@ def _found(
     by_header = columns.named(column) if columns else None
     found = have.get(column.lower()) or have.get(by_header or "") or have.get(sanitized(column))
     if not found:
-        raise QualityError(rule.name, f"the table has no column {column}")
+        raise QualityError(
+            rule.name, f"the table has no column {column}{did_you_mean(sanitized(column), have)}"
+        )
     return found
 
 

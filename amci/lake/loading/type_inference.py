@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from amci.kernel.errors import MalformedFile
-from amci.kernel.names import comparable, literal, quoted
+from amci.kernel.names import comparable, did_you_mean, literal, quoted
 from amci.lake.catalog.casts import cast_sql
 from amci.lake.catalog.headers import FileColumns
 from amci.lake.catalog.inference import Clues, infer, mixed_dates
@@ -297,7 +297,7 @@ def _check_partition(item: LoadItem, columns: Collection[str]) -> None:
     for name in item.partition_by:
         if name not in columns:
             raise MalformedFile(
-                f"no column {name}, by which the table is partitioned",
+                f"no column {name}, by which the table is partitioned{did_you_mean(name, columns)}",
                 hint="correct partition_by in the dataset's configuration, or the file",
             )
 

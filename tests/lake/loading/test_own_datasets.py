@@ -239,3 +239,15 @@ def test_a_rule_keeps_out_only_the_rows_that_break_it_whatever_numbers_they_have
     assert site.query("SELECT id, amount FROM adtech_orders.lines ORDER BY ALL") == kept
     file = next(site.workspace.quarantine.rglob("*.parquet"))
     assert duckdb.sql(f"SELECT id, amount FROM '{file}'").fetchall() == [(1, 10)]
+
+
+def test_columns_that_a_file_has_to_have_are_named_with_a_near_one(site: Any) -> None:
+    site.dataset("parts", partition_by="[dya]")
+    site.dataset("ruled", quality="[{not_null: Untis}]")
+    for dataset in ("parts", "ruled"):
+        site.put(f"adtech/{dataset}/t/1.csv", "day,units\n2026-01-01,1\n")
+    site.drain()
+    assert site.quarantined() == {
+        "adtech/parts/t/1.csv": "no column dya, by which the table is partitioned (did you mean 'day'?)",
+        "adtech/ruled/t/1.csv": "quality rule not_null_untis: the table has no column Untis (did you mean 'units'?)",
+    }
