@@ -18,6 +18,7 @@ from contextlib import suppress  # noqa: E402
 from typing import NoReturn, TextIO, cast  # noqa: E402
 
 from amci.cli.output import Output, Terminal  # noqa: E402
+from amci.kernel.environment import compute_by_one_thread  # noqa: E402
 from amci.kernel.errors import AmciError, UsageError  # noqa: E402
 from amci.kernel.files import storage_error  # noqa: E402
 
@@ -38,6 +39,7 @@ def main() -> NoReturn:
         came.append(number)
         raise KeyboardInterrupt
 
+    compute_by_one_thread()
     try:
         from amci.cli.app import app
 

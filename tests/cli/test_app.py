@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from amci import __version__
 from amci.cli.app import COMMANDS, app, load
+from amci.kernel.environment import compute_by_one_thread
 from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
 
@@ -103,3 +105,12 @@ def test_output_that_nobody_reads_any_more_is_no_error() -> None:
         assert process.stdout.read(1) == b"["
         process.stdout.close()
         assert (process.stderr.read(), process.wait()) == (b"", 0)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("4", "4")])
+def test_numpy_has_one_thread_unless_the_user_says_how_many(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
+) -> None:
+    monkeypatch.setattr(os, "environ", {"OPENBLAS_NUM_THREADS": given} if given else {})
+    compute_by_one_thread()
+    assert os.environ == {"OPENBLAS_NUM_THREADS": expected}

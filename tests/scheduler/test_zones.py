@@ -58,9 +58,10 @@ def changes(zone: ZoneInfo) -> Iterator[datetime]:
     def offset(moment: datetime) -> timedelta | None:
         return moment.astimezone(zone).utcoffset()
 
-    day = BEGIN
+    day, now = BEGIN, offset(BEGIN)
     while day < END:
-        if offset(day) != offset(day + DAY):
+        earlier, now = now, offset(day + DAY)
+        if earlier != now:
             before, after = day, day + DAY
             while after - before > MINUTE:
                 middle = before + (after - before) // 2 // MINUTE * MINUTE
