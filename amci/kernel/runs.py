@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -30,7 +29,8 @@ from amci.kernel.run import (
     Snooze,
     reason_for,
 )
-from amci.kernel.state import State, named_queries
+from amci.kernel.state import State, insert_many, named_queries
+from amci.kernel.text import encodable
 from amci.kernel.waits import ClockStep
 
 #: A run whose lease expired this often is FAILED: it may be what kills the process.
@@ -39,6 +39,7 @@ MOST_EXPIRIES = 5
 _SQL = named_queries((resources.files("amci.kernel") / "queries.sql").read_text(encoding="utf-8"))
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _CHUNK = 10_000
+_Turn = tuple[str, int, str]  # kind, priority and tenant, '' if none: of runs that are ranked together
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 _ABANDONED = "abandoned: its worker disappeared too often"
 _EXPIRED = "the lease expired: its worker disappeared"
@@ -277,16 +278,15 @@ class RunStore:
         for run in runs:
             by_key.setdefault(run.idempotency_key, run)
         wanted = list(by_key.values())
-        ranks: Counter[tuple[str, int, str]] = Counter()
+        ranks: dict[_Turn, int] = {}
         created = 0
         for chunk in (wanted[i : i + _CHUNK] for i in range(0, len(wanted), _CHUNK)):
             keys = json.dumps([run.idempotency_key for run in chunk])
             known = {row["idempotency_key"] for row in db.execute(_SQL["known_keys"], {"keys": keys})}
             new = [run for run in chunk if run.idempotency_key not in known]
-            created += (
-                db.executemany(_SQL["create_run"], _rows(db, new, parent, ranks, now)).rowcount if new else 0
-            )
-        db.executemany(_SQL["remember_rank"], [(*turn, rank) for turn, rank in ranks.items()])
+            ranks.update(_last_ranks(db, {_turn(run, parent) for run in new} - ranks.keys()))
+            created += insert_many(db, _SQL["create_run"], _rows(new, parent, ranks, now))
+        insert_many(db, _SQL["remember_rank"], ((*turn, rank) for turn, rank in ranks.items()))
         return created
 
     def _change(self, run: Run, outcome: Outcome, now: datetime) -> dict[str, Any]:
@@ -322,32 +322,35 @@ class RunStore:
 
 
 def _rows(
-    db: sqlite3.Connection,
-    runs: Iterable[NewRun],
-    parent: Run | None,
-    ranks: Counter[tuple[str, int, str]],
-    now: str,
+    runs: Iterable[NewRun], parent: Run | None, ranks: dict[_Turn, int], now: str
 ) -> Iterator[tuple[Any, ...]]:
-    """The parameters of `create_run`; `ranks` keeps the last rank given to each kind, priority and tenant."""
+    """The parameters of `create_run`; `ranks` has the last rank given to each of their turns, and keeps it."""
     for run in runs:
-        tenant_id = run.tenant_id if run.tenant_id is not None or parent is None else parent.tenant_id
-        turn = (run.kind, run.priority, tenant_id or "")
-        if turn not in ranks:
-            ranks[turn] = _last_turn(db, turn)
+        turn = _turn(run, parent)
         ranks[turn] += 1
         after = max(timestamp(run.run_after), now) if run.run_after else now
         began = run.correlation_id or (parent.correlation_id if parent else run.idempotency_key)
         yield (
             *(run.idempotency_key, run.kind, run.priority, ranks[turn], after == now),
-            *(run.pool, tenant_id, run.lock_key, run.batch_key, _json(run.payload), began),
+            *(run.pool, _tenant(run, parent), run.lock_key, run.batch_key, _json(run.payload), began),
             *(parent.run_id if parent else None, after, now, now),
         )
 
 
-def _last_turn(db: sqlite3.Connection, turn: tuple[str, int, str]) -> int:
-    values = dict(zip(("kind", "priority", "tenant_id"), turn, strict=True))
-    row = db.execute(_SQL["fair_turn"], values).fetchone()
-    return max(int(row["now"]), int(row["last"]))
+def _tenant(run: NewRun, parent: Run | None) -> str | None:
+    return run.tenant_id if run.tenant_id is not None or parent is None else parent.tenant_id
+
+
+def _turn(run: NewRun, parent: Run | None) -> _Turn:
+    return run.kind, run.priority, _tenant(run, parent) or ""
+
+
+def _last_ranks(db: sqlite3.Connection, turns: Collection[_Turn]) -> Iterator[tuple[_Turn, int]]:
+    """The rank after which the next run of each of these has its turn."""
+    ordered = list(turns)
+    asked = json.dumps([(kind, priority, encodable(tenant_id)) for kind, priority, tenant_id in ordered])
+    for row in db.execute(_SQL["fair_turns"], {"turns": asked}):
+        yield ordered[row["position"]], row["rank"]
 
 
 def _companions(db: sqlite3.Connection, head: sqlite3.Row, limit: int) -> Iterator[int]:

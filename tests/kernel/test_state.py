@@ -11,7 +11,7 @@ import pytest
 from amci.kernel.clock import SystemClock
 from amci.kernel.errors import StateError, StorageError, WorkspaceTooNew
 from amci.kernel.files import on_fault_point
-from amci.kernel.state import State, named_queries
+from amci.kernel.state import State, insert_many, named_queries
 
 
 @pytest.fixture
@@ -40,6 +40,19 @@ def notes(state: State) -> list[str]:
 def test_named_queries_splits_at_the_name_lines() -> None:
     found = named_queries("-- a header\n-- name: one\n-- why\nSELECT 1;\n\n-- name: two\nSELECT 2;\n")
     assert found == {"one": "-- why\nSELECT 1;", "two": "SELECT 2;"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
+def test_many_rows_are_inserted_in_their_order_and_counted(state: State, count: int) -> None:
+    rows = [(f"{position} \udc80",) for position in range(count)]
+    with state.transaction() as db:
+        insert_many(db, "INSERT INTO notes VALUES (?)", rows[1::2])
+        changed = insert_many(
+            db, "INSERT INTO notes (note) VALUES (?) ON CONFLICT (note) DO NOTHING", iter(rows)
+        )
+    assert changed == len(rows[::2])
+    stored = [row["note"] for row in state.read("SELECT note FROM notes ORDER BY rowid")]
+    assert stored == [f"{row[0][:-1]}\\udc80" for row in (*rows[1::2], *rows[::2])]
 
 
 def test_a_new_state_file_is_in_wal_mode_and_knows_its_migrations(state: State) -> None:
