@@ -212,7 +212,11 @@ def quoted(*parts: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A SQL string literal; for the few places where DuckDB takes no parameter."""
+    """A SQL string literal: where DuckDB takes no parameter, and where one costs too much.
+
+    For each value that is a parameter, DuckDB's module tries twice to import pandas: a millisecond each if there is
+    none.
+    """
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -57,8 +57,7 @@ _NOTES = f"""
               JOIN {METADATA}.ducklake_column c USING (table_id, column_id)
              WHERE g.table_id = t.table_id AND key = 'comment' AND value = {literal(NO_VALUE)}
                AND g.end_snapshot IS NULL AND c.end_snapshot IS NULL)
-      FROM {METADATA}.ducklake_table t JOIN {METADATA}.ducklake_schema s USING (schema_id)
-     WHERE s.schema_name = ? AND t.table_name = ? AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"""
+      FROM {METADATA}.ducklake_table t JOIN {METADATA}.ducklake_schema s USING (schema_id)"""
 
 
 class Catalog:
@@ -206,7 +205,7 @@ class Catalog:
 
     def note_run(self, run_id: int) -> None:
         """Write with the commit which run was the newest then; see `pairing`."""
-        self.con.execute(f"CALL {LAKE}.set_commit_message('amci', 'load', extra_info => ?)", [str(run_id)])
+        self.con.execute(f"CALL {LAKE}.set_commit_message('amci', 'load', extra_info => '{run_id}')")
 
     def columns(self, name: TableName) -> dict[str, str]:
         """Column names and SQL types of a table in their order; empty if there is no such table.
@@ -215,7 +214,7 @@ class Catalog:
         """
         if name not in self._columns:
             # What a look at all tables and columns says costs twenty times as much the first time.
-            notes = self.con.execute(_NOTES, [name.schema, name.table]).fetchall()
+            notes = self.con.execute(f"{_NOTES} WHERE {_is_table(name)}").fetchall()
             columns = self.con.execute(f"DESCRIBE {name.sql}").fetchall() if notes else []
             comment, remarked = notes[0] if notes else (None, ())
             self._remarked[name] = set(remarked or ())
@@ -324,10 +323,8 @@ class Catalog:
                 f" JOIN {METADATA}.ducklake_partition_column k"
                 " ON k.table_id = p.table_id AND k.partition_id = p.partition_id"
                 f" JOIN {METADATA}.ducklake_column c ON c.table_id = t.table_id AND c.column_id = k.column_id"
-                " WHERE t.table_name = ? AND s.schema_name = ? AND t.end_snapshot IS NULL"
-                " AND s.end_snapshot IS NULL AND p.end_snapshot IS NULL AND c.end_snapshot IS NULL"
-                " ORDER BY k.partition_key_index",
-                [name.table, name.schema],
+                f" WHERE {_is_table(name)} AND p.end_snapshot IS NULL AND c.end_snapshot IS NULL"
+                " ORDER BY k.partition_key_index"
             ).fetchall()
             self._partitions[name] = tuple(column for (column,) in rows)
         return self._partitions[name]
@@ -418,9 +415,7 @@ class Catalog:
         """The folder of a table inside its schema's: its name, or, once rewritten, the one it was rewritten in."""
         rows = self.con.execute(
             f"SELECT t.path FROM {METADATA}.ducklake_table t"
-            f" JOIN {METADATA}.ducklake_schema s USING (schema_id)"
-            " WHERE t.table_name = ? AND s.schema_name = ? AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL",
-            [name.table, name.schema],
+            f" JOIN {METADATA}.ducklake_schema s USING (schema_id) WHERE {_is_table(name)}"
         ).fetchall()
         return str(rows[0][0]) if rows else name.table
 
@@ -498,6 +493,12 @@ class Catalog:
                 with suppress(duckdb.TransactionException):
                     self.con.execute("ROLLBACK")
                 raise
+
+
+def _is_table(name: TableName) -> str:
+    """SQL that is true of the row of a table, `t`, and that of its schema, `s`, in DuckLake's metadata."""
+    is_it = f"s.schema_name = {literal(name.schema)} AND t.table_name = {literal(name.table)}"
+    return f"{is_it} AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
 
 
 def _wanted(partition_by: Sequence[str], columns: Mapping[str, str]) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ def lake_files(
 
 def _asked(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
     # Columns of a UNION come as text.
-    return con.execute(f"SELECT * FROM sqlite_query('{METADATA}', ?)", [sql]).fetchall()
+    return con.execute(f"SELECT * FROM sqlite_query('{METADATA}', {literal(sql)})").fetchall()
 
 
 def sha256_of(path: Path) -> str:

@@ -100,8 +100,8 @@ class Ledger:
         con = self._connection()
         with showing(con, "wanted", pa.table({"id": pa.array(object_ids, pa.int64())})):
             rows = con.execute(
-                f"{_ENTRIES} WHERE object_id BETWEEN ? AND ? AND object_id IN (SELECT id FROM wanted)",
-                [min(object_ids), max(object_ids)],
+                f"{_ENTRIES} WHERE object_id BETWEEN {min(object_ids)} AND {max(object_ids)}"
+                " AND object_id IN (SELECT id FROM wanted)"
             ).fetchall()
         return [LedgerEntry(o, v, r, TableName(s, t), n) for o, v, r, s, t, n in rows]
 
