@@ -32,7 +32,7 @@ SAFE = {
         lake.formats.csv_reader:_names lake.formats.escapes:_Dialect._field lake.formats.escapes:_Dialect._run
         lake.formats.escapes:_dialect sandbox.data.families:script sandbox.queries:Queries.__init__.lru_cache
         sandbox.store:statements sandbox.udfs:_first_match sandbox.udfs:_found sandbox.udfs:_replaced
-        sandbox.udfs:_split scheduler.clock_changes:_changes_from scheduler.cron:_days
+        sandbox.udfs:_split scheduler.clock_changes:_changes_from scheduler.cron:_days scheduler.store:fire_text
         workflows.amazon.transport:trusted workflows.definitions.sql:_tokenizer_class
         workflows.definitions.sql:tokens kernel.plugins:_points
         lake.datasets.dataset:Dataset.column_types lake.datasets.dataset:Dataset.csv_options

@@ -234,7 +234,7 @@ def next_fires(
     ]
     until = fires[-1][0] if len(fires) == count else now + A_YEAR
     for name, timetable in by_id.items():
-        if timetable.schedule.is_enabled:
+        if timetable.is_enabled:
             odd = _odd_rows(odd_times(timetable.expression, now, until, timetable.zone))
             rows += [(at, {**row, "schedule": name}) for at, row in odd]
     return [row for _, row in sorted(rows, key=itemgetter(0))]

@@ -25,12 +25,12 @@ VALUES (?, ?, 'PENDING', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (idempotency_key) DO NOTHING;
 
 -- name: fair_turns
--- The turn of tenants: what was claimed last of a kind and priority, or the tenant's own last rank if that is later.
-SELECT turn.key AS position, max(coalesce(times.rank, 0), coalesce(ranks.rank, 0)) AS rank
-  FROM json_each(:turns) AS turn
-  LEFT JOIN virtual_times AS times ON times.kind = turn.value ->> 0 AND times.priority = turn.value ->> 1
-  LEFT JOIN last_ranks AS ranks ON ranks.kind = turn.value ->> 0 AND ranks.priority = turn.value ->> 1
-                               AND ranks.tenant_id = turn.value ->> 2;
+-- The turn of tenants: what was claimed last of this kind and priority, or the tenant's own last rank if that is later.
+SELECT tenant.key AS position,
+       max(coalesce((SELECT rank FROM virtual_times WHERE kind = :kind AND priority = :priority), 0),
+           coalesce(last_ranks.rank, 0)) AS rank
+  FROM json_each(:tenant_ids) AS tenant
+  LEFT JOIN last_ranks ON kind = :kind AND priority = :priority AND tenant_id = tenant.value;
 
 -- name: remember_rank
 INSERT INTO last_ranks (kind, priority, tenant_id, rank) VALUES (?, ?, ?, ?)

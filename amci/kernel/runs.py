@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -273,7 +274,7 @@ class RunStore:
 
     def _insert(self, db: sqlite3.Connection, runs: Iterable[NewRun], *, parent: Run | None) -> int:
         """Insert what is new; of two with one key, the first."""
-        now = timestamp(self.clock.now())
+        now = self.clock.now()
         by_key: dict[str, NewRun] = {}
         for run in runs:
             by_key.setdefault(run.idempotency_key, run)
@@ -284,7 +285,8 @@ class RunStore:
             keys = json.dumps([run.idempotency_key for run in chunk])
             known = {row["idempotency_key"] for row in db.execute(_SQL["known_keys"], {"keys": keys})}
             new = [run for run in chunk if run.idempotency_key not in known]
-            ranks.update(_last_ranks(db, {_turn(run, parent) for run in new} - ranks.keys()))
+            turns = {_turn(run, parent) for run in new}
+            ranks.update(_last_ranks(db, turns - ranks.keys()))
             created += insert_many(db, _SQL["create_run"], _rows(new, parent, ranks, now))
         insert_many(db, _SQL["remember_rank"], ((*turn, rank) for turn, rank in ranks.items()))
         return created
@@ -322,18 +324,19 @@ class RunStore:
 
 
 def _rows(
-    runs: Iterable[NewRun], parent: Run | None, ranks: dict[_Turn, int], now: str
+    runs: Iterable[NewRun], parent: Run | None, ranks: dict[_Turn, int], now: datetime
 ) -> Iterator[tuple[Any, ...]]:
     """The parameters of `create_run`; `ranks` has the last rank given to each of their turns, and keeps it."""
+    created_at = timestamp(now)
     for run in runs:
         turn = _turn(run, parent)
         ranks[turn] += 1
-        after = max(timestamp(run.run_after), now) if run.run_after else now
+        after = timestamp(run.run_after) if run.run_after and run.run_after > now else created_at
         began = run.correlation_id or (parent.correlation_id if parent else run.idempotency_key)
         yield (
-            *(run.idempotency_key, run.kind, run.priority, ranks[turn], after == now),
+            *(run.idempotency_key, run.kind, run.priority, ranks[turn], after == created_at),
             *(run.pool, _tenant(run, parent), run.lock_key, run.batch_key, _json(run.payload), began),
-            *(parent.run_id if parent else None, after, now, now),
+            *(parent.run_id if parent else None, after, created_at, created_at),
         )
 
 
@@ -345,12 +348,17 @@ def _turn(run: NewRun, parent: Run | None) -> _Turn:
     return run.kind, run.priority, _tenant(run, parent) or ""
 
 
-def _last_ranks(db: sqlite3.Connection, turns: Collection[_Turn]) -> Iterator[tuple[_Turn, int]]:
+def _last_ranks(db: sqlite3.Connection, turns: Iterable[_Turn]) -> Iterator[tuple[_Turn, int]]:
     """The rank after which the next run of each of these has its turn."""
-    ordered = list(turns)
-    asked = json.dumps([(kind, priority, encodable(tenant_id)) for kind, priority, tenant_id in ordered])
-    for row in db.execute(_SQL["fair_turns"], {"turns": asked}):
-        yield ordered[row["position"]], row["rank"]
+    tenants: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
+    for kind, priority, tenant_id in turns:
+        tenants[kind, priority].append(tenant_id)
+    for (kind, priority), tenant_ids in tenants.items():
+        asked = json.dumps(list(map(encodable, tenant_ids)))
+        for position, rank in db.execute(
+            _SQL["fair_turns"], {"kind": kind, "priority": priority, "tenant_ids": asked}
+        ):
+            yield (kind, priority, tenant_ids[position]), rank
 
 
 def _companions(db: sqlite3.Connection, head: sqlite3.Row, limit: int) -> Iterator[int]:

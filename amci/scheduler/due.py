@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -25,18 +24,43 @@ _INSTANT = timedelta(microseconds=1)
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Timetable:
-    """A schedule with its expression and time zone read."""
+    """When schedules fire, with their expression and time zone read; compared and hashed by identity."""
 
-    schedule: Schedule
     expression: Expression
     zone: ZoneInfo
+    start_at: datetime | None  #: aware; no fire before
+    end_at: datetime | None  #: aware; no fire at or after
+    catch_up: CatchUp
+    is_enabled: bool
 
     @classmethod
     def of(cls, schedule: Schedule) -> Self:
         """Raises UsageError if the expression or the time zone cannot be read."""
-        return cls(schedule, parse(schedule.expression, schedule.start_at), time_zone(schedule.time_zone))
+        return cls(
+            parse(schedule.expression, schedule.start_at),
+            time_zone(schedule.time_zone),
+            schedule.start_at,
+            schedule.end_at,
+            schedule.catch_up,
+            schedule.is_enabled,
+        )
+
+    @classmethod
+    def shared(cls, schedules: Mapping[str, Schedule]) -> dict[str, Self]:
+        """The timetable of each schedule; those with the same settings share one. Raises what `of` does."""
+        by_settings: dict[tuple[object, ...], Self] = {}
+        timetables = {}
+        for schedule_id, schedule in schedules.items():
+            settings = (
+                *(schedule.expression, schedule.time_zone, schedule.start_at, schedule.end_at),
+                *(schedule.catch_up, schedule.is_enabled),
+            )
+            if settings not in by_settings:
+                by_settings[settings] = cls.of(schedule)
+            timetables[schedule_id] = by_settings[settings]
+        return timetables
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first fire strictly later than `moment`, between start and end; None if none is left."""
@@ -44,15 +68,15 @@ class Timetable:
 
     def fires(self, since: datetime, until: datetime) -> Iterator[datetime]:
         """All fires with since < fire <= until, between start and end, in order."""
-        start, end = self.schedule.start_at, self.schedule.end_at
+        start, end = self.start_at, self.end_at
         since = max(since, start.astimezone(UTC) - _INSTANT) if start else since
         until = min(until, end.astimezone(UTC) - _INSTANT) if end else until
-        return self.expression.fires(since, until, self.zone) if self.schedule.is_enabled else iter(())
+        return self.expression.fires(since, until, self.zone) if self.is_enabled else iter(())
 
     def skipped_times(self, since: datetime, until: datetime) -> Iterator[OddTimes]:
         """Local times that it means and that the clocks skipped, with since < change <= until."""
-        start, end = self.schedule.start_at, self.schedule.end_at
-        if not self.schedule.is_enabled:
+        start, end = self.start_at, self.end_at
+        if not self.is_enabled:
             return
         for odd in odd_times(self.expression, since, until, self.zone):
             if odd.is_skipped and (not start or odd.moment >= start) and (not end or odd.moment < end):
@@ -65,6 +89,7 @@ class Due:
 
     fires: Sequence[tuple[datetime, Decision]]  #: in order; CREATED or MISSED
     cursor: datetime  #: every fire up to here is decided
+    next_fire: datetime | None  #: the first one later than that; None if none is left
 
 
 def due(timetable: Timetable, cursor: datetime, now: datetime) -> Due:
@@ -74,13 +99,20 @@ def due(timetable: Timetable, cursor: datetime, now: datetime) -> Due:
     `none` runs none, `last` the newest unless one is on time, `all` each, oldest first.
     If the clock was set back, so that the cursor lies ahead, nothing is due until it is reached again.
     """
-    if timetable.schedule.catch_up is CatchUp.ALL:
-        found = list(islice(timetable.fires(cursor, now), MOST + 1))
-        reached = max(cursor, now) if len(found) <= MOST else found[MOST - 1]
-        return Due([(fire, Decision.CREATED) for fire in found[:MOST]], reached)
-    fires = deque(timetable.fires(cursor, now), maxlen=MOST)
+    runs_all = timetable.catch_up is CatchUp.ALL
+    fires: deque[datetime] = deque(maxlen=MOST)
+    next_fire = None
+    for fire in timetable.fires(cursor, _FOR_EVER):
+        if fire > now or (runs_all and len(fires) == MOST):
+            next_fire = fire
+            break
+        fires.append(fire)
+    if runs_all:
+        has_more = next_fire is not None and next_fire <= now
+        reached = fires[-1] if has_more else max(cursor, now)
+        return Due([(fire, Decision.CREATED) for fire in fires], reached, next_fire)
     wanted = {fire for fire in fires if fire >= now - MISSED_AFTER}
-    if timetable.schedule.catch_up is CatchUp.LAST and fires:
+    if timetable.catch_up is CatchUp.LAST and fires:
         wanted.add(fires[-1])
     decided = [(fire, Decision.CREATED if fire in wanted else Decision.MISSED) for fire in fires]
-    return Due(decided, max(cursor, now))
+    return Due(decided, max(cursor, now), next_fire)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from amci.kernel import log
 from amci.kernel.clock import Clock, timestamp
@@ -14,7 +16,7 @@ from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.scheduler.due import Due, Timetable, due
 from amci.scheduler.model import Decision, Fire, Overlap, Schedule
-from amci.scheduler.store import ScheduleStore
+from amci.scheduler.store import ScheduleStore, fire_text
 
 _log = log.get("scheduler")
 
@@ -36,7 +38,8 @@ class Scheduler:
         clock: Clock,
     ) -> None:
         """Raises UsageError if an expression or a time zone cannot be read."""
-        self._timetables = {name: Timetable.of(schedule) for name, schedule in schedules.items()}
+        self._schedules = dict(schedules)
+        self._timetables = Timetable.shared(schedules)
         self._store = store
         self._runs = runs
         self._state = state
@@ -58,21 +61,16 @@ class Scheduler:
         is_beat = self._beat_at is None or abs(now - self._beat_at) >= _BEAT
         if not ready and not is_beat:
             return []
-        fires: list[Fire] = []
-        cursors: dict[str, datetime] = {}
         with self._state.transaction():
-            for schedule_id, state in self._store.states(ready).items():
-                timetable = self._timetables[schedule_id]
-                found = due(timetable, state.cursor_at, now) if state.paused_at is None else Due((), now)
-                found = self._without_done(schedule_id, found)
-                fires += self._decided(timetable.schedule, found.fires)
-                cursors[schedule_id] = found.cursor
+            looks = self._looks(ready, now)
+            fires = self._decided(looks)
+            cursors = {schedule_id: look.cursor for schedule_id, look in looks.items()}
             self._runs.create(self._run_of(fire, key) for fire in fires if (key := fire.idempotency_key))
             self._store.record([*fires, *(self._skipped(now) if is_beat else ())])
             self._store.move(cursors)
             if is_beat:
                 self._store.advance(now, but=[name for name, cursor in cursors.items() if cursor < now])
-        self._look_ahead(cursors)
+        self._expect({schedule_id: look.next_fire for schedule_id, look in looks.items()})
         self._beat_at = now if is_beat else self._beat_at
         return fires
 
@@ -86,11 +84,12 @@ class Scheduler:
 
         Even if the schedule is paused or disabled. Raises NotFound; UsageError if `at` is yet to come.
         """
-        if schedule_id not in self._timetables:
+        if schedule_id not in self._schedules:
             raise NotFound(f"there is no schedule '{schedule_id}'", hint="`amci schedule list` shows them")
         now = self._clock.now()
         if at is not None and at > now:
             raise UsageError(f"{timestamp(at)} has not come yet", hint="name a moment of the past, or none")
+        at = at and at.astimezone(UTC)
         key = _key(schedule_id, at) if at else f"by-hand:{schedule_id}@{timestamp(now)}"
         fire = Fire(
             schedule_id=schedule_id, fire_time=at or now, decision=Decision.BY_HAND, idempotency_key=key
@@ -104,52 +103,81 @@ class Scheduler:
         """Once: take note of what is configured, and compute when each schedule fires next."""
         if self._has_begun:
             return
-        self._store.sync(timetable.schedule for timetable in self._timetables.values())
+        self._store.sync(self._schedules.values())
         self._begin_again(self._clock.now())
         self._has_begun = True
 
     def _begin_again(self, now: datetime) -> None:
         """Compute when each schedule fires next. None waits for a cursor that a clock left in the future."""
         self._store.take_back(now)
-        states = self._store.states(self._timetables.keys())
+        states = self._store.states(self._schedules.keys())
         self._looked_until = {schedule_id: state.cursor_at for schedule_id, state in states.items()}
-        self._look_ahead({schedule_id: state.cursor_at for schedule_id, state in states.items()})
+        next_after = cache(Timetable.next_after)
+        self._expect(
+            {
+                schedule_id: next_after(self._timetables[schedule_id], cursor)
+                for schedule_id, cursor in self._looked_until.items()
+            }
+        )
 
-    def _without_done(self, schedule_id: str, found: Due) -> Due:
-        """Without fires that had their run already, while the clock was ahead."""
-        done = self._store.done(schedule_id, [fire_time for fire_time, _ in found.fires])
-        return Due([fire for fire in found.fires if fire[0] not in done], found.cursor) if done else found
-
-    def _look_ahead(self, cursors: Mapping[str, datetime]) -> None:
-        """Compute the next fires of these schedules, decided up to these cursors."""
-        for schedule_id, cursor in cursors.items():
-            fire = self._timetables[schedule_id].next_after(cursor)
+    def _expect(self, next_fires: Mapping[str, datetime | None]) -> None:
+        """Keep in mind when these schedules fire next."""
+        for schedule_id, fire in next_fires.items():
             if fire is None:
                 self._next.pop(schedule_id, None)
             else:
                 self._next[schedule_id] = fire
 
-    def _decided(self, schedule: Schedule, found: Iterable[tuple[datetime, Decision]]) -> Iterator[Fire]:
-        """The fires of one schedule, with `overlap: skip` applied."""
-        skips = schedule.overlap is Overlap.SKIP
-        is_busy = skips and self._store.has_open_run(_lock(schedule))
-        for fire_time, due_as in found:
-            decision = Decision.SKIPPED_OVERLAP if due_as is Decision.CREATED and is_busy else due_as
-            is_created = decision is Decision.CREATED
-            is_busy = is_busy or (skips and is_created)
-            yield Fire(
-                schedule_id=schedule.schedule_id,
-                fire_time=fire_time,
-                decision=decision,
-                idempotency_key=_key(schedule.schedule_id, fire_time) if is_created else None,
+    def _looks(self, ready: Collection[str], now: datetime) -> dict[str, Due]:
+        """What is due of these schedules, without fires that had their run already, while the clock was ahead."""
+        look_at = cache(due)  # schedules that share a timetable mostly share a cursor, too
+        looks = {
+            schedule_id: look_at(
+                self._timetables[schedule_id], now if state.paused_at else state.cursor_at, now
             )
+            for schedule_id, state in self._store.states(ready).items()
+        }
+        done = self._store.done(
+            {name: (look.fires[0][0], look.fires[-1][0]) for name, look in looks.items() if look.fires}
+        )
+        for name in {name for name, _ in done}:
+            fires = [fire for fire in looks[name].fires if (name, fire[0]) not in done]
+            looks[name] = replace(looks[name], fires=fires)
+        return looks
+
+    def _decided(self, looks: Mapping[str, Due]) -> list[Fire]:
+        """The fires that are due, with `overlap: skip` applied."""
+        skips = {
+            _lock(schedule_id)
+            for schedule_id, look in looks.items()
+            if look.fires and self._schedules[schedule_id].overlap is Overlap.SKIP
+        }
+        busy = self._store.busy(skips)
+        fires = []
+        for schedule_id, look in looks.items():
+            lock = _lock(schedule_id)
+            for fire_time, due_as in look.fires:
+                is_created = due_as is Decision.CREATED and lock not in busy
+                is_skipped = due_as is Decision.CREATED and not is_created
+                if is_created and lock in skips:
+                    busy.add(lock)
+                fires.append(
+                    Fire(
+                        schedule_id=schedule_id,
+                        fire_time=fire_time,
+                        decision=Decision.SKIPPED_OVERLAP if is_skipped else due_as,
+                        idempotency_key=_key(schedule_id, fire_time) if is_created else None,
+                    )
+                )
+        return fires
 
     def _skipped(self, now: datetime) -> Iterator[Fire]:
         """What has not fired since the last such look, because its local time did not exist."""
+        skipped_times = cache(lambda timetable, since: list(timetable.skipped_times(since, now)))
         found = {
             schedule_id: skipped
             for schedule_id, since in self._looked_until.items()
-            if (skipped := list(self._timetables[schedule_id].skipped_times(since, now)))
+            if (skipped := skipped_times(self._timetables[schedule_id], since))
         }
         self._looked_until = dict.fromkeys(self._looked_until, now)
         for schedule_id, state in self._store.states(found.keys()).items():
@@ -163,16 +191,16 @@ class Scheduler:
                 )
 
     def _run_of(self, fire: Fire, key: str) -> NewRun:
-        schedule = self._timetables[fire.schedule_id].schedule
+        schedule = self._schedules[fire.schedule_id]
         is_by_hand = fire.decision is Decision.BY_HAND
         return NewRun(
             idempotency_key=key,
             kind=schedule.run.kind,
-            payload={**schedule.run.payload, "at": timestamp(fire.fire_time)},
+            payload={**schedule.run.payload, "at": fire_text(fire.fire_time)},
             tenant_id=schedule.run.tenant_id,
             priority=schedule.run.priority,
             pool=schedule.run.pool,
-            lock_key=None if schedule.overlap is Overlap.ALLOW else _lock(schedule),
+            lock_key=None if schedule.overlap is Overlap.ALLOW else _lock(fire.schedule_id),
             batch_key=schedule.run.batch_key,
             run_after=None if is_by_hand else self._after(fire.fire_time, _delay(key, schedule.jitter)),
         )
@@ -183,12 +211,12 @@ class Scheduler:
 
 
 def _key(schedule_id: str, fire_time: datetime) -> str:
-    return f"fire:{schedule_id}@{timestamp(fire_time)}"
+    return f"fire:{schedule_id}@{fire_text(fire_time)}"
 
 
-def _lock(schedule: Schedule) -> str:
+def _lock(schedule_id: str) -> str:
     # With `skip` too: it queues a fire by hand behind the others, and finding a run by its lock costs nothing.
-    return f"schedule:{schedule.schedule_id}"
+    return f"schedule:{schedule_id}"
 
 
 def _delay(key: str, jitter: timedelta) -> timedelta:

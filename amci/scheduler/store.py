@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Self
 
 from amci.kernel.clock import Clock, moment, timestamp
 from amci.kernel.run import RunStatus
-from amci.kernel.state import State
+from amci.kernel.state import State, insert_many
 from amci.kernel.text import plain
 from amci.scheduler.model import Decision, Fire, Schedule
 
@@ -46,10 +48,18 @@ _NEWEST = """
       LEFT JOIN runs ON runs.idempotency_key = fires.idempotency_key
      ORDER BY fires.at, fires.decision"""
 
-# Two statements, not one OR: each has its own partial index.
-_OPEN_RUN = """
-    SELECT 1 FROM runs WHERE lock_key = :lock_key AND status = 'RUNNING'
-     UNION ALL SELECT 1 FROM runs WHERE lock_key = :lock_key AND status = 'PENDING' LIMIT 1"""
+# Of each schedule, the fires of a stretch of time; CROSS JOIN, so that SQLite looks them up and scans nothing.
+_DONE = """
+    SELECT schedule_id, fire_time
+      FROM json_each(?) AS span CROSS JOIN fires
+        ON schedule_id = span.value ->> 0 AND fire_time BETWEEN span.value ->> 1 AND span.value ->> 2
+     WHERE decision = 'created'"""
+
+# Two conditions on the status, not one with IN: each has its own partial index.
+_BUSY = """
+    SELECT value AS lock_key FROM json_each(?) AS lock
+     WHERE EXISTS (SELECT 1 FROM runs WHERE runs.lock_key = lock.value AND status = 'RUNNING')
+        OR EXISTS (SELECT 1 FROM runs WHERE runs.lock_key = lock.value AND status = 'PENDING')"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +70,6 @@ class ScheduleState:
     changed_at: datetime  #: when amci first saw it as it is configured now
     is_active: bool  #: configured and enabled when amci last looked
     paused_at: datetime | None
-
-    @classmethod
-    def of(cls, row: sqlite3.Row) -> Self:
-        """A row of `schedules`."""
-        return cls(
-            cursor_at=moment(row["cursor_at"]),
-            changed_at=moment(row["changed_at"]),
-            is_active=bool(row["is_active"]),
-            paused_at=moment(row["paused_at"]) if row["paused_at"] else None,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,16 +127,29 @@ class ScheduleStore:
     def states(self, schedule_ids: Collection[str]) -> Mapping[str, ScheduleState]:
         """The states of these schedules; one that was never seen is left out."""
         rows = self._state.read(
-            "SELECT * FROM schedules WHERE schedule_id IN (SELECT value FROM json_each(?))",
+            "SELECT schedule_id, cursor_at, changed_at, is_active, paused_at FROM schedules"
+            " WHERE schedule_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(schedule_ids)),),
         )
-        return {row["schedule_id"]: ScheduleState.of(row) for row in rows}
+        read = cache(moment)  # most cursors are the same
+        return {
+            schedule_id: ScheduleState(
+                cursor_at=read(cursor_at),
+                changed_at=read(changed_at),
+                is_active=bool(is_active),
+                paused_at=read(paused_at) if paused_at else None,
+            )
+            for schedule_id, cursor_at, changed_at, is_active, paused_at in rows
+        }
 
     def move(self, cursors: Mapping[str, datetime]) -> None:
         """Note up to when these schedules are decided."""
+        together: defaultdict[datetime, list[str]] = defaultdict(list)
+        for schedule_id, cursor in cursors.items():
+            together[cursor].append(schedule_id)
         self._state.write_many(
-            "UPDATE schedules SET cursor_at = ? WHERE schedule_id = ?",
-            [(timestamp(cursor), schedule_id) for schedule_id, cursor in cursors.items()],
+            "UPDATE schedules SET cursor_at = ? WHERE schedule_id IN (SELECT value FROM json_each(?))",
+            [(timestamp(cursor), json.dumps(schedule_ids)) for cursor, schedule_ids in together.items()],
         )
 
     def advance(self, now: datetime, *, but: Collection[str]) -> None:
@@ -155,26 +168,28 @@ class ScheduleStore:
                 "UPDATE schedules SET cursor_at = :now WHERE cursor_at > :now", {"now": timestamp(now)}
             )
 
-    def done(self, schedule_id: str, fire_times: Collection[datetime]) -> set[datetime]:
-        """Which of these fires have had their run."""
-        rows = self._state.read(
-            "SELECT fire_time FROM fires WHERE schedule_id = ? AND decision = 'created'"
-            " AND fire_time IN (SELECT value FROM json_each(?))",
-            (schedule_id, json.dumps([timestamp(at) for at in fire_times])),
-        )
-        return {moment(row["fire_time"]) for row in rows}
+    def done(self, spans: Mapping[str, tuple[datetime, datetime]]) -> set[tuple[str, datetime]]:
+        """Which fires of these schedules, from a first to a last moment, have had their run: schedule and moment."""
+        asked = [(name, fire_text(first), fire_text(last)) for name, (first, last) in spans.items()]
+        rows = self._state.read(_DONE, (json.dumps(asked),))
+        return {(row["schedule_id"], moment(row["fire_time"])) for row in rows}
 
     def record(self, fires: Iterable[Fire]) -> None:
         """Write fires into the history; what stands there already stays."""
         now = timestamp(self._clock.now())
-        self._state.write_many(
-            "INSERT INTO fires VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            [(f.schedule_id, timestamp(f.fire_time), f.decision, f.idempotency_key, now) for f in fires],
-        )
+        with self._state.transaction() as db:
+            insert_many(
+                db,
+                "INSERT INTO fires VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    (f.schedule_id, fire_text(f.fire_time), f.decision.value, f.idempotency_key, now)
+                    for f in fires
+                ),
+            )
 
-    def has_open_run(self, lock_key: str) -> bool:
-        """Whether a run with this lock waits or works."""
-        return bool(self._state.read(_OPEN_RUN, {"lock_key": lock_key}))
+    def busy(self, lock_keys: Collection[str]) -> set[str]:
+        """Those of these locks whose runs have not all ended."""
+        return {row["lock_key"] for row in self._state.read(_BUSY, (json.dumps(list(lock_keys)),))}
 
     def pause(self, schedule_id: str) -> None:
         """Let it fire no more until `resume`, whatever restarts."""
@@ -200,6 +215,12 @@ class ScheduleStore:
     def newest(self) -> Mapping[str, FireRecord]:
         """The newest fire of every schedule that has one."""
         return {row["schedule_id"]: FireRecord.of(row) for row in self._state.read(_NEWEST)}
+
+
+@lru_cache(maxsize=1024)
+def fire_text(fire_time: datetime) -> str:
+    """The timestamp of a fire (UTC), which many schedules have in common."""
+    return timestamp(fire_time)
 
 
 def _enabled(schedules: Iterable[Schedule]) -> dict[str, str]:

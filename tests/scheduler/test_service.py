@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import groupby, product
 from pathlib import Path
 
 import pytest
@@ -452,6 +453,127 @@ def test_the_state_is_not_touched_while_nothing_is_due(house: House) -> None:
     house.state.close()
     assert scheduler.tick() == []
     assert scheduler.next_due() == at("07:00")
+
+
+def statements(house: House, scheduler: Scheduler) -> list[str]:
+    """The statements of one tick; a trigger shows the statement that has fired it once more."""
+    seen: list[str] = []
+    with house.state.transaction() as db:
+        db.set_trace_callback(seen.append)
+    try:
+        scheduler.tick()
+    finally:
+        with house.state.transaction() as db:
+            db.set_trace_callback(None)
+    return [statement for statement, _ in groupby(seen)]
+
+
+@pytest.mark.parametrize("overlap", Overlap)
+def test_a_tick_of_many_schedules_makes_no_more_statements_than_one_of_few(
+    tmp_path: Path, overlap: Overlap
+) -> None:
+    made = []
+    for count in (2, 200):
+        clock = FakeClock(at("06:30"))
+        with State.open(tmp_path / f"{count}.db", clock) as state:
+            house = House(state, clock)
+            scheduler = house.start(*(schedule(f"s{i}", overlap=overlap) for i in range(count)))
+            house.until("07:00")
+            made.append(len(statements(house, scheduler)))
+            assert len(house.made()) == count
+    few, many = made
+    assert many <= few
+
+
+def mixed_schedules() -> list[Schedule]:
+    """Schedules of all sorts, each with a run kind and a tenant of its own, so that their runs are ranked apart."""
+    begun = datetime(2027, 3, 27, 12, tzinfo=UTC)
+    sorts = [
+        {
+            "expression": expression,
+            "time_zone": zone,
+            "overlap": overlap,
+            "catch_up": catch_up,
+            "jitter": jitter,
+        }
+        for (expression, zone), overlap, catch_up, jitter in product(
+            (("0 * * * *", "UTC"), ("30 2 * * *", "Europe/Berlin"), ("*/5 * * * *", "Asia/Kathmandu")),
+            Overlap,
+            CatchUp,
+            (timedelta(0), timedelta(minutes=7)),
+        )
+    ]
+    sorts += [
+        {"expression": "* * * * *", "catch_up": CatchUp.ALL},
+        {"expression": "* * * * *", "catch_up": CatchUp.LAST},
+        {"expression": "rate(7 minutes)", "start_at": begun + timedelta(hours=1)},
+        {"expression": "0 * * * *", "end_at": begun + timedelta(hours=2)},
+        {"expression": "0 * * * *", "is_enabled": False},
+    ]
+    return [
+        schedule(f"s{i}", **{"run": FireRun(kind=f"k{i}", tenant_id=f"t{i}")} | sort)
+        for i, sort in enumerate(sorts)
+    ]
+
+
+def rows_of(house: House, position: int) -> list[tuple[object, ...]]:
+    """All that the state has of the schedule at this position, but for the numbers of its runs."""
+    return [
+        tuple(row)[hidden:]
+        for hidden, sql in (
+            (0, f"SELECT * FROM schedules WHERE schedule_id = 's{position}'"),
+            (0, f"SELECT * FROM fires WHERE schedule_id = 's{position}' ORDER BY fire_time, decision"),
+            (1, f"SELECT * FROM runs WHERE kind = 'k{position}' ORDER BY run_id"),
+            (0, f"SELECT * FROM last_ranks WHERE kind = 'k{position}'"),
+        )
+        for row in house.state.read(sql)
+    ]
+
+
+def disturb(house: House, position: int, step: int) -> None:
+    """Pause and resume every fifth schedule; of three, let the runs of one work, of one end, of one wait."""
+    if position % 5 == 1 and step in (2, 11):
+        house.store.pause(f"s{position}")
+    if position % 5 == 1 and step in (5, 13):
+        house.store.resume(f"s{position}")
+    if position % 3 < 2 and step % 4 == 3:
+        taken = house.runs.claim([f"k{position}"], "w", timedelta(days=9))
+        if position % 3:
+            house.runs.finish(taken, {run.run_id: Done() for run in taken})
+
+
+Tick = tuple[list[Fire], datetime | None]
+
+
+def lived(path: Path, schedules: Mapping[int, Schedule]) -> tuple[list[Tick], list[list[tuple[object, ...]]]]:
+    """Days with a clock set forward and back, and a restart: each tick with what comes next; the rows at the end."""
+    clock = FakeClock(datetime(2027, 3, 27, 12, 30, tzinfo=UTC))
+    minutes = [30, 31, 0, 60, 300, 1, -90, 30, 60, 600, 0, 3, 2000, 0, 0, 60, -3000, 60, 61]
+    ticks = []
+    with State.open(path, clock) as state:
+        house = House(state, clock)
+        scheduler = house.start(*schedules.values())
+        for step, turned in enumerate(minutes):
+            clock.turn(timedelta(minutes=turned, seconds=step))
+            for position in schedules:
+                disturb(house, position, step)
+            scheduler = house.start(*schedules.values()) if step == 15 else scheduler
+            ticks.append((scheduler.tick(), scheduler.next_due()))
+        return ticks, [rows_of(house, position) for position in schedules]
+
+
+def test_many_schedules_together_do_what_each_does_alone(tmp_path: Path) -> None:
+    schedules = dict(enumerate(mixed_schedules()))
+    together, rows = lived(tmp_path / "together.db", schedules)
+    alone = [lived(tmp_path / f"{i}.db", {i: schedule}) for i, schedule in schedules.items()]
+    assert rows == [own_rows for _, (own_rows,) in alone]
+    for (fires, next_due), *apart in zip(together, *(ticks for ticks, _ in alone), strict=True):
+        by_schedule = [[fire for fire in fires if fire.schedule_id == f"s{i}"] for i in schedules]
+        assert by_schedule == [own_fires for own_fires, _ in apart]
+        assert next_due == min(own_due for _, own_due in apart if own_due)
+    # Those days had some of everything.
+    history = {row[2] for own in rows for row in own if len(row) == 5}
+    assert history == {*Decision} - {Decision.BY_HAND}
 
 
 def test_without_schedules_nothing_comes(house: House) -> None:
