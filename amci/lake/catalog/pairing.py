@@ -13,6 +13,7 @@ import duckdb
 
 from amci.kernel.clock import new_id
 from amci.kernel.errors import DamagedFile, LakeMismatch
+from amci.kernel.names import literal
 from amci.kernel.state import State
 from amci.lake.catalog.commit_guard import LAKE_ROW
 from amci.lake.catalog.duck import LEDGER, METADATA, duck_errors
@@ -169,7 +170,7 @@ def require_match(state: State, con: duckdb.DuckDBPyConnection) -> None:
 def join(state: State, con: duckdb.DuckDBPyConnection, identity: Identity) -> None:
     """Give both the same identity; the catalog first, so that a state with an id always has a catalog with one."""
     with duck_errors("identify the catalog"):
-        con.execute(f"UPDATE {LAKE_ROW} SET lake_id = ?, epoch = ?", [identity.lake_id, identity.epoch])
+        con.execute(f"UPDATE {LAKE_ROW} SET lake_id = {literal(identity.lake_id)}, epoch = {identity.epoch}")
     state.write(
         "UPDATE lake SET lake_id = ?, epoch = ?, snapshot = ?",
         (identity.lake_id, identity.epoch, _newest_snapshot(con)),
