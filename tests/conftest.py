@@ -331,6 +331,12 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.fixture(scope="session")
+def shared_events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The generated events of all sandboxes; those of a seed, scale and number of days are generated once."""
+    return tmp_path_factory.mktemp("shared-events")
+
+
+@pytest.fixture(scope="session")
 def command_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of a process that runs `amci` commands; see command_client.py."""
     with command_server_in(tmp_path_factory.mktemp("commands")) as socket:

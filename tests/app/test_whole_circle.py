@@ -34,9 +34,11 @@ TABLE = "adtech_amc.acme_reach_adhoc"
 
 
 @pytest.fixture
-def amc(site: Any) -> Any:
+def amc(site: Any, shared_events: Path) -> Any:
     """A workspace on the sandbox, with tenant acme and workflow reach."""
     site.settings(SANDBOX)
+    site.workspace.sandbox.mkdir()
+    (site.workspace.sandbox / "events").symlink_to(shared_events)
     site.configure("tenants/acme.yaml", TENANT)
     site.configure("workflows/reach.sql", REACH)
     return site
@@ -157,7 +159,7 @@ def test_a_plan_says_whom_it_could_not_ask_and_goes_on_with_the_others(amc: Any)
         engine.session.connections.client(engine.project.tenants["acme"])
         sandbox = amc.workspace.sandbox
         assert apply(engine)
-        assert sandbox.is_dir()
+        assert (sandbox / "sandbox.db").is_file()
     amc.settings(
         SANDBOX.replace("mode: sandbox", "mode: sandbox, attempts: 1, sandbox: {url: 'http://127.0.0.1:9'}")
     )

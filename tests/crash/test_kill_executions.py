@@ -24,6 +24,7 @@ from amci.cli.app import app
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import AmciError
 from amci.kernel.runs import MOST_EXPIRIES
+from amci.kernel.testing import TurnableClock
 from amci.sandbox.data.world import World
 from amci.sandbox.options import SandboxOptions
 from amci.workflows.amc.model import ExecutionRequest
@@ -44,8 +45,18 @@ LASTING = "poll_first: 1m, adopt_within: 100ms, sandbox: {running: 1h}"
 SPREAD = 1
 
 
-def prepared(site: Any, *, amc: str = AT_ONCE) -> None:
-    """Two tenants, two workflows, and few events, so that the sandbox starts quickly."""
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Few events, where the sandbox looks for its usual ones: it starts quickly then."""
+    folder, usual = tmp_path_factory.mktemp("few"), SandboxOptions()
+    world = World(directory=folder, seed=usual.seed, scale=0.003, days=8)
+    world.prepare(TurnableClock().now().date())
+    world.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
+    return folder
+
+
+def prepared(site: Any, few: Path, *, amc: str = AT_ONCE) -> None:
+    """Two tenants, two workflows, and few events."""
     site.settings(f"amc: {{mode: sandbox, {amc}}}\n")
     for name, slots in (("acme", 2), ("bolt", 10)):
         ids = (
@@ -55,10 +66,7 @@ def prepared(site: Any, *, amc: str = AT_ONCE) -> None:
     for name in ("reach", "shown"):
         window = "window: {type: EXPLICIT, start: TODAY(-5), end: TODAY(-2)}\n"
         site.configure(f"workflows/{name}.yaml", f"sql: {SQL}\n{window}")
-    folder, usual = site.workspace.sandbox, SandboxOptions()
-    few = World(directory=folder, seed=usual.seed, scale=0.003, days=8)
-    few.prepare(site.clock.now().date())
-    few.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
+    shutil.copytree(few, site.workspace.sandbox)
 
 
 def asked(opened: Session, tenant: str, workflow: str, key: str, **more: Any) -> int:
@@ -188,10 +196,10 @@ def assert_fired_once(site: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def drain(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+def drain(amci: Any, few: Path, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     """Two equal requests, one equal to an older execution too, ad-hoc SQL, another tenant's, and two fires."""
     site = site_of(tmp_path_factory.mktemp("drain") / "before")
-    prepared(site)
+    prepared(site, few)
     told(site, "apply")
     with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "acme", "reach", "exec:older")
@@ -239,10 +247,10 @@ def test_a_drain_killed_again_and_again_makes_each_execution_once(
 
 
 @pytest.fixture(scope="session")
-def apply(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+def apply(amci: Any, few: Path, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     """A workspace that was never applied."""
     site = site_of(tmp_path_factory.mktemp("apply") / "before")
-    prepared(site)
+    prepared(site, few)
     return Scenario.of(site, "apply", amci, site_of)
 
 
@@ -305,10 +313,10 @@ def killed(amci: Any, site: Any, name: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def cancelled(amci: Any, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+def cancelled(amci: Any, few: Path, site_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     """Three equal executions in AMC, one of them unknown here; that one and another are to be cancelled."""
     site = site_of(tmp_path_factory.mktemp("cancel") / "before")
-    prepared(site, amc=LASTING)
+    prepared(site, few, amc=LASTING)
     told(site, "apply")
     with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "bolt", "reach", "exec:stays")
@@ -353,9 +361,9 @@ def test_a_killed_cancelling_cancels_what_was_meant_and_nothing_else(
 
 
 def test_a_run_that_died_too_often_gives_its_slot_back_and_is_taken_up_where_it_was(
-    site: Any, amci: Any
+    site: Any, few: Path, amci: Any
 ) -> None:
-    prepared(site)
+    prepared(site, few)
     told(site, "apply")
     with open_session(site.workspace, site.clock, {}) as opened:
         asked(opened, "acme", "reach", "exec:doomed")

@@ -27,12 +27,6 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
         yield opened
 
 
-@pytest.fixture(scope="session")
-def shared_events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The generated events of all sandboxes; those of a seed, scale and number of days are generated once."""
-    return tmp_path_factory.mktemp("shared-events")
-
-
 @pytest.fixture
 def calling(tmp_path: Path, clock: FakeClock, shared_events: Path) -> Iterator[Calling]:
     """Opens sandboxes, each in the same directory, and closes them in the end."""
