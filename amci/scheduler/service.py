@@ -137,12 +137,11 @@ class Scheduler:
             )
             for schedule_id, state in self._store.states(ready).items()
         }
-        done = self._store.done(
-            {name: (look.fires[0][0], look.fires[-1][0]) for name, look in looks.items() if look.fires}
-        )
-        for name in {name for name, _ in done}:
-            fires = [fire for fire in looks[name].fires if (name, fire[0]) not in done]
-            looks[name] = replace(looks[name], fires=fires)
+        done = self._store.done(looks.keys(), now)
+        for schedule_id in {schedule_id for schedule_id, _ in done}:
+            look = looks[schedule_id]
+            fires = [fire for fire in look.fires if (schedule_id, fire[0]) not in done]
+            looks[schedule_id] = replace(look, fires=fires)
         return looks
 
     def _decided(self, looks: Mapping[str, Due]) -> list[Fire]:
