@@ -113,6 +113,8 @@ class ExcelSettings(Strict):
     """Rows after the table that are no part of it, counted from the last one with a value."""
     errors: Literal["refuse", "null"] | None = "refuse"
     """`null` takes errors such as `#REF!` for no value."""
+    columns: tuple[str, ...] = ()
+    """Names of all columns, from A on, of sheets without a header, whose first row with a value is a row."""
 
     @field_validator("sheet", mode="before")
     @classmethod
@@ -121,6 +123,21 @@ class ExcelSettings(Strict):
         if not is_number and not isinstance(value, str):
             raise ValueError("should be the name of a sheet, or its number, from 1")
         return value
+
+    @model_validator(mode="after")
+    def _readable(self) -> ExcelSettings:
+        self.options()
+        return self
+
+    def options(self) -> ExcelOptions:
+        """What the Excel reader is told; raises ValueError if it cannot be."""
+        return ExcelOptions(
+            sheet=self.sheet if "sheet" in self.model_fields_set else None,
+            skip_lines=self.skip_lines,
+            footer_lines=self.footer_lines,
+            error_as_null=self.errors in ("null", None),
+            columns=self.columns,
+        )
 
 
 class LimitSettings(Strict):
@@ -356,12 +373,7 @@ class Dataset(Strict):
     @cached_property
     def excel_options(self) -> ExcelOptions:
         """What the Excel reader is told."""
-        return ExcelOptions(
-            sheet=self.excel.sheet if "sheet" in self.excel.model_fields_set else None,
-            skip_lines=self.excel.skip_lines,
-            footer_lines=self.excel.footer_lines,
-            error_as_null=self.excel.errors in ("null", None),
-        )
+        return self.excel.options()
 
     @cached_property
     def read_limits(self) -> Limits:

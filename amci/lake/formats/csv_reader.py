@@ -21,7 +21,7 @@ from amci.kernel.names import column_names
 from amci.lake.formats.delimiter import CANDIDATES, delimiter_of, divides, separator_line
 from amci.lake.formats.escapes import unescaped
 from amci.lake.formats.faults import record_fault, text_fault
-from amci.lake.formats.header import is_value
+from amci.lake.formats.header import header_doubt, is_value
 from amci.lake.formats.model import ColumnPath, Doubt, TextBatch
 from amci.lake.formats.quotes import RunTooLong, StrayText, strictly_quoted
 from amci.lake.formats.shape import Shape, physical_lines
@@ -251,12 +251,7 @@ class _Reader:
             )
         odd = 0 if self._options.columns else sum(is_value(path[0]) for path in self.paths)
         if odd:
-            yield Doubt(
-                kind="header",
-                says=f"its header looks like a row: {odd} of {len(self.paths)} names are numbers, dates or addresses",
-                hint="if such files have no header, name their columns as `csv: {columns: […]}` in the dataset",
-                is_of_new_columns=True,
-            )
+            yield header_doubt(odd, len(self.paths), "csv")
         if doubt := self._left_out() or self._one_column():
             yield doubt
 

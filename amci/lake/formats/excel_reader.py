@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 import warnings
 import zipfile
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from amci.kernel.errors import AmciError, MalformedFile
 from amci.kernel.names import column_names, did_you_mean
+from amci.lake.formats.header import header_doubt, is_value
 from amci.lake.formats.model import MIB, ColumnPath, Doubt, TextBatch
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ _MERGED_CELLS = re.compile(rb'<(?:\w+:)?mergeCell\b[^<>]*\bref="[A-Z]+\d+:[A-Z]+
 _END_OF_ROW = re.compile(rb"</(?:\w+:)?row>")
 _LONGEST_MATCH = 4096
 #: What a number format has besides its letters: texts, escapes, and colours or languages.
-_NO_LETTERS = re.compile(r'"[^"]*"|\\.|_.|\[(?![hms]+\])[^\]]*\]', re.IGNORECASE)
+_NO_LETTERS = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?![hms]+\])[^\]]*\]', re.IGNORECASE)
 _INTEGERS = 10**15  #: doubles below are exact if they are whole
 #: The number format of a code such as 01234 or 012-34: two zeros or more, and what else stands in it.
 _LITERAL = r'(?:[- ]|"[^"]*"|\\.)'
@@ -50,6 +52,27 @@ _NAMED = 5
 #: How a workbook writes characters that XML has no place for.
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _CSV = "Save the sheet as CSV UTF-8."
+#: The namespace of workbooks that are saved as Strict Open XML, which the library takes for empty.
+_STRICT = b"purl.oclc.org/ooxml/spreadsheetml"
+_FEW_BYTES = 4096
+#: Number formats that a workbook may use by number alone, and the library does not know: those of East Asia and of
+#: Thailand. What they show depends on the language of the program; all of them are dates or times.
+_REGIONAL = (
+    dict.fromkeys((*range(27, 37), *range(50, 59), 71, 72, 73, 74), "yyyy-mm-dd")
+    | dict.fromkeys((32, 33, 75, 76, 78, 80), "h:mm:ss")
+    | {77: "yyyy-mm-dd h:mm", 79: "[h]:mm:ss"}
+)
+_CUSTOM = 164  #: from it on, a number is that of a format in the workbook
+#: A number format up to the `;` that ends its part for some numbers, and how it says for which ones.
+_SECTION = re.compile(r'((?:"[^"]*"?|\\.|[^;"\\])*)(?:;|$)', re.DOTALL)
+_DATE_LETTER = re.compile(r"[dmhys]")
+_ELAPSED = re.compile(r"\[(?:h+|m+|s+)\]")
+_CONDITION = re.compile(r"\[[<>=]")
+_NO_DATE = Doubt(
+    kind="cells",
+    says="there are dates of 0, as of a reference to an empty cell, which Excel shows as 1900-01-00: they are NULL",
+    hint="if they are to have a date, correct them in the workbook",
+)
 _MERGED = Doubt(
     kind="cells",
     says="there are merged cells below the header: only the first of them has the value, the others are NULL",
@@ -91,13 +114,20 @@ def excel_batches(
     try:
         with zipfile.ZipFile(source.seekable()) as archive:
             _check_size(archive, source.count, limits)
-            book = openpyxl.load_workbook(source.seekable(), read_only=True, data_only=True, keep_links=False)
-            with closing(book):
+            _check_not_strict(archive)
+            reader = openpyxl.reader.excel.ExcelReader(
+                source.seekable(), read_only=True, data_only=True, keep_links=False
+            )
+            reader.read_strings = functools.partial(_read_texts, reader)
+            reader.read()
+            with closing(reader.wb) as book:
+                _mark_dates(book)
                 sheet = _sheet(book, options, guessed)
                 merged = _check_cells(archive, sheet._worksheet_path, limits)  # noqa: SLF001 - its only name for it
                 table = _Table(sheet, options, limits, reserved, kept, quoted)
                 yield from table.batches()
                 others = _others(book, sheet) if options.sheet is None else []
+                doubts += table.doubts()
             if not table.header_row and "sheet" in guessed:
                 _refuse_empty(guessed["sheet"])
             if merged > table.header_row:
@@ -128,6 +158,55 @@ def _check_size(archive: zipfile.ZipFile, compressed: int, limits: Limits) -> No
         raise MalformedFile(f"the workbook has more than {_MOST_BESIDE} bytes of texts", hint=_CSV)
 
 
+def _check_not_strict(archive: zipfile.ZipFile) -> None:
+    with archive.open("xl/workbook.xml") as file:
+        if _STRICT in file.read(_FEW_BYTES):
+            raise MalformedFile(
+                "it is a workbook of the kind Strict Open XML, which amci does not read",
+                hint=f"Save it as `Excel Workbook (*.xlsx)`, not as `Strict Open XML Spreadsheet`. Or: {_CSV}",
+            )
+
+
+def _read_texts(reader: Any) -> None:
+    """What the library's method of that name does, but for its leaving out `x005F_` wherever that stands."""
+    from openpyxl.cell.text import Text
+    from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
+    from openpyxl.xml.functions import iterparse
+
+    part = reader.package.find(SHARED_STRINGS)
+    if part is not None:
+        with reader.archive.open(part.PartName[1:]) as file:
+            for _, node in iterparse(file):
+                if node.tag == f"{{{SHEET_MAIN_NS}}}si":
+                    reader.shared_strings.append(Text.from_tree(node).content)
+                    node.clear()
+
+
+def _number_format(book: Any, style: Any) -> str:
+    from openpyxl.styles.numbers import BUILTIN_FORMATS
+
+    number = style.numFmtId
+    if number >= _CUSTOM:
+        return str(book._number_formats[number - _CUSTOM])  # noqa: SLF001
+    return str(BUILTIN_FORMATS.get(number) or _REGIONAL.get(number, "General"))
+
+
+def _mark_dates(book: Any) -> None:
+    """Tell the library which styles are dates; it knows few of the formats, and looks at the first section of each."""
+    formats = [_number_format(book, style) for style in book._cell_styles]  # noqa: SLF001
+    styles = {each: _Style.of(each) for each in set(formats)}
+    book._date_formats = {n for n, each in enumerate(formats) if styles[each].is_date}  # noqa: SLF001
+    book._timedelta_formats = {n for n, each in enumerate(formats) if styles[each].is_elapsed}  # noqa: SLF001
+
+
+def _dated(number_format: str) -> str:
+    """What dates are shown by, without texts and the like: the first section, unless that is for some numbers only."""
+    sections = _SECTION.findall(number_format)
+    bare = [_NO_LETTERS.sub("", each).lower() for each in sections]
+    found = bare if _CONDITION.search(sections[0]) else bare[:1]
+    return next((each for each in found if _DATE_LETTER.search(each)), bare[0])
+
+
 def _sheet(book: Any, options: ExcelOptions, guessed: dict[str, str]) -> Any:
     """The sheet that the options name; by number, those that are hidden do not count."""
     seen = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
@@ -142,8 +221,8 @@ def _sheet(book: Any, options: ExcelOptions, guessed: dict[str, str]) -> Any:
     number = options.sheet or 1
     if not book.worksheets:
         raise MalformedFile(
-            "it has no sheet that amci can read; it may be a workbook of the strict kind",
-            hint=f"Save it as an ordinary Excel workbook (.xlsx). Or: {_CSV}",
+            "it has no sheet that amci can read",
+            hint=f"Save it as `Excel Workbook (*.xlsx)`. Or: {_CSV}",
         )
     if number > len(seen):
         raise MalformedFile(
@@ -280,13 +359,19 @@ class _Table:
         self._names: tuple[str, ...] = ()
         self._paths: tuple[ColumnPath, ...] = ()
         self._texts: set[int] = set()  #: columns with a text cell
+        self._values_in_header = 0  #: how many of its cells look like a row's
+        self._has_no_date = False  #: whether a date is 0
 
     def batches(self) -> Iterator[TextBatch]:
         rows: list[list[str | None]] = []
         is_first = True
         lines = self._lines()
         for number, cells in lines:
+            if all(map(_is_blank, cells.values())):
+                continue
             self._take_header(number, cells)
+            if self._options.columns:
+                rows.append(self._row(number, cells))
             break
         else:
             if self._options.skip_lines or self._options.footer_lines:
@@ -320,6 +405,12 @@ class _Table:
         texts = {at: text for at, cell in cells.items() if (text := self._text(number, at, cell))}
         self._first, self.header_row = min(texts, default=0), number
         header = [texts.get(at, "") for at in range(self._first, max(texts, default=0) + 1)]
+        if self._options.columns:
+            self._first, header = 0, list(self._options.columns)
+        else:
+            self._values_in_header = sum(
+                cells[at]["data_type"] != "s" or is_value(text) for at, text in texts.items()
+            )
         if len(header) > self._limits.max_columns:
             raise MalformedFile(
                 f"it has {len(header)} columns, more than {self._limits.max_columns}",
@@ -334,8 +425,10 @@ class _Table:
         for at, cell in cells.items():
             place = at - self._first
             if not 0 <= place < len(row):
+                if _is_blank(cell):
+                    continue
                 raise MalformedFile(
-                    f"a value in column {_letters(at)}, for which the header in row {self.header_row} has no name",
+                    f"a value in column {_letters(at)}, for which {self._header_is} has no name",
                     line=number,
                     hint="If the table begins further down, say so in the dataset as `excel: {skip_lines: N}`; else"
                     " give the column a name, or take out what stands beside the table.",
@@ -365,6 +458,9 @@ class _Table:
         if isinstance(value, dt.datetime):
             is_date = value.time() == dt.time() and not self._style(cell).shows_time
             return value.date().isoformat() if is_date else value.isoformat(" ")
+        if isinstance(value, dt.time) and value == dt.time() and self._style(cell).shows_date:
+            self._has_no_date = True
+            return None
         if isinstance(value, str):
             self._texts.add(at - self._first)
             return _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), value) if "_x" in value else value
@@ -374,12 +470,22 @@ class _Table:
             return _shown(text, code)
         return text
 
+    def doubts(self) -> Iterator[Doubt]:
+        """What may be wrong with the table; right at the end."""
+        if self._values_in_header:
+            yield header_doubt(self._values_in_header, len(self._names), "excel")
+        if self._has_no_date:
+            yield _NO_DATE
+
+    @property
+    def _header_is(self) -> str:
+        return "the dataset" if self._options.columns else f"the header in row {self.header_row}"
+
     def _style(self, cell: _Cell) -> _Style:
         number = cell["style_id"]
         if number not in self._styles:
-            from openpyxl.cell.read_only import ReadOnlyCell
-
-            self._styles[number] = _Style.of(ReadOnlyCell(self._sheet, **cell).number_format)
+            book = self._sheet.parent
+            self._styles[number] = _Style.of(_number_format(book, book._cell_styles[number]))  # noqa: SLF001
         return self._styles[number]
 
 
@@ -387,19 +493,31 @@ class _Table:
 class _Style:
     """What a number format shows."""
 
+    is_date: bool  #: or a time
+    is_elapsed: bool  #: whether its hours may be more than a day has
+    shows_date: bool  #: whether it has a day, a month or a year
     shows_time: bool  #: whether it has a time of day
     code: tuple[str | None, ...]  #: the parts of a code, None for each digit; empty if it does not show one
 
     @classmethod
     def of(cls, number_format: str) -> _Style:
         """The style with this number format."""
-        letters = _NO_LETTERS.sub("", number_format).lower()
+        letters = _dated(number_format)
+        shows_time = "h" in letters or "s" in letters
         code = _CODE.fullmatch(number_format)
         parts = _PARTS.finditer(code[1]) if code else ()
         return cls(
-            shows_time="h" in letters or "s" in letters,
+            is_date=_DATE_LETTER.search(letters) is not None,
+            is_elapsed=_ELAPSED.search(letters) is not None,
+            shows_date="d" in letters or "y" in letters or ("m" in letters and not shows_time),
+            shows_time=shows_time,
             code=tuple(None if part[0] == "0" else part[0].strip('"').removeprefix("\\") for part in parts),
         )
+
+
+def _is_blank(cell: _Cell) -> bool:
+    """Whether nothing of it can be seen."""
+    return isinstance(cell["value"], str) and not cell["value"].strip()
 
 
 def _shown(digits: str, code: tuple[str | None, ...]) -> str:

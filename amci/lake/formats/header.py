@@ -6,6 +6,8 @@ import ipaddress
 import re
 from functools import lru_cache
 
+from amci.lake.formats.model import Doubt
+
 _NUMBER = r"[-+]?[$€£¥]?\d[\d.,\s']*[%€]?"
 _TIME = r"(?:[T ]+\d\d?:\d\d.*)?"
 _DATE = rf"(?:\d{{4}}([-/.])\d\d?\1\d\d?|\d\d?([-/.])\d\d?\2(?:\d{{4}}|\d\d)){_TIME}"
@@ -23,3 +25,13 @@ def is_value(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def header_doubt(values: int, columns: int, setting: str) -> Doubt:
+    """The doubt about a header in which so many of its names are values; `setting` is where columns are named."""
+    return Doubt(
+        kind="header",
+        says=f"its header looks like a row: {values} of {columns} names are numbers, dates or addresses",
+        hint=f"if such files have no header, name their columns as `{setting}: {{columns: […]}}` in the dataset",
+        is_of_new_columns=True,
+    )

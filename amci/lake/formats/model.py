@@ -81,8 +81,7 @@ class CsvOptions:
                 continue
             if len(value) != 1 or not value.isascii() or value in "\0\r\n\\":
                 raise ValueError(f"{field} must be one ASCII character, and no line break or backslash")
-        if len(set(self.columns)) < len(self.columns) or not all(name.strip() for name in self.columns):
-            raise ValueError("columns must have names that differ")
+        _check_columns(self.columns)
         if self.delimiter == self.quote or self.comment in (self.delimiter, self.quote or None):
             raise ValueError("delimiter, quote and comment must differ")
         if self.delimiter == "auto" and self.comment and self.comment in ",\t;|":
@@ -117,7 +116,18 @@ class ExcelOptions:
     sheet: str | int | None = None
     skip_lines: int = 0  #: rows of the sheet before the header that are no part of the table
     footer_lines: int = 0  #: the same after the rows
+    columns: tuple[
+        str, ...
+    ] = ()  #: the names of the columns of a sheet without a header; empty if it has one
     error_as_null: bool = False  #: whether `#REF!` and its like are NULL; else they are refused
+
+    def __post_init__(self) -> None:
+        _check_columns(self.columns)
+
+
+def _check_columns(columns: tuple[str, ...]) -> None:
+    if len(set(columns)) < len(columns) or not all(name.strip() for name in columns):
+        raise ValueError("columns must have names that differ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,15 @@ MIDNIGHT = dt.datetime(2026, 1, 2)  # noqa: DTZ001
         (NOON, "[$-409]d-mmm-yy", "2026-01-02 12:00:00"),
         (dt.time(3, 4), "", "03:04:00"),
         (dt.timedelta(hours=30, seconds=5), "", "30:00:05"),
+        (MIDNIGHT, '[=0]"";yyyy\\-mm\\-dd', "2026-01-02"),
+        (dt.timedelta(hours=30), "[=0]0;[h]:mm", "30:00:00"),
+        (7, '"USD;"0', "7"),
+        (7, "0*d", "7"),
+        (0, "yyyy-mm-dd", None),
+        (0, "yyyy-mm-dd h:mm", None),
+        (0, "mmm", None),
+        (0, "h:mm", "00:00:00"),
+        (0.25, "yyyy-mm-dd", "06:00:00"),
         (None, "", None),
         ("", "", None),
     ],
@@ -128,6 +137,116 @@ def test_a_column_with_a_code_is_text(tmp_path: Path) -> None:
 
     _, reading = opened(book([["n", "zip"], [1, 1234], [2, 99999]], change=formatted), tmp_path)
     assert reading.quoted == {("", "zip")}
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "text"),
+    [
+        *((number, 46327, "2026-11-01") for number in (27, 31, 34, 36, 50, 58, 71)),
+        (77, 46327, "2026-11-01 00:00:00"),
+        (31, 46327.5, "2026-11-01 12:00:00"),
+        (31, 0, None),
+        *((number, 0.5, "12:00:00") for number in (32, 33, 55, 75)),
+        (32, 0, "00:00:00"),
+        (79, 1.25, "30:00:00"),
+        (59, 46327, "46327"),
+    ],
+)
+def test_dates_by_number_formats_of_asia_are_dates(
+    number: int, value: float, text: str | None, tmp_path: Path
+) -> None:
+    def formatted(made: Any) -> None:
+        made["Sheet 1"]["A2"].number_format = "0.000"
+
+    content = book([["a"], [value], ["x"]], change=formatted)
+    styled = changed(
+        content, (b'numFmtId="164" fontId', b'numFmtId="%d" fontId' % number), part="xl/styles.xml"
+    )
+    found, reading = opened(styled, tmp_path)
+    assert found[0] == {"a": text} if text else found == [{"a": None}, {"a": "x"}]
+    assert [doubt.says[-12:] for doubt in reading.doubts] == ([] if text else ["they are NULL"[-12:]])
+
+
+@pytest.mark.parametrize(
+    ("first", "values"),
+    [
+        (["US", 5, 1.5], 2),
+        (["Widget", 12, MIDNIGHT], 2),
+        (["Widget", True], 1),
+        (["a", "10.0.0.1", None, "2026"], 2),
+        (["a", "b"], 0),
+    ],
+)
+def test_a_header_that_looks_like_a_row_is_told(first: list[Any], values: int, tmp_path: Path) -> None:
+    content = book([first, ["DE", 6, 2.5, 1][: len(first)]])
+    doubts = opened(content, tmp_path)[1].doubts
+    assert [(doubt.kind, doubt.says) for doubt in doubts if "looks" in doubt.says] == (
+        [
+            (
+                "header",
+                f"its header looks like a row: {values} of {len(first)} names are numbers, dates or addresses",
+            )
+        ]
+        if values
+        else []
+    )
+    if values:
+        assert "excel: {columns: […]}" in doubts[0].hint
+        names = ("w", "x", "y", "z")[: len(first)]
+        found, reading = opened(content, tmp_path, columns=names)
+        assert [list(row) for row in found] == [list(names)] * 2
+        assert (found[0]["w"], found[1]["w"]) == (first[0], "DE")
+        assert reading.doubts == []
+
+
+def test_named_columns_are_all_there_are(tmp_path: Path) -> None:
+    content = book([[None, 2], [3, 4]])
+    assert rows(content, tmp_path, columns=("a", "b")) == [{"a": None, "b": "2"}, {"a": "3", "b": "4"}]
+    with pytest.raises(MalformedFile, match="a value in column B, for which the dataset has no name"):
+        rows(content, tmp_path, columns=("a",))
+    with pytest.raises(ValueError, match="names that differ"):
+        ExcelOptions(columns=("a", "a"))
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (b"_x005F_x000D_", "_x000D_"),
+        (b"ABx005F_9", "ABx005F_9"),
+        (b"_x005F_x005F_", "_x005F_"),
+        (b"a_x0009_b", "a\tb"),
+    ],
+)
+def test_escapes_are_read_once(written: bytes, text: str, tmp_path: Path) -> None:
+    inline = b'<c r="A2" t="inlineStr"><is><t>text</t></is></c>'
+    content = changed(book([["a"], ["text"]]), (b"<t>text</t>", b"<t>%b</t>" % written))
+    shared = changed(book([["a"], ["text"]]), (inline, b'<c r="A2" t="s"><v>1</v></c>'))
+    shared = changed(
+        shared,
+        (
+            b"</Types>",
+            (
+                b'<Override PartName="/xl/sharedStrings.xml" ContentType="application/vnd.openxmlformats-office'
+                b'document.spreadsheetml.sharedStrings+xml"/></Types>'
+            ),
+        ),
+        part="[Content_Types].xml",
+    )
+    file = io.BytesIO(shared)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(
+            "xl/sharedStrings.xml",
+            b'<sst xmlns="%b"><si><t>no</t></si><si><r><t>%b</t></r></si></sst>' % (_MAIN[0], written),
+        )
+    for each in (content, file.getvalue()):
+        assert rows(each, tmp_path) == [{"a": text}]
+
+
+@pytest.mark.parametrize(
+    "sheet", [[["a", "b"], [1, 2, " "]], [["\u00a0"], ["a", "b"], [1, 2]], [[None, "a", "b"], [" ", 1, 2]]]
+)
+def test_what_cannot_be_seen_outside_of_the_table_is_nothing(sheet: list[list[Any]], tmp_path: Path) -> None:
+    assert rows(book(sheet), tmp_path) == [{"a": "1", "b": "2"}]
 
 
 def with_rows(*rows_there: str) -> bytes:
@@ -279,7 +398,7 @@ STRICT = changed(
         (book([[None, "a"], ["x", "b"]]), {}, 2, "a value in column A", "skip_lines"),
         (SIMPLE, {"sheet": "Shet 1"}, None, "no sheet 'Shet 1' (did you mean 'Sheet 1'?)", "sheet: …"),
         (SIMPLE, {"sheet": 2}, None, "no sheet 2: it has 1", "sheet: …"),
-        (STRICT, {}, None, "it has no sheet that amci can read", "ordinary Excel workbook"),
+        (STRICT, {}, None, "of the kind Strict Open XML", "as `Excel Workbook (*.xlsx)`, not as `Strict"),
         (SIMPLE, {"skip_lines": 2}, None, "no header in what", "settings"),
         (book([], [["a"], [1]]), {}, None, "sheet 'Sheet 1' is empty", "sheet: …"),
         (
