@@ -54,7 +54,7 @@ _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _CSV = "Save the sheet as CSV UTF-8."
 #: The namespace of workbooks that are saved as Strict Open XML, which the library takes for empty.
 _STRICT = b"purl.oclc.org/ooxml/spreadsheetml"
-_FEW_BYTES = 4096
+_WORKBOOK, _FEW_BYTES = "xl/workbook.xml", 4096
 #: Number formats that a workbook may use by number alone, and the library does not know: those of East Asia and of
 #: Thailand. What they show depends on the language of the program; all of them are dates or times.
 _REGIONAL = (
@@ -159,7 +159,7 @@ def _check_size(archive: zipfile.ZipFile, compressed: int, limits: Limits) -> No
 
 
 def _check_not_strict(archive: zipfile.ZipFile) -> None:
-    with archive.open("xl/workbook.xml") as file:
+    with archive.open(_WORKBOOK) as file:
         if _STRICT in file.read(_FEW_BYTES):
             raise MalformedFile(
                 "it is a workbook of the kind Strict Open XML, which amci does not read",
