@@ -15,7 +15,7 @@ import pyarrow as pa
 from amci.kernel import log
 from amci.kernel.clock import new_id
 from amci.kernel.errors import AmciError, MalformedFile
-from amci.kernel.files import fault_point, replacing
+from amci.kernel.files import fault_point, json_of, replacing
 from amci.kernel.layout import hive_path
 from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
@@ -51,13 +51,13 @@ _COMMITS, _ROWS = 200, 200_000
 #: The comment of a table, and the columns that have had no value yet by comments of their own, which are of an earlier
 #: release. No row if there is no such table.
 _NOTES = f"""
-    SELECT (SELECT any_value(value) FROM {METADATA}.ducklake_tag
+    SELECT (SELECT value FROM ducklake_tag
              WHERE object_id = t.table_id AND key = 'comment' AND end_snapshot IS NULL),
-           (SELECT list(column_name) FROM {METADATA}.ducklake_column_tag g
-              JOIN {METADATA}.ducklake_column c USING (table_id, column_id)
+           (SELECT json_group_array(column_name) FROM ducklake_column_tag g
+              JOIN ducklake_column c USING (table_id, column_id)
              WHERE g.table_id = t.table_id AND key = 'comment' AND value = {literal(NO_VALUE)}
                AND g.end_snapshot IS NULL AND c.end_snapshot IS NULL)
-      FROM {METADATA}.ducklake_table t JOIN {METADATA}.ducklake_schema s USING (schema_id)"""
+      FROM ducklake_table t JOIN ducklake_schema s USING (schema_id)"""
 
 
 class Catalog:
@@ -214,10 +214,10 @@ class Catalog:
         """
         if name not in self._columns:
             # What a look at all tables and columns says costs twenty times as much the first time.
-            notes = self.con.execute(f"{_NOTES} WHERE {_is_table(name)}").fetchall()
+            notes = duck.metadata_rows(self.con, f"{_NOTES} WHERE {_is_table(name)}")
             columns = self.con.execute(f"DESCRIBE {name.sql}").fetchall() if notes else []
-            comment, remarked = notes[0] if notes else (None, ())
-            self._remarked[name] = set(remarked or ())
+            comment, remarked = notes[0] if notes else (None, "[]")
+            self._remarked[name] = set(json_of(remarked))
             empty, self._headers[name] = noted(comment, [column for column, *_ in columns])
             empty |= self._remarked[name]
             self._columns[name] = {c: Kind.NOTHING.value if c in empty else kind for c, kind, *_ in columns}
@@ -316,16 +316,16 @@ class Catalog:
     def partitioned_by(self, name: TableName) -> tuple[str, ...]:
         """The columns by which new files of a table are partitioned."""
         if name not in self._partitions:
-            rows = self.con.execute(
-                f"SELECT c.column_name FROM {METADATA}.ducklake_table t"
-                f" JOIN {METADATA}.ducklake_schema s USING (schema_id)"
-                f" JOIN {METADATA}.ducklake_partition_info p ON p.table_id = t.table_id"
-                f" JOIN {METADATA}.ducklake_partition_column k"
+            rows = duck.metadata_rows(
+                self.con,
+                "SELECT c.column_name FROM ducklake_table t JOIN ducklake_schema s USING (schema_id)"
+                " JOIN ducklake_partition_info p ON p.table_id = t.table_id"
+                " JOIN ducklake_partition_column k"
                 " ON k.table_id = p.table_id AND k.partition_id = p.partition_id"
-                f" JOIN {METADATA}.ducklake_column c ON c.table_id = t.table_id AND c.column_id = k.column_id"
+                " JOIN ducklake_column c ON c.table_id = t.table_id AND c.column_id = k.column_id"
                 f" WHERE {_is_table(name)} AND p.end_snapshot IS NULL AND c.end_snapshot IS NULL"
-                " ORDER BY k.partition_key_index"
-            ).fetchall()
+                " ORDER BY k.partition_key_index",
+            )
             self._partitions[name] = tuple(column for (column,) in rows)
         return self._partitions[name]
 

@@ -13,7 +13,6 @@ import struct
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -22,7 +21,7 @@ from amci.kernel import log
 from amci.kernel.errors import DamagedFile
 from amci.kernel.files import fault_point, plain_file, storage_errors
 from amci.kernel.names import literal
-from amci.lake.catalog.duck import METADATA, REMEDY, duck_errors
+from amci.lake.catalog.duck import METADATA, REMEDY, duck_errors, metadata_rows
 
 #: The checksums. `footer` is that of the end of the file, which is quick to read and differs between any two files.
 _TABLE = f"{METADATA}.amci_file"
@@ -79,11 +78,11 @@ def lake_files(
     """Every file some snapshot needs, of those with at least the number `least`; if `table` is named, only its own."""
     of = f"WHERE name = {literal(table)}" if table else ""
     try:
-        rows = _asked(con, _FILES.format(least=least, of=of, **_WITH))
+        rows = metadata_rows(con, _FILES.format(least=least, of=of, **_WITH))
     except duckdb.Error as error:
         if "no such table: amci_file" not in str(error):
             raise
-        rows = _asked(
+        rows = metadata_rows(
             con, _FILES.format(least=least, of=of, **_WITHOUT)
         )  # only an earlier release wrote to it
     return [
@@ -101,11 +100,6 @@ def lake_files(
         )
         for file_id, path, table_id, name, count, size, data_file_id, is_current, sha256, footer in rows
     ]
-
-
-def _asked(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
-    # Columns of a UNION come as text.
-    return con.execute(f"SELECT * FROM sqlite_query('{METADATA}', {literal(sql)})").fetchall()
 
 
 def sha256_of(path: Path) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -122,6 +122,14 @@ def attach(
                     f"the catalog is damaged: {_DAMAGED_CATALOG[says]}", hint=_RESTORE
                 ) from error
             raise
+
+
+def metadata_rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query of DuckLake's tables that SQLite runs, in a fifth of DuckDB's time; of what is committed.
+
+    Columns of a UNION come as text.
+    """
+    return con.execute(f"SELECT * FROM sqlite_query('{METADATA}', {literal(sql)})").fetchall()
 
 
 #: Of SQLite, of the operating system, and of DuckLake, which tells no more if it cannot make or look at a catalog.
