@@ -264,7 +264,8 @@ class ObjectStore:
         version was loaded, or one is still on its way. `is_doubted` says whether the version has doubts, open or not.
         """
         rows = self._state.read(
-            "SELECT v.object_id, v.version, v.size, v.mtime_ns, v.same_as, o.root, o.key, o.forgotten_at, "
+            "SELECT v.object_id, v.version, v.size, v.mtime_ns, v.same_as, v.rules_hash,"
+            "  o.root, o.key, o.forgotten_at,"
             "  (SELECT max(n.version) FROM versions n"
             "    WHERE n.object_id = v.object_id AND n.loaded_at IS NOT NULL) AS newest_loaded,"
             "  (SELECT p.sha256 FROM versions p WHERE p.object_id = v.object_id AND p.version < v.version"

@@ -204,7 +204,7 @@ def ledger_entry(item: LoadItem, name: TableName, rows: int, loaded_at: datetime
         "workflow_id": staged.workflow_id,
         "schedule": staged.schedule,
         "export_time": _naive(staged.export_time) if staged.export_time else None,
-        "rules_hash": item.routed.rules_hash,
+        "rules_hash": item.rules_hash,
         **{name: staged.origin.get(name) for name in sidecar.TEXTS},
         **{name: _naive(at) for name, at in sidecar.moments(staged.origin).items()},
     }

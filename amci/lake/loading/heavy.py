@@ -214,7 +214,7 @@ class HeavyHandler:
         if not items:
             return
         self.objects.set_loaded([(item.object_id, item.version) for item in items])
-        self.objects.set_rules([(item.object_id, item.version, item.routed.rules_hash) for item in items])
+        self.objects.set_rules([(item.object_id, item.version, item.rules_hash) for item in items])
         self.objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
         with self.catalog.exclusive("note what was committed"):
             note_commit(self.runs.state, self.catalog.guard.newest())

@@ -186,6 +186,7 @@ def _done(read: ReadRows, staged: Sequence[tuple[str, StagedFile]], within: Call
         origin=read.origin,
         types=read.types,
         notes=tuple(read.notes),
+        read_by=routed.reading_hash,
     )
     rows = sum(table.rows for table in tables)
     result = {"rows": rows, "bytes": read.reading.bytes, **read.reading.guessed, **told(read.doubts)}

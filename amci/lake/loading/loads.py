@@ -59,6 +59,13 @@ class LoadItem:
         return self.routed.obj.version
 
     @property
+    def rules_hash(self) -> str:
+        """Of the rules that its rows in the lake come of: today's, unless other ones made what is in pre-stage."""
+        routed = self.routed
+        is_todays = self.staged.read_by == routed.reading_hash or not routed.noted_rules
+        return routed.rules_hash if is_todays else str(routed.noted_rules)
+
+    @property
     def stands_alone(self) -> bool:
         """Whether its rows have to be looked at apart from other objects'."""
         return bool(self.routed.heavy or self.dataset.quality)

@@ -151,11 +151,14 @@ class Reprocess:
             return None
         if not is_whole:
             return None
-        if route.dataset.pii and row["rules_hash"] != self.rules.rules_hash(route.dataset):
-            try:
-                staged = self._protected(staged, route.dataset)
-            except DataError:  # names of columns that are values
-                return None
+        if not is_sure:
+            # Its raw file is not there, so that this is all that today's rules can make of it.
+            if route.dataset.pii and row["rules_hash"] != self.rules.rules_hash(route.dataset):
+                try:
+                    staged = self._protected(staged, route.dataset)
+                except DataError:  # names of columns that are values
+                    return None
+            staged = replace(staged, read_by=self.rules.reading_hash(route.dataset))
         return heavy_run(row["root"], row["key"], first, replace(staged, again=again))
 
     def _protected(self, staged: StagedObject, dataset: Dataset) -> StagedObject:

@@ -93,7 +93,7 @@ class Retyping:
     ) -> bool:
         """Whether text means the same in all rows: 1.234 may be 1234 in a file of text, and 1.234 in one of JSON."""
         loading = {object_id for part in parts for object_id in part.members}
-        rules = {item.routed.rules_hash for item in items if item.object_id in loading}
+        rules = {item.rules_hash for item in items if item.object_id in loading}
         tables = [table for _, table, _ in self._tables(name, but)]
         values = {frozenset(part.source.clues.values) for part in parts} | {table.values for table in tables}
         return len(values) == 1 and self.catalog.ledger.rules_of(name, but) <= rules

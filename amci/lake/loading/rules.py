@@ -35,7 +35,9 @@ class RoutedObject:
     mtime_ns: int
     light: Transform | None
     heavy: Transform | None
-    rules_hash: str
+    rules_hash: str  #: of today's rules, see `Rules`
+    reading_hash: str  #: of those of them that its rows in pre-stage depend on
+    noted_rules: str | None  #: the hash of the rules that were applied to it, as the state has it
     again: str  #: sets a repeated run apart from the first; empty for the first
     loaded_sha256: str | None  #: content of the newest earlier version that is in the lake
     is_doubted: bool  #: whether something of this version was doubtful before
@@ -57,7 +59,7 @@ class Rules:
     pii_key: bytes | None
     memory_limit: int
     threads: int | None
-    _hashes: dict[str, str] = field(default_factory=dict, init=False)
+    _hashes: dict[tuple[str, int], str] = field(default_factory=dict, init=False)
     _names: dict[str, frozenset[str]] = field(default_factory=dict, init=False)
 
     def routed(self, run: Run, row: Mapping[str, Any]) -> RoutedObject:
@@ -76,6 +78,8 @@ class Rules:
             light=self.transform(dataset.light),
             heavy=self.transform(dataset.heavy),
             rules_hash=self.rules_hash(dataset),
+            reading_hash=self.reading_hash(dataset),
+            noted_rules=row["rules_hash"],
             again=run.payload.get("again", ""),
             loaded_sha256=row["loaded_sha256"],
             was_duplicate=row["same_as"] is not None,
@@ -102,9 +106,11 @@ class Rules:
 
     def rules_hash(self, dataset: Dataset) -> str:
         """Changes whenever the dataset's definition or the source of one of its transforms does."""
-        if dataset.dataset not in self._hashes:
-            self._hashes[dataset.dataset] = self._rules_hash(dataset)
-        return self._hashes[dataset.dataset]
+        return self._hash(dataset, dataset.light, dataset.heavy)
+
+    def reading_hash(self, dataset: Dataset) -> str:
+        """Changes whenever the dataset's definition or the source of its light transform does."""
+        return self._hash(dataset, dataset.light)
 
     def names_used(self, dataset: Dataset) -> frozenset[str]:
         """All words of a dataset's definition and transforms: what may be the name of a column there."""
@@ -114,11 +120,14 @@ class Rules:
             self._names[dataset.dataset] = frozenset(re.findall(r"\w+", "\n".join(texts).lower()))
         return self._names[dataset.dataset]
 
-    def _rules_hash(self, dataset: Dataset) -> str:
-        # Without what is as usual: another setting in a later release changes no dataset that does not use it.
-        parts = [dataset.model_dump_json(by_alias=True, exclude_defaults=True)]
-        parts += [t.source_hash for t in (self.transform(dataset.light), self.transform(dataset.heavy)) if t]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    def _hash(self, dataset: Dataset, *transforms: str | None) -> str:
+        key = (dataset.dataset, len(transforms))
+        if key not in self._hashes:
+            # Without what is as usual: another setting in a later release changes no dataset that does not use it.
+            parts = [dataset.model_dump_json(by_alias=True, exclude_defaults=True)]
+            parts += [t.source_hash for t in map(self.transform, transforms) if t]
+            self._hashes[key] = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        return self._hashes[key]
 
     @contextmanager
     def connection(self, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -116,6 +116,9 @@ class StagedObject:
     origin: Mapping[str, str] = field(default_factory=dict)  #: what the sidecar says of the execution
     types: Mapping[str, str] = field(default_factory=dict)  #: AMC's types of the columns
     notes: tuple[Mapping[str, Any], ...] = ()  #: what to tell of the rows, as notes of a quality rule
+    read_by: str = (
+        ""  #: the hash of the rules by which it was read, see `Rules.reading_hash`; empty if unknown
+    )
 
     def to_payload(self) -> dict[str, Any]:
         """As JSON values."""
@@ -133,6 +136,7 @@ class StagedObject:
             "sha256": self.sha256,
             "origin": dict(self.origin),
             "types": dict(self.types),
+            "read_by": self.read_by,
             **({"notes": list(map(dict, self.notes))} if self.notes else {}),
         }
 
@@ -156,6 +160,7 @@ class StagedObject:
             origin=payload.get("origin", {}),
             types=payload.get("types", {}),
             notes=tuple(payload.get("notes", ())),
+            read_by=payload.get("read_by", ""),
         )
 
 

@@ -24,6 +24,8 @@ import pytest
 from amci.kernel.names import column_names
 from amci.lake.datasets.pii import PiiHash, hashed
 
+from ...conftest import not_yet
+
 #: Datasets by their rules.
 RULES = {
     "mails": "{email: {hash: email}}",
@@ -657,3 +659,46 @@ def test_what_cannot_be_protected_is_not_loaded_again(site: Any) -> None:
         site, {"1.json": json.dumps({"hashed": "x", "0" * 64: "y"})}, after="{hashed: {hash: plain}}"
     )
     assert report["impossible"] == ("adtech/own/t/1.json",)
+
+
+# A load that reads nothing anew leaves an object to `reprocess --changed` if other rules read it.
+
+
+def test_rows_that_get_other_types_are_read_by_todays_rules_later(site: Any) -> None:
+    site.dataset("own")
+    site.put("adtech/own/t/1.csv", f"email,n\n{MAIL},1\n")
+    site.drain()
+    site.dataset("own", pii=HASH)
+    # A word makes the column text, so that rows that were loaded before get their types again.
+    site.put("adtech/own/t/2.csv", f"email,n\n{MAIL},abc\n")
+    site.drain()
+    assert site.reprocess(changed_only=True)["from_raw"] == 1
+    assert site.query("SELECT DISTINCT email FROM adtech_own.t") == [(HASHED,)]
+    assert site.query("SELECT count(DISTINCT rules_hash) FROM amci.objects") == [(1,)]
+
+
+def test_a_failed_load_that_is_redriven_is_read_by_todays_rules_later(site: Any) -> None:
+    site.transform("all.sql", "SELECT nothing FROM rows")
+    site.dataset("own", heavy="all")
+    site.put("adtech/own/t/1.csv", f"email\n{MAIL}\n")
+    site.drain()
+    site.transform("all.sql", "SELECT * FROM rows")
+    site.dataset("own", heavy="all", pii=HASH)
+    with site.engine() as engine:
+        engine.redrive([], all_failed=True)
+        engine.work(not_yet())
+    assert site.reprocess(changed_only=True)["from_raw"] == 1
+    assert site.query("SELECT email FROM adtech_own.t") == [(HASHED,)]
+
+
+def test_a_load_with_todays_heavy_transform_needs_no_other(site: Any) -> None:
+    site.transform("all.sql", "SELECT nothing FROM rows")
+    site.dataset("own", heavy="all", pii=HASH)
+    site.put("adtech/own/t/1.csv", f"email\n{MAIL}\n")
+    site.drain()
+    site.transform("all.sql", "SELECT * FROM rows")
+    with site.engine() as engine:
+        engine.redrive([], all_failed=True)
+        engine.work(not_yet())
+    assert site.query("SELECT email FROM adtech_own.t") == [(HASHED,)]
+    assert site.reprocess(changed_only=True)["from_raw"] == 0
