@@ -5,12 +5,20 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+from functools import cache
 
 from amci.app import samples
 from amci.app.samples import Sample
 
-FIRST = samples.first_delivery()
-SECOND = samples.second_delivery()
+
+@cache
+def first() -> list[Sample]:
+    return samples.first_delivery()
+
+
+@cache
+def second() -> list[Sample]:
+    return samples.second_delivery()
 
 
 def text(sample: Sample) -> str:
