@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from amci.kernel.names import comparable, quoted as identifier
 from amci.lake.catalog.casts import fits_sql
-from amci.lake.catalog.kinds import NUMERIC, ColumnKind, Kind, name_rule
+from amci.lake.catalog.kinds import NUMERIC, TIMES, ColumnKind, Kind, name_rule
 from amci.lake.datasets.objects import OBJECT_ID
 from amci.lake.datasets.spelling import PLAIN, Spelling
 
@@ -41,7 +41,10 @@ ALL = "*"
 class Clues:
     """What is known of the columns of staged text, beside the text."""
 
-    quoted: Collection[str] = ()  #: columns whose values were strings: dates, times or text, never numbers
+    quoted: Collection[
+        str
+    ] = ()  #: columns with strings other than words: dates, times or text, never numbers
+    mixed: Collection[str] = ()  #: those that may have numbers, too
     dates: bool = True  #: whether dates and times get types; else they stay text
     amc: Mapping[str, str] = field(default_factory=dict)  #: AMC's types (`DECIMAL`, `ARRAY STRING`)
     stated: Mapping[str, str] = field(default_factory=dict)  #: SQL types that the file itself states
@@ -53,8 +56,10 @@ class Clues:
 
     def how(self, column: str) -> Spelling:
         """How the values of a column are written."""
-        is_value = self._is_value(column)
+        is_value = self.is_value(column)
         how = self.spelling.of_values() if is_value else self.spelling
+        if how.is_of_people and self._is_mixed(column):
+            how = replace(how, mixed=True)
         if is_value or self.amc.get(column) in _FRACTIONS or self.declared_kind(column) is Kind.DOUBLE:
             how = replace(how, bare_exponents=True)
         if self.stated.get(column) == Kind.DOUBLE:
@@ -77,7 +82,9 @@ class Clues:
             return ()
         is_quoted = column in self.quoted
         numbers = () if is_quoted else (Kind.BOOLEAN, Kind.BIGINT, Kind.DOUBLE)
-        times = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ) if self.dates else ()
+        # A number of a column with strings stays one, though its digits could be a date.
+        is_open = self.spelling.has_dates_of_digits and self._is_mixed(column)
+        times = TIMES if self.dates and not is_open else ()
         if stated := self.stated.get(column):
             return (Kind.NOTHING, *self._stated(stated), *numbers, *times)
         if rule is Kind.DOUBLE and not is_quoted:
@@ -92,9 +99,17 @@ class Clues:
 
         What was a number in the file stays one.
         """
-        return bool(self.spelling.dates) and self.spelling.has_dates_of_digits and not self._is_value(column)
+        return bool(self.spelling.dates) and self.spelling.has_dates_of_digits and not self.is_value(column)
 
-    def _is_value(self, column: str) -> bool:
+    def _is_mixed(self, column: str) -> bool:
+        return column in self.mixed and ALL in self.values and column not in self.values
+
+    def written_as(self, column: str) -> str:
+        """How the values of a column were in the file: as values, as text, or as either."""
+        return "value" if self.is_value(column) else "either" if self._is_mixed(column) else "text"
+
+    def is_value(self, column: str) -> bool:
+        """Whether the values of a column were values in the file, not text."""
         return column in self.values or (ALL in self.values and column not in self.quoted)
 
     def declared_kind(self, column: str) -> ColumnKind | None:

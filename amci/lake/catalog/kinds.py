@@ -96,6 +96,7 @@ _MOST_DIGITS = 38  # of a DECIMAL
 _BIGINT_DIGITS = 18  # every integer of 18 digits is a BIGINT
 _BIGINTS = DecimalKind(19, 0)  # and every BIGINT is one of these
 NUMERIC = (Kind.BIGINT, Kind.DOUBLE)
+TIMES = (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 DOUBLE_DIGITS = 15  # every decimal of 15 digits comes back from a DOUBLE
 EXACT = 2**53  # up to here every integer is a DOUBLE
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from amci.kernel.names import literal
 
+_PLAIN_NUMBER = "-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?"
 _NOT_FINITE = "(?i)nan|-?inf(?:inity)?"
 #: A column, quoted or not.
 _NAME = re.compile(r'\w+|"(?:[^"]|"")*"')
@@ -123,6 +124,8 @@ class Spelling:
     bare_exponents: bool = False  #: `1E5` is a number, not a code
     #: the values were DOUBLEs and are written in the fewest digits that read back as the same
     floats: bool = False
+    #: some were numbers in the file, written as JSON does; what would be another number as text may be either
+    mixed: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -137,7 +140,14 @@ class Spelling:
     def of_values(self) -> Spelling:
         """The same where numbers were values in the file, not text."""
         return replace(
-            self, decimal=".", thousands="", currency="", percent=False, parentheses=False, trailing=False
+            self,
+            decimal=".",
+            thousands="",
+            currency="",
+            percent=False,
+            parentheses=False,
+            trailing=False,
+            mixed=False,
         )
 
     def text_sql(self, expr: str) -> str:
@@ -150,8 +160,14 @@ class Spelling:
         """SQL of the number as JSON writes it; NULL if it is written in another way than this."""
         if not self.is_of_people:
             return expr
+        number = self._canonical(expr)
+        rest = ""
+        if self.mixed:
+            is_plain = f"regexp_full_match({expr}, {literal(_PLAIN_NUMBER)})"
+            number = f"CASE WHEN NOT {is_plain} OR {number} = {expr} THEN {number} END"
+            rest = f" WHEN {is_plain} THEN {expr}"
         return (
-            f"CASE WHEN regexp_full_match({expr}, {literal(self._number)}) THEN {self._canonical(expr)}"
+            f"CASE WHEN regexp_full_match({expr}, {literal(self._number)}) THEN {number}{rest}"
             f" WHEN regexp_full_match({expr}, '{_NOT_FINITE}') THEN {expr} END"
         )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from amci.kernel.errors import MalformedFile
@@ -13,6 +15,9 @@ from amci.lake.formats.model import TextBatch
 _ROWS = 20_000
 _CHARACTERS = 8 << 20
 _CELLS = 4_000_000
+_DIGIT = re.compile("[0-9]")
+#: Words that are values in some column; `-` before the last two, too.
+_VALUES = frozenset({"true", "false", "nan", "inf", "infinity"})
 
 # Keys from the top down; a lone key stands for itself, because a text remembers its hash.
 _Path = str | tuple[str, ...]
@@ -38,7 +43,9 @@ class Columns:
         self._max_columns = max_columns
         self._names: list[str] = []
         self._paths: dict[_Path, None] = {}
-        self._strings: set[_Path] = set()
+        self._strings: set[_Path] = set()  #: with a string
+        self._quoted: set[_Path] = set()  #: with a string that is more than a word
+        self._numbers: set[_Path] = set()  #: with a number
         self._rows: list[dict[_Path, str | None]] = []
         self._lines: list[int] = []
         self._characters = 0
@@ -52,11 +59,17 @@ class Columns:
 
     @property
     def quoted(self) -> set[tuple[str, str]]:
-        """(part, column) of every column in which some value was a JSON string; as of the last batch."""
+        """(part, column) of every column with a JSON string that is more than a word; as of the last batch."""
+        return self._named(self._quoted)
+
+    @property
+    def mixed(self) -> set[tuple[str, str]]:
+        """Those of `quoted` that have numbers, too."""
+        return self._named(self._quoted & self._numbers)
+
+    def _named(self, paths: set[_Path]) -> set[tuple[str, str]]:
         return {
-            (self._part, name)
-            for path, name in zip(self._paths, self._names, strict=False)
-            if path in self._strings
+            (self._part, name) for path, name in zip(self._paths, self._names, strict=False) if path in paths
         }
 
     def add(self, row: dict[str, Any], *, line: int, size: int) -> None:
@@ -91,7 +104,7 @@ class Columns:
             # A column that rows were given of keeps its name.
             self._names = column_names(self._paths, self._reserved, before=self._names, kept=self._kept)
         try:
-            arrays = [pa.array([row.get(path) for row in self._rows], pa.string()) for path in self._paths]
+            arrays = [pa.array(self._values(path), pa.string()) for path in self._paths]
         except UnicodeEncodeError:
             line = next(line for row, line in zip(self._rows, self._lines, strict=True) if not _is_text(row))
             raise MalformedFile(
@@ -102,6 +115,19 @@ class Columns:
         above = (self._part,) if self._part else ()
         paths = tuple((*above, path) if isinstance(path, str) else (*above, *path) for path in self._paths)
         return TextBatch(self._part, pa.RecordBatch.from_arrays(arrays, names=self._names), paths)
+
+    def _values(self, path: _Path) -> list[str | None]:
+        """The values of a column in the rows taken, after a look at what they are."""
+        values = [row.get(path) for row in self._rows]
+        has_numbers = path in self._numbers
+        if not has_numbers and Number in map(type, values):
+            has_numbers = True
+            self._numbers.add(path)
+        if path in self._strings and path not in self._quoted:
+            strings = [v for v in values if type(v) is str] if has_numbers else list(filter(None, values))
+            if are_more_than_words(strings):
+                self._quoted.add(path)
+        return values
 
     def _flatten(self, row: dict[str, Any], above: tuple[str, ...], into: dict[_Path, str | None]) -> None:
         for key, value in row.items():
@@ -116,6 +142,20 @@ class Columns:
                 self._flatten(value, (*above, key), into)
             else:
                 into[path] = compact(value)
+
+
+def are_more_than_words(texts: Sequence[str]) -> bool:
+    """Whether one of them could be a number, a date or the like, which makes its column one of text.
+
+    Words such as `n/a`, and blanks, are none; a column that has numbers beside them is not one of text for that.
+    """
+    joined = "\n".join(texts)
+    if _DIGIT.search(joined):
+        return True
+    joined = joined.lower()
+    if not any(value in joined for value in _VALUES):
+        return False
+    return any(text.lower().removeprefix("-") in _VALUES for text in texts)
 
 
 def compact(value: Any) -> str:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from amci.kernel.errors import AmciError, MalformedFile
 from amci.kernel.names import column_names, did_you_mean
+from amci.lake.formats.columns import are_more_than_words
 from amci.lake.formats.header import header_doubt, is_value
 from amci.lake.formats.model import MIB, ColumnPath, Doubt, TextBatch
 
@@ -86,6 +87,7 @@ def excel_batches(
     limits: Limits,
     reserved: frozenset[str],
     quoted: set[tuple[str, str]],
+    mixed: set[tuple[str, str]],
     guessed: dict[str, str],
     doubts: list[Doubt],
     *,
@@ -95,9 +97,9 @@ def excel_batches(
 
     Numbers are the shortest text that reads back equal, whole ones without a point; those that the number format
     shows as a code, such as `00000`, are what it shows. Dates and times are ISO; booleans `true` and `false`. `_x000D_`
-    and its like are the characters they stand for. Empty cells and empty text are NULL; rows without any value are left
-    out. Columns that have a text cell or a code somewhere go into `quoted`; the sheet into `guessed` if there are
-    several to choose from.
+    and its like are the characters they stand for. Empty cells, empty text and blanks are NULL; rows without any value
+    are left out. Columns that have text other than words, or a code, go into `quoted`, and into `mixed` if they have
+    numbers, too; the sheet goes into `guessed` if there are several to choose from.
     Raises MalformedFile with the row of the sheet, StorageError.
     """
     for _ in source.raw():
@@ -124,8 +126,10 @@ def excel_batches(
                 _mark_dates(book)
                 sheet = _sheet(book, options, guessed)
                 merged = _check_cells(archive, sheet._worksheet_path, limits)  # noqa: SLF001 - its only name for it
-                table = _Table(sheet, options, limits, reserved, kept, quoted)
+                table = _Table(sheet, options, limits, reserved, kept)
                 yield from table.batches()
+                quoted |= table.quoted
+                mixed |= table.mixed
                 others = _others(book, sheet) if options.sheet is None else []
                 doubts += table.doubts()
             if not table.header_row and "sheet" in guessed:
@@ -346,19 +350,18 @@ class _Table:
         limits: Limits,
         reserved: frozenset[str],
         kept: frozenset[str],
-        quoted: set[tuple[str, str]],
     ) -> None:
         self._sheet = sheet
         self._options = options
         self._limits = limits
         self._reserved, self._kept = reserved, kept
-        self._quoted = quoted
         self._styles: dict[int, _Style] = {}  #: by their numbers in the workbook
         self._first = 0  #: place of the first column on the sheet
         self.header_row = 0
         self._names: tuple[str, ...] = ()
         self._paths: tuple[ColumnPath, ...] = ()
-        self._texts: set[int] = set()  #: columns with a text cell
+        self._texts: set[int] = set()  #: columns with a text cell that is more than a word, or a code
+        self._numbers: set[int] = set()  #: columns with a number
         self._values_in_header = 0  #: how many of its cells look like a row's
         self._has_no_date = False  #: whether a date is 0
 
@@ -387,7 +390,16 @@ class _Table:
                 rows, is_first = [], False
         if rows or is_first:
             yield self._batch(rows)
-        self._quoted |= {("", self._names[at]) for at in self._texts}
+
+    @property
+    def quoted(self) -> set[tuple[str, str]]:
+        """Columns with text that is more than a word, or a code; right at the end."""
+        return {("", self._names[at]) for at in self._texts}
+
+    @property
+    def mixed(self) -> set[tuple[str, str]]:
+        """Those of `quoted` that have numbers, too."""
+        return {("", self._names[at]) for at in self._texts & self._numbers}
 
     def _lines(self) -> Iterator[tuple[int, dict[int, _Cell]]]:
         """Rows with a value, and their numbers, without those that the options leave out."""
@@ -419,6 +431,7 @@ class _Table:
         self._names = tuple(column_names(header, self._reserved, kept=self._kept))
         self._paths = tuple((name,) for name in header)
         self._texts.clear()
+        self._numbers.clear()
 
     def _row(self, number: int, cells: dict[int, _Cell]) -> list[str | None]:
         row: list[str | None] = [None] * len(self._names)
@@ -433,7 +446,8 @@ class _Table:
                     hint="If the table begins further down, say so in the dataset as `excel: {skip_lines: N}`; else"
                     " give the column a name, or take out what stands beside the table.",
                 )
-            row[place] = self._text(number, at, cell)
+            text = self._text(number, at, cell)
+            row[place] = None if text is None or text.isspace() else text
         return row
 
     def _batch(self, rows: list[list[str | None]]) -> TextBatch:
@@ -462,12 +476,15 @@ class _Table:
             self._has_no_date = True
             return None
         if isinstance(value, str):
-            self._texts.add(at - self._first)
+            if at - self._first not in self._texts and are_more_than_words([value]):
+                self._texts.add(at - self._first)
             return _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), value) if "_x" in value else value
         text = _written(value)
         if cell["style_id"] and text.isdigit() and (code := self._style(cell).code):
             self._texts.add(at - self._first)
             return _shown(text, code)
+        if type(value) in (int, float):
+            self._numbers.add(at - self._first)
         return text
 
     def doubts(self) -> Iterator[Doubt]:

@@ -28,6 +28,7 @@ def json_batches(
     limits: Limits,
     reserved: frozenset[str],
     quoted: set[tuple[str, str]],
+    mixed: set[tuple[str, str]],
     doubts: list[Doubt],
     *,
     kept: frozenset[str] = frozenset(),
@@ -36,7 +37,8 @@ def json_batches(
 
     With `options.explode` the top is one object and each of its arrays is a part; they are read in turn, and
     only a row at a time is held. A batch has all columns its part has shown so far. The (part, column) pairs
-    that held strings go into `quoted`. One object around a list of objects, such as the answer of an API, is doubtful.
+    that held strings other than words go into `quoted`, and into `mixed` if they held numbers, too. One object around a
+    list of objects, such as the answer of an API, is doubtful.
     Raises MalformedFile with the physical line, StorageError.
     """
     cursor = Cursor(
@@ -59,6 +61,7 @@ def json_batches(
         if batch := columns.batch():
             yield batch
         quoted |= columns.quoted
+        mixed |= columns.mixed
         if top == "{" and columns.count == 1 and not options.explode:
             doubts += _around_list(row)
     if cursor.peek():

@@ -78,8 +78,11 @@ class Reading:
         self.is_blank = (
             False  #: whether it has no content at all, not even a header; right once reading has begun
         )
-        #: (part, column) whose values were strings somewhere, so that they are not numbers; right at the end
+        #: (part, column) with strings that could be numbers or dates, so that they are not numbers; right at the end
         self.quoted: frozenset[tuple[str, str]] = frozenset()
+        self.mixed: frozenset[tuple[str, str]] = (
+            frozenset()
+        )  #: those that have numbers, too; right at the end
         #: (part, column) → SQL type that the file itself states and that its text does not tell; right at the end
         self.types: dict[tuple[str, str], str] = {}
         #: what the dataset left open and is not the usual, such as `delimiter`; right at the end
@@ -108,14 +111,15 @@ class Reading:
         Raises MalformedFile, StorageError. The messages hold nothing of the rows.
         """
         quoted: set[tuple[str, str]] = set()
+        mixed: set[tuple[str, str]] = set()
         head, is_whole = self._source.head(self._limits)
         self.is_blank = is_whole and not head.removeprefix(BOM_UTF8).strip()
         archive = Archive(self._source) if head.startswith(ARCHIVE) else None
         if archive and not document(archive.names):
-            found = self._entries(archive, quoted)
+            found = self._entries(archive, quoted, mixed)
         else:
             self._format = self._format_in(self._source, self._format, self._is_guess)
-            found = self._in(self._source, quoted, self.types)
+            found = self._in(self._source, quoted, mixed, self.types)
         nameless: dict[str, None] = {}
         for batch in found:
             nameless |= dict.fromkeys(_nameless(batch))
@@ -129,10 +133,15 @@ class Reading:
                 )
             )
         self._source.drain()
-        self.sha256, self.bytes, self.quoted = self._source.sha256, self._source.count, frozenset(quoted)
+        self.sha256, self.bytes = self._source.sha256, self._source.count
+        self.quoted, self.mixed = frozenset(quoted), frozenset(mixed)
 
     def _in(
-        self, source: ByteSource, quoted: set[tuple[str, str]], types: dict[tuple[str, str], str]
+        self,
+        source: ByteSource,
+        quoted: set[tuple[str, str]],
+        mixed: set[tuple[str, str]],
+        types: dict[tuple[str, str], str],
     ) -> Iterator[TextBatch]:
         """The rows of the raw file, or of one in an archive."""
         limits, reserved, kept = self._limits, self._reserved, self._kept
@@ -143,16 +152,20 @@ class Reading:
                 )
                 yield from noting_total(found, self.doubts, "csv", self._csv.footer_lines)
             case FileFormat.JSON:
-                yield from json_batches(source, self._json, limits, reserved, quoted, self.doubts, kept=kept)
+                yield from json_batches(
+                    source, self._json, limits, reserved, quoted, mixed, self.doubts, kept=kept
+                )
             case FileFormat.PARQUET:
                 yield from parquet_batches(source, limits, reserved, quoted, types, kept=kept)
             case FileFormat.EXCEL:
                 found = excel_batches(
-                    source, self._excel, limits, reserved, quoted, self.guessed, self.doubts, kept=kept
+                    source, self._excel, limits, reserved, quoted, mixed, self.guessed, self.doubts, kept=kept
                 )
                 yield from noting_total(found, self.doubts, "excel", self._excel.footer_lines)
 
-    def _entries(self, archive: Archive, quoted: set[tuple[str, str]]) -> Iterator[TextBatch]:
+    def _entries(
+        self, archive: Archive, quoted: set[tuple[str, str]], mixed: set[tuple[str, str]]
+    ) -> Iterator[TextBatch]:
         """The rows of all files in an archive, which have to be of one format."""
         for _ in self._source.raw():
             pass
@@ -172,15 +185,21 @@ class Reading:
         self._format = next(iter(formats), self._format)
         names = EntryNames(self._reserved, self._kept)
         stated: dict[tuple[str, str], set[str]] = {}
+        values: set[tuple[str, str]] = set()
         for entry in entries if formats else []:
             here: set[tuple[str, str]] = set()
+            both: set[tuple[str, str]] = set()
+            every: set[tuple[str, str]] = set()
             types: dict[tuple[str, str], str] = {}
             with naming(entry.filename), closing(self._opened(archive, entry)) as source:
-                for batch in self._in(source, here, types):
+                for batch in self._in(source, here, both, types):
+                    every |= {(batch.part, name) for name in batch.data.schema.names}
                     yield names.renamed(batch, entry.filename)
             quoted |= {names.of(column) for column in here}
+            values |= {names.of(column) for column in both | (every - here)}
             for column, kind in types.items():
                 stated.setdefault(names.of(column), set()).add(kind)
+        mixed |= quoted & values
         # Files that are alike give the same doubts.
         self.doubts = [*dict.fromkeys(self.doubts), *map(_strange, names.strange[:_NAMED])]
         self.types |= {column: kinds.pop() for column, kinds in stated.items() if len(kinds) == 1}

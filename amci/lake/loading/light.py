@@ -163,6 +163,7 @@ def _done(read: ReadRows, staged: Sequence[tuple[str, StagedFile]], within: Call
             files=tuple(within(file.path) for file in written),
             rows=sum(file.rows for file in written),
             quoted=frozenset(column for of, column in read.reading.quoted if of == part),
+            mixed=frozenset(column for of, column in read.reading.mixed if of == part),
             types={column: t for (of, column), t in read.reading.types.items() if of == part},
             values=_values(read, part),
             odd=_odd(read, part),

@@ -17,7 +17,7 @@ import duckdb
 from amci.kernel.names import quoted as identifier
 from amci.lake.catalog.casts import fits_sql
 from amci.lake.catalog.inference import Clues
-from amci.lake.catalog.kinds import ColumnKind, DecimalKind, Kind, join
+from amci.lake.catalog.kinds import NUMERIC, ColumnKind, DecimalKind, Kind, join
 from amci.lake.datasets.objects import OBJECT_ID, ROW, VERSION
 from amci.lake.formats import Doubt
 
@@ -53,7 +53,7 @@ class OddWord:
     word: str  #: that value
     count: int  #: such values of the object
 
-    def doubt(self, *, is_personal: bool = False) -> Doubt:
+    def doubt(self, *, is_personal: bool) -> Doubt:
         """What to tell; a word is only shown if it cannot be personal."""
         is_known = self.word.strip().lower() in _KNOWN or bool(_SHOWN.fullmatch(self.word))
         shown = f"'{self.word}'" if is_known and not is_personal else "a word"
@@ -67,6 +67,34 @@ class OddWord:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """Values that would fit a column by their digits, but are something else in this object."""
+
+    column: str
+    object_id: int
+    version: int
+    says: str  #: what they are
+    types: str  #: what could be declared
+
+    def doubt(self, *, is_personal: bool) -> Doubt:  # noqa: ARG002 - as of a word; it shows none
+        """What to tell."""
+        return Doubt(
+            kind="word",
+            says=f"column {self.column} becomes text: {self.says}",
+            hint=f"say in the dataset what the column is, {self.types}; or correct the file",
+            column=self.column,
+        )
+
+
+def mixed_digits(column: str, object_id: int, version: int) -> Digits:
+    """What to tell of a column of dates such as 20261101 in some rows, and of numbers in others."""
+    says = "its digits are dates in some rows and numbers in others"
+    return Digits(
+        column, object_id, version, says, f"`types: {{{column}: BIGINT}}` or `types: {{{column}: DATE}}`"
+    )
+
+
 def odd_words(
     con: duckdb.DuckDBPyConnection,
     rows_sql: str,
@@ -74,25 +102,36 @@ def odd_words(
     nearly: Mapping[str, ColumnKind],
     known: Mapping[str, str],
     clues: Clues,
-) -> Iterator[OddWord]:
+) -> Iterator[OddWord | Digits]:
     """The odd words of each object in the columns of `rows_sql` that are text only because of them.
 
     `kinds` are what the columns are to be, `nearly` what most of their values are, see `infer`; `known` are the columns
     of the table, with their SQL types, empty if it is new. What is text in the table, or text whatever it holds, has no
-    odd words; of very many columns, the first are looked at.
+    odd words; of very many columns, the first are looked at. Objects without an odd word may have `Digits`.
     """
     text = [c for c, kind in kinds.items() if _makes_text(known.get(c), kind) and clues.ladder(c)]
     alike = {c: _kind_in(known, c) or nearly.get(c) for c in text}
     families = {c: family for c, kind in alike.items() if kind and (family := _family_of(kind))}
     for column, family in islice(families.items(), _TOLD):
         name = identifier(column)
-        odd = f"{name} <> '' AND NOT ({_is_one(family, column, clues)})"
+        is_odd = f"NOT ({_is_one(family, column, clues)})"
         found = con.execute(
-            f"SELECT {OBJECT_ID}, {VERSION}, min({ROW}), arg_min({name}, {ROW}), count(*) FROM {rows_sql}"
-            f" WHERE {odd} GROUP BY ALL"
+            f"SELECT {OBJECT_ID}, {VERSION}, min({ROW}) FILTER (WHERE {is_odd}) AS row,"
+            f" arg_min({name}, {ROW}) FILTER (WHERE {is_odd}), count_if({is_odd}) FROM {rows_sql}"
+            f" WHERE {name} <> '' GROUP BY ALL"
         ).fetchall()
+        is_of_digits = clues.spelling.has_dates_of_digits and (
+            (family == "number" and clues.has_dates_of_digits(column))
+            or (family == "date or time" and kinds[column] in NUMERIC)
+        )
         for object_id, version, row, word, count in found:
-            yield OddWord(column, family, object_id, version, row, word, count)
+            if is_of_digits and (not count or (family == "number" and word.isdecimal())):
+                yield mixed_digits(column, object_id, version)
+            elif count:
+                yield OddWord(column, family, object_id, version, row, word, count)
+            elif family == "number" and column in clues.quoted:
+                says = "numbers in it are written as text"
+                yield Digits(column, object_id, version, says, f"such as `types: {{{column}: DOUBLE}}`")
 
 
 def _makes_text(sql_type: str | None, kind: ColumnKind) -> bool:
@@ -115,7 +154,9 @@ def _family_of(kind: ColumnKind) -> str | None:
 
 
 def _is_one(family: str, column: str, clues: Clues) -> str:
-    kinds = [kind for kind in _FAMILIES[family] if kind in clues.ladder(column)]
+    ladder = clues.ladder(column)
+    is_string = family == "number" and column in clues.quoted
+    kinds = [kind for kind in _FAMILIES[family] if is_string or kind in ladder]
     name, how = identifier(column), clues.how(column)
     is_one = " OR ".join(fits_sql(kind, name, how) for kind in kinds) or "FALSE"
     if family == "number" and clues.has_dates_of_digits(column):

@@ -10,8 +10,8 @@ from amci.kernel.names import quoted
 from amci.kernel.runs import RunStore
 from amci.lake.catalog.casts import fits_sql
 from amci.lake.catalog.catalog import Catalog
-from amci.lake.catalog.inference import infer, mixed_dates
-from amci.lake.catalog.kinds import Kind, join
+from amci.lake.catalog.inference import ALL, Clues, infer, mixed_dates
+from amci.lake.catalog.kinds import TIMES, ColumnKind, Kind, join
 from amci.lake.catalog.ledger import LedgerEntry
 from amci.lake.catalog.schema import SchemaPlan
 from amci.lake.catalog.tables import TableName
@@ -60,7 +60,8 @@ class Retyping:
     ) -> SchemaPlan:
         """The plan, and what is text in the table no longer because the rows that made it so were taken out.
 
-        Rows that are left have to be the text of such values; what were strings in a JSON file stays text.
+        Rows that are left have to be the text of such values. Strings of a JSON file do not become numbers, unless a
+        type is declared.
         """
         have, wanted, clues = self.catalog.columns(name), want(parts), parts[0].source.clues
         columns = {c: Kind.of_sql(t) for c, t in wanted.items() if have.get(c) == Kind.VARCHAR.sql != t}
@@ -68,7 +69,8 @@ class Retyping:
         if not columns or not all(part.may_evolve for part in parts):
             return plan
         but = {e.object_id for e in gone}
-        if clues.spelling.is_of_people and not self._is_alike(name, parts, items, but):
+        columns = self._alike(name, parts, items, but, columns)
+        if not columns:
             return plan
         clues = replace(clues, stated=self._stated(name, but, columns) if clues.stated else {})
         left = infer(self.catalog.con, name.sql, list(columns), clues)
@@ -82,21 +84,45 @@ class Retyping:
         row = self.catalog.con.execute(f"SELECT {', '.join(fits)} FROM {name.sql}").fetchall()[0]
         narrow = {c: kind for (c, kind), fit in zip(narrow.items(), row, strict=True) if fit is not False}
         target = {**have, **wanted, **{c: kind.sql for c, kind in narrow.items()}}
-        kept = self._strings(name, but) | {
+        kept = self._strings(name, but, narrow, clues) | {
             c for part in parts for c in part.source.unfit(self.catalog.con, target)
         }
         rewrite = {**plan.rewrite, **{c: k.sql for c, k in narrow.items() if c not in kept}}
         return replace(plan, rewrite=rewrite, clues=clues)
 
-    def _is_alike(
-        self, name: TableName, parts: Sequence[Load], items: Sequence[LoadItem], but: Collection[int]
-    ) -> bool:
-        """Whether text means the same in all rows: 1.234 may be 1234 in a file of text, and 1.234 in one of JSON."""
+    def _alike(
+        self,
+        name: TableName,
+        parts: Sequence[Load],
+        items: Sequence[LoadItem],
+        but: Collection[int],
+        columns: Mapping[str, ColumnKind],
+    ) -> dict[str, ColumnKind]:
+        """Those of `columns` whose text means the same in all rows.
+
+        1.234 may be 1234 in a file of text, and 1.234 in one of JSON; 20261101 is a day there, and a number here.
+        """
+        spelling = parts[0].source.clues.spelling
+        if not (spelling.is_of_people or spelling.has_dates_of_digits):
+            return dict(columns)
         loading = {object_id for part in parts for object_id in part.members}
         rules = {item.rules_hash for item in items if item.object_id in loading}
-        tables = [table for _, table, _ in self._tables(name, but)]
-        values = {frozenset(part.source.clues.values) for part in parts} | {table.values for table in tables}
-        return len(values) == 1 and self.catalog.ledger.rules_of(name, but) <= rules
+        if spelling.is_of_people and not self.catalog.ledger.rules_of(name, but) <= rules:
+            return {}
+        several = [part.source.clues for part in parts]
+        for _, table, placed in self._tables(name, but):
+            if table.values is None:  # an earlier release staged it
+                return {}
+            several.append(
+                Clues(
+                    quoted={placed[c] for c in table.quoted},
+                    mixed={placed[c] for c in table.mixed},
+                    values={placed.get(c, c) for c in table.values},
+                )
+            )
+        return {
+            c: kind for c, kind in columns.items() if len({clues.written_as(c) for clues in several}) == 1
+        }
 
     def _stated(self, name: TableName, but: Collection[int], columns: Collection[str]) -> dict[str, str]:
         """The types of these columns that the files of all other objects state alike."""
@@ -107,13 +133,15 @@ class Retyping:
                 types.add(stated.get(column, ""))
         return {column: types.pop() for column, types in found.items() if len(types) == 1 and "" not in types}
 
-    def _strings(self, name: TableName, but: Collection[int]) -> set[str]:
-        """The columns of a table whose values are text in a file of another object, whatever they hold."""
+    def _strings(
+        self, name: TableName, but: Collection[int], kinds: Mapping[str, ColumnKind], clues: Clues
+    ) -> set[str]:
+        """The columns that stay text, as they are text in a file of another object, whatever they hold."""
         found: set[str] = set()
         for staged, table, placed in self._tables(name, but):
             found.update(staged.types)
-            found.update(placed[column] for column in table.quoted)
-        return found
+            found.update(c for own in table.quoted if kinds.get(c := placed[own]) not in TIMES)
+        return {c for c in found if clues.declared_kind(c) is None}
 
     def _tables(
         self, name: TableName, but: Collection[int]
@@ -127,5 +155,5 @@ class Retyping:
             staged = StagedObject.from_payload(self.runs.get(entry.run_id).payload)
             for table in staged.tables:
                 if table.table == name.table:
-                    file = table.columns({*table.quoted, *table.types})
+                    file = table.columns({*table.quoted, *table.types, *(table.values or ())} - {ALL})
                     yield staged, table, table.placed(file, place)

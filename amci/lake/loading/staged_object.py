@@ -35,7 +35,8 @@ class StagedTable:
     table: str  #: its name in the schema of the dataset
     files: tuple[str, ...]  #: Parquet files, relative to pre-stage; other objects may have rows in them
     rows: int  #: of this object, in all the files
-    quoted: frozenset[str] = frozenset()  #: columns whose JSON values were strings
+    quoted: frozenset[str] = frozenset()  #: columns that had strings other than words
+    mixed: frozenset[str] = frozenset()  #: those that may have had numbers, too
     #: SQL types of columns that the raw file itself states
     types: Mapping[str, str] = field(default_factory=dict)
     #: columns that were values (in JSON, in Parquet, of a transform), not text that people wrote, see `ALL`; None if an
@@ -72,6 +73,7 @@ class StagedTable:
             "files": list(self.files),
             "rows": self.rows,
             "quoted": sorted(self.quoted),
+            **({"mixed": sorted(self.mixed)} if self.quoted else {}),
             **({"types": dict(self.types)} if self.types else {}),
             **({} if self.values is None else {"values": sorted(self.values)}),
             **({"odd": sorted(self.odd)} if self.odd else {}),
@@ -88,6 +90,8 @@ class StagedTable:
             files=tuple(payload["files"]),
             rows=payload["rows"],
             quoted=frozenset(payload["quoted"]),
+            # An earlier release did not look.
+            mixed=frozenset(payload.get("mixed", payload["quoted"])),
             types=payload.get("types", {}),
             values=frozenset(payload["values"]) if "values" in payload else None,
             odd=frozenset(payload.get("odd", ())),

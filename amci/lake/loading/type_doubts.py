@@ -11,11 +11,11 @@ from amci.kernel.errors import MalformedFile
 from amci.kernel.names import quoted
 from amci.lake.catalog.casts import fits_sql
 from amci.lake.catalog.inference import Clues
-from amci.lake.catalog.kinds import ColumnKind, Kind
+from amci.lake.catalog.kinds import NUMERIC, ColumnKind, Kind
 from amci.lake.datasets.objects import OBJECT_ID, ROW, VERSION
 from amci.lake.formats import Doubt
 from amci.lake.loading.loads import LoadItem
-from amci.lake.loading.odd_words import odd_words
+from amci.lake.loading.odd_words import Digits, mixed_digits, odd_words
 from amci.lake.loading.spelling_hints import spelling_doubts
 from amci.lake.loading.staged_object import StagedTable
 
@@ -54,9 +54,42 @@ def _doubt_words(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> None
     clues = inferred.clues
     by_version = _by_version(inferred)
     open_kinds = {c: kind for c, kind in inferred.kinds.items() if clues.declared_kind(c) is None}
+    quoted = {
+        (item.object_id, inferred.placed.get(own, own))
+        for item, staged in inferred.members
+        for own in staged.quoted
+    }
     for word in odd_words(con, inferred.rows, open_kinds, inferred.nearly, inferred.known, clues):
         item = by_version[word.object_id, word.version]
+        if (
+            word.column in clues.quoted
+            and (item.object_id, word.column) not in quoted
+            and isinstance(word, Digits)
+        ):
+            continue  # others that are loaded with it have strings
         item.doubts[f"{inferred.table}.{word.column}"] = word.doubt(is_personal=bool(item.dataset.pii))
+
+
+def doubt_digits(several: Sequence[InferredRows]) -> None:
+    """Note that objects for one table, which are loaded at once, have digits that are dates in some of them only."""
+    dates: dict[tuple[str, str], InferredRows] = {}
+    numbers: dict[tuple[str, str], InferredRows] = {}
+    for inferred in several:
+        for column, kind in inferred.kinds.items():
+            if (
+                not inferred.clues.spelling.has_dates_of_digits
+                or inferred.known.get(column) == Kind.VARCHAR.sql
+            ):
+                continue
+            if kind in (Kind.DATE, Kind.TIMESTAMP) and inferred.clues.has_dates_of_digits(column):
+                dates[inferred.table, column] = inferred
+            elif kind in NUMERIC and inferred.clues.is_value(column):
+                numbers[inferred.table, column] = inferred
+    for (table, column), inferred in numbers.items():
+        if (table, column) in dates:
+            item = inferred.members[0][0]
+            doubt = mixed_digits(column, item.object_id, item.version).doubt(is_personal=False)
+            item.doubts[f"{table}.{column}"] = doubt
 
 
 def _doubt_declared(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> None:
@@ -67,13 +100,15 @@ def _doubt_declared(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> N
         declared = clues.declared_kind(column)
         if declared is None or declared == kind:
             continue
-        fits = fits_sql(declared, quoted(column), clues.how(column))
+        how = clues.how(column)
+        fits = fits_sql(declared, quoted(column), how)
+        certain = " for certain, as the column has numbers and text" if how.mixed else ""
         for object_id, version, count, first in con.execute(
             f"SELECT {OBJECT_ID}, {VERSION}, count(*), min({ROW}) FROM {inferred.rows} WHERE NOT {fits} GROUP BY ALL"
         ).fetchall():
             item = by_version[object_id, version]
             are = "1 value is" if count == 1 else f"{count} values are"
-            says = f"column {column}: {are} not {declared.sql}, the first in row {first}"
+            says = f"column {column}: {are} not {declared.sql}{certain}, the first in row {first}"
             hint = f"correct the file, or `types:` in the definition of {item.dataset.dataset}"
             if item.dataset.schema_mode == "freeze":
                 raise MalformedFile(says, hint=hint)

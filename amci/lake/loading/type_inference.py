@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from amci.kernel.names import comparable, did_you_mean, literal, quoted
 from amci.lake.catalog.casts import cast_sql
 from amci.lake.catalog.headers import FileColumns
 from amci.lake.catalog.inference import Clues, infer, mixed_dates
-from amci.lake.catalog.kinds import ColumnKind, Kind
+from amci.lake.catalog.kinds import NUMERIC, ColumnKind, Kind
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
 from amci.lake.loading import transform_call
@@ -23,7 +24,7 @@ from amci.lake.loading.loads import Load, LoadItem, Places, StagedSource
 from amci.lake.loading.quality_check import check_quality
 from amci.lake.loading.staged_object import LARGE, StagedTable
 from amci.lake.loading.stored_types import stored_types
-from amci.lake.loading.type_doubts import InferredRows, doubt_types
+from amci.lake.loading.type_doubts import InferredRows, doubt_digits, doubt_types
 
 #: The types of more than LARGE rows are guessed from so many of them, and checked while they are loaded.
 _SAMPLE = 100_000
@@ -49,6 +50,7 @@ class ColumnTyper:
         self._names_used = names_used
         self._registered: list[str] = []
         self._temporary: list[str] = []
+        self._inferred: list[InferredRows] = []  #: of objects that are loaded together
 
     def clean_up(self) -> None:
         """Let go of everything the loads of a batch needed."""
@@ -70,6 +72,7 @@ class ColumnTyper:
                     *sorted(item.types.items()),
                     *sorted(staged.types.items()),
                     *sorted(item.values_of(staged)),
+                    *_strings(item, staged),
                 )
                 named = (item.name_of(staged), item.partition_by, types, staged.headers is None)
                 headers = tuple(
@@ -77,11 +80,15 @@ class ColumnTyper:
                 )
                 by_headers = same.setdefault((*named, *item.constant_types.items()), {})
                 by_headers.setdefault(headers, []).append((item, staged))
-        return [
+        self._inferred.clear()
+        loads = [
             self._group(members, columns, may_guess=may_guess)
             for by_headers in same.values()
             for members, columns in _merged(by_headers.values())
         ]
+        if len(loads) > 1:
+            doubt_digits(self._inferred)
+        return loads
 
     def _group(
         self, members: Sequence[tuple[LoadItem, StagedTable]], file: FileColumns, *, may_guess: bool
@@ -190,6 +197,8 @@ class ColumnTyper:
         mixed = mixed_dates(self._con, rows, kinds, clues)
         kinds |= dict.fromkeys(mixed, Kind.VARCHAR)
         nearly |= dict.fromkeys(mixed, Kind.TIMESTAMP)
+        known = self._places.columns(item.name_of(staged))
+        nearly |= self._nearly_numbers(looked_at, kinds, known, clues)
         inferred = InferredRows(
             members=members,
             rows=rows,
@@ -197,10 +206,28 @@ class ColumnTyper:
             kinds=kinds,
             nearly=nearly,
             clues=clues,
-            known=self._places.columns(item.name_of(staged)),
+            known=known,
         )
         doubt_types(self._con, inferred)
+        self._inferred.append(inferred)
         return kinds
+
+    def _nearly_numbers(
+        self, rows: str, kinds: Mapping[str, ColumnKind], known: Mapping[str, str], clues: Clues
+    ) -> dict[str, ColumnKind]:
+        """New columns that had numbers and strings in one file, and would be of numbers without the latter."""
+        mixed = [
+            c
+            for c in clues.mixed
+            if kinds.get(c) is Kind.VARCHAR
+            and known.get(c) != Kind.VARCHAR.sql
+            and clues.ladder(c)
+            and not clues.declared_kind(c)
+        ]
+        nearly: dict[str, ColumnKind] = {}
+        if mixed:
+            nearly = infer(self._con, rows, mixed, replace(clues, quoted=(), mixed=()), nearly) | nearly
+        return {c: kind for c, kind in nearly.items() if kind in NUMERIC}
 
     def _load_of(
         self, item: LoadItem, staged: StagedTable, table: str, file: FileColumns, constants: dict[str, str]
@@ -247,6 +274,7 @@ def _clues(
     first, table = members[0]
     return Clues(
         quoted={placed.get(c, c) for _, staged in members for c in staged.quoted},
+        mixed={placed.get(c, c) for _, staged in members for c in staged.mixed},
         dates=first.dataset.types_dates,
         amc={placed.get(c, c): said for c, said in first.types.items()},
         declared=_declared(first.dataset.column_types, columns),
@@ -254,6 +282,13 @@ def _clues(
         values={placed.get(c, c) for item, staged in members for c in item.values_of(staged)},
         stated={placed.get(c, c): sql_type for c, sql_type in table.types.items()},
     )
+
+
+def _strings(item: LoadItem, staged: StagedTable) -> Iterator[str]:
+    """What sets objects apart whose digits mean something else where they are text than where they were numbers."""
+    spelling = item.dataset.spelling
+    if spelling.is_of_people or spelling.has_dates_of_digits:
+        yield from ("quoted", *sorted(staged.quoted), "mixed", *sorted(staged.mixed))
 
 
 def _declared(types: Mapping[str, str], columns: FileColumns) -> Mapping[str, str]:

@@ -107,9 +107,10 @@ def test_a_header_is_one_column_in_all_files(tmp_path: Path) -> None:
 
 
 def test_columns_of_text_are_named_as_in_all_files(tmp_path: Path) -> None:
-    content = zipped(("a.json", b'[{"userid": 1, "userId": 2}]'), ("b.json", b'[{"userId": "x"}]'))
+    content = zipped(("a.json", b'[{"userid": 1, "userId": 2}]'), ("b.json", b'[{"userId": "x1"}]'))
     rows, reading = read(content, tmp_path)
     assert reading.quoted == {("", name) for name in set(rows[0]) - {"userid"}}
+    assert reading.mixed == reading.quoted
 
 
 def encrypted(content: bytes) -> bytes:

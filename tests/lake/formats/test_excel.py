@@ -123,9 +123,14 @@ def test_a_cell_is_the_text_that_it_holds(
     assert rows(book([["a", "b"], [value, "x"]], change=formatted), tmp_path) == [{"a": text, "b": "x"}]
 
 
-def test_a_column_with_a_text_cell_is_text(tmp_path: Path) -> None:
-    _, reading = opened(book([["id", "n", "mixed"], ["007", 1, 1], ["008", 2, "x"]]), tmp_path)
+def test_a_column_with_a_text_cell_is_text_unless_that_is_a_word(tmp_path: Path) -> None:
+    header = ["id", "n", "mixed", "word"]
+    rows, reading = opened(
+        book([header, ["007", 1, 1, 1], ["008", 2, "x1", "-"], ["9", 3, 4, " "]]), tmp_path
+    )
+    assert rows[-1]["word"] is None
     assert reading.quoted == {("", "id"), ("", "mixed")}
+    assert reading.mixed == {("", "mixed")}
     assert (reading.may_add_columns, reading.guessed, reading.doubts) == (False, {}, [])
     assert len(reading.sha256) == 64
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -254,7 +255,7 @@ DIGITS: dict[str, tuple[str, str, str, str]] = {
         "'20261301' in row 5 is no date or time",
     ),
     "later": ("20260131", "20261301 20260101", "VARCHAR", "'20261301' in row 1 is no date or time"),
-    "before": ("20261301", "20260131", "VARCHAR", "'20260131' in row 1 is no number"),
+    "before": ("20261301", "20260131", "VARCHAR", "its digits are dates in some rows and numbers in others"),
     "iso": ("2026-01-31", "46000 46001", "VARCHAR", "'46000' in row 1 is no date or time, and 1 more"),
     "total_cost": ("20260131", "20260131", "DOUBLE", ""),
     "units": ("20260131", "20260131", "BIGINT", ""),
@@ -291,6 +292,134 @@ def test_short_formats_of_digits_leave_numbers_alone(site: Any) -> None:
     put(site, "day,n\n20260131,310126\n")
     site.drain()
     assert types(site) == {"day": "BIGINT", "n": "BIGINT"}
+
+
+def book(values: list[Any]) -> bytes:
+    made = openpyxl.Workbook()
+    for value in ("v", *values):
+        made.active.append([value])
+    file = io.BytesIO()
+    made.save(file)
+    return file.getvalue()
+
+
+def objects(values: list[Any]) -> bytes:
+    return json.dumps([{"v": value} for value in values]).encode()
+
+
+#: By table: the values of files, which are loaded together and in each order; what their column is then, and a doubt.
+MIXED: dict[str, tuple[list[list[Any]], list[str | None], str]] = {
+    "one": (
+        [[1.234, "1.234,50"]],
+        ["1.234", "1.234,50"],
+        "1 value is not DOUBLE for certain, as the column has numbers and text, the first in row 1; it is text",
+    ),
+    "sure": ([[1.5, 7, 2e-5, "1.234,50"]], ["1.5", "1234.5", "2e-05", "7.0"], ""),
+    "two": ([[1.234], ["1.234,50"]], ["1.234", "1234.5"], ""),
+    "alike": ([["1.234"], ["1.234,50"]], ["1234.0", "1234.5"], ""),
+    "word": ([[1.234, "n/a"], ["1.234,50"]], ["1.234", "1234.5", None], ""),
+}
+
+
+def drain_in_each_order(site: Any, tables: dict[str, list[tuple[bytes, str]]]) -> list[str]:
+    """Load the files of tables together, one after the other, and the other way round; the names of all tables."""
+    late = []
+    for name, files in tables.items():
+        for order in ("together", "forth", "back"):
+            several = [(f"{name}_{order}", n, *file) for n, file in enumerate(files)]
+            several = several[::-1] if order == "back" else several
+            late += several[order != "together" :]
+            for table, n, content, end in several[: order != "together"]:
+                put(site, content, table=table, name=n, end=end)
+    site.drain()
+    for table, n, content, end in late:
+        put(site, content, table=table, name=n, end=end)
+    site.drain()
+    return [f"{name}_{order}" for name in tables for order in ("together", "forth", "back")]
+
+
+def told(site: Any) -> dict[str, str]:
+    """What is open, by tables."""
+    asked = "SELECT key, says FROM doubts JOIN objects USING (object_id) WHERE resolved_at IS NULL"
+    return {key.split("/")[2]: says for key, says in site.state(f"{asked} AND kind <> 'duplicate'")}
+
+
+def test_a_number_is_not_read_as_text_because_others_were_text(site: Any) -> None:
+    site.dataset("own", decimal="','", thousands="'.'", types="{v: DOUBLE}", nulls='["n/a"]')
+    made = {"json": objects, "xlsx": book}
+    tables = {
+        f"{name}_{end}": [(made[end](values), end) for values in files]
+        for name, (files, _, _) in MIXED.items()
+        for end in made
+    }
+    names = drain_in_each_order(site, tables)
+    expected = {name: MIXED[name.split("_")[0]] for name in names}
+    for _ in range(2):
+        union = " UNION ALL ".join(
+            f"SELECT '{name}' AS t, v::VARCHAR AS v FROM adtech_own.{name}" for name in names
+        )
+        found = dict(site.query(f"SELECT t, list(v ORDER BY v) FROM ({union}) GROUP BY t"))
+        assert found == {name: values for name, (_, values, _) in expected.items()}
+        assert told(site) == {name: f"column v: {says}" for name, (_, _, says) in expected.items() if says}
+        site.reprocess()
+
+
+def test_digits_that_were_numbers_are_not_dates_whatever_came_first(site: Any) -> None:
+    site.dataset("own", dates='["%Y%m%d"]')
+    put(site, objects([20261101, "20261102"]), table="one", end="json")
+    number = (objects([20261101]), "json")
+    names = drain_in_each_order(
+        site,
+        {"csv": [number, (b"v\n20261102\n", "csv")], "strings": [number, (objects(["20261102"]), "json")]},
+    )
+    assert {types(site, f"adtech_own.{table}")["v"] for table in (*names, "one")} == {"VARCHAR"}
+    assert told(site) == dict.fromkeys(
+        (*names, "one"), "column v becomes text: its digits are dates in some rows and numbers in others"
+    )
+
+
+def test_a_declared_type_comes_back_with_the_corrected_file(site: Any) -> None:
+    site.dataset("own", types="{v: DOUBLE}")
+    put(site, objects(["1.5"]), name=1, end="json")
+    put(site, objects(["abc"]), name=2, end="json")
+    site.drain()
+    assert (types(site), len(told(site))) == ({"v": "VARCHAR"}, 1)
+    put(site, objects(["2.5"]), name=2, end="json")
+    site.drain()
+    assert (types(site), told(site)) == ({"v": "DOUBLE"}, {})
+
+
+TENS = [n + 0.5 for n in range(20)]
+#: By table: values of a file, the type of their column once `nulls` is set, and the doubt before that.
+WORDS: dict[str, tuple[list[Any], str, str]] = {
+    "dash": ([*TENS, "-"], "DOUBLE", "'-' in row 21 is no number"),
+    "none": ([*TENS, "n/a", "n/a"], "DOUBLE", "'n/a' in row 21 is no number, and 1 more"),
+    "digits": ([*range(20), "1,234"], "VARCHAR", "'1,234' in row 21 is no number"),
+    "text": ([1, "2", 3, 4], "VARCHAR", "numbers in it are written as text"),
+    "true": ([*TENS, "true"], "VARCHAR", "a word in row 21 is no number"),
+    "later": ([30, 40, "n/a", 50], "DOUBLE", "'n/a' in row 3 is no number"),
+    "strings": (["30", "40"], "VARCHAR", "numbers in it are written as text"),
+}
+
+
+@pytest.mark.parametrize("end", ["json", "xlsx"])
+def test_one_text_cell_among_numbers_is_told(site: Any, end: str) -> None:
+    site.dataset("own")
+    made = objects if end == "json" else book
+    for table in ("later", "strings"):
+        put(site, "v\n1.5\n", table=table, name="first")
+    site.drain()
+    put(site, made([*TENS, " "]), table="blank", end=end)
+    for table, (values, _, _) in WORDS.items():
+        put(site, made(values), table=table, end=end)
+    site.drain()
+    expected = {table: says for table, (_, _, says) in WORDS.items() if says}
+    expected |= {"blank": "' ' in row 21 is no number"} if end == "json" else {}
+    assert told(site) == {table: f"column v becomes text: {says}" for table, says in expected.items()}
+    site.dataset("own", nulls='["-", "n/a", " "]')
+    site.reprocess(changed_only=True)
+    kinds = {table: kind for table, (_, kind, _) in WORDS.items()} | {"blank": "DOUBLE"}
+    assert {table: types(site, f"adtech_own.{table}")["v"] for table in kinds} == kinds
 
 
 NUMBERS = CASES / "numbers"
