@@ -74,6 +74,8 @@ class Reading:
         self._limits = limits or Limits()
         self._reserved, self._kept = reserved, kept
         self.sha256 = ""  #: of the raw bytes that were read, in hex; empty until `batches` is exhausted
+        #: of what is inside, if gzip, zstd or a ZIP archive is all that is around one file; else as `sha256`
+        self.content_sha256 = ""
         self.bytes = 0  #: raw bytes that were read; right once `batches` is exhausted
         self.is_blank = (
             False  #: whether it has no content at all, not even a header; right once reading has begun
@@ -133,6 +135,7 @@ class Reading:
                 )
             )
         self._source.drain()
+        self.content_sha256 = self.content_sha256 or self._source.content_sha256
         self.sha256, self.bytes = self._source.sha256, self._source.count
         self.quoted, self.mixed = frozenset(quoted), frozenset(mixed)
 
@@ -195,6 +198,9 @@ class Reading:
                 for batch in self._in(source, here, both, types):
                     every |= {(batch.part, name) for name in batch.data.schema.names}
                     yield names.renamed(batch, entry.filename)
+                if len(entries) == 1:
+                    source.drain()
+                    self.content_sha256 = source.content_sha256
             quoted |= {names.of(column) for column in here}
             values |= {names.of(column) for column in both | (every - here)}
             for column, kind in types.items():

@@ -42,6 +42,8 @@ class ByteSource:
             raise self.unreadable(error) from error
         self._hash = hashlib.sha256()
         self._count = 0
+        self._content = ""
+        self._expanding: Iterator[bytes] = iter(())
         self._head: tuple[bytes, bool] | None = None
         self._reading: Iterator[bytes] = iter(())
 
@@ -49,6 +51,11 @@ class ByteSource:
     def sha256(self) -> str:
         """The hash of the raw bytes read since the last start, in hex."""
         return self._hash.hexdigest()
+
+    @property
+    def content_sha256(self) -> str:
+        """The hash of the expanded bytes; that of the raw ones if the file is not compressed. Right after `drain`."""
+        return self._content or self.sha256
 
     @property
     def count(self) -> int:
@@ -77,7 +84,7 @@ class ByteSource:
         return self._reading
 
     def _read(self) -> Iterator[bytes]:
-        self._hash, self._count = hashlib.sha256(), 0
+        self._hash, self._count, self._content = hashlib.sha256(), 0, ""
         try:
             self._file.seek(0)
             while chunk := self._file.read(self._chunk_bytes):
@@ -102,13 +109,16 @@ class ByteSource:
                 f"the name says {promised}, the content is not", hint="Send it again, or rename it."
             )
         chunks = chain((head,), chunks)
-        return self._expand(chunks, found, limits) if found else chunks
+        if not found:
+            return chunks
+        self._expanding = self._expand(chunks, found, limits)
+        return self._expanding
 
     def _expand(self, chunks: Iterator[bytes], kind: str, limits: Limits) -> Iterator[bytes]:
         import pyarrow as pa
 
         stream = pa.CompressedInputStream(pa.PythonFile(ChunkFile(chunks), mode="r"), kind)
-        total = 0
+        total, content = 0, hashlib.sha256()
         while True:
             try:
                 block = stream.read(self._chunk_bytes)
@@ -116,14 +126,16 @@ class ByteSource:
                 says = "ends early" if "Truncated" in str(error) else "is damaged"
                 raise MalformedFile(f"the {kind} data {says}", hint="Send the whole file again.") from None
             if not block:
+                self._content = content.hexdigest()
                 return
+            content.update(block)
             total += len(block)
             limits.check_expanded(total, self._count)
             yield block
 
     def drain(self) -> None:
-        """Read what is left, so that hash and count are those of the whole file."""
-        for _ in self._reading:
+        """Read what is left, so that hashes and count are those of the whole file."""
+        for _ in chain(self._expanding, self._reading):
             pass
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from amci.kernel.state import State
+from amci.lake.formats import format_of
 
 #: (object id, version)
 Version = tuple[int, int]
@@ -47,8 +48,7 @@ _HOLDS = """
 _HOLDERS = f"""
     SELECT h.object_id, h.version, h.content, h.execution, h.mtime_ns, ho.root, ho.key, ho.removed_at
       FROM versions h JOIN objects ho USING (object_id)
-     WHERE h.sha256 IN (SELECT value FROM json_each(:hashes))
-       AND h.content IN (SELECT value FROM json_each(:contents)) AND {_HOLDS}
+     WHERE h.content IN (SELECT value FROM json_each(:contents)) AND {_HOLDS}
      UNION
     SELECT h.object_id, h.version, h.content, h.execution, h.mtime_ns, ho.root, ho.key, ho.removed_at
       FROM versions h JOIN objects ho USING (object_id)
@@ -98,7 +98,7 @@ _STAND_INS = f"""
       JOIN versions h ON %(link)s AND h.object_id <> m.object_id
       JOIN objects ho ON ho.object_id = h.object_id
      WHERE NOT ({_HOLDS})"""
-_LINKS = ("h.sha256 = m.sha256 AND h.content = m.content", "h.execution = m.execution")
+_LINKS = ("h.content = m.content", "h.execution = m.execution")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +109,10 @@ class ReadObject:
     root: str
     key: str
     mtime_ns: int
-    sha256: str  #: in hex
+    sha256: str  #: of the raw bytes, in hex
     probe: str | None
-    content: str  #: see `content_of`
+    content: str  #: see `content_of`; what counts is what is inside of a compressed file
+    packed_content: str  #: the same of the compressed bytes, which an earlier amci noted
     execution: str  #: AMC's id of the execution whose result it is; empty if that is not known
     duplicates: Duplicates
     is_by_name: bool  #: whether a transform may make values of the key
@@ -195,6 +196,8 @@ def _stem(key: str) -> str:
     name = key.rpartition("/")[2].lower()
     for ending in (".gz", ".zst"):
         name = name.removesuffix(ending)
+    if name.endswith(".zip") and format_of(name.removesuffix(".zip")):
+        name = name.removesuffix(".zip")
     return name.rpartition(".")[0] or name
 
 
@@ -228,10 +231,17 @@ class DuplicateStore:
         ordered = sorted(reads, key=lambda read: read.was_duplicate)
         verdicts: dict[Version, Verdict] = {}
         with self._state.transaction() as db:
+            db.executemany(
+                "UPDATE versions SET content = ?1 WHERE content = ?2",
+                [
+                    (read.content, read.packed_content)
+                    for read in ordered
+                    if read.content != read.packed_content
+                ],
+            )
             contents: dict[str, _Holders] = {}
             executions: dict[str, Holder] = {}
             asked = {
-                "hashes": json.dumps([read.sha256 for read in ordered]),
                 "contents": json.dumps([read.content for read in ordered]),
                 "executions": json.dumps([read.execution for read in ordered if read.execution]),
                 "appended": json.dumps(sorted(appended)),

@@ -132,9 +132,8 @@ class LightHandler:
         """Note of files with the same content that an earlier amci loaded what duplicates are told by."""
         duplicates = self.objects.duplicates
         placed = []
-        for row in duplicates.unplaced(
-            [read.reading.sha256 for read in reads], [read.routed.object_id for read in reads]
-        ):
+        hashes = {h for read in reads for h in (read.reading.sha256, read.reading.content_sha256)}
+        for row in duplicates.unplaced(hashes, [read.routed.object_id for read in reads]):
             staged = StagedObject.from_payload(json_of(row["payload"]))
             with suppress(AmciError):  # no dataset takes it any more
                 route = self.rules.router.route(row["key"])
@@ -213,22 +212,21 @@ def _odd(read: ReadRows, part: str) -> frozenset[str]:
 
 def _as_read(read: ReadRows) -> ReadObject:
     """What tells whether others bring the same rows."""
-    routed, place, obj = read.routed, read.place, read.routed.obj
+    routed, reading, place, obj = read.routed, read.reading, read.place, read.routed.obj
     tenant = obj.tenant.tenant if obj.tenant else None
+    where = _place(
+        *(obj.dataset, tenant, obj.fields, place.table),
+        *(place.export_time, dict(place.partition), place.constants),
+    )
     return ReadObject(
         version=(routed.object_id, obj.version),
         root=obj.root,
         key=obj.key,
         mtime_ns=routed.mtime_ns,
-        sha256=read.reading.sha256,
+        sha256=reading.sha256,
         probe=read.probe,
-        content=content_of(
-            read.reading.sha256,
-            _place(
-                *(obj.dataset, tenant, obj.fields, place.table),
-                *(place.export_time, dict(place.partition), place.constants),
-            ),
-        ),
+        content=content_of(reading.content_sha256, where),
+        packed_content=content_of(reading.sha256, where),
         execution=read.origin.get("workflow_execution_id", ""),
         duplicates=obj.dataset.duplicates,
         is_by_name=routed.heavy is not None or (routed.light is not None and routed.light.takes_rows),

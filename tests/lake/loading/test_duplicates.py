@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import json
 import os
 import threading
+import zipfile
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from amci.app.engine import Engine
+from amci.lake.formats.source import ByteSource
 from amci.lake.landing.duplicates import dates_in, plain_name
 
 V = "v\n1\n"
@@ -38,6 +44,8 @@ def same_as(site: Any) -> dict[str, str]:
         ("report.csv", "report (1).csv", True),
         ("report.csv", "Report - Copy (2).CSV", True),
         ("Copy of report.csv", "report.csv.gz", True),
+        ("report.csv", "report.csv.zip", True),
+        ("report.csv", "report.zip", True),
         ("report.csv", "report-2.csv", False),
         ("report.csv", "reports.csv", False),
         ("2026-11-01-a.csv", "2026-11-02-a.csv", False),
@@ -184,3 +192,48 @@ def test_executions_and_columns_tell_files_apart_or_not(site: Any) -> None:
     assert {k for (k,) in site.state("SELECT key FROM doubts JOIN objects USING (object_id)")} == {
         "adtech/d/t/a (1).csv", "adtech/e/t/fr.csv"
     }  # fmt: skip
+
+
+def test_what_is_inside_of_a_compressed_file_counts(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.dataset("d")
+    site.dataset("e", duplicates="once")
+    packed, archive = gzip.compress(V.encode()), io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("inside.csv", V)
+    first = site.put("adtech/d/t/r.csv", V)
+    with site.engine() as engine, monkeypatch.context() as earlier:
+        earlier.setattr(ByteSource, "content_sha256", ByteSource.sha256)
+        site.put("adtech/d/v/r.csv.gz", packed)
+        drained(engine)
+        first.unlink()  # as `gzip r.csv` does
+        site.put("adtech/d/t/r.csv.gz", packed)
+        drained(engine)
+        assert counted(site) == [1, 1]  # as it was
+        engine.state.write("UPDATE versions SET content = NULL WHERE object_id = 1")
+        earlier.undo()
+        site.put("adtech/d/t/r.csv.gz", gzip.compress(V.encode(), 1))
+        site.put("adtech/d/v/r (1).csv.gz", packed)
+        site.put("adtech/d/u/a.csv", V)
+        site.put("adtech/d/u/a.csv.gz", packed)
+        site.put("adtech/d/u/a.csv.zip", archive.getvalue())
+        site.put("adtech/d/u/b-2026-11-01.csv.gz", packed)
+        site.put("adtech/e/t/a.csv", V)
+        site.put("adtech/e/t/b.csv.zst", pa.compress(V.encode(), "zstd", asbytes=True))
+        drained(engine)
+        assert [counted(site, f"adtech_d.{table}") for table in "tuv"] == [[1], [1, 1], [1]]
+        assert counted(site, "adtech_e.t") == [1]
+        assert same_as(site) == {
+            "r.csv.gz": "r.csv", "r (1).csv.gz": "r.csv.gz", "a.csv.gz": "a.csv", "a.csv.zip": "a.csv",
+            "b.csv.zst": "a.csv",
+        }  # fmt: skip
+        assert site.state("SELECT count(*) FROM doubts") == [(0,)]
+        # What identifies the bytes of a file is their own hash.
+        own = site.state(
+            "SELECT sha256 FROM versions JOIN objects USING (object_id) WHERE key = 'adtech/d/u/a.csv.gz'"
+        )
+        assert own == [(hashlib.sha256(packed).hexdigest(),)]
+        # If the plain file is replaced, a packed one brings its rows.
+        site.put("adtech/d/u/a.csv", "v\n2\n")
+        drained(engine)
+        assert counted(site, "adtech_d.u") == [1, 1, 2]
+    check_runs(site)
