@@ -94,15 +94,20 @@ def test_columns_that_a_definition_names_and_no_table_has_are_told(workspace: Wo
     (datasets / "made.yaml").write_text(
         f"dataset: made\n{same}\nheavy: few\ntypes: {{day: DATE, dya: DATE, amount: BIGINT}}\n"
     )
+    (datasets / "light.yaml").write_text(
+        f"dataset: light\n{same}\nlight: few\ntypes: {{zip: VARCHAR, amuont: BIGINT}}\n"
+    )
     (datasets / "new.yaml").write_text(f"dataset: new\n{same}\ntypes: {{day: DATE}}\n")
     write(workspace, KEY, "campaign,users\nA,1\n")
     write(workspace, "adtech/shop/orders/1.csv", "Amount,価格,total-sales,filtered\n1,2,3,no\n")
     write(workspace, "adtech/shop/customers/1.csv", "E-Mail,filtered\nx,no\n")
+    write(workspace, "adtech/light/t/1.csv", "zip,amount\n1,1\n")
     write(workspace, "adtech/made/t/1.csv", "day,amount\n2026-01-01,1\n")
     assert [f.what for f in findings(workspace) if "no table" in f.what] == []
     drain(workspace)
     assert [f.what for f in findings(workspace) if "no table" in f.what] == [
         "config/datasets/amc.yaml: types: no table of amc has a column usres (did you mean 'users'?)",
+        "config/datasets/light.yaml: types: no table of light has a column amuont (did you mean 'amount'?)",
         "config/datasets/made.yaml: types: no table of made has a column dya (did you mean 'day'?)",
         "config/datasets/shop.yaml: types: no table of shop has a column amuont (did you mean 'amount'?)",
         "config/datasets/shop.yaml: types: no table of shop has a column nowhere",

@@ -217,6 +217,9 @@ class Dataset(Strict):
     negative: Literal["sign", "parentheses", "trailing"] = "sign"
     """How amounts below zero are written; `parentheses` reads `(3.00)` as -3.00, and `trailing` `3.00-`, as SAP writes
     it, both beside `-3.00`."""
+    signs: Literal["plain", "any"] = "plain"
+    """`any` reads `+5` as 5, and `−5`, whose sign is the minus of typography (U+2212), as -5; else they are text, as
+    phone numbers are."""
     on_new_version: Literal["replace", "append"] = "replace"
     """What a newer version of an object does to the rows of the older one."""
     compat: Literal["none", "aws"] = "none"
@@ -342,6 +345,7 @@ class Dataset(Strict):
             percent=self.percent == "fraction",
             parentheses=self.negative == "parentheses",
             trailing=self.negative == "trailing",
+            signs=self.signs == "any",
             dates=self.date_formats,
         )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from amci.kernel.names import literal
 
 _PLAIN_NUMBER = "-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?"
+_MINUS = "\N{MINUS SIGN}"
 _NOT_FINITE = "(?i)nan|-?inf(?:inity)?"
 #: A column, quoted or not.
 _NAME = re.compile(r'\w+|"(?:[^"]|"")*"')
@@ -119,6 +120,7 @@ class Spelling:
     percent: bool = False  #: `12.5%` is 0.125
     parentheses: bool = False  #: `(3)` is -3
     trailing: bool = False  #: `3-` is -3
+    signs: bool = False  #: `+3` is 3, and `−3`, with the minus sign of typography, is -3
     dates: tuple[DateFormat, ...] = ()  #: beside ISO 8601
     not_finite: bool = False  #: NaN and Infinity are numbers
     bare_exponents: bool = False  #: `1E5` is a number, not a code
@@ -147,6 +149,7 @@ class Spelling:
             percent=False,
             parentheses=False,
             trailing=False,
+            signs=False,
             mixed=False,
         )
 
@@ -191,9 +194,10 @@ class Spelling:
         sign = _escaped(self.currency)
         amount = f"(?:(?:{sign}{_BLANK}?)?{size}|{size}(?:{_BLANK}?{sign})?)" if sign else size
         percent = f"(?:{_BLANK}?%)?" if self.percent else ""
-        forms = [f"-?{amount}{percent}"]
+        before = f"[-+{_MINUS}]" if self.signs else "-"
+        forms = [f"{before}?{amount}{percent}"]
         if sign:
-            forms.append(f"{sign}{_BLANK}?-{size}{percent}")
+            forms.append(f"{sign}{_BLANK}?{before}{size}{percent}")
         if self.parentheses:
             forms.append(f"[(]{amount}{percent}[)]")
         if self.trailing:
@@ -204,6 +208,8 @@ class Spelling:
 
     def _canonical(self, expr: str) -> str:
         bare = f"replace({expr}, {literal(self.currency)}, '')" if self.currency else expr
+        if self.signs:
+            bare = f"replace(regexp_replace({bare}, '^([^0-9]*)[+]', '\\1'), '{_MINUS}', '-')"
         gap = "" if self.thousands in ("", " ") else f"|{_escaped(self.thousands)}"
         behind = "|-[^0-9]*$" if self.trailing else ""
         bare = f"regexp_replace({bare}, {literal(f'[()%]|{_BLANK}{behind}{gap}')}, '', 'g')"

@@ -27,6 +27,8 @@ from amci.lake.formats import Doubt
 
 #: Rows that are looked at, fewer if there are very many columns, and columns that are asked about.
 _ROWS, _AT_ONCE, _CELLS, _COLUMNS = 200, 3, 20_000, 20
+#: Columns of text, and their rows, whose smallest and largest values are looked at.
+_ASKED, _MANY = 64, 100_000
 #: Columns named in a sentence.
 _NAMED = 5
 #: Settings of `csv:`, and what values look like without them.
@@ -45,7 +47,7 @@ _CURRENCIES = frozenset({
 })
 # fmt: on
 _SIGN = f"(?:{'|'.join(map(re.escape, sorted(_CURRENCIES, key=len, reverse=True)))})?"
-_NUMBER = rf"[-(]?{_SIGN}\s?-?\d[\d.,'’ \u00a0\u202f]*\s?%?-?\s?{_SIGN}[)-]?"
+_NUMBER = rf"[-+−(]?{_SIGN}\s?[-+−]?\d[\d.,'’ \u00a0\u202f]*\s?%?-?\s?{_SIGN}[)-]?"
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}"
 _WEEKDAY = "(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6}, )?"
 _DATE = (
@@ -219,6 +221,25 @@ def _first(column: pa.Array) -> str | None:
     return None
 
 
+def likely(con: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str]) -> list[str]:
+    """Columns of text whose smallest and largest values look like numbers or dates, words that mean no value apart."""
+    columns = columns[:_ASKED]
+    if not columns:
+        return []
+    words = ", ".join(map(literal, ["", *sorted(_NO_VALUE)]))
+    ends = [
+        f"{which}({name}) FILTER (WHERE lower({name}) NOT IN ({words}))"
+        for name in map(quoted, columns)
+        for which in ("min", "max")
+    ]
+    found = con.execute(f"SELECT {', '.join(ends)} FROM (SELECT * FROM {rows} LIMIT {_MANY})").fetchall()[0]
+    return [
+        column
+        for column, *both in zip(columns, found[::2], found[1::2], strict=True)
+        if all(value and _BEGIN.fullmatch(value) for value in both)
+    ]
+
+
 def spelling_doubts(
     con: duckdb.DuckDBPyConnection,
     rows: str,
@@ -246,12 +267,14 @@ def spelling_doubts(
         elif numbers and column not in strings and all(way.decimal == "," for way in numbers):
             with_commas.append(column)
         named = [_named(way, has) for way in numbers] or [
-            f'`dates: ["{way.text}"]`' for way in ways if isinstance(way, DateFormat)
+            _listed("dates", [*(one.text for one in has.dates), way.text])
+            for way in ways
+            if isinstance(way, DateFormat)
         ]
         settings = "" if "" in named else " or ".join(dict.fromkeys(named))
         more = [f"`types: {{{column}: DOUBLE}}`"] if numbers and column in strings else []
         if ways and (nulls := [word for word in empty if word not in has.nulls]):
-            more.append(f"`nulls: {json.dumps(nulls, ensure_ascii=False)}`")
+            more.append(_listed("nulls", [*has.nulls, *nulls]))
         settings = ", with ".join(filter(None, (settings, " and ".join(more))))
         if settings:
             yield Doubt(
@@ -278,6 +301,11 @@ def spelling_doubts(
         )
 
 
+def _listed(setting: str, values: Sequence[str]) -> str:
+    """A setting with all of its values: those that the dataset has, and a new one."""
+    return f"`{setting}: {json.dumps(values, ensure_ascii=False)}`"
+
+
 def _words_for_none(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> list[str]:
     """The words in a column that mean no value."""
     name, words = quoted(column), ", ".join(map(literal, sorted(_NO_VALUE)))
@@ -294,13 +322,16 @@ def _ways(
     name = quoted(column)
     filled = f"{rows} WHERE {name} NOT IN ({', '.join(map(literal, ['', *empty]))})"
     words = con.execute(
-        f"SELECT DISTINCT trim(regexp_replace({name}, '[-0-9.,''’()% \\x{{00a0}}\\x{{202f}}]', '', 'g')) AS word"
+        f"SELECT DISTINCT trim(regexp_replace({name}, '[-+−0-9.,''’()% \\x{{00a0}}\\x{{202f}}]', '', 'g')) AS word"
         f" FROM {filled} LIMIT 3"
     ).fetchall()
     signs = {word for (word,) in words if word}
-    percent, brackets, trailing = con.execute(
+    # Digits behind a plus that are as many as a phone number has are one.
+    percent, brackets, trailing, has_signs = con.execute(
         f"SELECT bool_or(contains({name}, '%')), bool_or(contains({name}, '(')),"
-        f" bool_or(regexp_matches({name}, '[0-9][^0-9]*-[^0-9]*$')) FROM {filled}"
+        f" bool_or(regexp_matches({name}, '[0-9][^0-9]*-[^0-9]*$')),"
+        f" bool_or(regexp_matches({name}, '^[^0-9]*[+−]'))"
+        f" AND NOT bool_and(regexp_full_match({name}, '[+][0-9]{{8,15}}')) FROM {filled}"
     ).fetchall()[0]
     sign = next(iter(signs), "")
     if signs <= _CURRENCIES and len(signs) <= 1:  # no amounts of two currencies
@@ -312,6 +343,7 @@ def _ways(
                 percent=bool(percent),
                 parentheses=bool(brackets),
                 trailing=bool(trailing) and not brackets,
+                signs=bool(has_signs),
             )
             for d, t in _SEPARATORS
         ]
@@ -369,6 +401,7 @@ def _named(way: Spelling, has: Spelling) -> str:
         "thousands": f'"{way.thousands}"' if way.thousands not in ("", has.thousands) else "",
         "currency": f'"{way.currency}"' if way.currency not in ("", has.currency) else "",
         "percent": "fraction" if way.percent and not has.percent else "",
+        "signs": "any" if way.signs and not has.signs else "",
         "negative": _negative(way) if _negative(way) != _negative(has) else "",
     }
     return " and ".join(f"`{name}: {value}`" for name, value in settings.items() if value)

@@ -16,7 +16,7 @@ from amci.lake.datasets.objects import OBJECT_ID, ROW, VERSION
 from amci.lake.formats import Doubt
 from amci.lake.loading.loads import LoadItem
 from amci.lake.loading.odd_words import Digits, mixed_digits, odd_words
-from amci.lake.loading.spelling_hints import spelling_doubts
+from amci.lake.loading.spelling_hints import likely, spelling_doubts
 from amci.lake.loading.staged_object import StagedTable
 
 
@@ -42,11 +42,15 @@ class InferredRows:
 def doubt_types(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> None:
     """Note on each object what may be wrong with the types of its columns.
 
+    The columns of a frozen table do not become text: an object that would make them text is refused.
+
     Raises MalformedFile if a type is declared, a value does not fit it, and the schema is frozen.
     """
-    _doubt_words(con, inferred)
+    may_become_text = not inferred.known or inferred.members[0][0].dataset.schema_mode == "evolve"
+    if may_become_text:
+        _doubt_words(con, inferred)
     _doubt_declared(con, inferred)
-    _doubt_spelling(con, inferred)
+    _doubt_spelling(con, inferred, may_become_text=may_become_text)
 
 
 def _doubt_words(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> None:
@@ -117,7 +121,7 @@ def _doubt_declared(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> N
             )
 
 
-def _doubt_spelling(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> None:
+def _doubt_spelling(con: duckdb.DuckDBPyConnection, inferred: InferredRows, *, may_become_text: bool) -> None:
     """Numbers or dates as people write them, of which their dataset does not know.
 
     The first object with such a column is told of, once for all that are loaded together.
@@ -125,11 +129,18 @@ def _doubt_spelling(con: duckdb.DuckDBPyConnection, inferred: InferredRows) -> N
     members, kinds, clues = inferred.members, inferred.kinds, inferred.clues
     first = members[0][0]
     odd = {inferred.placed.get(own, own): item for item, staged in reversed(members) for own in staged.odd}
-    text = [
+    new = [
         c
-        for c in sorted(odd)
-        if kinds.get(c) is Kind.VARCHAR and clues.ladder(c) and inferred.known.get(c) != Kind.VARCHAR.sql
+        for c, kind in kinds.items()
+        if may_become_text
+        and kind is Kind.VARCHAR
+        and inferred.known.get(c) != Kind.VARCHAR.sql
+        and clues.ladder(c)
     ]
+    # The first rows of a file do not tell if it is sorted, or begins with empty values.
+    text = sorted(
+        {c for c in new if c in odd}.union(likely(con, inferred.rows, [c for c in new if c not in odd]))
+    )
     pointed = [
         c for c in sorted(odd) if kinds.get(c) in (Kind.BIGINT, Kind.DOUBLE) and not clues.declared_kind(c)
     ]

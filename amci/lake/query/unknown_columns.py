@@ -52,7 +52,7 @@ def unknown_columns(
     known = {comparable(text): name for name, headers in columns.items() for text in (name, *headers)}
     named: list[tuple[str, str]] = []
     if not but or but.types != dataset.types:
-        named += [("types", column) for column in dataset.types if comparable(column) not in known]
+        named += [("types", c) for c in dataset.types if _is_unknown(c, known, may_lack=bool(dataset.light))]
     if not but or but.pii != dataset.pii:
         named += [("pii", column) for column in _misspelt(dataset, columns)]
     # A light transform may take the column out.
@@ -61,6 +61,12 @@ def unknown_columns(
     return [
         UnknownColumn(setting, column, _said(dataset, setting, column, known)) for setting, column in named
     ]
+
+
+def _is_unknown(column: str, known: Mapping[str, str], *, may_lack: bool) -> bool:
+    """Whether no table has the column; what a light transform may have taken out is only misspelt if one is near."""
+    name = comparable(column)
+    return name not in known and (not may_lack or suggestion(name, known) is not None)
 
 
 def _said(dataset: Dataset, setting: str, column: str, known: Mapping[str, str]) -> str:

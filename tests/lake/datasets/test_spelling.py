@@ -20,6 +20,7 @@ from amci.lake.datasets.spelling import DateFormat, Spelling
 
 MONEY = DecimalKind(18, 4)
 EURO = Spelling(decimal=",", thousands=".", currency="€", percent=True, parentheses=True)
+SIGNED = Spelling(decimal=",", thousands=".", currency="€", percent=True, signs=True)
 DOLLAR = Spelling(thousands=",", currency="$", percent=True, parentheses=True)
 SPACED = Spelling(decimal=",", thousands=" ", currency="EUR")
 SAP = Spelling(thousands=",", currency="EUR", percent=True, trailing=True)
@@ -55,6 +56,11 @@ def read(con: duckdb.DuckDBPyConnection, kind: ColumnKind, how: Spelling, texts:
             {"$1,234.50": "1234.5", "($3.00)": -3, "-1": -1, "998": 998, "$-3": -3, "-$3": -3, "$ 5": 5},
         ),
         (DOLLAR, dict.fromkeys(["1,23", "1,2345", "1.234,50", "1 234", "0,123", "1,234,56", "€3", "1.2.3"])),
+        (
+            SIGNED,
+            {"+5": 5, "−5": -5, "+1.234,5 %": "12.345", "€ −3": -3, "−€3": -3, "+,5": "0.5", "-0,5": "-0.5"},
+        ),
+        (SIGNED, dict.fromkeys(["++5", "+-5", "5+", "5−", "+", "+1.23", "-−5", "+€+5"])),
         (SPACED, {"1 234,50": "1234.5", "1\u00a0234 EUR": 1234, "1\u202f000": 1000, "EUR 7": 7, "": None}),
         (SPACED, dict.fromkeys(["12 34", "1  234", "7 EU", "EURO 7", "1.5", "1 234 "])),
         (SAP, {"5.00-": -5, "1,234.50-": "-1234.5", "-3": -3, "0.00-": 0, "5 %-": "-0.05", "7": 7}),

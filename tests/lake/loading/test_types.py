@@ -566,6 +566,15 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
     site.dataset("set", decimal="','", thousands="'.'")
     site.put("adtech/set/t/1.json", '[{"w": "1.234,50", "x": "1,234.50"}]')
     site.dataset("typed", types="{Impr: DOUBLE}")
+    site.dataset("listed", dates='["%d.%m.%Y"]', nulls='["-"]')
+    site.put("adtech/listed/t/1.csv", "d,n\n31/01/2026,$1.50\nN/A,-\n01/02/2026,N/A\n")
+    rising = "".join(f'"{n:,}"\n' for n in range(3, 1500, 3))
+    site.put("adtech/late/rising/1.csv", f"rising\n{rising}")
+    site.put("adtech/late/empty/1.csv", "a,b\n" + ",1\n" * 250 + '"1,234.50",1\n')
+    signed = "plus,change,minus,phone,dial\n+5,+3.5%,−5,+4722222222,+47 22\n-6,0%,7,+4722222223,+47 23\n"
+    site.put("adtech/late/signs/1.csv", signed)
+    site.dataset("signs", percent="fraction", signs="any")
+    site.put("adtech/signs/t/1.csv", signed)
     german = "Datum;Impr;Ratio;Size\n01.11.2026;500;0.125;1.5\n02.11.2026;12.000;0.250;1.250\n"
     site.put("adtech/percent/t/1.csv", 'cost,impr\n"12,50",1.234\n"7,00",2.000\n')
     site.put("adtech/late/t/1.csv", 'cost\n1\n2\n3\n"12,50"\n')
@@ -577,9 +586,16 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
     told = "SELECT key, column_name, kind FROM doubts JOIN objects USING (object_id) ORDER BY 1, 2"
     assert [(*key.split("/")[1:3], column, kind) for key, column, kind in site.state(told)] == [
         ("dates", "t", "impr", "numbers"),
+        ("late", "empty", "a", "text"),
         ("late", "german", "datum", "text"),
         ("late", "german", "impr", "numbers"),
+        ("late", "rising", "rising", "text"),
+        ("late", "signs", "change", "text"),
+        ("late", "signs", "minus", "text"),
+        ("late", "signs", "plus", "text"),
         ("late", "t", "cost", "word"),
+        ("listed", "t", "d", "text"),
+        ("listed", "t", "n", "text"),
         ("percent", "t", "cost", "text"),
         ("percent", "t", "impr", "numbers"),
         ("set", "t", "w", "text"),
@@ -589,6 +605,14 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
     hints = dict(site.state("SELECT kind || column_name, hint FROM doubts"))
     assert hints["textw"].startswith("set `types: {w: DOUBLE}` in")
     assert hints["wordcost"].startswith('set `decimal: ","` ')
+    listed = 'set `dates: ["%d.%m.%Y", "%d/%m/%Y"]`, with `nulls: ["-", "N/A"]` in'
+    assert hints["textd"].startswith(listed)
+    assert hints["textn"].startswith('set `currency: "$"`, with `nulls: ["-", "N/A"]` in')
+    assert hints["textrising"].startswith('set `thousands: ","` ')
+    assert hints["textchange"].startswith("set `percent: fraction` and `signs: any` in")
+    assert hints["textplus"].startswith("set `signs: any` in")
+    found = site.query("SELECT plus, change, minus FROM adtech_signs.t ORDER BY minus")
+    assert found == [(5, 0.035, -5), (-6, 0.0, 7)]
     assert hints["numbersimpr"].startswith('set `decimal: ","` and `thousands: "."` ')
 
 
@@ -636,7 +660,7 @@ def test_a_frozen_column_takes_values_of_its_type_whatever_type_the_file_states(
     put(site, parquet([1.5], pa.float64()), name=4)
     site.put("adtech/own/t/5.json", '[{"v": "10"}]')
     site.drain()
-    assert types(site) == {"v": "BIGINT"}
+    assert (types(site), doubts(site)) == ({"v": "BIGINT"}, [])
     assert site.query(f"SELECT list(v ORDER BY v) FROM {TABLE}") == [([7, 8, 9, None],)]
     refused = [reason for (reason,) in site.state("SELECT reason FROM quarantine ORDER BY reason")]
     assert refused == [
