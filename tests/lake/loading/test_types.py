@@ -608,7 +608,7 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
     listed = 'set `dates: ["%d.%m.%Y", "%d/%m/%Y"]`, with `nulls: ["-", "N/A"]` in'
     assert hints["textd"].startswith(listed)
     assert hints["textn"].startswith('set `currency: "$"`, with `nulls: ["-", "N/A"]` in')
-    assert hints["textrising"].startswith('set `thousands: ","` ')
+    assert hints["textrising"].startswith('set `decimal: ","` or `thousands: ","` ')
     assert hints["textchange"].startswith("set `percent: fraction` and `signs: any` in")
     assert hints["textplus"].startswith("set `signs: any` in")
     found = site.query("SELECT plus, change, minus FROM adtech_signs.t ORDER BY minus")
