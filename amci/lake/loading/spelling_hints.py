@@ -353,6 +353,8 @@ def _ways(
             return []
         # What needs no thousands needs none.
         if plain := [how for how in spellings if not how.thousands]:
+            if len(plain) > 1:  # they have no fractions
+                return plain[:1]
             decimals = {how.decimal for how in plain}
             return plain + [how for how in spellings if how.decimal not in decimals]
         if spellings:
