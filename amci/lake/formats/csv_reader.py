@@ -34,6 +34,7 @@ from amci.lake.formats.surroundings import (
     without_last,
 )
 from amci.lake.formats.text import BadText, checked, utf8
+from amci.lake.formats.totals import looks_like_row, lost_row
 
 if TYPE_CHECKING:
     from amci.lake.formats.model import CsvOptions, Limits
@@ -135,6 +136,7 @@ class _Reader:
         self._reserved, self._kept = reserved, kept
         self._is_auto = options.delimiter == "auto"
         self._header_line = b""
+        self._after: list[bytes] = []  #: what `footer_lines` leaves out
         self._is_trailing = False  #: whether rows, but not the header, end in a delimiter
         self.of_formulas: set[str] = set()  #: columns with text that was in a formula
         self._rival = ""  #: a delimiter that would fit as well as the one that is taken
@@ -254,6 +256,17 @@ class _Reader:
             yield header_doubt(odd, len(self.paths), "csv")
         if doubt := self._left_out() or self._one_column():
             yield doubt
+        if any(looks_like_row(values, len(self.paths)) for values in self._values_after()):
+            yield lost_row("csv")
+
+    def _values_after(self) -> Iterator[list[str]]:
+        """The values of the lines that `footer_lines` leaves out."""
+        for line in b"".join(self._after).decode(errors="replace").splitlines():
+            with suppress(csv.Error):
+                yield from csv.reader(
+                    [line], delimiter=self._options.delimiter, quotechar=self._options.quote or None,
+                    quoting=csv.QUOTE_MINIMAL if self._options.quote else csv.QUOTE_NONE,
+                )  # fmt: skip
 
     def _left_out(self) -> Doubt | None:
         """Whether `skip_lines` has left out a line that could be the header, because there are fewer lines above it."""
@@ -321,7 +334,7 @@ class _Reader:
         text = utf8(self._source.expanded(self._limits), self._options.encoding, self.guessed)
         longest = self._limits.max_line_bytes
         if lines := self._options.footer_lines:
-            text = without_last(lines, text, longest=longest)
+            text = without_last(lines, text, longest=longest, left_out=self._after)
         if lines := self._options.skip_lines:
             return without_first(lines, text)
         return _without(self._separator_line, text) if self._separator_line else text

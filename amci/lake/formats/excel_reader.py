@@ -21,6 +21,7 @@ from amci.kernel.names import column_names, did_you_mean
 from amci.lake.formats.columns import are_more_than_words
 from amci.lake.formats.header import header_doubt, is_value
 from amci.lake.formats.model import MIB, ColumnPath, Doubt, TextBatch
+from amci.lake.formats.totals import looks_like_row, lost_row
 
 if TYPE_CHECKING:
     from amci.lake.formats.model import ExcelOptions, Limits
@@ -362,6 +363,7 @@ class _Table:
         self._paths: tuple[ColumnPath, ...] = ()
         self._texts: set[int] = set()  #: columns with a text cell that is more than a word, or a code
         self._numbers: set[int] = set()  #: columns with a number
+        self._after: list[dict[int, _Cell]] = []  #: the rows that `footer_lines` leaves out
         self._values_in_header = 0  #: how many of its cells look like a row's
         self._has_no_date = False  #: whether a date is 0
 
@@ -412,6 +414,7 @@ class _Table:
                 yield held.popleft()
                 if not held:
                     break
+        self._after.extend(cells for _, cells in held)
 
     def _take_header(self, number: int, cells: dict[int, _Cell]) -> None:
         texts = {at: text for at, cell in cells.items() if (text := self._text(number, at, cell))}
@@ -493,6 +496,12 @@ class _Table:
             yield header_doubt(self._values_in_header, len(self._names), "excel")
         if self._has_no_date:
             yield _NO_DATE
+        if any(looks_like_row(self._values(cells), len(self._names)) for cells in self._after):
+            yield lost_row("excel")
+
+    def _values(self, cells: dict[int, _Cell]) -> list[str]:
+        places = range(self._first, self._first + len(self._names))
+        return [str(cells[at]["value"]) if at in cells else "" for at in places]
 
     @property
     def _header_is(self) -> str:

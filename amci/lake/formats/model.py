@@ -186,3 +186,4 @@ class Doubt:
     column: str = ""  #: its catalogue name; empty if the doubt is about the whole file
     line: int | None = None  #: in the raw file, counted from 1
     is_of_new_columns: bool = False  #: whether it is unfounded if other files brought the same columns
+    is_refused: bool = True  #: whether it alone makes a dataset refuse the file that refuses what is doubtful

@@ -43,8 +43,10 @@ def without_first(lines: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def without_last(lines: int, chunks: Iterator[bytes], *, longest: int) -> Iterator[bytes]:
-    """The text without its last lines; blank ones at its very end do not count, and go with them.
+def without_last(
+    lines: int, chunks: Iterator[bytes], *, longest: int, left_out: list[bytes] | None = None
+) -> Iterator[bytes]:
+    """The text without its last lines, which go into `left_out`; blank ones at its very end do not count.
 
     Raises MalformedFile if those it has to hold have more than `longest` bytes.
     """
@@ -61,6 +63,8 @@ def without_last(lines: int, chunks: Iterator[bytes], *, longest: int) -> Iterat
         # It has to come after all text before it, as its line is counted by that.
         yield held
         raise
+    if left_out is not None:
+        left_out[:] = [held]
 
 
 def _begin_of_last(lines: int, text: bytes) -> int:

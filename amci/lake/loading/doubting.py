@@ -19,8 +19,9 @@ def note(store: DoubtStore, stage: str, routed: RoutedObject, doubts: Sequence[D
     version = (routed.object_id, routed.obj.version)
     if doubts or routed.is_doubted:
         store.put(stage, {version: doubts}, adds=is_retyping(routed.again))
-    if doubts and routed.obj.dataset.doubt == "refuse" and not store.are_accepted(version, doubts):
-        first = doubts[0]
+    grave = [doubt for doubt in doubts if doubt.is_refused]
+    if grave and routed.obj.dataset.doubt == "refuse" and not store.are_accepted(version, grave):
+        first = grave[0]
         raise MalformedFile(
             first.says,
             line=first.line,

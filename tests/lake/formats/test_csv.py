@@ -149,6 +149,29 @@ LOADED = "its last row looks like a total of the others, and was loaded as one o
         (b"a,b\nTotal,1\nx,1\n", {}, ""),
         (b"a,b\nx,1\nTotal,1\nTotal,2\n", {}, ""),
         (b"a,b\nx,1\nTotals of May,1\n", {}, ""),
+        (b"a,b\nx,1\nTotal,1\n,\n , \n", {}, "csv: {footer_lines: 3}"),
+        (b"a\nx\nTotal\n\n", {}, "csv: {footer_lines: 1}"),
+        (b"a,b\nx,1\n,\n", {}, ""),
+        *(
+            (f"a,b\nx,1\n{word},1\n".encode(), {}, "footer_lines: 1")
+            for word in (
+                "Totaux",
+                "Sous-total",
+                "Somme",
+                "Overall",
+                "Total (USD)",
+                "Gesamt (EUR):",
+                "Total USD",
+                "Total €",
+                "Итог",
+                "总 计",
+                "合計（円）",
+            )
+        ),
+        *(
+            (f"a,b\nx,1\n{word},1\n".encode(), {}, "")
+            for word in ("Total Wireless", "Total net", "Summer", "Sum of x")
+        ),
     ],
 )
 def test_a_total_in_the_last_row_is_doubtful(
@@ -159,6 +182,32 @@ def test_a_total_in_the_last_row_is_doubtful(
         list(reading.batches())
     assert [doubt.says for doubt in reading.doubts] == ([LOADED] if hint else [])
     assert all(hint in doubt.hint for doubt in reading.doubts)
+
+
+LOST = "one of the last lines, which `footer_lines` leaves out, looks like a row"
+
+
+@pytest.mark.parametrize(
+    ("after", "lines", "is_told"),
+    [
+        (b"y,2", 1, True),
+        (b"y,2\n\n", 1, True),
+        (b"y,2\nTotal,3", 2, True),
+        (b'"y,z",2', 1, True),
+        (b"Total (USD),2", 1, False),
+        (b"Made on 2026-11-01,", 1, False),
+        (b",2", 1, False),
+        (b"made, by, hand", 1, False),
+        (b"y,2", 0, False),
+    ],
+)
+def test_a_row_that_is_left_out_for_a_total_is_doubtful(
+    csv_file: Path, after: bytes, lines: int, is_told: bool
+) -> None:
+    csv_file.write_bytes(b"a,b\nx,1\n" + after)
+    with Reading(csv_file, FileFormat.CSV, csv=CsvOptions(footer_lines=lines)) as reading:
+        list(reading.batches())
+    assert [doubt.says for doubt in reading.doubts] == ([LOST] if is_told else [])
 
 
 @pytest.mark.parametrize("chunk_bytes", CHUNKS)

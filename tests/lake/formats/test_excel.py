@@ -456,6 +456,15 @@ def test_without_the_reader_it_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert "pip install 'amci[excel]'" in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("last", "is_told"),
+    [(["x", 2], True), (["Total", 2], False), (["Made by hand"], False), ([None, 2], False)],
+)
+def test_a_row_that_is_left_out_for_a_total_is_told(last: list[Any], is_told: bool, tmp_path: Path) -> None:
+    doubts = opened(book([["a", "b"], ["y", 1], last]), tmp_path, footer_lines=1)[1].doubts
+    assert [doubt.kind for doubt in doubts] == (["rows"] if is_told else [])
+
+
 @pytest.mark.parametrize(("before", "hints"), [(2, ["excel: {footer_lines: 1}"]), ("TOTAL", [])])
 def test_many_rows_come_in_batches(
     before: object, hints: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -294,3 +294,20 @@ def test_a_header_of_years_is_told_until_the_table_has_them(site: Any) -> None:
     with site.engine() as engine:
         engine.accept(["first.csv"])
     assert told(first="region,2024,2025\nnorth,1,6\n") == ["first", "first", "more", "row"]
+
+
+def test_a_total_is_told_and_not_refused_unless_a_transform_sees_it(site: Any) -> None:
+    site.transform("keep.sql", "SELECT * FROM rows WHERE day <> 'Total'")
+    site.dataset("own", doubt="refuse")
+    site.dataset("changed", heavy="keep")
+    site.dataset("light", light="keep")
+    for dataset in ("own", "changed", "light"):
+        site.put(f"adtech/{dataset}/t/1.csv", "day,units\nMonday,1\nTuesday,2\nTotal,3\n")
+    site.drain()
+    assert site.state("SELECT key, kind FROM doubts JOIN objects USING (object_id)") == [
+        ("adtech/own/t/1.csv", "total")
+    ]
+    counts = [
+        site.query(f"SELECT count(*) FROM adtech_{dataset}.t") for dataset in ("own", "changed", "light")
+    ]
+    assert counts == [[(3,)], [(2,)], [(2,)]]
