@@ -91,7 +91,7 @@ class JsonSettings(Strict):
     """How JSON is laid out."""
 
     explode: bool = False
-    """Each top-level array becomes a table of its own, as in Selling Partner reports."""
+    """Each top-level array becomes a table of its own, as in Selling Partner reports; null is none."""
     drop: tuple[str, ...] = ()
     """With `explode`: top-level fields to leave out, because they are no arrays or not wanted; `reportSpecification` of
     Selling Partner reports always is."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from amci.kernel.errors import MalformedFile
 from amci.kernel.names import column_names
-from amci.lake.formats.model import MIB, ColumnPath, TextBatch
+from amci.lake.formats.model import MIB, ColumnPath, Doubt, TextBatch, format_of
 from amci.lake.formats.source import ByteSource
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ _MOST_ENTRIES = 10_000
 _MOST_HELD = 256 * MIB
 _ENCRYPTED = 1  # bit of the flags (APPNOTE.TXT 4.4.4)
 _LONGEST_NAME = 80
+_NAMED = 5  #: of them, in a sentence
+#: What people and programs put beside data, by the ends of names and by whole ones.
+_NO_DATA = frozenset({
+    ".pdf", ".doc", ".docx", ".rtf", ".odt", ".md", ".htm", ".html", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp",
+    ".url", ".ini", ".md5", ".sha1", ".sha256", ".sig", ".asc",
+})  # fmt: skip
+_BESIDE = frozenset({"readme", "license", "licence", "thumbs", "manifest"})
 #: What Python raises of damaged data, of a password and of a compression that it lacks.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
@@ -76,6 +83,40 @@ class Archive:
         with _damage():
             file = io.BytesIO(self._zip.read(entry))
         return ByteSource(PurePosixPath(entry.filename), chunk_bytes=chunk_bytes, file=file)
+
+
+def without_documents(
+    files: list[zipfile.ZipInfo], *, is_guess: bool
+) -> tuple[list[zipfile.ZipInfo], list[Doubt]]:
+    """The files of an archive that are data by their names, and the doubt about the others; all, if none is.
+
+    If the dataset does not say the format, files of text are data only if none has a name that promises it.
+    """
+    formats = {each.filename: format_of(PurePosixPath(each.filename).name) for each in files}
+    documents = [each for each in files if not formats[each.filename] and _is_document(each.filename)]
+    texts = [
+        each
+        for each in files
+        if is_guess and any(formats.values()) and not formats[each.filename] and each not in documents
+        if PurePosixPath(each.filename).suffix.lower() == ".txt"
+    ]
+    kept = [each for each in files if each not in documents and each not in texts]
+    if not kept or len(kept) == len(files):
+        return files, []
+    names = ", ".join(shown(each.filename) for each in (*texts, *documents)[:_NAMED])
+    return kept, [
+        Doubt(
+            kind="files",
+            says=f"files in the archive were left out, because their names promise no data: {names}",
+            hint="if they have rows, send them apart, in a dataset that says their format",
+            is_refused=bool(texts),
+        )
+    ]
+
+
+def _is_document(name: str) -> bool:
+    path = PurePosixPath(name.lower())
+    return path.suffix in _NO_DATA or path.stem in _BESIDE
 
 
 class _EntryFile:

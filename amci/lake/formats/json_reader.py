@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Fields named in a hint.
 _NAMED = 8
+_LONGEST = 80  #: characters of such a name
 _KINDS = {"]": "list", "}": "object"}
 
 
@@ -109,13 +110,16 @@ def _exploded(cursor: Cursor, drop: frozenset[str]) -> Iterator[tuple[str, Itera
         cursor.take(":")
         if key in drop:
             cursor.value()
+        elif cursor.peek() == "n":
+            cursor.value()  # null is no row
         elif cursor.peek() != "[":
             cursor.refuse(
-                "a top-level field is not an array",
-                hint="Leave it out by `json: {drop: […]}` in the dataset, or do not explode its files.",
+                f"the field {_in_yaml(key[:_LONGEST])} of the object is not an array",
+                hint=f"Leave it out by `json: {{drop: [{_in_yaml(key[:_LONGEST])}]}}` in the dataset, or do not explode"
+                " its files.",
             )
         elif key in seen:
-            cursor.refuse("a top-level field comes twice")
+            cursor.refuse(f"the field {_in_yaml(key[:_LONGEST])} of the object comes twice")
         else:
             seen.add(key)
             yield key, _objects_in_list(cursor)

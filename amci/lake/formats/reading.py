@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Self
 
 from amci.kernel.errors import MalformedFile
-from amci.lake.formats.archive import MAGIC as ARCHIVE, Archive, EntryNames, naming
+from amci.lake.formats.archive import MAGIC as ARCHIVE, Archive, EntryNames, naming, without_documents
 from amci.lake.formats.csv_reader import csv_batches
 from amci.lake.formats.excel_reader import excel_batches
 from amci.lake.formats.json_reader import json_batches
@@ -173,7 +173,10 @@ class Reading:
         for _ in self._source.raw():
             pass
         formats: set[FileFormat] = set()
-        entries = archive.files(self._source.count, self._limits)
+        entries, left_out = without_documents(
+            archive.files(self._source.count, self._limits), is_guess=self._is_guess
+        )
+        self.doubts += left_out
         for entry in entries:
             if not entry.file_size:
                 continue

@@ -214,10 +214,11 @@ def _are_digits(column: pa.Array) -> bool:
 
 
 def _first(column: pa.Array) -> str | None:
-    """The first value of a column in the first rows."""
-    for i in range(min(_AT_ONCE, len(column))):
-        if (value := column[i].as_py()) and value.lower() not in _NO_VALUE:
-            return str(value)
+    """The first value of a column in the first rows; if they have none, in the first ones with a value."""
+    for rows in (column, column.drop_null() if column.null_count >= min(_AT_ONCE, len(column)) else ()):
+        for i in range(min(_AT_ONCE, len(rows))):
+            if (value := rows[i].as_py()) and value.lower() not in _NO_VALUE:
+                return str(value)
     return None
 
 

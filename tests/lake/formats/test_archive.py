@@ -86,6 +86,30 @@ def test_all_files_in_it_are_one_object(
     assert reading.quoted == {("", name) for name in quoted}
 
 
+@pytest.mark.parametrize(
+    ("names", "fmt", "left_out", "is_refused"),
+    [
+        (["data.csv", "README.txt"], None, "README.txt", False),
+        (["data.csv", "ReadMe", "d/logo.PNG", "guide.pdf"], None, "ReadMe, d/logo.PNG, guide.pdf", False),
+        (["data.csv", "notes.txt"], None, "notes.txt", True),
+        (["data.csv", "README.txt"], FileFormat.CSV, "README.txt", False),
+        (["data.txt", "more.txt", "Thumbs.db"], FileFormat.CSV, "Thumbs.db", False),
+        (["data.txt", "notes.txt"], FileFormat.CSV, "", False),
+        (["readme.csv", "data.csv"], None, "", False),
+        (["readme.txt"], FileFormat.CSV, "", False),
+    ],
+)
+def test_what_is_no_data_by_its_name_is_left_out_and_told(
+    names: list[str], fmt: FileFormat | None, left_out: str, is_refused: bool, tmp_path: Path
+) -> None:
+    out = left_out.split(", ") if left_out else []
+    rows, reading = read(zipped(*((name, b"Hello" if name in out else CSV) for name in names)), tmp_path, fmt)
+    assert rows == [{"a": "1", "b": "2"}] * (len(names) - len(out))
+    assert [(d.kind, d.says.partition(": ")[2], d.is_refused) for d in reading.doubts] == (
+        [("files", left_out, is_refused)] if out else []
+    )
+
+
 def test_settings_hold_for_each_file(tmp_path: Path) -> None:
     content = zipped(("a.txt", b"T\na;b\n1;2\nsum"), ("b.txt", b"T\na;b\n3;4\nsum"))
     options = CsvOptions(delimiter=";", skip_lines=1, footer_lines=1)
@@ -139,9 +163,9 @@ BOMB = zipped(("a.csv", b"a\n" + b"1\n" * 500_000))
         ),
         (zipped(("a.csv", CSV), ("b.json", JSON)), None, r"several formats in it \(csv, json\)"),
         (
-            zipped(("a.csv", CSV), ("README.txt", b"Hi")),
+            zipped(("a.csv", CSV), ("report.dat", b"Hi")),
             None,
-            "^README.txt: the file's ending names no format$",
+            "^report.dat: the file's ending names no format$",
         ),
         (zipped(("a.csv", b"<html></html>")), None, "^a.csv: this is a web page"),
         (zipped(("a.csv", STORED)), None, "^a.csv: this is an archive inside of an archive$"),

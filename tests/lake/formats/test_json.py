@@ -187,21 +187,29 @@ def test_a_dropped_field_may_hold_anything(tmp_path: Path, dropped: bytes, chunk
     assert read(tmp_path, content, chunk_bytes, json=options)[0] == [("A", [{"x": "1"}])]
 
 
+def test_null_beside_arrays_is_nothing(tmp_path: Path) -> None:
+    content = b'{"next":null,"A":[{"x":1}],"B": null}'
+    assert read(tmp_path, content, json=EXPLODE)[0] == [("A", [{"x": "1"}])]
+
+
 @pytest.mark.parametrize(
-    "content",
+    ("content", "says"),
     [
-        b'{"A":1}',
-        b'[{"a":1}]',
-        b'{"A":[1]}',
-        b'{"A":[],"A":[]}',
-        b'{"A":[{"x":1}]',
-        b'{"A":[]} {}',
-        b"{A:[]}",
-        b'{"A"}',
+        (b'{"A":1}', "the field A of the object is not an array"),
+        (b'{"A":[],"next-page":"x"}', 'the field "next-page" of the object is not an array'),
+        (b'{"A":{"n":null}}', "the field A"),
+        (b'{"A":nul}', "not valid JSON"),
+        (b'[{"a":1}]', "it|row|JSON|text"),
+        (b'{"A":[1]}', "it|row|JSON|text"),
+        (b'{"A":[],"A":[]}', "the field A of the object comes twice"),
+        (b'{"A":[{"x":1}]', "it|row|JSON|text"),
+        (b'{"A":[]} {}', "it|row|JSON|text"),
+        (b"{A:[]}", "it|row|JSON|text"),
+        (b'{"A"}', "it|row|JSON|text"),
     ],
 )
-def test_what_cannot_be_exploded_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(MalformedFile) as refused:
+def test_what_cannot_be_exploded_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    with pytest.raises(MalformedFile, match=says) as refused:
         read(tmp_path, content, json=EXPLODE)
     assert refused.value.line == 1
 

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from amci.kernel.config import parsed
 from amci.kernel.errors import ConfigError
 from amci.lake.datasets.dataset import Dataset
+from amci.lake.loading.spelling_hints import OddColumns
 
 CASES = Path(__file__).parents[2] / "field_cases"
 TABLE = "adtech_own.t"
@@ -630,6 +631,12 @@ def test_values_in_formulas_and_blanks_are_told_with_its_setting(site: Any) -> N
     assert types(site) == {"zip": "VARCHAR", "code": "VARCHAR", "n": "BIGINT"}
     assert site.query(f"SELECT zip, code FROM {TABLE} ORDER BY n") == [("00123", "7"), ("1", None)]
     assert site.query("SELECT zip FROM adtech_kept.t WHERE n = '1 '") == [('="00123"',)]
+
+
+def test_values_in_formulas_are_told_behind_empty_ones() -> None:
+    odd = OddColumns()
+    odd.see("", pa.record_batch({"zip": [None] * 300 + ['="00123"'], "n": [None, "", None, *"1" * 298]}))
+    assert [doubt.says[-8:] for doubt in odd.marked()] == [", in zip"]
 
 
 def test_what_a_doubt_says_makes_numbers_of_a_column_of_text(site: Any) -> None:
