@@ -15,7 +15,7 @@ from amci.kernel.errors import MalformedFile
 from amci.kernel.names import comparable, did_you_mean, literal, quoted
 from amci.lake.catalog.casts import cast_sql
 from amci.lake.catalog.headers import FileColumns
-from amci.lake.catalog.inference import Clues, infer, mixed_dates
+from amci.lake.catalog.inference import ALL, Clues, infer, mixed_dates
 from amci.lake.catalog.kinds import NUMERIC, ColumnKind, Kind
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION, Skip
@@ -198,7 +198,7 @@ class ColumnTyper:
         kinds |= dict.fromkeys(mixed, Kind.VARCHAR)
         nearly |= dict.fromkeys(mixed, Kind.TIMESTAMP)
         known = self._places.columns(item.name_of(staged))
-        nearly |= self._nearly_numbers(looked_at, kinds, known, clues)
+        nearly |= self._nearly_numbers(members, looked_at, placed, kinds, known, clues)
         inferred = InferredRows(
             members=members,
             rows=rows,
@@ -213,21 +213,49 @@ class ColumnTyper:
         return kinds
 
     def _nearly_numbers(
-        self, rows: str, kinds: Mapping[str, ColumnKind], known: Mapping[str, str], clues: Clues
+        self,
+        members: Sequence[tuple[LoadItem, StagedTable]],
+        rows: str,
+        placed: Mapping[str, str],
+        kinds: Mapping[str, ColumnKind],
+        known: Mapping[str, str],
+        clues: Clues,
     ) -> dict[str, ColumnKind]:
-        """New columns that had numbers and strings in one file, and would be of numbers without the latter."""
-        mixed = [
+        """New columns that had numbers and strings, and would be of numbers without the latter."""
+        text = {
             c
-            for c in clues.mixed
+            for c in clues.quoted
             if kinds.get(c) is Kind.VARCHAR
             and known.get(c) != Kind.VARCHAR.sql
             and clues.ladder(c)
             and not clues.declared_kind(c)
-        ]
+        }
+        mixed = sorted(
+            c for c in text if c in clues.mixed or self._has_values(members, rows, placed, c, clues)
+        )
         nearly: dict[str, ColumnKind] = {}
         if mixed:
             nearly = infer(self._con, rows, mixed, replace(clues, quoted=(), mixed=()), nearly) | nearly
         return {c: kind for c, kind in nearly.items() if kind in NUMERIC}
+
+    def _has_values(
+        self,
+        members: Sequence[tuple[LoadItem, StagedTable]],
+        rows: str,
+        placed: Mapping[str, str],
+        column: str,
+        clues: Clues,
+    ) -> bool:
+        """Whether a column that is of strings in some objects has values in another."""
+        others = {
+            item.object_id
+            for item, staged in members
+            if column not in {placed.get(own, own) for own in staged.quoted}
+        }
+        if not others or ALL not in clues.values:
+            return False
+        is_other = f"{OBJECT_ID} IN ({', '.join(map(str, sorted(others)))}) AND {quoted(column)} <> ''"
+        return bool(self._con.execute(f"SELECT 1 FROM {rows} WHERE {is_other} LIMIT 1").fetchall())
 
     def _load_of(
         self, item: LoadItem, staged: StagedTable, table: str, file: FileColumns, constants: dict[str, str]

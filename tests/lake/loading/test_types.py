@@ -413,8 +413,11 @@ def test_one_text_cell_among_numbers_is_told(site: Any, end: str) -> None:
     put(site, made([*TENS, " "]), table="blank", end=end)
     for table, (values, _, _) in WORDS.items():
         put(site, made(values), table=table, end=end)
+    put(site, made([1, 2]), table="two", name="numbers", end=end)
+    put(site, made(["3", "4"]), table="two", name="strings", end=end)
     site.drain()
     expected = {table: says for table, (_, _, says) in WORDS.items() if says}
+    expected["two"] = "numbers in it are written as text"
     expected |= {"blank": "' ' in row 21 is no number"} if end == "json" else {}
     assert told(site) == {table: f"column v becomes text: {says}" for table, says in expected.items()}
     site.dataset("own", nulls='["-", "n/a", " "]')
