@@ -44,7 +44,7 @@ class Clues:
     quoted: Collection[
         str
     ] = ()  #: columns with strings other than words: dates, times or text, never numbers
-    mixed: Collection[str] = ()  #: those that may have numbers, too
+    mixed: Collection[str] = ()  #: columns that may have both strings and numbers
     dates: bool = True  #: whether dates and times get types; else they stay text
     amc: Mapping[str, str] = field(default_factory=dict)  #: AMC's types (`DECIMAL`, `ARRAY STRING`)
     stated: Mapping[str, str] = field(default_factory=dict)  #: SQL types that the file itself states
@@ -60,7 +60,8 @@ class Clues:
         how = self.spelling.of_values() if is_value else self.spelling
         if how.is_of_people and self._is_mixed(column):
             how = replace(how, mixed=True)
-        if is_value or self.amc.get(column) in _FRACTIONS or self.declared_kind(column) is Kind.DOUBLE:
+        is_number = is_value or (self._is_mixed(column) and column not in self.quoted)
+        if is_number or self.amc.get(column) in _FRACTIONS or self.declared_kind(column) is Kind.DOUBLE:
             how = replace(how, bare_exponents=True)
         if self.stated.get(column) == Kind.DOUBLE:
             return replace(how, floats=True)
@@ -110,7 +111,9 @@ class Clues:
 
     def is_value(self, column: str) -> bool:
         """Whether the values of a column were values in the file, not text."""
-        return column in self.values or (ALL in self.values and column not in self.quoted)
+        return column in self.values or (
+            ALL in self.values and column not in self.quoted and column not in self.mixed
+        )
 
     def declared_kind(self, column: str) -> ColumnKind | None:
         """The kind that is declared for a column."""

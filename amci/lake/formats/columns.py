@@ -45,7 +45,7 @@ class Columns:
         self._paths: dict[_Path, None] = {}
         self._strings: set[_Path] = set()  #: with a string
         self._quoted: set[_Path] = set()  #: with a string that is more than a word
-        self._numbers: set[_Path] = set()  #: with a number
+        self._numbers: set[_Path] = set()  #: with a number, or true or false
         self._rows: list[dict[_Path, str | None]] = []
         self._lines: list[int] = []
         self._characters = 0
@@ -140,6 +140,8 @@ class Columns:
                 into[path] = value
             elif kind is dict:
                 self._flatten(value, (*above, key), into)
+            elif kind is bool:
+                into[path] = Number(compact(value))
             else:
                 into[path] = compact(value)
 

@@ -156,13 +156,15 @@ def _done(read: ReadRows, staged: Sequence[tuple[str, StagedFile]], within: Call
         files.setdefault(part, []).append(file)
     place, routed = read.place, read.routed
     columns = read.rows.columns
+    made = read.rows.made if read.reading.has_values else frozenset()
     tables = tuple(
         StagedTable(
             table=table_of(place, part),
             files=tuple(within(file.path) for file in written),
             rows=sum(file.rows for file in written),
             quoted=frozenset(column for of, column in read.reading.quoted if of == part),
-            mixed=frozenset(column for of, column in read.reading.mixed if of == part),
+            # What a transform made under a new name may have been either.
+            mixed=frozenset(column for of, column in read.reading.mixed | made if of == part),
             types={column: t for (of, column), t in read.reading.types.items() if of == part},
             values=_values(read, part),
             odd=_odd(read, part),

@@ -289,6 +289,7 @@ class ObjectReader:
         """
         taken = RESERVED | {name for name, _ in place.partition}
         values: set[tuple[str, str]] = set()
+        made: set[tuple[str, str]] = set()
         kept = self.rules.names_used(routed.obj.dataset)
         columns: dict[str, FileColumns] = {}
         with (
@@ -307,7 +308,9 @@ class ObjectReader:
                 columns[part] = answer.renamed(names)
                 changed = con.table("changed")
                 types = zip(changed.columns, changed.types, strict=True)
-                values |= {(part, names[c]) for c, t in types if c in names and t.id != "varchar"}
+                is_text = {names[c]: t.id == "varchar" for c, t in types if c in names}
+                values |= {(part, c) for c in is_text if not is_text[c]}
+                made |= {(part, c) for c in is_text if is_text[c] and c not in landed.columns[part].headers}
                 cast = ", ".join(
                     f"CAST({quoted(old)} AS VARCHAR) AS {quoted(new)}" for old, new in names.items()
                 )
@@ -318,7 +321,7 @@ class ObjectReader:
                         protection.look(data)
                     look(part, data, columns[part])
                     buffer.take(part, data)
-            return replace(buffer.buffered(columns), values=frozenset(values))
+            return replace(buffer.buffered(columns), values=frozenset(values), made=frozenset(made))
 
 
 def nothing(

@@ -33,6 +33,9 @@ class BufferedRows:
     size: int = 0  #: bytes held in memory
     skip: str = ""  #: why none of them are wanted
     values: frozenset[tuple[str, str]] = frozenset()  #: (part, column) to which a transform gave a type
+    made: frozenset[tuple[str, str]] = (
+        frozenset()
+    )  #: (part, column) of text that a transform made under a new name
     columns: Mapping[str, FileColumns] = field(default_factory=dict)  #: of each part; some may be left out
 
     @property

@@ -36,7 +36,7 @@ class StagedTable:
     files: tuple[str, ...]  #: Parquet files, relative to pre-stage; other objects may have rows in them
     rows: int  #: of this object, in all the files
     quoted: frozenset[str] = frozenset()  #: columns that had strings other than words
-    mixed: frozenset[str] = frozenset()  #: those that may have had numbers, too
+    mixed: frozenset[str] = frozenset()  #: columns that may have had both strings and numbers
     #: SQL types of columns that the raw file itself states
     types: Mapping[str, str] = field(default_factory=dict)
     #: columns that were values (in JSON, in Parquet, of a transform), not text that people wrote, see `ALL`; None if an
@@ -73,7 +73,7 @@ class StagedTable:
             "files": list(self.files),
             "rows": self.rows,
             "quoted": sorted(self.quoted),
-            **({"mixed": sorted(self.mixed)} if self.quoted else {}),
+            **({"mixed": sorted(self.mixed)} if self.quoted or self.mixed else {}),
             **({"types": dict(self.types)} if self.types else {}),
             **({} if self.values is None else {"values": sorted(self.values)}),
             **({"odd": sorted(self.odd)} if self.odd else {}),
