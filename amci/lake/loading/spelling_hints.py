@@ -237,7 +237,7 @@ def likely(con: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str]) ->
     return [
         column
         for column, *both in zip(columns, found[::2], found[1::2], strict=True)
-        if all(value and _BEGIN.fullmatch(value) for value in both)
+        if all(value and _BEGIN.fullmatch(value) and not _ISO.fullmatch(value) for value in both)
     ]
 
 

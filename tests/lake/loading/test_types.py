@@ -583,6 +583,7 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
     site.put("adtech/listed/t/1.csv", "d,n\n31/01/2026,$1.50\nN/A,-\n01/02/2026,N/A\n")
     rising = "".join(f'"{n:,}"\n' for n in range(3, 1500, 3))
     site.put("adtech/late/rising/1.csv", f"rising\n{rising}")
+    site.put("adtech/late/iso/1.csv", "iso\nn/a\n2026-11-01\n2026-11-02\n2026-11-03\n2026-11-04\n")
     site.put("adtech/late/empty/1.csv", "a,b\n" + ",1\n" * 250 + '"1,234.50",1\n')
     signed = "plus,change,minus,phone,dial\n+5,+3.5%,−5,+4722222222,+47 22\n-6,0%,7,+4722222223,+47 23\n"
     site.put("adtech/late/signs/1.csv", signed)
@@ -602,6 +603,7 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
         ("late", "empty", "a", "text"),
         ("late", "german", "datum", "text"),
         ("late", "german", "impr", "numbers"),
+        ("late", "iso", "iso", "word"),
         ("late", "rising", "rising", "text"),
         ("late", "signs", "change", "text"),
         ("late", "signs", "minus", "text"),
@@ -623,6 +625,7 @@ def test_a_spelling_is_told_whatever_else_is_set_and_from_any_of_the_first_rows(
     assert hints["textn"].startswith('set `currency: "$"`, with `nulls: ["-", "N/A"]` in')
     assert hints["textrising"].startswith('set `decimal: ","` or `thousands: ","` ')
     assert hints["textchange"].startswith("set `percent: fraction` and `signs: any` in")
+    assert hints["wordiso"].startswith("correct the file")
     assert hints["textplus"].startswith("set `signs: any` in")
     found = site.query("SELECT plus, change, minus FROM adtech_signs.t ORDER BY minus")
     assert found == [(5, 0.035, -5), (-6, 0.0, 7)]
