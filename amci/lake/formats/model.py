@@ -187,3 +187,6 @@ class Doubt:
     line: int | None = None  #: in the raw file, counted from 1
     is_of_new_columns: bool = False  #: whether it is unfounded if other files brought the same columns
     is_refused: bool = True  #: whether it alone makes a dataset refuse the file that refuses what is doubtful
+    is_of_raw_rows: bool = (
+        False  #: whether it is unfounded if a transform sees the rows, which may take some out
+    )

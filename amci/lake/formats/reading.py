@@ -12,6 +12,7 @@ from amci.kernel.errors import MalformedFile
 from amci.lake.formats.archive import MAGIC as ARCHIVE, Archive, EntryNames, naming, without_documents
 from amci.lake.formats.csv_reader import csv_batches
 from amci.lake.formats.excel_reader import excel_batches
+from amci.lake.formats.header import noting_repeats
 from amci.lake.formats.json_reader import json_batches
 from amci.lake.formats.kind import PARQUET, Kind, document, format_by_content, other_kind
 from amci.lake.formats.model import (
@@ -153,7 +154,9 @@ class Reading:
                 found = csv_batches(
                     source, self._csv, limits, reserved, quoted, self.guessed, self.doubts, kept=kept
                 )
-                yield from noting_total(found, self.doubts, "csv", self._csv.footer_lines)
+                yield from noting_total(
+                    noting_repeats(found, self.doubts), self.doubts, "csv", self._csv.footer_lines
+                )
             case FileFormat.JSON:
                 yield from json_batches(
                     source, self._json, limits, reserved, quoted, mixed, self.doubts, kept=kept
@@ -164,7 +167,9 @@ class Reading:
                 found = excel_batches(
                     source, self._excel, limits, reserved, quoted, mixed, self.guessed, self.doubts, kept=kept
                 )
-                yield from noting_total(found, self.doubts, "excel", self._excel.footer_lines)
+                yield from noting_total(
+                    noting_repeats(found, self.doubts), self.doubts, "excel", self._excel.footer_lines
+                )
 
     def _entries(
         self, archive: Archive, quoted: set[tuple[str, str]], mixed: set[tuple[str, str]]

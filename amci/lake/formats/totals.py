@@ -63,6 +63,7 @@ def noting_total(
                 hint=f"if all files of the dataset end so, leave it out by `{setting}: {{footer_lines:"
                 f" {footer_lines + empty + 1}}}`; else take it out by a transform",
                 is_refused=False,
+                is_of_raw_rows=True,
             )
         )
 

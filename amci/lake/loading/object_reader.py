@@ -174,11 +174,11 @@ class ObjectReader:
     def _of_reader(self, routed: RoutedObject, reading: Reading, *, has_known_columns: bool) -> list[Doubt]:
         """What the reader doubts. Names such as 2025 are not a row of values if other files had them before.
 
-        Nor is a total one of the rows for certain if a transform sees them.
+        Nor is it certain that a total or a header is one of the rows if a transform sees them.
         """
         light = routed.light is not None and routed.light.takes_rows
         is_changed = light or routed.heavy is not None
-        doubts = [doubt for doubt in reading.doubts if not (is_changed and doubt.kind == "total")]
+        doubts = [doubt for doubt in reading.doubts if not (is_changed and doubt.is_of_raw_rows)]
         idle = [doubt for doubt in doubts if has_known_columns and doubt.is_of_new_columns]
         if not idle or any(self.objects.doubts.was_doubted(routed.object_id, doubt.kind) for doubt in idle):
             return doubts

@@ -98,3 +98,22 @@ def test_columns_without_a_name_are_told_if_they_have_values(
     content: bytes, told: list[str], tmp_path: Path
 ) -> None:
     assert read(content, tmp_path)[1] == told
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "count"),
+    [
+        (b"city,state\nx,y\ncity,state\nz,w\ncity,state\n", {}, "2 of its rows are"),
+        (b"city,,state\nx,,y\ncity,,state\n", {}, "1 of its rows is"),
+        (b"x,y\ncity,state\n", {"columns": ("city", "state")}, "1 of its rows is"),
+        (b"city,state\ncity,other\n", {}, ""),
+        (b"city\ncity\n", {}, ""),
+        (b"city,state\n", {}, ""),
+    ],
+)
+def test_a_header_among_the_rows_is_told(
+    content: bytes, options: dict[str, Any], count: str, tmp_path: Path
+) -> None:
+    rows, told = read(content, tmp_path, **options)
+    assert len(rows) == content.count(b"\n") - (not options)
+    assert [says.partition(" its header")[0] for says in told] == ([count] if count else [])
