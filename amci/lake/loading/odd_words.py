@@ -62,7 +62,7 @@ class OddWord:
             kind="word",
             says=f"column {self.column} becomes text: {shown} in row {self.row} is no {self.family}{more}",
             hint="correct the file, and it is a column of such values again; words that mean no value are for `nulls:`"
-            " of the dataset",
+            f" of the dataset, and a column of text for `types: {{{self.column}: VARCHAR}}`",
             column=self.column,
         )
 
