@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from amci.kernel.testing import TurnableClock
+from amci.sandbox.data.world import World
+from amci.sandbox.options import SandboxOptions
+
 from ..command_client import call
 from ..conftest import command_server_in
 
@@ -78,3 +82,13 @@ def _compiler() -> str:
     found = shutil.which("cc") or shutil.which("gcc")
     assert found, "these tests need a C compiler: apt-get install gcc libc6-dev"
     return found
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Few events, where the sandbox looks for its usual ones: it starts quickly then."""
+    folder, usual = tmp_path_factory.mktemp("few"), SandboxOptions()
+    world = World(directory=folder, seed=usual.seed, scale=0.003, days=8)
+    world.prepare(TurnableClock().now().date())
+    world.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
+    return folder

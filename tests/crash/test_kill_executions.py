@@ -24,9 +24,6 @@ from amci.cli.app import app
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import AmciError
 from amci.kernel.runs import MOST_EXPIRIES
-from amci.kernel.testing import TurnableClock
-from amci.sandbox.data.world import World
-from amci.sandbox.options import SandboxOptions
 from amci.workflows.amc.model import ExecutionRequest
 from amci.workflows.executions.cancel import cancel
 from amci.workflows.executions.run_factory import execute_run
@@ -43,16 +40,6 @@ AT_ONCE = "poll_first: 20ms, poll_longest: 200ms, adopt_within: 100ms"
 LASTING = "poll_first: 1m, adopt_within: 100ms, sandbox: {running: 1h}"
 #: The short form tries so many points of a scenario beside the first of each name.
 SPREAD = 1
-
-
-@pytest.fixture(scope="session")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Few events, where the sandbox looks for its usual ones: it starts quickly then."""
-    folder, usual = tmp_path_factory.mktemp("few"), SandboxOptions()
-    world = World(directory=folder, seed=usual.seed, scale=0.003, days=8)
-    world.prepare(TurnableClock().now().date())
-    world.folder.rename(World(directory=folder, seed=usual.seed, scale=usual.scale, days=usual.days).folder)
-    return folder
 
 
 def prepared(site: Any, few: Path, *, amc: str = AT_ONCE) -> None:

@@ -119,9 +119,9 @@ def rounds(*, is_long: bool) -> Iterator[int]:
 
 
 def test_up_takes_no_more_of_the_machine_however_long_it_is_busy(
-    site: Any, request: pytest.FixtureRequest
+    site: Any, few: Path, request: pytest.FixtureRequest
 ) -> None:
-    prepared(site)
+    prepared(site, few)
     told(site, "apply")
     for task in ("compact", "expire", "vacuum"):
         site.configure(
