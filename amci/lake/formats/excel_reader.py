@@ -363,6 +363,9 @@ class _Table:
         self._paths: tuple[ColumnPath, ...] = ()
         self._texts: set[int] = set()  #: columns with a text cell that is more than a word, or a code
         self._numbers: set[int] = set()  #: columns with a number
+        self._words: set[str] = (
+            set()
+        )  #: texts that are words; the workbook holds each of them in memory anyway
         self._after: list[dict[int, _Cell]] = []  #: the rows that `footer_lines` leaves out
         self._values_in_header = 0  #: how many of its cells look like a row's
         self._has_no_date = False  #: whether a date is 0
@@ -479,8 +482,11 @@ class _Table:
             self._has_no_date = True
             return None
         if isinstance(value, str):
-            if at - self._first not in self._texts and are_more_than_words([value]):
-                self._texts.add(at - self._first)
+            if at - self._first not in self._texts and value not in self._words:
+                if are_more_than_words([value]):
+                    self._texts.add(at - self._first)
+                else:
+                    self._words.add(value)
             return _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), value) if "_x" in value else value
         text = _written(value)
         if cell["style_id"] and text.isdigit() and (code := self._style(cell).code):
