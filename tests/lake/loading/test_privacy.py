@@ -316,7 +316,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, site_of: Any) -> Loaded:
     site = site_of(tmp_path_factory.mktemp("privacy"))
     for dataset, rules in RULES.items():
         more = {"tabs": {"csv": '{delimiter: "\\t"}'}, "parts": {"json": "{explode: true}"}}.get(dataset, {})
-        site.dataset(dataset, pii=rules, limits="{max_line: 64KiB}", **more)
+        site.dataset(dataset, pii=rules, limits="{max_line: 64KiB}", duplicates="allow", **more)
     for case in CASES:
         site.put(case.key, case.content)
     site.drain()
