@@ -116,9 +116,10 @@ def odd_words(
         name = identifier(column)
         is_odd = f"NOT ({_is_one(family, column, clues)})"
         found = con.execute(
-            f"SELECT {OBJECT_ID}, {VERSION}, min({ROW}) FILTER (WHERE {is_odd}) AS row,"
-            f" arg_min({name}, {ROW}) FILTER (WHERE {is_odd}), count_if({is_odd}) FROM {rows_sql}"
-            f" WHERE {name} <> '' GROUP BY ALL"
+            f"SELECT {OBJECT_ID}, {VERSION}, min({ROW}) FILTER (WHERE is_odd),"
+            f" arg_min(word, {ROW}) FILTER (WHERE is_odd), count_if(is_odd) FROM"
+            f" (SELECT {OBJECT_ID}, {VERSION}, {ROW}, {name} AS word, {is_odd} AS is_odd FROM {rows_sql}"
+            f"   WHERE {name} <> '') GROUP BY ALL"
         ).fetchall()
         is_of_digits = clues.spelling.has_dates_of_digits and (
             (family == "number" and clues.has_dates_of_digits(column))

@@ -228,12 +228,12 @@ def likely(con: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str]) ->
     if not columns:
         return []
     words = ", ".join(map(literal, ["", *sorted(_NO_VALUE)]))
-    ends = [
-        f"{which}({name}) FILTER (WHERE lower({name}) NOT IN ({words}))"
-        for name in map(quoted, columns)
-        for which in ("min", "max")
-    ]
-    found = con.execute(f"SELECT {', '.join(ends)} FROM (SELECT * FROM {rows} LIMIT {_MANY})").fetchall()[0]
+    names = [quoted(column) for column in columns]
+    values = ", ".join(
+        f"CASE WHEN lower({name}) NOT IN ({words}) THEN {name} END AS {name}" for name in names
+    )
+    ends = ", ".join(f"min({name}), max({name})" for name in names)
+    found = con.execute(f"SELECT {ends} FROM (SELECT {values} FROM {rows} LIMIT {_MANY})").fetchall()[0]
     return [
         column
         for column, *both in zip(columns, found[::2], found[1::2], strict=True)
