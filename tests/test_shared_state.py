@@ -86,7 +86,7 @@ SAFE = {
         kernel.notify.webhook:post.Client workflows.amazon.login:_posted.Client
         lake.catalog.extensions:checked.connect lake.catalog.duck:connect.connect
         lake.formats.archive:EntryNames lake.formats.archive:_EntryFile
-        lake.formats.excel_reader:_Table
+        lake.formats.excel_table:Table
         lake.datasets.column_rules:ColumnRules lake.datasets.personal_values:Sample lake.datasets.pii:Protection
         lake.formats.columns:Columns lake.formats.csv_reader:_Reader lake.formats.json_cursor:Cursor
         lake.formats.quotes:_Walk lake.formats.reading:Reading lake.formats.source:ByteSource

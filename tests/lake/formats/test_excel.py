@@ -15,7 +15,7 @@ import openpyxl
 import pytest
 
 from amci.kernel.errors import MalformedFile
-from amci.lake.formats import ExcelOptions, FileFormat, Limits, Reading, excel_reader
+from amci.lake.formats import ExcelOptions, FileFormat, Limits, Reading, excel_table
 
 
 def book(*sheets: list[list[Any]], change: Callable[[Any], None] | None = None) -> bytes:
@@ -469,7 +469,7 @@ def test_a_row_that_is_left_out_for_a_total_is_told(last: list[Any], is_told: bo
 def test_many_rows_come_in_batches(
     before: object, hints: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(excel_reader, "_ROWS", 2)
+    monkeypatch.setattr(excel_table, "_ROWS", 2)
     path = tmp_path / "book.xlsx"
     path.write_bytes(book([["a"], [1], [before], ["Total"]]))
     with Reading(path, FileFormat.EXCEL) as reading:
