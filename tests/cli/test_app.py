@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from amci import __version__
 from amci.cli.app import COMMANDS, app, load
-from amci.kernel.environment import compute_by_one_thread
 from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
 
@@ -108,9 +107,15 @@ def test_output_that_nobody_reads_any_more_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("4", "4")])
-def test_numpy_has_one_thread_unless_the_user_says_how_many(
-    monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
-) -> None:
-    monkeypatch.setattr(os, "environ", {"OPENBLAS_NUM_THREADS": given} if given else {})
-    compute_by_one_thread()
-    assert os.environ == {"OPENBLAS_NUM_THREADS": expected}
+def test_numpy_has_one_thread_unless_the_user_says_how_many(given: str | None, expected: str) -> None:
+    program = (
+        "import contextlib, os, sys\nfrom amci.__main__ import main\nsys.argv = ['amci', '--version']\n"
+        "with contextlib.suppress(SystemExit):\n    main()\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'])\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    environment |= {"OPENBLAS_NUM_THREADS": given} if given else {}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == expected
