@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -149,14 +149,18 @@ class QuerySession:
         return {(schema, table): noted(comment, ())[1].shown() for schema, table, comment in rows if comment}
 
     def _look_around(self) -> CatalogScope:
-        views = self.con.execute(
-            "SELECT DISTINCT lower(schema_name), lower(view_name) FROM duckdb_views() WHERE internal"
-        ).fetchall()
-        tables = _retried(self.tables)
+        # In one statement, without their columns: what is shown here are tables, or views for one tenant.
+        shown = f"database_name = {literal(self._catalog)}"
+        sql = (
+            "SELECT internal, lower(schema_name), lower(view_name) FROM duckdb_views()"
+            f" WHERE internal OR {shown} UNION"
+            f" SELECT false, lower(schema_name), lower(table_name) FROM duckdb_tables() WHERE {shown}"
+        )
+        rows = _retried(lambda: self.con.execute(sql).fetchall())
         return CatalogScope(
             catalog=self._catalog,
-            tables=frozenset((schema.lower(), table.lower()) for schema, table in tables),
-            built_in=frozenset(views),
+            tables=frozenset((schema, name) for internal, schema, name in rows if not internal),
+            built_in=frozenset((schema, name) for internal, schema, name in rows if internal),
             tenant=self._tenant,
         )
 
@@ -197,6 +201,7 @@ def session(
     opened: QuerySession | None = None
     try:
         with duck.duck_errors("ask the lake"):
+            # Leaves a transaction open, so that DuckLake reads its tables once for all that follows.
             _attach(con, workspace, at, as_of)
             if tenant:
                 _narrow(con, tenant)
@@ -211,6 +216,7 @@ def session(
                 is_pinned=as_of is not None,
                 post_stage=workspace.post_stage if verifies else None,
             )
+            con.commit()
             with bounded_memory(memory_limit + _ALLOWANCE) if owns_process else nullcontext():
                 yield opened
     finally:
@@ -224,11 +230,14 @@ def _attach(con: duckdb.DuckDBPyConnection, workspace: WorkspacePaths, at: str, 
     def attempt() -> bool:
         try:
             duck.attach(con, workspace.catalog, workspace.post_stage, read_only=True, as_of=at)
+            con.begin()
             # DuckLake looks for the snapshot when it is first asked something.
             found = con.execute(
                 f"SELECT 1 FROM duckdb_schemas() WHERE database_name = '{LAKE}' AND schema_name = 'amci'"
             ).fetchall()
         except Exception:
+            with suppress(duckdb.Error):  # there is none if it could not be attached
+                con.rollback()
             con.execute(f"DETACH DATABASE IF EXISTS {LAKE}")
             raise
         return bool(found)

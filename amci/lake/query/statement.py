@@ -135,7 +135,8 @@ def _tree(con: duckdb.DuckDBPyConnection, text: str) -> Any:
     """The parsed SELECT as plain values; None if it is not a SELECT."""
     try:
         # A literal: for parameters, DuckDB imports NumPy and pandas, which takes longer than most queries.
-        row = con.execute(f"SELECT json_serialize_sql({literal(text)})").fetchall()[0]
+        # With its schema: DuckDB would look for it in the lake's first, which reads the newest snapshot.
+        row = con.execute(f"SELECT system.main.json_serialize_sql({literal(text)})").fetchall()[0]
         document = json.loads(row[0])
     except (RecursionError, duckdb.Error):
         raise QueryError("the statement is nested too deeply", hint="write it in smaller steps") from None

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from amci.kernel.errors import NotFound, QueryError, UsageError
@@ -494,3 +495,17 @@ def test_a_session_leaves_the_working_directory_alone(
     with opened(lake, memory_limit=60 * MIB) as one:
         one.run("SELECT hash(range) AS h FROM range(500000) ORDER BY h").fetchall()
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - names only
+
+
+def test_a_session_is_opened_on_one_state_of_the_lake(
+    lake: WorkspacePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Watched(QuerySession):
+        def _look_around(self) -> Any:
+            with pytest.raises(duckdb.TransactionException, match="within a transaction"):
+                self.con.begin()
+            return super()._look_around()
+
+    monkeypatch.setattr("amci.lake.query.session.QuerySession", Watched)
+    with opened(lake) as found:
+        found.con.begin()  # none is open any more

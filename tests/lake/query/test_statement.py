@@ -157,3 +157,10 @@ def test_a_statement_that_is_no_text_is_refused(con: duckdb.DuckDBPyConnection) 
     for read in (split, is_complete, lambda sql: checked(con, sql, SCOPE)):
         with pytest.raises(QueryError, match="not UTF-8"):
             read("SELECT '\udcff';")
+
+
+def test_a_statement_is_judged_without_a_look_into_the_lake() -> None:
+    with duckdb.connect() as con:
+        con.execute("ATTACH ':memory:' AS lake; USE lake")
+        con.execute("CREATE MACRO json_serialize_sql(sql) AS error('asked the lake')")
+        assert checked(con, "SELECT * FROM s.t", SCOPE) == "SELECT * FROM s.t"
