@@ -121,6 +121,8 @@ _TIMES = (
 )
 #: The first values that formats of dates have to fit before all are asked.
 _SAMPLE = 20
+#: The first values that all ways have to fit.
+_CODES = 2_000
 _THOUSANDS = "-?(?:[1-9][0-9]{0,2}(?:[.][0-9]{3})+|0|[1-9][0-9]*)"
 
 
@@ -260,8 +262,7 @@ def spelling_doubts(
     has = dataset.spelling
     with_commas = []
     for column in odd:
-        empty = _words_for_none(con, rows, column)
-        ways = _ways(con, rows, column, empty)
+        empty, ways = _ways(con, rows, column)
         numbers = [way for way in ways if isinstance(way, Spelling)]
         if dataset.says_points:
             numbers = [way for way in numbers if _agree(way, has)]
@@ -317,9 +318,25 @@ def _words_for_none(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> l
 
 
 def _ways(
+    con: duckdb.DuckDBPyConnection, rows: str, column: str
+) -> tuple[list[str], list[Spelling] | list[DateFormat]]:
+    """The words for no value, and the spellings, or formats, in which every other one is a number, or a date.
+
+    Most columns that look odd are codes, such as `00501`: of what the first values cannot be, no more are asked.
+    """
+    first = f"(SELECT * FROM {rows} WHERE {quoted(column)} <> '' LIMIT {_CODES})"
+    for looked_at in (first, rows):
+        empty = _words_for_none(con, looked_at, column)
+        ways = _ways_of(con, looked_at, column, empty)
+        if not ways:
+            break
+    return empty, [] if any(isinstance(way, Spelling) and way.is_plain for way in ways) else ways
+
+
+def _ways_of(
     con: duckdb.DuckDBPyConnection, rows: str, column: str, empty: Sequence[str]
 ) -> list[Spelling] | list[DateFormat]:
-    """The spellings, or formats, in which every value of a column is a number, or a date; words in `empty` are none."""
+    """The same for words in `empty`; the plain spelling alone if that is one of them."""
     name = quoted(column)
     filled = f"{rows} WHERE {name} NOT IN ({', '.join(map(literal, ['', *empty]))})"
     words = con.execute(
@@ -350,8 +367,8 @@ def _ways(
         ]
         fits = _fit(con, filled, [fits_sql(Kind.DOUBLE, name, how) for how in tried])
         spellings = [how for how, fit in zip(tried, fits, strict=True) if fit]
-        if any(how.is_plain for how in spellings):
-            return []
+        if certain := [how for how in spellings if how.is_plain]:
+            return certain
         # What needs no thousands needs none.
         if plain := [how for how in spellings if not how.thousands]:
             if len(plain) > 1:  # they have no fractions

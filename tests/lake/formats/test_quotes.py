@@ -81,13 +81,14 @@ TEXTS = st.text(alphabet='",;\n\rab é', max_size=40)
 
 
 @settings(max_examples=400, deadline=None)
-@given(text=TEXTS, size=st.integers(1, 6))
-def test_it_is_refused_exactly_where_rfc_4180_has_no_text(text: str, size: int) -> None:
+@given(text=TEXTS, size=st.integers(1, 6), long=st.sampled_from([1, 100]))
+def test_it_is_refused_exactly_where_rfc_4180_has_no_text(text: str, size: int, long: int) -> None:
     """The standard library's reader, when it is told to be strict, is the oracle."""
     data = text.encode()
     chunks = [data[at : at + size] for at in range(0, len(data), size)]
     try:
-        found: bytes | None = b"".join(strictly_quoted(iter(chunks), Shape(b",", b'"'), max_run=1000))
+        walked = strictly_quoted(iter(chunks), Shape(b",", b'"'), max_run=1000, long=long)
+        found: bytes | None = b"".join(walked)
     except StrayText:
         found = None
     try:
