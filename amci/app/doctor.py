@@ -470,7 +470,7 @@ def _known(workspace: WorkspacePaths, root: Root, clock: Clock) -> dict[str, Any
         return None
     try:
         with _opened(workspace) as state:
-            known = ObjectStore(state, clock).known(root.name)
+            known = ObjectStore(state, clock).known(root.name, [("", "\U0010ffff")])
     except AmciError:
         return None
     return {key: (entry.size, entry.mtime_ns) for key, entry in known.items()}

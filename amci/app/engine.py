@@ -28,6 +28,7 @@ from amci.lake.catalog.catalog import Catalog
 from amci.lake.datasets.router import Router
 from amci.lake.landing.content_check import ContentCheck
 from amci.lake.landing.folder_events import as_root
+from amci.lake.landing.folder_times import FolderTimes
 from amci.lake.landing.ingest import Ingest, IngestCounts, object_version
 from amci.lake.landing.object_store import ObjectStore, Quarantined
 from amci.lake.landing.roots import Root, Settling
@@ -88,6 +89,7 @@ class Engine:
             router=self.router,
             state=state,
             objects=self.objects,
+            folders=FolderTimes(state, clock),
             runs=self.runs,
             clock=clock,
             settling=Settling(settings.settle),
@@ -146,15 +148,21 @@ class Engine:
             if run.status is RunStatus.FAILED:
                 self._note_failure(run)
 
-    def drain(self, stop: threading.Event, progress: Callable[[Run], None] | None = None) -> Drained:
-        """Process everything that is present, then return.
+    def drain(
+        self,
+        stop: threading.Event,
+        progress: Callable[[Run], None] | None = None,
+        *,
+        is_full: bool = False,
+    ) -> Drained:
+        """Process everything that is present, then return; with `is_full`, each raw file is compared.
 
         Files that are still being written are waited for a few settle times; after that they are left, and
         counted as `settling`.
         """
         self._progress, self._stop = progress or self._progress, stop
         fires = self._fires()
-        found = self.ingest.look_everywhere()
+        found = self.ingest.look_everywhere(is_full=is_full)
         found += IngestCounts(new=len(self.contents.suspects(stop).replaced))
         tally = self._worker.drain(stop, _PATIENCE)
         looks = 0

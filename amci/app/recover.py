@@ -86,6 +86,8 @@ def recover(engine: Engine) -> list[Recovered]:
     spelled = _spell_again(engine, ours) if ours.lake_id and theirs.run_id > ours.run_id else []
     reloaded = _load_again(engine, entries)
     known = theirs.identity or Identity(ours.lake_id or new_id(), 0)
+    # An older state may have seen folders before a file in them was written over.
+    engine.ingest.folders.forget()
     join(engine.state, engine.catalog.con, replace(known, epoch=max(ours.epoch, known.epoch) + 1))
     return entered + spelled + reloaded
 

@@ -26,11 +26,11 @@ SOME_FAILED, INTERRUPTED = 3, 130
 _NAMED = 5
 
 
-def report_drain(ctx: Context) -> None:
-    """Drain and say what became of it; exit code 3 where runs failed."""
+def report_drain(ctx: Context, *, is_full: bool = False) -> None:
+    """Drain and say what became of it, comparing each raw file if `is_full`; exit code 3 where runs failed."""
     with ctx.engine() as engine, ctx.out.progress("draining") as tell, stopping() as stop:
         before = engine.runs.newest()
-        done = engine.drain(stop, _counting(tell))
+        done = engine.drain(stop, _counting(tell), is_full=is_full)
         renamed = renamed_columns(engine.state, before)
         doubtful = engine.objects.doubts.doubtful()
     report: dict[str, Any] = {

@@ -29,9 +29,17 @@ def init(ctx: Context, directory: Annotated[Path, typer.Argument(help="Directory
 
 
 @command(work_app, "drain", epilog="Example: amci drain")
-def drain(ctx: Context) -> None:
+def drain(
+    ctx: Context,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Compare each raw file, also in folders that show no change; else once a day."
+        ),
+    ] = False,
+) -> None:
     """Process everything that is present, then stop."""
-    report_drain(ctx)
+    report_drain(ctx, is_full=full)
 
 
 @command(work_app, "up", epilog="Example: amci up")

@@ -333,7 +333,7 @@ class Catalog:
         """Take a table out in one commit, and its schema if that has no other; readers keep their snapshot."""
         with self.transaction():
             self.con.execute(f"DROP TABLE {name.sql}")
-            others = "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? LIMIT 1"
+            others = "SELECT 1 FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? LIMIT 1"
             if not self.con.execute(others, [LAKE, name.schema]).fetchall():
                 self.con.execute(f"DROP SCHEMA {quoted(LAKE, name.schema)}")
         for cache in (self._columns, self._headers, self._partitions, self._remarked):

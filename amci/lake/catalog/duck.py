@@ -132,6 +132,25 @@ def metadata_rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, .
     return con.execute(f"SELECT * FROM sqlite_query('{METADATA}', {literal(sql)})").fetchall()
 
 
+def lake_tables(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str | None]]:
+    """Schema, name and comment of each table that is committed at the snapshot of the connection, by schema and name.
+
+    `duckdb_tables()` asks DuckLake for the statistics of every table, each time in the whole catalog.
+    """
+    # In its own statement: DuckLake asks the same tables to answer it.
+    ((newest,),) = con.execute(f"SELECT id FROM {LAKE}.current_snapshot()").fetchall()
+
+    def there(row: str) -> str:
+        return f"{row}.begin_snapshot <= {newest} AND coalesce({row}.end_snapshot > {newest}, TRUE)"
+
+    return con.execute(
+        f"SELECT s.schema_name, t.table_name, g.value FROM {METADATA}.ducklake_table t"
+        f" JOIN {METADATA}.ducklake_schema s ON s.schema_id = t.schema_id AND {there('s')}"
+        f" LEFT JOIN {METADATA}.ducklake_tag g ON g.object_id = t.table_id AND g.key = 'comment' AND {there('g')}"
+        f" WHERE {there('t')} ORDER BY 1, 2"
+    ).fetchall()
+
+
 #: Of SQLite, of the operating system, and of DuckLake, which tells no more if it cannot make or look at a catalog.
 #: SQLite calls a file malformed also if the disk refused to read a page of it.
 _IO_ERRORS = (

@@ -15,7 +15,6 @@ from amci.lake.formats.model import (
     FileFormat,
     JsonOptions,
     Limits,
-    ReadFacts,
     TextBatch,
     format_of,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "FileFormat",
     "JsonOptions",
     "Limits",
-    "ReadFacts",
     "Reading",
     "TextBatch",
     "format_of",

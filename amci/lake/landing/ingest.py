@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -14,12 +14,15 @@ from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.lake.datasets.router import Route, Router
 from amci.lake.landing.content import SMALL, content_hash, probe
+from amci.lake.landing.folder_times import FolderTimes
 from amci.lake.landing.object_store import Known, Landed, ObjectStore, Quarantined, ReadContent
-from amci.lake.landing.roots import Root, Settling, nameable, scan
+from amci.lake.landing.roots import Listing, Root, Settling, Stamp, nameable, walk
 from amci.lake.landing.sidecar import correlation_id
 
 #: Objects noted in one transaction: large enough to be quick, small enough to leave room for others.
 _CHUNK = 1000
+#: Files and folders that are compared at a time.
+_AT_A_TIME = 10_000
 #: Bytes that one look reads at most, to tell files from others of the same size and mtime.
 _AT_ONCE = 64 * 2**20
 #: A raw file of more bytes is large; what ends the names of the pool and the batches of large objects.
@@ -48,57 +51,91 @@ class Ingest:
     router: Router
     state: State
     objects: ObjectStore
+    folders: FolderTimes
     runs: RunStore
     clock: Clock
     settling: Settling
 
-    def look(self, root_name: str, under: str = "", *, renamed: Collection[str] = ()) -> IngestCounts:
+    def look(
+        self, root_name: str, under: str = "", *, renamed: Collection[str] = (), is_full: bool = False
+    ) -> IngestCounts:
         """Compare one root, or one folder of it, with what is known, and note what is new.
 
-        `renamed` are keys that are known to have been renamed into place, which need not settle.
-        Safe to repeat at any time: what is noted already is passed over.
+        Of the folders below those are listed that have changed since they were last (see `folder_times`); all of them
+        if `is_full`, or once a day. `renamed` are keys that are known to have been renamed into place, which need not
+        settle. Safe to repeat at any time: what is noted already is passed over.
         """
         root = self.roots[root_name]
-        under = nameable(under)
-        known = self.objects.known(root_name, f"{under}/" if under else "")
+        under = nameable(under) or root.key("")
+        is_whole = under == root.key("")
+        is_full = is_full or (is_whole and self.folders.is_due(root))
+        began, known = self.clock.now(), self.folders.known(root, under)
+        counts, is_telling = IngestCounts(), True
+        with storage_errors(f"look into {root.path}"):
+            try:
+                for listings in _batches(self._listings(root, under, known, is_full=is_full)):
+                    found, came_unseen = self._take(root, listings, renamed, known)
+                    counts += found
+                    is_telling = is_telling and not came_unseen
+            except FileNotFoundError:
+                # The root itself, as an unmounted disk is: it says nothing.
+                return counts
+        if is_full and is_whole:
+            self.folders.noted_all(root, began, known, is_telling=is_telling)
+        return counts + IngestCounts(new=self.take_over() if is_whole else 0)
+
+    def _listings(
+        self, root: Root, under: str, known: dict[str, Stamp | None], *, is_full: bool
+    ) -> Iterator[Listing]:
+        if is_full:
+            return walk(root, [under])
+        changed = {under, *self.folders.changed(root, known)}
+        if under == root.key(""):
+            changed |= self.folders.with_other_files(root)
+        return walk(root, sorted(changed), but=changed | known.keys())
+
+    def _take(
+        self, root: Root, listings: list[Listing], renamed: Collection[str], stamps: dict[str, Stamp | None]
+    ) -> tuple[IngestCounts, bool]:
+        """Compare what lies in some folders with what is known there, and note what is new; and the folders.
+
+        Also whether files came or went in a folder whose stamp is as it was. Takes the folders out of `stamps`.
+        """
+        known = self.objects.known(root.name, [gap for listing in listings for gap in listing.gaps()])
         landed: list[Landed] = []
         doubtful: list[tuple[Landed, Known]] = []
         back: list[int] = []
-        settling = 0
+        unsettled: list[str] = []
+        unseen = False
         now = self.clock.now()
-        with storage_errors(f"look into {root.path}"):
-            try:
-                files = list(scan(root, under))
-            except FileNotFoundError:
-                files = []
-        for file in files:
-            have = known.pop(file.key, None)
-            if have and (have.size, have.mtime_ns) == (file.size, file.mtime_ns):
-                # The numbers of a network mount's files may be others at each look.
-                if not have.may_be(file, trusts_inodes=root.watch == "events"):
-                    doubtful.append((file, have))
-                elif have.is_removed:
-                    back.append(have.object_id)
-                self.settling.forget(file)
-            elif file.key in renamed or self.settling.has_landed(
-                file, now, trusts_mtime=root.watch != "polling"
-            ):
-                landed.append(file)
-            else:
-                settling += 1
-        replaced, again = self._compare(root, doubtful)
-        landed += replaced
-        back += again
+        for listing in listings:
+            is_same = listing.stamp is not None and stamps.pop(listing.key, None) == listing.stamp
+            for file in listing.files:
+                have = known.pop(file.key, None)
+                if have and (have.size, have.mtime_ns) == (file.size, file.mtime_ns):
+                    # The numbers of a network mount's files may be others at each look.
+                    if not have.may_be(file, trusts_inodes=root.watch == "events"):
+                        doubtful.append((file, have))
+                    elif have.is_removed:
+                        back.append(have.object_id)
+                    self.settling.forget(file)
+                elif file.key in renamed or self.settling.has_landed(
+                    file, now, trusts_mtime=root.watch != "polling"
+                ):
+                    unseen = unseen or (is_same and (have is None or have.is_removed))
+                    landed.append(file)
+                else:
+                    unsettled.append(listing.key)
         gone = self._gone(root, known)
+        noted = self._compare(root, doubtful, back, unsettled)
         if back:
             self.objects.returned(back)
         if gone:
             self.objects.removed(gone)
-        noted = sum(
-            (self._note(landed[i : i + _CHUNK]) for i in range(0, len(landed), _CHUNK)), IngestCounts()
-        )
-        taken_over = 0 if under else self.take_over()
-        return noted + IngestCounts(new=taken_over, removed=len(gone), settling=settling)
+        for i in range(0, len(landed), _CHUNK):
+            noted += self._note(landed[i : i + _CHUNK])
+        self.folders.note(root, listings, set(unsettled))
+        return noted + IngestCounts(removed=len(gone), settling=len(unsettled)), unseen
 
     def take_over(self, holders: Collection[int] | None = None) -> int:
         """Have duplicates read again whose holder's rows do not count any more; how many.
@@ -133,20 +170,25 @@ class Ingest:
 
     def replaced(self, root_name: str, key: str, object_id: int, version: int) -> IngestCounts:
         """Note a file whose content is not that of this version, although its size and mtime are."""
-        self.objects.mark_unseen(object_id, version)
-        return self.arrived(root_name, key)
+        with self.state.transaction():
+            self.objects.mark_unseen(object_id, version)
+            return self.arrived(root_name, key)
 
     def _compare(
-        self, root: Root, doubtful: Iterable[tuple[Landed, Known]]
-    ) -> tuple[list[Landed], list[int]]:
-        """Files with size and mtime as noted that may be others: those that are; and objects whose file is back.
+        self,
+        root: Root,
+        doubtful: Iterable[tuple[Landed, Known]],
+        back: list[int],
+        unsettled: list[str],
+    ) -> IngestCounts:
+        """Note those files as new versions whose size and mtime are as noted, and whose content is not.
 
-        What takes longer to tell is left to `ContentCheck`, as suspects.
+        Adds to `back` the objects whose file is back, to `unsettled` the folders of what cannot be read. What takes
+        longer to tell is left to `ContentCheck`, as suspects.
         """
         left = _AT_ONCE
-        replaced: list[Landed] = []
+        replaced: list[tuple[Landed, Known]] = []
         seen: list[tuple[int, Landed, bool]] = []
-        back: list[int] = []
         for file, have in doubtful:
             is_other: bool | None = False
             if have.ctime_ns is not None:  # else an older amci noted it, which did not look
@@ -155,21 +197,27 @@ class Ingest:
                 try:
                     is_other = _is_other(root.path_of(file.key), file, known, may_read=left >= 0)
                 except OSError:
+                    unsettled.append(file.key.rpartition("/")[0])
                     continue  # looked at again the next time
             if is_other:
-                self.objects.mark_unseen(have.object_id, have.version)
-                replaced.append(file)
+                replaced.append((file, have))
                 continue
             seen.append((have.object_id, file, is_other is None))
             if have.is_removed:
                 back.append(have.object_id)
         if seen:
             self.objects.seen(seen)
-        return replaced, back
+        noted = IngestCounts()
+        for i in range(0, len(replaced), _CHUNK):
+            with self.state.transaction():
+                for _, have in replaced[i : i + _CHUNK]:
+                    self.objects.mark_unseen(have.object_id, have.version)
+                noted += self._note(file for file, _ in replaced[i : i + _CHUNK])
+        return noted
 
-    def look_everywhere(self) -> IngestCounts:
-        """Compare every root with what is known."""
-        return sum((self.look(name) for name in self.roots), IngestCounts())
+    def look_everywhere(self, *, is_full: bool = False) -> IngestCounts:
+        """Compare every root with what is known, in each file if `is_full`; see `look`."""
+        return sum((self.look(name, is_full=is_full) for name in self.roots), IngestCounts())
 
     def route_again(self) -> int:
         """Route what no dataset took before, after the configuration changed; returns how many found a place."""
@@ -236,6 +284,20 @@ class Ingest:
             self.objects.quarantine(unroutable)
             self.runs.create(runs)
         return IngestCounts(new=len(unroutable) + len(runs), unroutable=len(unroutable))
+
+
+def _batches(listings: Iterable[Listing]) -> Iterator[list[Listing]]:
+    """Some folders at a time, so that what is held in memory does not grow with a root."""
+    batch: list[Listing] = []
+    size = 0
+    for listing in listings:
+        batch.append(listing)
+        size += 1 + len(listing.files)
+        if size >= _AT_A_TIME:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _is_other(path: Path, file: Landed, known: ReadContent, *, may_read: bool) -> bool | None:

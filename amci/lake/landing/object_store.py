@@ -18,7 +18,7 @@ from amci.lake.landing.doubts import DoubtStore
 from amci.lake.landing.duplicates import DuplicateStore
 
 #: SQLite's integers have a sign.
-_UNSIGNED = 2**63 - 1
+UNSIGNED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Landed:
     @classmethod
     def of(cls, root: str, key: str, found: os.stat_result, *, has_odd_name: bool = False) -> Self:
         """The file at `key` as the file system shows it."""
-        identity = found.st_ino & _UNSIGNED, found.st_ctime_ns
+        identity = found.st_ino & UNSIGNED, found.st_ctime_ns
         return cls(root, key, found.st_size, found.st_mtime_ns, *identity, has_odd_name)
 
 
@@ -111,12 +111,13 @@ class ObjectStore:
         self.doubts = DoubtStore(state, clock)
         self.duplicates = DuplicateStore(state)
 
-    def known(self, root: str, prefix: str = "") -> dict[str, Known]:
-        """The newest version of every object under `root` whose key starts with `prefix`, by key."""
+    def known(self, root: str, between: Iterable[tuple[str, str]]) -> dict[str, Known]:
+        """By key, the newest version of every object whose key is between two of these, the first included."""
         rows = self._state.read(
-            "SELECT key, object_id, version, size, mtime_ns, inode, ctime_ns, removed_at FROM objects"
-            " WHERE root = :root AND key >= :prefix AND key < :end",
-            {"root": root, "prefix": prefix, "end": prefix + "\U0010ffff"},
+            "SELECT o.key, object_id, version, size, mtime_ns, inode, ctime_ns, removed_at"
+            " FROM json_each(:between) AS gap CROSS JOIN objects AS o"
+            " WHERE o.root = :root AND o.key >= gap.value ->> 0 AND o.key < gap.value ->> 1",
+            {"root": root, "between": json.dumps(list(between))},
         )
         return {
             r["key"]: Known(
@@ -255,6 +256,12 @@ class ObjectStore:
             db.execute(
                 "UPDATE objects SET size = -1, mtime_ns = -1 WHERE object_id = ? AND version = ?",
                 (object_id, version),
+            )
+            # Its folder, that is the key up to its last slash, may be as it was when it was listed.
+            db.execute(
+                "UPDATE folders SET mtime_ns = NULL WHERE (root, folder) = (SELECT root,"
+                " rtrim(rtrim(key, replace(key, '/', '')), '/') FROM objects WHERE object_id = ?)",
+                (object_id,),
             )
 
     def for_versions(self, pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], dict[str, Any]]:

@@ -14,7 +14,7 @@ from amci.kernel.errors import NotFound
 from amci.kernel.files import json_of
 from amci.kernel.names import quoted
 from amci.kernel.state import State
-from amci.lake.catalog.duck import LAKE, LEDGER, METADATA
+from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, lake_tables
 from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.objects import OBJECT_ID
 from amci.lake.landing.object_store import ObjectStore
@@ -326,10 +326,7 @@ def table_named(name: str, there: Sequence[TableName]) -> TableName:
 
 def all_tables(con: duckdb.DuckDBPyConnection) -> list[TableName]:
     """The lake's tables, the ledger among them."""
-    rows = con.execute(
-        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? ORDER BY ALL", [LAKE]
-    ).fetchall()
-    return [TableName(*row) for row in rows]
+    return [TableName(schema, table) for schema, table, _ in lake_tables(con)]
 
 
 def partition_by(con: duckdb.DuckDBPyConnection, name: TableName) -> list[str]:

@@ -20,7 +20,7 @@ from amci.kernel.process_limits import bounded_memory
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog import duck
-from amci.lake.catalog.duck import LAKE, NoLake, is_busy
+from amci.lake.catalog.duck import LAKE, NoLake, is_busy, lake_tables
 from amci.lake.catalog.pairing import unknown_lake
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.result import QueryResult, TimeBudget
@@ -143,24 +143,21 @@ class QuerySession:
         # Here, because it loads Arrow, which queries do without.
         from amci.lake.catalog.tables import noted
 
-        rows = self.con.execute(
-            f"SELECT schema_name, table_name, comment FROM duckdb_tables() WHERE database_name = {literal(LAKE)}"
-        ).fetchall()
-        return {(schema, table): noted(comment, ())[1].shown() for schema, table, comment in rows if comment}
+        return {
+            (schema, table): noted(comment, ())[1].shown()
+            for schema, table, comment in lake_tables(self.con)
+            if comment
+        }
 
     def _look_around(self) -> CatalogScope:
-        # In one statement, without their columns: what is shown here are tables, or views for one tenant.
-        shown = f"database_name = {literal(self._catalog)}"
-        sql = (
-            "SELECT internal, lower(schema_name), lower(view_name) FROM duckdb_views()"
-            f" WHERE internal OR {shown} UNION"
-            f" SELECT false, lower(schema_name), lower(table_name) FROM duckdb_tables() WHERE {shown}"
-        )
-        rows = _retried(lambda: self.con.execute(sql).fetchall())
+        # Without their columns. What is shown of one tenant are views, which do not look into the lake.
+        names = lake_tables if self._tenant is None else _views
+        tables = _retried(lambda: names(self.con))
+        built_in = "SELECT DISTINCT lower(schema_name), lower(view_name) FROM duckdb_views() WHERE internal"
         return CatalogScope(
             catalog=self._catalog,
-            tables=frozenset((schema, name) for internal, schema, name in rows if not internal),
-            built_in=frozenset((schema, name) for internal, schema, name in rows if internal),
+            tables=frozenset((schema.lower(), table.lower()) for schema, table, _ in tables),
+            built_in=frozenset(self.con.execute(built_in).fetchall()),
             tenant=self._tenant,
         )
 
@@ -261,6 +258,13 @@ def _is_known(workspace: WorkspacePaths) -> bool:
         return False
     with State.read_only(workspace.state) as state:
         return bool(unknown_lake(state, workspace.catalog))
+
+
+def _views(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str | None]]:
+    """Schema, name and comment of each view of one tenant's rows."""
+    return con.execute(
+        f"SELECT schema_name, view_name, comment FROM duckdb_views() WHERE database_name = '{_ONE_TENANT}'"
+    ).fetchall()
 
 
 def _empty() -> NotFound:

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from amci.kernel.names import comparable, suggestion
-from amci.lake.catalog.duck import LAKE
+from amci.lake.catalog.duck import lake_tables
 from amci.lake.catalog.tables import noted
 from amci.lake.datasets.column_rules import ColumnRules
 from amci.lake.datasets.dataset import Dataset
@@ -94,10 +94,9 @@ def _columns(session: QuerySession, schema: str) -> dict[str, set[str]]:
     """The columns of all tables of a schema, each with its headers."""
     tables = session.tables()
     columns: dict[str, set[str]] = {}
-    for table, comment in session.con.execute(
-        "SELECT table_name, comment FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?",
-        [LAKE, schema],
-    ).fetchall():
+    for its_schema, table, comment in lake_tables(session.con):
+        if its_schema != schema:
+            continue
         names = [name for name, _ in tables.get((schema, table), ()) if name not in RESERVED]
         headers = noted(comment, names)[1]
         for name in names:

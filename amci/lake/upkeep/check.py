@@ -17,7 +17,7 @@ from amci.kernel.errors import AmciError, NotFound
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.checksums import LakeFile, footer_of, lake_files, sha256_of
-from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, first_line
+from amci.lake.catalog.duck import LEDGER, METADATA, first_line, lake_tables
 from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.objects import OBJECT_ID, VERSION
 from amci.lake.query.session import QuerySession, session
@@ -274,12 +274,9 @@ def _rows_read(path: Path) -> int:
 
 def tables_with_rows(con: duckdb.DuckDBPyConnection) -> list[TableName]:
     """The tables that data are loaded into, and those that the ledger believes there are."""
-    rows = con.execute(
-        "SELECT schema_name, table_name FROM duckdb_tables()"
-        f" WHERE database_name = '{LAKE}' AND schema_name <> 'amci'"
-        f" UNION SELECT schema_name, table_name FROM {LEDGER} ORDER BY ALL"
-    ).fetchall()
-    return [TableName(*row) for row in rows]
+    names = con.execute(f"SELECT DISTINCT schema_name, table_name FROM {LEDGER}").fetchall()
+    names += [(schema, table) for schema, table, _ in lake_tables(con) if schema != "amci"]
+    return [TableName(*name) for name in sorted(set(names))]
 
 
 def _against_ledger(session: QuerySession) -> list[Row]:
