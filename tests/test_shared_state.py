@@ -51,6 +51,7 @@ SAFE = {
         sandbox.service:Sandbox sandbox.duckdb_process:DuckDBProcess tenants.credentials:MemoryCredentials
         workflows.amazon.circuit_breaker:CircuitBreaker workflows.amazon.fixture_transport:Recorder
         workflows.amazon.login:LwaAuth workflows.amazon.rate_limiter:RateLimiter
+        workflows.amazon.kept_connections:KeptConnections
         workflows.amc.connections:Connections
         kernel.state:State._connect.connect
         """,
@@ -100,6 +101,8 @@ SAFE = {
         sandbox.uploads.loading:_Loading
         sandbox.uploads.loading:session.connect workflows.amazon.circuit_breaker:Turn
         workflows.provisioning.provision:Inspection workflows.provisioning.provision:_Amc
+        workflows.amazon.kept_connections:KeptAnswer workflows.amazon.kept_connections:_Connection
+        workflows.amazon.kept_connections:KeptConnections._connected.connect
         """,
 }
 CHANGING = {

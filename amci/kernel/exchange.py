@@ -75,15 +75,21 @@ def bounded_transport(transport: httpx.BaseTransport | None) -> httpx.BaseTransp
     return transport
 
 
-def _left(timeout: float | None) -> float | None:
-    """What remains of a timeout within the limit."""
+def left(timeout: float | None) -> float | None:
+    """What remains of a timeout within the limit; raises ReadTimeout of httpx if that is over."""
     limit = _LIMIT.get()
     if limit is None:
         return timeout
-    left = limit.left()
-    if left <= 0:
+    remaining = limit.left()
+    if remaining <= 0:
         raise httpx.ReadTimeout("the exchange took too long")
-    return left if timeout is None else min(timeout, left)
+    return remaining if timeout is None else min(timeout, remaining)
+
+
+def count(size: int) -> None:
+    """Take note that so many bytes came, which may put the limit off."""
+    if limit := _LIMIT.get():
+        limit.count(size)
 
 
 class _Network:
@@ -94,11 +100,11 @@ class _Network:
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **more: Any) -> _Connection:
         """Connect; `more` is not looked at."""
-        return _Connection(self._inner.connect_tcp(host, port, timeout=_left(timeout), **more))
+        return _Connection(self._inner.connect_tcp(host, port, timeout=left(timeout), **more))
 
     def connect_unix_socket(self, path: str, timeout: float | None = None, **more: Any) -> _Connection:
         """Connect to a socket of this machine."""
-        return _Connection(self._inner.connect_unix_socket(path, timeout=_left(timeout), **more))
+        return _Connection(self._inner.connect_unix_socket(path, timeout=left(timeout), **more))
 
     def sleep(self, seconds: float) -> None:
         """Wait between two tries to connect."""
@@ -113,20 +119,19 @@ class _Connection:
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """What came next."""
-        data: bytes = self._inner.read(max_bytes, timeout=_left(timeout))
-        if limit := _LIMIT.get():
-            limit.count(len(data))
+        data: bytes = self._inner.read(max_bytes, timeout=left(timeout))
+        count(len(data))
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of it."""
-        self._inner.write(buffer, timeout=_left(timeout))
+        self._inner.write(buffer, timeout=left(timeout))
 
     def start_tls(
         self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _Connection:
         """Go on encrypted."""
-        return _Connection(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
+        return _Connection(self._inner.start_tls(ssl_context, server_hostname, left(timeout)))
 
     def get_extra_info(self, info: str) -> Any:
         """What httpcore asks about the socket."""

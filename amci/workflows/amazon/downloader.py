@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
 from typing import BinaryIO
+from urllib.parse import urljoin
 
 import httpx
 
@@ -18,6 +19,7 @@ from amci.kernel.errors import Refused, RemoteError, Unavailable
 from amci.kernel.exchange import within
 from amci.workflows.amazon import transport
 from amci.workflows.amazon.answers import Answer, LinkExpired, NotNow, refusal
+from amci.workflows.amazon.kept_connections import KeptAnswer, KeptConnections
 from amci.workflows.amazon.retry import RequestRetry
 
 _CHUNK = 64 * 1024
@@ -25,6 +27,7 @@ _GZIP = b"\x1f\x8b"
 _ZLIB_GZIP = 31  # zlib's wbits for a gzip member
 #: The ETag of a file that S3 got in one part: its MD5, if its encryption leaves it that.
 _MD5 = re.compile(r'"([0-9a-f]{32})"')
+_REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_ERROR_BYTES = 4096
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,60})</Code>")
 
@@ -36,6 +39,7 @@ class Downloader:
     http: httpx.Client  #: sends no credentials
     retry: RequestRetry
     clock: Clock
+    kept: KeptConnections | None = None  #: fetches what is plain, if it may
 
     def fetch(self, url: str, out: BinaryIO) -> int:
         """Write the file into `out`, unpacked if it is gzip; returns the bytes written.
@@ -53,12 +57,10 @@ class Downloader:
         finally:
             response.close()
 
-    def _opened(self, url: str) -> httpx.Response:
+    def _opened(self, url: str) -> httpx.Response | KeptAnswer:
         try:
-            # What is stored packed stays so on the way: its end can then be told from a break.
-            request = self.http.build_request("GET", url, headers={"Accept-Encoding": "identity"})
             with within(transport.PATIENCE):
-                response = self.http.send(request, stream=True)
+                response = self._answer(url)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
             raise Refused(
                 HTTPStatus.BAD_REQUEST, "AMC gave a download link that is not a web address"
@@ -75,7 +77,19 @@ class Downloader:
         finally:
             response.close()
 
-    def _refusal(self, response: httpx.Response) -> RemoteError:
+    def _answer(self, url: str) -> httpx.Response | KeptAnswer:
+        """As soon as its headers are there. httpx asks what cannot go over a kept connection, and redirects."""
+        # What is stored packed stays so on the way: its end can then be told from a break.
+        headers = {"accept-encoding": "identity"}
+        if self.kept and self.kept.takes(url, headers):
+            answer = self.kept.ask("GET", url, headers)
+            if not (answer.status_code in _REDIRECTS and "location" in answer.headers):
+                return answer
+            answer.close()
+            url = urljoin(url, answer.headers["location"])
+        return self.http.send(self.http.build_request("GET", url, headers=headers), stream=True)
+
+    def _refusal(self, response: httpx.Response | KeptAnswer) -> RemoteError:
         """S3's error; of its text only the code is used, the rest repeats parts of the link."""
         status = response.status_code
         answer = Answer.of(status, response.headers, b"", self.clock.now())
@@ -90,7 +104,7 @@ class Downloader:
         return Refused(status, f"the download was refused with status {status} {code}".rstrip(), code=code)
 
 
-def _beginning(response: httpx.Response) -> bytes:
+def _beginning(response: httpx.Response | KeptAnswer) -> bytes:
     try:
         return next(response.iter_bytes(_MOST_ERROR_BYTES), b"")
     except httpx.RequestError:
@@ -105,7 +119,7 @@ class _Proof:
     or it is gzip, which knows its end; a result that lacks rows would be worse than one that comes later.
     """
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response | KeptAnswer) -> None:
         headers = response.headers
         self._response = response
         self._is_network = "http_version" in response.extensions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -59,8 +59,8 @@ _HINTS = {
 class LwaAuth(httpx.Auth):
     """Signs requests with an access token and renews it: a minute before it ends, and when AMC refuses it.
 
-    Threads may share it, for `httpx.Client` only. Many that meet an ended token cause one refresh: whoever comes
-    second finds another token in the source. Token requests go through `client` if one is given.
+    Threads may share it. Many that meet an ended token cause one refresh: whoever comes second finds another token
+    in the source. Token requests go through `client` if one is given.
     Raises AuthError if Login with Amazon refuses, Unavailable and Throttled if it cannot be asked.
     """
 
@@ -82,19 +82,24 @@ class LwaAuth(httpx.Auth):
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send `request` signed, and a second time with another token if the first was refused."""
+        credential = self.current()
+        request.headers.update(signature(credential))
+        response = yield request
+        if refuses_token(response.status_code, response.read):
+            request.headers.update(signature(self.renewed(credential)))
+            yield request
+
+    def current(self) -> Credential:
+        """The credential, with an access token that is still good."""
         credential = self._source.get(self._auth_id)
-        if self._is_due(credential):
-            credential = self._renewed(credential)
-        response = yield _signed(request, credential)
-        if _refuses_token(response):
-            yield _signed(request, self._renewed(credential))
+        return self.renewed(credential) if self._is_due(credential) else credential
 
     def _is_due(self, credential: Credential) -> bool:
         if not credential.access_token:
             return True
         return credential.expires_at is not None and self._clock.now() >= credential.expires_at - _AHEAD
 
-    def _renewed(self, seen: Credential) -> Credential:
+    def renewed(self, seen: Credential) -> Credential:
         """A credential with another access token than `seen` has."""
 
         def change(stored: Credential) -> Credential:
@@ -106,18 +111,20 @@ class LwaAuth(httpx.Auth):
             return self._source.update(self._auth_id, change)
 
 
-def _signed(request: httpx.Request, credential: Credential) -> httpx.Request:
-    request.headers["Authorization"] = f"Bearer {credential.access_token}"
-    request.headers["Amazon-Advertising-API-ClientId"] = credential.client_id
-    return request
+def signature(credential: Credential) -> dict[str, str]:
+    """The headers that say who asks."""
+    return {
+        "Authorization": f"Bearer {credential.access_token}",
+        "Amazon-Advertising-API-ClientId": credential.client_id,
+    }
 
 
-def _refuses_token(response: httpx.Response) -> bool:
+def refuses_token(status: int, read: Callable[[], bytes]) -> bool:
     """401, but for terms that were not accepted; and the 403 that speaks of an expired token (amc-api 1.5)."""
-    if response.status_code not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+    if status not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return False
-    text = response.read().decode(errors="replace").lower()
-    if response.status_code == httpx.codes.UNAUTHORIZED:
+    text = read().decode(errors="replace").lower()
+    if status == httpx.codes.UNAUTHORIZED:
         return "terms and conditions" not in text
     return "token" in text and "expired" in text
 

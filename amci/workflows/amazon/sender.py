@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
 from amci.kernel.clock import Clock, stopwatch
 from amci.kernel.errors import OutcomeUnknown, RemoteError, Unavailable, UsageError
 from amci.kernel.exchange import within
+from amci.tenants.credentials import Credential
 from amci.workflows.amazon import transport
 from amci.workflows.amazon.answers import Answer, Exchange, NotNow, refusal
 from amci.workflows.amazon.circuit_breaker import CircuitBreaker, Turn
+from amci.workflows.amazon.kept_connections import KeptAnswer, KeptConnections
+from amci.workflows.amazon.login import LwaAuth, refuses_token, signature
 from amci.workflows.amazon.rate_limiter import RateLimiter
 from amci.workflows.amazon.retry import RequestRetry
 
@@ -29,6 +34,65 @@ _NOT_SENT = (
 
 
 @dataclass(frozen=True, slots=True)
+class SignedConnections:
+    """Asks one of Amazon's hosts over kept connections; threads may share it."""
+
+    kept: KeptConnections
+    auth: LwaAuth
+    base: str  #: where paths begin
+    headers: dict[str, str]  #: of every request, with names in lower case
+
+    @classmethod
+    def like(cls, http: httpx.Client, kept: KeptConnections, auth: LwaAuth) -> SignedConnections:
+        """What asks as `http` does."""
+        return cls(kept, auth, str(http.base_url).rstrip("/"), dict(http.headers))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        params: Mapping[str, str] | None,
+        content: bytes | None,
+    ) -> SignedRequest | None:
+        """What can be sent; None if it takes httpx to send it, or to say what is wrong with it."""
+        query = f"?{urlencode(params)}" if params else ""
+        own = {name.lower(): value for name, value in headers.items()}
+        request = SignedRequest(self, method, f"{self.base}{path}{query}", self.headers | own, content)
+        return request if self.kept.takes(request.url, request.headers) else None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A request that is signed when it is sent."""
+
+    by: SignedConnections
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes | None
+
+    def send(self) -> KeptAnswer | httpx.Response:
+        """The answer, read; that with another token if the first is refused. Raises as httpx does."""
+        credential = self.by.auth.current()
+        answer = self._answer(credential)
+        if refuses_token(answer.status_code, lambda: answer.content):
+            answer = self._answer(self.by.auth.renewed(credential))
+        return answer
+
+    def _answer(self, credential: Credential) -> KeptAnswer | httpx.Response:
+        headers = {**self.headers, **signature(credential)}
+        answer = self.by.kept.ask(self.method, self.url, headers, self.content)
+        if isinstance(answer, httpx.Response):
+            transport.bound_answer(answer)
+            with closing(answer):
+                answer.read()
+        else:
+            answer.read(transport.MOST)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
 class RequestSender:
     """Sends what is asked of one AMC instance; threads may share it."""
 
@@ -37,6 +101,7 @@ class RequestSender:
     limit: RateLimiter
     retry: RequestRetry
     clock: Clock
+    signed: SignedConnections | None = None  #: sends what is plain, if it may
 
     def call(
         self,
@@ -65,9 +130,11 @@ class RequestSender:
         headers: Mapping[str, str],
         params: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
-    ) -> httpx.Request:
+    ) -> httpx.Request | SignedRequest:
         # As ASCII: JSON may hold halves of UTF-16, which UTF-8 has none of.
         content = None if body is None else json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        if self.signed and (plain := self.signed.request(method, path, headers, params, content)):
+            return plain
         try:
             return self.http.build_request(method, path, headers=headers, params=params, content=content)
         # An id that no header or address can carry.
@@ -76,7 +143,7 @@ class RequestSender:
                 f"'{path}' cannot be asked of AMC", hint="check the tenant's ids in config/tenants/"
             ) from error
 
-    def _once(self, request: httpx.Request, *, is_repeatable: bool) -> Answer:
+    def _once(self, request: httpx.Request | SignedRequest, *, is_repeatable: bool) -> Answer:
         with self.breaker.turn() as turn:
             self.limit.take()
             sent_at, began = self.clock.now(), stopwatch()
@@ -87,7 +154,9 @@ class RequestSender:
 
             try:
                 with within(transport.PATIENCE):
-                    response = self.http.send(request)
+                    response = (
+                        request.send() if isinstance(request, SignedRequest) else self.http.send(request)
+                    )
             except httpx.RequestError as error:
                 unanswered = self._unanswered(error, turn, is_repeatable=is_repeatable)
                 unanswered.exchange = exchange(failure=type(error).__name__)

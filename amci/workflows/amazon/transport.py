@@ -25,7 +25,7 @@ NO_ANSWER = 0
 NO_CONNECTION = -1
 
 #: Bytes of an answer of the API. What is packed becomes a thousand times as long.
-_MOST, _MOST_PACKED = 64 * 1024**2, 256 * 1024
+MOST, _MOST_PACKED = 64 * 1024**2, 256 * 1024
 #: Seconds in which an exchange with the API, or the headers of a download, have to be whole.
 PATIENCE = 120
 #: A download may last longer if it is as fast as this.
@@ -56,7 +56,7 @@ class BoundedStream(httpx.SyncByteStream):
 def bound_answer(response: httpx.Response) -> None:
     """Bound what is read of an answer of the API; a hook of httpx."""
     if isinstance(response.stream, httpx.SyncByteStream):
-        most = _MOST_PACKED if "content-encoding" in response.headers else _MOST
+        most = _MOST_PACKED if "content-encoding" in response.headers else MOST
         response.stream = BoundedStream(response.stream, most=most)
 
 

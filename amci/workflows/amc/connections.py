@@ -17,10 +17,11 @@ from amci.tenants.credentials import CredentialSource
 from amci.tenants.model import Region, Tenant
 from amci.workflows.amazon.circuit_breaker import Circuit, CircuitBreaker
 from amci.workflows.amazon.downloader import Downloader
+from amci.workflows.amazon.kept_connections import KeptConnections, has_proxy
 from amci.workflows.amazon.login import TOKEN_URLS, LwaAuth
 from amci.workflows.amazon.rate_limiter import Pause, RateLimiter
 from amci.workflows.amazon.retry import RequestRetry
-from amci.workflows.amazon.sender import RequestSender
+from amci.workflows.amazon.sender import RequestSender, SignedConnections
 from amci.workflows.amazon.transport import POOL, Transport, bound_answer, trusted
 from amci.workflows.amc.client import AmcClient
 
@@ -80,9 +81,15 @@ class Connections:
         self._pause = pause
         self._lock = threading.Lock()
         self._retry = RequestRetry(attempts=settings.attempts, pauses=settings.timeout, pause=pause)
+        #: None if something stands between amci and the network, which httpx knows how to treat.
+        self._kept = (
+            None
+            if transport or has_proxy()
+            else KeptConnections(_USER_AGENT, settings.timeout.total_seconds(), trusted)
+        )
         self._plain = self._http(follow_redirects=True)
         self._login = self._http(bound_answer)
-        self._signing: dict[tuple[str, Region], httpx.Client] = {}
+        self._signing: dict[tuple[str, Region], tuple[httpx.Client, SignedConnections | None]] = {}
         self._limits: dict[str, RateLimiter] = {}
         self._breakers = {circuit.instance_id: self._breaker(circuit) for circuit in circuits}
         self._clients: dict[tuple[str, ...], AmcClient] = {}
@@ -104,8 +111,10 @@ class Connections:
     def close(self) -> None:
         """Close all connections; the clients cannot be used afterwards."""
         with self._lock:
-            for http in (self._plain, self._login, *self._signing.values()):
+            for http in (self._plain, self._login, *(http for http, _ in self._signing.values())):
                 http.close()
+            if self._kept:
+                self._kept.close()
             if self._transport:
                 self._transport.close()
 
@@ -117,14 +126,16 @@ class Connections:
             self._limits[instance_id] = RateLimiter(per_second, self._clock, self._pause)
         if instance_id not in self._breakers:
             self._breakers[instance_id] = self._breaker(Circuit(instance_id=instance_id))
+        signed, plain = self._signed(tenant.auth_id, tenant.region)
         caller = RequestSender(
-            self._signed(tenant.auth_id, tenant.region),
+            signed,
             self._breakers[instance_id],
             self._limits[instance_id],
             self._retry,
             self._clock,
+            plain,
         )
-        return AmcClient(tenant, caller, Downloader(self._plain, self._retry, self._clock))
+        return AmcClient(tenant, caller, Downloader(self._plain, self._retry, self._clock, self._kept))
 
     def _is_amazon(self) -> bool:
         return self._settings.mode in ("live", "record")
@@ -138,14 +149,14 @@ class Connections:
             on_change=self._on_circuit,
         )
 
-    def _signed(self, auth_id: str, region: Region) -> httpx.Client:
+    def _signed(self, auth_id: str, region: Region) -> tuple[httpx.Client, SignedConnections | None]:
         if (auth_id, region) not in self._signing:
             token_url = f"{self._base_url.rstrip('/')}{_TOKEN_PATH}" if self._base_url else TOKEN_URLS[region]
             # Tokens are asked for without AMC's headers, as downloads are.
             auth = LwaAuth(auth_id, self._source, token_url, self._clock, client=self._login)
-            self._signing[auth_id, region] = self._http(
-                bound_answer, auth=auth, base_url=self._base_url or HOSTS[region]
-            )
+            http = self._http(bound_answer, auth=auth, base_url=self._base_url or HOSTS[region])
+            plain = SignedConnections.like(http, self._kept, auth) if self._kept else None
+            self._signing[auth_id, region] = http, plain
         return self._signing[auth_id, region]
 
     def _http(

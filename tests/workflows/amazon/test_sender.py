@@ -357,7 +357,7 @@ class TestBounds:
     def test_a_long_answer_is_given_up(
         self, amc: Amc, connect: Callable[..., AmcClient], monkeypatch: pytest.MonkeyPatch, *, is_packed: bool
     ) -> None:
-        monkeypatch.setattr(transport, "_MOST_PACKED" if is_packed else "_MOST", 1000)
+        monkeypatch.setattr(transport, "_MOST_PACKED" if is_packed else "MOST", 1000)
         body = b'{"workflow": {}}' + b" " * 2_000_000
         headers = {"Content-Encoding": "gzip"} if is_packed else {}
         amc.says(gzip.compress(body) if is_packed else body, headers=headers)
