@@ -44,7 +44,8 @@ def render(session: QuerySession, sql: str, format: str, output: Path | None, ou
             write_table(result, target, None if output else out.width)
         return
     # Here, because it imports Arrow, which takes longer than most answers that are shown.
-    from amci.lake.query.result_files import write_csv, write_json, write_parquet
+    from amci.lake.query.result_files import write_csv, write_parquet
+    from amci.lake.query.result_json import write_json
 
     if format == "parquet":
         with _binary(output, out) as sink:

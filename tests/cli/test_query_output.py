@@ -21,7 +21,9 @@ from amci.cli.query_output import render
 from amci.kernel.errors import QueryError, UsageError
 from amci.kernel.workspace import WorkspacePaths
 from amci.lake.catalog.catalog import Catalog
+from amci.lake.query import result_json
 from amci.lake.query.result import QueryAnswer
+from amci.lake.query.result_files import as_json
 from amci.lake.query.session import QuerySession, session
 
 MIB = 1024 * 1024
@@ -101,6 +103,57 @@ def test_json_keeps_every_digit_and_type(lake: QuerySession) -> None:
     assert (row["list"], row["struct"], row["map"]) == ([1, None], {"a": Decimal("1.50")}, {"k": 1})
     assert (row["at"], row["zoned"]) == ("2026-11-01T06:00:00", "2026-11-01T05:00:00.500000Z")
     assert (row["period"], row["bytes"], row["yes"]) == ("P1M2DT0S", "aa", True)
+
+
+@pytest.mark.parametrize("most", [1 << 20, 1], ids=["at once", "row by row"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        "0.0::DOUBLE, -0.0, 1.0, 0.1, 1e-4, 9.99e-5, 999999999.9, 1e9, 9.999e14, 1e15, 1e16, 5e-324, 'inf', NULL",
+        "1e-7::DECIMAL(30, 20), 0.0000000000001, -1.10, 12345678901.5, NULL",
+        "'', 'a\"b\\c', e'\\n\\t\\x01', chr(0), chr(31) || chr(127), 'é😀', '\u2028', NULL",
+        "170141183460469231731687303715884105727::HUGEINT, -1, NULL",
+        "{'a \"b': [1.5::DOUBLE, NULL], 'c': {'d': 'x\"y'}}, {'a \"b': [], 'c': NULL}, NULL",
+        "[[true], NULL, []], [], [[false, NULL]], NULL",
+    ],
+)
+def test_json_is_spelled_by_arrow_as_python_spells_it(
+    lake: QuerySession, monkeypatch: pytest.MonkeyPatch, values: str, most: int
+) -> None:
+    monkeypatch.setattr(result_json, "_MOST", most)
+    sql = f"SELECT row_number() OVER () AS n, unnest([{values}]) AS x"
+    rows = [as_json({"n": n, "x": x}) for n, x in lake.run(sql).fetchall()]
+    assert printed(lake, sql, "json") == "[\n" + ",\n".join(rows) + "\n]\n"
+
+
+def test_usual_values_are_spelled_by_the_column(lake: QuerySession, monkeypatch: pytest.MonkeyPatch) -> None:
+    spelled: list[object] = []
+    monkeypatch.setattr(result_json, "as_json", lambda value: spelled.append(value) or "null")
+    sql = (
+        "SELECT i, i / 7 AS f, i::DECIMAL(9, 2) AS d, i % 2 = 0 AS b, CASE WHEN i > 9 THEN 'x' || i END AS s,"
+        " DATE '2026-11-01' + i::INTEGER AS day, [{'a': i}] AS list FROM range(1, 1000) t(i)"
+    )
+    assert len(json.loads(printed(lake, sql, "json"))) == 999
+    assert {*spelled} == {None}
+
+
+def test_times_are_spelled_alike_with_and_without_fractions(lake: QuerySession) -> None:
+    values = ("1969-12-31 23:59:59", "0001-01-01 00:00:00", "12345-01-01 00:00:00", "infinity", "-infinity")
+    for more, kind in (([], "TIMESTAMP"), (["2026-11-01 00:00:00.5"], "TIMESTAMP"), ([], "TIMESTAMPTZ")):
+        texts = ", ".join(f"('{value}'::{kind})" for value in [*values, *more])
+        zone = "Z" if kind == "TIMESTAMPTZ" else ""
+        spelt = [value if "inf" in value else value.replace(" ", "T") + zone for value in values]
+        found = [row["x"] for row in json.loads(printed(lake, f"FROM (VALUES {texts}, (NULL)) t(x)", "json"))]
+        assert found == [*spelt, *(["2026-11-01T00:00:00.500000"] if more else []), None]
+
+
+def test_json_goes_past_the_encoder_of_a_file(lake: QuerySession, tmp_path: Path) -> None:
+    sql = "SELECT 'é' || i AS x FROM range(20000) t(i)"
+    for encoding in ("utf-8", "utf-16"):
+        with (tmp_path / "a.json").open("w", encoding=encoding) as file:
+            render(lake, sql, "json", None, Output(stdout=file))
+            render(lake, sql, "json", None, Output(stdout=file))
+        assert (tmp_path / "a.json").read_text(encoding) == 2 * printed(lake, sql, "json")
 
 
 def test_json_of_no_rows_and_of_many_is_an_array(lake: QuerySession) -> None:

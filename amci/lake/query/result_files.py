@@ -1,9 +1,8 @@
-"""Writes a query's answer as its rows come, for programs: CSV, JSON or Parquet."""
+"""Writes a query's answer as its rows come, for programs: CSV or Parquet. `result_json` has JSON."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -37,26 +36,6 @@ def write_csv(result: QueryResult, target: IO[str]) -> None:
         target.write(text if schema.names else "")
 
 
-def write_json(result: QueryResult, target: IO[str]) -> None:
-    """All rows as an array of objects, one object a line."""
-    schema, batches = result.arrow()
-    names = [json.dumps(name, ensure_ascii=False) for name in _unique(result.columns)]
-    spell = [str if _is_nested(field.type) else as_json for field in schema]
-    between = "["
-    for batch in batches:
-        columns = [
-            [as_json(None) if value is None else say(value) for value in texts(column).to_pylist()]
-            for column, say in zip(batch.columns, spell, strict=True)
-        ]
-        piece = io.StringIO()
-        for row in zip(*columns, strict=True):
-            fields = ", ".join(f"{name}: {value}" for name, value in zip(names, row, strict=True))
-            piece.write(f"{between}\n{{{fields}}}")
-            between = ","
-        target.write(piece.getvalue())
-    target.write("\n]\n" if between == "," else "[]\n")
-
-
 def texts(column: pa.Array) -> pa.Array:
     """The column itself if it holds numbers, booleans or text; else its values as text in a file.
 
@@ -83,20 +62,37 @@ def texts(column: pa.Array) -> pa.Array:
 
 def _moments(column: pa.Array) -> pa.Array:
     """ISO 8601; DuckDB's infinite dates and times are the largest and the smallest number there is."""
-    kind = column.type
-    zone = "Z" if pa.types.is_timestamp(kind) and kind.tz else ""
+    kind, types = column.type, pa.types
+    zone = "Z" if types.is_timestamp(kind) and kind.tz else ""
+    numbers = column.view(pa.int32() if kind.bit_width == _DATE_BITS else pa.int64())
     plain = column.cast(pa.timestamp(kind.unit)) if zone else column
-    spelt = pc.replace_substring(pc.replace_substring_regex(plain.cast(pa.string()), r"\.0+$", ""), " ", "T")
-    spelt = pc.binary_join_element_wise(spelt, zone, "")
+    if types.is_date(kind):
+        spelt = plain.cast(pa.string())
+    elif (whole := _seconds(plain, numbers)) is not None:
+        spelt = whole.cast(pa.string())
+    else:
+        spelt = pc.replace_substring_regex(plain.cast(pa.string()), r"\.0+$", "")
     is_strange = pc.starts_with(spelt, "<")
-    numbers = pc.abs(column.view(pa.int32() if kind.bit_width == _DATE_BITS else pa.int64()))
-    is_infinite = pc.equal(numbers, 2 ** (kind.bit_width - 1) - 1)
+    if types.is_timestamp(kind):
+        spelt = pc.replace_substring(spelt, " ", "T", max_replacements=1)
+    if zone:
+        spelt = pc.binary_join_element_wise(spelt, zone, "")
+    is_infinite = pc.equal(pc.abs(numbers), 2 ** (kind.bit_width - 1) - 1)
     if pc.any(pc.and_not(is_strange, is_infinite)).as_py():
         raise unwritable()
     if not pc.any(is_infinite).as_py():
         return spelt
-    is_past = pc.less(column.view(pa.int32() if kind.bit_width == _DATE_BITS else pa.int64()), 0)
-    return pc.if_else(is_infinite, pc.if_else(is_past, "-infinity", "infinity"), spelt)
+    return pc.if_else(is_infinite, pc.if_else(pc.less(numbers, 0), "-infinity", "infinity"), spelt)
+
+
+def _seconds(column: pa.Array, numbers: pa.Array) -> pa.Array | None:
+    """The times in seconds, as which they are spelled without a fraction; None if one has a fraction of a second."""
+    kind = column.type
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+    is_whole = pc.equal(pc.multiply(pc.divide(numbers, per_second), per_second), numbers)
+    if not pc.all(is_whole, min_count=0).as_py():
+        return None
+    return column.cast(pa.timestamp("s") if pa.types.is_timestamp(kind) else pa.time32("s"))
 
 
 def _is_nested(kind: pa.DataType) -> bool:
@@ -117,7 +113,8 @@ def _is_period(value: Any) -> bool:
     return isinstance(value, pa.MonthDayNano)
 
 
-def _unique(names: Sequence[str]) -> list[str]:
+def unique(names: Sequence[str]) -> list[str]:
+    """The names of columns, those that come again with a number behind them."""
     taken: set[str] = set()
     found = []
     for name in names:
@@ -172,7 +169,7 @@ def write_parquet(result: QueryResult, sink: IO[bytes]) -> None:
     schema, batches = result.arrow()
     # Parquet cannot store intervals.
     kinds = [pa.string() if _is_interval(field.type) else field.type for field in schema]
-    schema = pa.schema(list(zip(_unique(schema.names), kinds, strict=True)))
+    schema = pa.schema(list(zip(unique(schema.names), kinds, strict=True)))
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for batch in batches:
             columns = [texts(c) if _is_interval(c.type) else c for c in batch.columns]
