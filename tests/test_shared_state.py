@@ -90,7 +90,8 @@ SAFE = {
         lake.formats.excel_table:Table
         lake.datasets.column_rules:ColumnRules lake.datasets.personal_values:Sample lake.datasets.pii:Protection
         lake.formats.columns:Columns lake.formats.csv_reader:_Reader lake.formats.json_cursor:Cursor
-        lake.formats.quotes:_Walk lake.formats.reading:Reading lake.formats.source:ByteSource
+        lake.formats.json_reader:_AtOnce lake.formats.quotes:_Walk lake.formats.reading:Reading
+        lake.formats.source:ByteSource
         lake.formats.source:ChunkFile lake.landing.duplicates:_Holders lake.loading.loads:Places
         lake.loading.loads:TableLoads lake.loading.resemblance:Resemblance
         lake.loading.resemblance:_Seen lake.loading.row_buffer:AllTrue

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from amci.kernel.errors import MalformedFile
 from amci.kernel.names import column_names
 from amci.lake.formats.json_cursor import Number
 from amci.lake.formats.model import TextBatch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ROWS = 20_000
 _CHARACTERS = 8 << 20
@@ -19,8 +23,35 @@ _DIGIT = re.compile("[0-9]")
 #: Words that are values in some column; `-` before the last two, too.
 _VALUES = frozenset({"true", "false", "nan", "inf", "infinity"})
 
-# Keys from the top down; a lone key stands for itself, because a text remembers its hash.
-_Path = str | tuple[str, ...]
+#: Keys from the top down; a lone key stands for itself, because a text remembers its hash.
+Path = str | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockColumn:
+    """The values of a column in some rows."""
+
+    values: pa.StringArray
+    words: pa.StringArray  #: those that were no number, true or false
+    has_strings: bool
+    has_numbers: bool  #: or true or false
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some rows that were read at once."""
+
+    rows: int
+    columns: Mapping[Path, BlockColumn]
+    size: int  #: in characters, from the beginning of the first row to the end of the last
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Some rows that were read one by one, and the lines they stand on."""
+
+    rows: list[dict[Path, str | None]]
+    lines: list[int]
 
 
 class Columns:
@@ -42,20 +73,20 @@ class Columns:
         self._reserved, self._kept = reserved, kept
         self._max_columns = max_columns
         self._names: list[str] = []
-        self._paths: dict[_Path, None] = {}
-        self._strings: set[_Path] = set()  #: with a string
-        self._quoted: set[_Path] = set()  #: with a string that is more than a word
-        self._numbers: set[_Path] = set()  #: with a number, or true or false
-        self._rows: list[dict[_Path, str | None]] = []
-        self._lines: list[int] = []
+        self._paths: dict[Path, None] = {}
+        self._strings: set[Path] = set()  #: with a string
+        self._quoted: set[Path] = set()  #: with a string that is more than a word
+        self._numbers: set[Path] = set()  #: with a number, or true or false
+        self._pieces: list[Block | _Rows] = []
+        self._rows = 0
         self._characters = 0
         self.count = 0  #: rows that were in batches
 
     @property
     def is_full(self) -> bool:
         """Whether a batch is due."""
-        rows = len(self._rows)
-        return rows >= _ROWS or self._characters >= _CHARACTERS or rows * len(self._paths) >= _CELLS
+        cells = self._rows * len(self._paths)
+        return self._rows >= _ROWS or self._characters >= _CHARACTERS or cells >= _CELLS
 
     @property
     def quoted(self) -> set[tuple[str, str]]:
@@ -67,7 +98,7 @@ class Columns:
         """Those of `quoted` that have numbers, too."""
         return self._named(self._quoted & self._numbers)
 
-    def _named(self, paths: set[_Path]) -> set[tuple[str, str]]:
+    def _named(self, paths: set[Path]) -> set[tuple[str, str]]:
         return {
             (self._part, name) for path, name in zip(self._paths, self._names, strict=False) if path in paths
         }
@@ -77,7 +108,7 @@ class Columns:
 
         Raises MalformedFile when there are too many columns.
         """
-        flat: dict[_Path, str | None] = {}
+        flat: dict[Path, str | None] = {}
         self._flatten(row, (), flat)
         if not flat.keys() <= self._paths.keys():
             self._paths.update(dict.fromkeys(flat))
@@ -87,9 +118,24 @@ class Columns:
                     line=line,
                     hint="If the file is sound, raise max_columns.",
                 )
-        self._rows.append(flat)
-        self._lines.append(line)
+        if not (self._pieces and isinstance(rows := self._pieces[-1], _Rows)):
+            rows = _Rows([], [])
+            self._pieces.append(rows)
+        rows.rows.append(flat)
+        rows.lines.append(line)
+        self._rows += 1
         self._characters += size
+
+    def add_block(self, block: Block) -> bool:
+        """Take rows that were read at once; False, and nothing is taken, if there are too many columns."""
+        fresh = dict.fromkeys(path for path in block.columns if path not in self._paths)
+        if len(self._paths) + len(fresh) > self._max_columns:
+            return False
+        self._paths.update(fresh)
+        self._pieces.append(block)
+        self._rows += block.rows
+        self._characters += block.size
+        return True
 
     def batch(self) -> TextBatch | None:
         """The rows taken since the last batch; None if there are none, or none with a field.
@@ -103,33 +149,52 @@ class Columns:
         if len(self._names) < len(self._paths):
             # A column that rows were given of keeps its name.
             self._names = column_names(self._paths, self._reserved, before=self._names, kept=self._kept)
-        try:
-            arrays = [pa.array(self._values(path), pa.string()) for path in self._paths]
-        except UnicodeEncodeError:
-            line = next(line for row, line in zip(self._rows, self._lines, strict=True) if not _is_text(row))
-            raise MalformedFile(
-                "a string is not Unicode text", line=line, hint="Check the file where it was made."
-            ) from None
-        self.count += len(self._rows)
-        self._rows, self._lines, self._characters = [], [], 0
+        blocks = [each if isinstance(each, Block) else self._block(each) for each in self._pieces]
+        arrays = [self._column(path, blocks) for path in self._paths]
+        self.count += self._rows
+        self._pieces, self._rows, self._characters = [], 0, 0
         above = (self._part,) if self._part else ()
         paths = tuple((*above, path) if isinstance(path, str) else (*above, *path) for path in self._paths)
         return TextBatch(self._part, pa.RecordBatch.from_arrays(arrays, names=self._names), paths)
 
-    def _values(self, path: _Path) -> list[str | None]:
-        """The values of a column in the rows taken, after a look at what they are."""
-        values = [row.get(path) for row in self._rows]
-        has_numbers = path in self._numbers
-        if not has_numbers and Number in map(type, values):
-            has_numbers = True
-            self._numbers.add(path)
-        if path in self._strings and path not in self._quoted:
-            strings = [v for v in values if type(v) is str] if has_numbers else list(filter(None, values))
-            if are_more_than_words(strings):
-                self._quoted.add(path)
-        return values
+    def _column(self, path: Path, blocks: Sequence[Block]) -> pa.StringArray:
+        """The values of a column, after a look at what they are."""
+        import pyarrow as pa
 
-    def _flatten(self, row: dict[str, Any], above: tuple[str, ...], into: dict[_Path, str | None]) -> None:
+        columns = [block.columns.get(path) for block in blocks]
+        here = [column for column in columns if column]
+        if any(column.has_numbers for column in here):
+            self._numbers.add(path)
+        if any(column.has_strings for column in here):
+            self._strings.add(path)
+        is_open = path in self._strings and path not in self._quoted
+        if is_open and any(_have_more_than_words(column.words) for column in here):
+            self._quoted.add(path)
+        values = [
+            column.values if column else pa.nulls(block.rows, pa.string())
+            for column, block in zip(columns, blocks, strict=True)
+        ]
+        return values[0] if len(values) == 1 else pa.concat_arrays(values)
+
+    def _block(self, taken: _Rows) -> Block:
+        import pyarrow as pa
+
+        columns = {}
+        try:
+            for path in self._paths:
+                values = [row.get(path) for row in taken.rows]
+                texts = pa.array(values, pa.string())
+                has_numbers = Number in map(type, values)
+                words = pa.array([v for v in values if type(v) is str], pa.string()) if has_numbers else texts
+                columns[path] = BlockColumn(texts, words, path in self._strings, has_numbers)
+        except UnicodeEncodeError:
+            line = next(line for row, line in zip(taken.rows, taken.lines, strict=True) if not _is_text(row))
+            raise MalformedFile(
+                "a string is not Unicode text", line=line, hint="Check the file where it was made."
+            ) from None
+        return Block(len(taken.rows), columns, 0)
+
+    def _flatten(self, row: dict[str, Any], above: tuple[str, ...], into: dict[Path, str | None]) -> None:
         for key, value in row.items():
             path = (*above, key) if above else key
             kind = type(value)
@@ -160,6 +225,27 @@ def are_more_than_words(texts: Sequence[str]) -> bool:
     return any(text.lower().removeprefix("-") in _VALUES for text in texts)
 
 
+def _have_more_than_words(texts: pa.StringArray) -> bool:
+    """The same of an array; looks at all characters at once."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    _, places, data = texts.buffers()
+    if data is None:
+        return False
+    offsets = np.frombuffer(places, np.int32)[texts.offset :]
+    characters = np.frombuffer(data, np.uint8)[offsets[0] : offsets[len(texts)]]
+    if (characters - ord("0") <= 9).any():  # noqa: PLR2004 - what is less than 0 is more than 9, too
+        return True
+    joined = characters.tobytes().lower()
+    if not any(value.encode() in joined for value in _VALUES):
+        return False
+    # No letter but those of ASCII has a small one in these words.
+    lower = pc.replace_substring_regex(pc.ascii_lower(texts), "^-", "")
+    return bool(pc.any(pc.is_in(lower, pa.array(_VALUES))).as_py())
+
+
 def compact(value: Any) -> str:
     """JSON text without spaces, numbers as they were written."""
     if isinstance(value, dict):
@@ -171,7 +257,7 @@ def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _is_text(row: dict[_Path, str | None]) -> bool:
+def _is_text(row: dict[Path, str | None]) -> bool:
     try:
         "".join(filter(None, row.values())).encode()
     except UnicodeEncodeError:

@@ -28,19 +28,16 @@ class Number(str):
     __slots__ = ()
 
 
+#: Letters in NaN and Infinity, and in no other value but strings.
+_NOT_FINITE = frozenset("NI")
+
+
+class _RepeatedKey(ValueError):
+    """An object has a key twice."""
+
+
 def _refused(name: str) -> NoReturn:
     raise ValueError(name)
-
-
-_decode = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=_refused).raw_decode
-#: NaN and Infinity, which Python and pandas write by default, are null.
-_decode_leniently = json.JSONDecoder(
-    parse_float=Number, parse_int=Number, parse_constant=lambda _: None
-).raw_decode
-
-
-class _RepeatedKey(Exception):
-    """An object has a key twice."""
 
 
 def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -50,9 +47,57 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_decode_strictly = json.JSONDecoder(
-    object_pairs_hook=_object_of, parse_float=Number, parse_int=Number, parse_constant=lambda _: None
-).raw_decode
+class JsonDecoder:
+    """Python's decoder, which leaves numbers as they were written."""
+
+    def __init__(self, *, not_finite: bool, may_repeat: bool) -> None:
+        """With `not_finite`, NaN and Infinity, which Python and pandas write by default, are null; else refused.
+
+        With `may_repeat`, the last value of a key counts that an object has twice; else `whole` refuses it.
+        """
+        self.not_finite, self.may_repeat = not_finite, may_repeat
+        constant = (lambda _: None) if not_finite else _refused
+        self._decode = json.JSONDecoder(
+            parse_float=Number, parse_int=Number, parse_constant=constant
+        ).raw_decode
+        self._decode_roughly = json.JSONDecoder(parse_constant=constant).raw_decode
+        self._decode_strictly = json.JSONDecoder(
+            object_pairs_hook=_object_of, parse_float=Number, parse_int=Number, parse_constant=constant
+        ).raw_decode
+
+    def may_change(self, text: str) -> bool:
+        """Whether a value may be another than the one that is written."""
+        return (self.not_finite and not _NOT_FINITE.isdisjoint(text)) or (self.may_repeat and "{" in text)
+
+    def at(self, text: str, at: int) -> tuple[Any, int]:
+        """The value that begins there, and where it ends; of a key that comes twice, the last value counts."""
+        return self._decode(text, at)
+
+    def has_repeated_key(self, text: str, at: int) -> bool:
+        """Whether an object that begins there, or one inside it, has a key twice."""
+        try:
+            self._decode_strictly(text, at)
+        except _RepeatedKey:
+            return True
+        return False
+
+    def sound(self, text: str) -> Any:
+        """The value that the text is, with numbers that may have lost digits; quicker than `whole`.
+
+        Raises ValueError if it is none. If a key comes twice, its last value counts.
+        """
+        value, end = self._decode_roughly(text)
+        if end < len(text):
+            raise ValueError(text[end])
+        return value
+
+    def whole(self, text: str) -> Any:
+        """The value that the text is, and nothing else. Raises ValueError if it is none, and for a key twice."""
+        decode = self._decode if self.may_repeat or "{" not in text else self._decode_strictly
+        value, end = decode(text, 0)
+        if end < len(text):
+            raise ValueError(text[end])
+        return value
 
 
 #: What shows that keys may end otherwise than in `":`, or that this may be inside a string. Texts below this length are
@@ -113,18 +158,19 @@ def _keys(value: dict[str, Any]) -> int:
         if kind is dict:
             count += _keys(each)
         elif kind is list:
-            count += _keys_in_list(each)
+            count += keys_in_list(each)
     return count
 
 
-def _keys_in_list(value: list[Any]) -> int:
+def keys_in_list(value: list[Any]) -> int:
+    """How many keys there are in the objects of a list, and of lists in it."""
     count = 0
     for each in value:
         kind = type(each)
         if kind is dict:
             count += _keys(each)
         elif kind is list:
-            count += _keys_in_list(each)
+            count += keys_in_list(each)
     return count
 
 
@@ -136,23 +182,19 @@ class Cursor:
         chunks: Iterator[str],
         *,
         limit: int,
-        not_finite: bool = False,
-        repeated_key: bool = False,
+        decoder: JsonDecoder,
     ) -> None:
-        """With `not_finite`, NaN and Infinity are taken for null; with `repeated_key`, the last of its values counts.
-
-        Else both are refused.
-        """
-        self._may_repeat = repeated_key
         self._chunks = chunks
-        self._decode = _decode_leniently if not_finite else _decode
+        self._decoder = decoder
         self._limit = limit
         self._text = ""
-        self._key_ends = _KeyEnds("", None)
+        #: of a part of the text, and which part that is
+        self._key_ends, self._key_ends_from, self._key_ends_to = _KeyEnds("", None), 0, 0
         self._at = 0
         self._ended = False
         self._line = 1
         self._counted = 0
+        self._before = 0
 
     @property
     def line(self) -> int:
@@ -160,6 +202,19 @@ class Cursor:
         self._line += self._text.count("\n", self._counted, self._at)
         self._counted = self._at
         return self._line
+
+    @property
+    def place(self) -> int:
+        """How many characters stand before it."""
+        return self._before + self._at
+
+    def ahead(self, size: int) -> str:
+        """The text that is held already, from here on; `size` characters at most."""
+        return self._text[self._at : self._at + size]
+
+    def skip(self, size: int) -> None:
+        """Take so many characters of the text that is held."""
+        self._at += size
 
     def peek(self) -> str:
         """The next character that is not space, without taking it; empty at the end."""
@@ -193,7 +248,11 @@ class Cursor:
                 size = end - self._at
                 if size > self._limit:
                     self._refuse_long()
-                if type(value) is dict and not self._may_repeat and self._has_repeated_key(value, end):
+                if (
+                    type(value) is dict
+                    and not self._decoder.may_repeat
+                    and self._has_repeated_key(value, end)
+                ):
                     self.refuse(
                         "an object has a key twice",
                         hint="Leave one out, or say `json: {repeated_key: last}` in the dataset.",
@@ -211,22 +270,21 @@ class Cursor:
 
         To let the decoder look takes half as long again, so it is asked only if the text seems to have more keys.
         """
-        if self._key_ends.text is not self._text:
-            self._key_ends = _KeyEnds.of(self._text)
+        if not self._key_ends_from <= self._at <= end <= self._key_ends_to:
+            # Most rows are read at once, and do not come by here.
+            self._key_ends_from, self._key_ends_to = self._at, max(end, self._at + _SHORT - 1)
+            self._key_ends = _KeyEnds.of(self._text[self._key_ends_from : self._key_ends_to])
         if not self._key_ends.is_unsure:
-            written = self._key_ends.count(self._at, end)
+            begin = self._key_ends_from
+            written = self._key_ends.count(self._at - begin, end - begin)
             if written == len(row) or written == _keys(row):
                 return False
-        try:
-            _decode_strictly(self._text, self._at)
-        except _RepeatedKey:
-            return True
-        return False
+        return self._decoder.has_repeated_key(self._text, self._at)
 
     def _decoded(self) -> tuple[Any, int] | None:
         """The value here and where it ends; None if it may only be cut off."""
         try:
-            found: tuple[Any, int] = self._decode(self._text, self._at)
+            found = self._decoder.at(self._text, self._at)
         except json.JSONDecodeError as error:
             left = len(self._text) - error.pos
             if left <= (0 if self._ended else _TAIL) or error.msg.startswith("Unterminated string"):
@@ -254,6 +312,8 @@ class Cursor:
     def _more(self) -> bool:
         """Let go of what was taken and get as much text again as is held; False if there is none."""
         line = self.line
+        self._before += self._at
+        self._key_ends_from = self._key_ends_to = 0
         self._text, self._at, self._counted, self._line = self._text[self._at :], 0, 0, line
         parts, wanted = [self._text], max(1, len(self._text))
         try:

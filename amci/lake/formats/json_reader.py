@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from amci.lake.formats.columns import Columns, compact
 from amci.lake.formats.header import is_value
-from amci.lake.formats.json_cursor import Cursor
+from amci.lake.formats.json_cursor import Cursor, JsonDecoder
 from amci.lake.formats.model import Doubt
 from amci.lake.formats.text import decoded
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from amci.lake.formats.source import ByteSource
 
 
+#: Characters that are read at once: fewer are not worth it, and more do not fit into the processor's cache. It begins
+#: with fewer than that, because a file of many short lists would be looked at over and over.
+LEAST, FIRST, MOST = 2 << 10, 64 << 10, 1 << 20
 #: Fields named in a hint.
 _NAMED = 8
 _LONGEST = 80  #: characters of such a name
@@ -42,21 +45,21 @@ def json_batches(
     list of objects, such as the answer of an API, is doubtful.
     Raises MalformedFile with the physical line, StorageError.
     """
-    cursor = Cursor(
-        decoded(source.expanded(limits), "auto"),
-        limit=limits.max_line_bytes,
-        not_finite=options.not_finite,
-        repeated_key=options.repeated_key,
-    )
+    decoder = JsonDecoder(not_finite=options.not_finite, may_repeat=options.repeated_key)
+    cursor = Cursor(decoded(source.expanded(limits), "auto"), limit=limits.max_line_bytes, decoder=decoder)
     top = cursor.peek()
     if not top:
         return
     for part, rows in _parts(cursor, options):
         columns = Columns(part, reserved, max_columns=limits.max_columns, kept=kept)
+        at_once = _AtOnce(
+            cursor, columns, decoder, in_list=options.explode or top == "[", longest=limits.max_line_bytes
+        )
         for _ in rows:
-            line = cursor.line
-            row, size = cursor.value()
-            columns.add(row, line=line, size=size)
+            if not at_once.take():
+                line = cursor.line
+                row, size = cursor.value()
+                columns.add(row, line=line, size=size)
             if columns.is_full and (batch := columns.batch()):
                 yield batch
         if batch := columns.batch():
@@ -67,6 +70,35 @@ def json_batches(
             doubts += _around_list(row)
     if cursor.peek():
         cursor.refuse("there is text after the end of the JSON")
+
+
+class _AtOnce:
+    """Takes many rows at once, if there are many ahead and they can be read that way."""
+
+    def __init__(
+        self, cursor: Cursor, columns: Columns, decoder: JsonDecoder, *, in_list: bool, longest: int
+    ) -> None:
+        self._cursor, self._columns = cursor, columns
+        self._decoder, self._in_list, self._longest = decoder, in_list, longest
+        self._size = FIRST
+        self._row_by_row_until = 0
+
+    def take(self) -> bool:
+        """Whether rows from here on were taken; else the next has to be read by itself."""
+        if self._cursor.place < self._row_by_row_until:
+            return False
+        text = self._cursor.ahead(self._size)
+        if len(text) < LEAST:
+            return False
+        from amci.lake.formats.json_block import rows_at_once
+
+        self._size = min(2 * self._size, MOST)
+        block = rows_at_once(text, self._decoder, in_list=self._in_list, longest=self._longest)
+        if block is None or block.rows == 1 or not self._columns.add_block(block):
+            self._row_by_row_until = self._cursor.place + len(text)
+            return False
+        self._cursor.skip(block.size)
+        return True
 
 
 def _around_list(row: dict[str, Any]) -> Iterator[Doubt]:
