@@ -29,7 +29,7 @@ SAFE = {
         kernel.names:column_key kernel.names:column_name kernel.names:comparable
         kernel.names:table_name kernel.state:State._migrations lake.catalog.extensions:checked
         lake.catalog.headers:file_columns
-        lake.formats.csv_reader:_names lake.formats.escapes:_Dialect._field lake.formats.escapes:_Dialect._run
+        lake.formats.csv_reader:header_names lake.formats.escapes:_Dialect._field lake.formats.escapes:_Dialect._run
         lake.formats.escapes:_dialect sandbox.data.families:script sandbox.queries:Queries.__init__.lru_cache
         sandbox.store:statements sandbox.udfs:_first_match sandbox.udfs:_found sandbox.udfs:_replaced
         sandbox.udfs:_split scheduler.clock_changes:_changes_from scheduler.cron:_days scheduler.store:fire_text
@@ -38,7 +38,7 @@ SAFE = {
         lake.datasets.dataset:Dataset.column_types lake.datasets.dataset:Dataset.csv_options
         lake.datasets.dataset:Dataset.excel_options lake.datasets.dataset:Dataset.json_options
         lake.datasets.dataset:Dataset.read_limits lake.datasets.dataset:Dataset.spelling
-        lake.loading.row_buffer:_folder
+        lake.formats.joined_csv:_plain lake.loading.row_buffer:_folder
         """,
     "one step: a single value is put in place of another one, and either of them is right": """
         app.engine:Engine kernel.files:_on_fault kernel.log:_clock lake.loading.rules:Rules sandbox.queries:Queries

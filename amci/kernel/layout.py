@@ -69,7 +69,12 @@ class ResultName:
 
 def sidecar_of(path: Path) -> Path:
     """Where the sidecar of a raw file lies: a dot-file, so that it is never taken for a raw file itself."""
-    return path.with_name(f".{path.name}.meta.json")
+    return path.with_name(sidecar_name(path.name))
+
+
+def sidecar_name(name: str) -> str:
+    """The name of the sidecar of a raw file with this name."""
+    return f".{name}.meta.json"
 
 
 #: What Hive, Spark and DuckDB name the folder of rows that have no value.

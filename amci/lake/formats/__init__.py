@@ -15,6 +15,7 @@ from amci.lake.formats.model import (
     FileFormat,
     JsonOptions,
     Limits,
+    ReadFacts,
     TextBatch,
     format_of,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "FileFormat",
     "JsonOptions",
     "Limits",
+    "ReadFacts",
     "Reading",
     "TextBatch",
     "format_of",

@@ -54,7 +54,7 @@ _NOTHING = "\0"
 _FORMULA = r'^="((?:[^"]|"")*)"$'
 
 # A bare empty value is NULL, a quoted one is ''.
-_AS_TEXT = arrow_csv.ConvertOptions(
+AS_TEXT = arrow_csv.ConvertOptions(
     default_column_type=pa.string(),
     strings_can_be_null=True,
     null_values=[""],
@@ -216,13 +216,13 @@ class _Reader:
         if fits:
             text = b"".join(chunks)
             read = arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) + 1)
-            table = arrow_csv.read_csv(pa.py_buffer(text), read, parse, _AS_TEXT)
+            table = arrow_csv.read_csv(pa.py_buffer(text), read, parse, AS_TEXT)
             yield from self._checked(table.to_batches())
         else:
             read = arrow_csv.ReadOptions(column_names=names, block_size=block)
             with closing(ChunkFile(chunks)) as file:
                 stream = pa.PythonFile(file, mode="r")
-                yield from self._checked(arrow_csv.open_csv(stream, read, parse, _AS_TEXT))
+                yield from self._checked(arrow_csv.open_csv(stream, read, parse, AS_TEXT))
 
     def fault(self) -> MalformedFile:
         """Why the file was refused, found by going through it again, slowly."""
@@ -381,7 +381,7 @@ class _Reader:
             names, self.paths = _catalogued(self._options.columns, self._reserved, self._kept)
             return names, text
         self._header_line = text[: record.size]
-        names, self.paths = _names(self._header_line, self._options, self._reserved, self._kept)
+        names, self.paths = header_names(self._header_line, self._options, self._reserved, self._kept)
         return names, text[record.size :]
 
     def _ended(self, chunks: Iterator[bytes], columns: int) -> Iterator[bytes]:
@@ -450,7 +450,7 @@ def _without(size: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 @functools.lru_cache(maxsize=256)
-def _names(
+def header_names(
     header: bytes, options: CsvOptions, reserved: frozenset[str], kept: frozenset[str]
 ) -> tuple[tuple[str, ...], tuple[ColumnPath, ...]]:
     """The catalogue names of a header, and its cells; kept, because ten thousand small files have few headers."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -174,6 +176,23 @@ class TextBatch:
     def own_paths(self) -> tuple[ColumnPath, ...]:
         """The paths without the part."""
         return tuple(path[1:] for path in self.paths) if self.part else self.paths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFacts:
+    """What is known of a file that was read to its end, beside its rows."""
+
+    sha256: str  #: of the raw bytes, in hex
+    content_sha256: str  #: of what is inside, if the file is compressed, see `Reading`
+    bytes: int  #: raw
+    has_values: bool = False  #: whether what is not a string was a value in the file, and not text
+    #: (part, column) with strings that could be numbers or dates, so that they are not numbers
+    quoted: frozenset[tuple[str, str]] = frozenset()
+    mixed: frozenset[tuple[str, str]] = frozenset()  #: those that have numbers, too
+    #: (part, column) → SQL type that the file itself states and that its text does not tell
+    types: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    #: what the dataset left open and is not the usual, such as `delimiter`
+    guessed: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

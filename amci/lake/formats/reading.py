@@ -22,6 +22,7 @@ from amci.lake.formats.model import (
     FileFormat,
     JsonOptions,
     Limits,
+    ReadFacts,
     TextBatch,
     format_of,
 )
@@ -106,6 +107,20 @@ class Reading:
     def has_values(self) -> bool:
         """Whether what is not a string was a value in the file, and not text; right once reading has begun."""
         return self._format is not FileFormat.CSV
+
+    @property
+    def facts(self) -> ReadFacts:
+        """What is known of the file once `batches` is exhausted."""
+        return ReadFacts(
+            sha256=self.sha256,
+            content_sha256=self.content_sha256,
+            bytes=self.bytes,
+            has_values=self.has_values,
+            quoted=self.quoted,
+            mixed=self.mixed,
+            types=self.types,
+            guessed=self.guessed,
+        )
 
     def batches(self) -> Iterator[TextBatch]:
         """The rows in order, from the first; NULL is null and '' is ''.

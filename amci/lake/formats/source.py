@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from amci.lake.formats.model import Limits
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 #: So many bytes are looked at before a file is read.
 HEAD_BYTES = 64 << 10
 _SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
@@ -73,7 +73,7 @@ class ByteSource:
                 head = self._file.read(HEAD_BYTES + 1)
             except OSError as error:
                 raise self.unreadable(error) from error
-            if any(head.startswith(magic) for magic in _MAGIC):
+            if any(head.startswith(magic) for magic in MAGIC):
                 head = at_least(self.expanded(limits), HEAD_BYTES + 1)
             self._head = head[:HEAD_BYTES], len(head) <= HEAD_BYTES
         return self._head
@@ -101,8 +101,8 @@ class ByteSource:
         compressed data is damaged or ends early, and if it expands past a limit.
         """
         chunks = self.raw()
-        head = at_least(chunks, max(map(len, _MAGIC)))
-        found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+        head = at_least(chunks, max(map(len, MAGIC)))
+        found = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
         promised = _SUFFIXES.get(self._path.suffix.lower())
         if head and promised and found != promised:
             raise MalformedFile(

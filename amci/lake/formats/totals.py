@@ -82,7 +82,7 @@ def looks_like_row(values: Sequence[str], columns: int) -> bool:
     """Whether what was left out behind a table is a row: with a value in each column or nearly, and no total."""
     filled = [value for value in values if value.strip()]
     is_whole = len(values) == columns and len(filled) >= max(_LEAST, columns // 2)
-    return is_whole and bool(values[0].strip()) and not _is_word(values[0])
+    return is_whole and bool(values[0].strip()) and not is_total_word(values[0])
 
 
 def _first(data: pa.RecordBatch, row: int) -> str:
@@ -95,8 +95,9 @@ def _first(data: pa.RecordBatch, row: int) -> str:
 
 def _is_total(data: pa.RecordBatch, row: int) -> bool:
     """Whether the first value of a row is a word for a total."""
-    return _is_word(_first(data, row))
+    return is_total_word(_first(data, row))
 
 
-def _is_word(value: str) -> bool:
+def is_total_word(value: str) -> bool:
+    """Whether a value is a word for a total, with what may stand around it."""
     return _TOTAL.fullmatch(_HAN.sub("", value.strip(" :*\u3000\u00a0"))) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from amci.kernel import log
 from amci.kernel.clock import moment
 from amci.kernel.errors import StorageError
 from amci.kernel.files import bounded_bytes, json_of, storage_error
-from amci.kernel.layout import sidecar_of
+from amci.kernel.layout import sidecar_name, sidecar_of
 from amci.kernel.names import column_names
 from amci.lake.landing.roots import ODD
 
@@ -32,6 +33,18 @@ _WORDS = re.compile(r"[A-Z_]+")
 _UNUSABLE = (ValueError, TypeError, OverflowError)
 
 _log = log.get("sidecar")
+
+
+def has_sidecar(path: str) -> bool:
+    """Whether something lies where the sidecar of a raw file would; most files have none."""
+    folder, name = os.path.split(path)
+    try:
+        os.lstat(f"{folder}/{sidecar_name(name)}")
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # who reads it says what is wrong
+    return True
 
 
 class Sidecar:
@@ -80,7 +93,7 @@ def delivered_origin(path: Path) -> dict[str, str]:
 def correlation_id(path: Path) -> str:
     """The correlation id that a raw file's sidecar has; empty if it has none, or cannot be read for now."""
     try:
-        return Sidecar(path).correlation_id()
+        return Sidecar(path).correlation_id() if has_sidecar(os.fspath(path)) else ""
     except StorageError as error:
         _log.warning("sidecar not read", file=path.name, exc_info=error)
         return ""

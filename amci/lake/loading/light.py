@@ -21,10 +21,11 @@ from amci.lake.landing.ingest import object_version
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.loading.doubting import told
 from amci.lake.loading.forgetting import FORGOTTEN
+from amci.lake.loading.joint_reader import joint_batches, read_jointly
 from amci.lake.loading.object_reader import LIGHT, ObjectReader, ReadRows, note_doubts, nothing
 from amci.lake.loading.pre_stage import StagedFile, StagedRows, write_together
 from amci.lake.loading.row_buffer import folder_of, table_of
-from amci.lake.loading.rules import Rules
+from amci.lake.loading.rules import RoutedObject, Rules
 from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
 
 #: Small objects are kept until this much text has come together, then written.
@@ -53,6 +54,7 @@ class LightHandler:
         applied: list[tuple[int, int, str | None]] = []
         rows = self.objects.for_versions([object_version(run) for run in runs])
         reading = self.reader.of_one_batch()
+        routed_objects: list[RoutedObject] = []
         for run in runs:
             version = object_version(run)
             if rows[version]["forgotten_at"] is not None:
@@ -65,12 +67,16 @@ class LightHandler:
                 outcomes[run.run_id] = self.objects.refused(run, error)
                 continue
             applied.append((*version, routed.rules_hash))
-            answer = reading.read(routed)
-            if isinstance(answer, ReadRows):
-                together.append(answer)
-                held += answer.rows.size
-            else:
-                outcomes[run.run_id] = answer
+            routed_objects.append(routed)
+        for batch in joint_batches(routed_objects):
+            joined = read_jointly(reading, batch)
+            for routed in batch:
+                answer = joined.get(routed.run.run_id) or reading.read(routed)
+                if isinstance(answer, ReadRows):
+                    together.append(answer)
+                    held += answer.rows.size
+                else:
+                    outcomes[routed.run.run_id] = answer
             if held > _TOGETHER:
                 outcomes |= self._finish(together)
                 together, held = [], 0
@@ -132,7 +138,7 @@ class LightHandler:
         """Note of files with the same content that an earlier amci loaded what duplicates are told by."""
         duplicates = self.objects.duplicates
         placed = []
-        hashes = {h for read in reads for h in (read.reading.sha256, read.reading.content_sha256)}
+        hashes = {h for read in reads for h in (read.facts.sha256, read.facts.content_sha256)}
         for row in duplicates.unplaced(hashes, [read.routed.object_id for read in reads]):
             staged = StagedObject.from_payload(json_of(row["payload"]))
             with suppress(AmciError):  # no dataset takes it any more
@@ -156,16 +162,16 @@ def _done(read: ReadRows, staged: Sequence[tuple[str, StagedFile]], within: Call
         files.setdefault(part, []).append(file)
     place, routed = read.place, read.routed
     columns = read.rows.columns
-    made = read.rows.made if read.reading.has_values else frozenset()
+    made = read.rows.made if read.facts.has_values else frozenset()
     tables = tuple(
         StagedTable(
             table=table_of(place, part),
             files=tuple(within(file.path) for file in written),
             rows=sum(file.rows for file in written),
-            quoted=frozenset(column for of, column in read.reading.quoted if of == part),
+            quoted=frozenset(column for of, column in read.facts.quoted if of == part),
             # What a transform made under a new name may have been either.
-            mixed=frozenset(column for of, column in read.reading.mixed | made if of == part),
-            types={column: t for (of, column), t in read.reading.types.items() if of == part},
+            mixed=frozenset(column for of, column in read.facts.mixed | made if of == part),
+            types={column: t for (of, column), t in read.facts.types.items() if of == part},
             values=_values(read, part),
             odd=_odd(read, part),
             sha256=tuple(file.sha256 for file in written),
@@ -184,37 +190,37 @@ def _done(read: ReadRows, staged: Sequence[tuple[str, StagedFile]], within: Call
         workflow_id=place.workflow_id,
         schedule=place.schedule,
         export_time=place.export_time,
-        sha256=read.reading.sha256,
+        sha256=read.facts.sha256,
         origin=read.origin,
         types=read.types,
         notes=tuple(read.notes),
         read_by=routed.reading_hash,
     )
     rows = sum(table.rows for table in tables)
-    result = {"rows": rows, "bytes": read.reading.bytes, **read.reading.guessed, **told(read.doubts)}
+    result = {"rows": rows, "bytes": read.facts.bytes, **read.facts.guessed, **told(read.doubts)}
     return Done(result, then=[heavy_run(routed.obj.root, routed.obj.key, routed.run, loadable)])
 
 
 def _values(read: ReadRows, part: str) -> frozenset[str]:
     """The columns that were values: in the file, or of a transform."""
     made = {column for of, column in read.rows.values if of == part}
-    return frozenset({ALL} if read.reading.has_values else ()) | made
+    return frozenset({ALL} if read.facts.has_values else ()) | made
 
 
 def _odd(read: ReadRows, part: str) -> frozenset[str]:
     """The columns of text that look odd; of numbers, if the dataset does not say what points and commas mean."""
     dataset, odd = read.routed.obj.dataset, read.odd.of(part)
-    if read.reading.has_values:
-        return odd & {column for of, column in read.reading.quoted if of == part} if odd else odd
+    if read.facts.has_values:
+        return odd & {column for of, column in read.facts.quoted if of == part} if odd else odd
     if dataset.says_points:
         return odd
-    delimiter = read.reading.guessed.get("delimiter", dataset.csv_options.delimiter)
+    delimiter = read.facts.guessed.get("delimiter", dataset.csv_options.delimiter)
     return odd | read.odd.pointed(part, has_semicolons=delimiter == ";")
 
 
 def _as_read(read: ReadRows) -> ReadObject:
     """What tells whether others bring the same rows."""
-    routed, reading, place, obj = read.routed, read.reading, read.place, read.routed.obj
+    routed, facts, place, obj = read.routed, read.facts, read.place, read.routed.obj
     tenant = obj.tenant.tenant if obj.tenant else None
     where = _place(
         *(obj.dataset, tenant, obj.fields, place.table),
@@ -225,10 +231,10 @@ def _as_read(read: ReadRows) -> ReadObject:
         root=obj.root,
         key=obj.key,
         mtime_ns=routed.mtime_ns,
-        sha256=reading.sha256,
+        sha256=facts.sha256,
         probe=read.probe,
-        content=content_of(reading.content_sha256, where),
-        packed_content=content_of(reading.sha256, where),
+        content=content_of(facts.content_sha256, where),
+        packed_content=content_of(facts.sha256, where),
         execution=read.origin.get("workflow_execution_id", ""),
         duplicates=obj.dataset.duplicates,
         is_by_name=routed.heavy is not None or (routed.light is not None and routed.light.takes_rows),

@@ -25,11 +25,11 @@ from amci.lake.catalog.headers import FileColumns, file_columns
 from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
 from amci.lake.datasets.pii import Protection
-from amci.lake.formats import Doubt, FileFormat, Reading, format_of
+from amci.lake.formats import Doubt, FileFormat, ReadFacts, Reading, format_of
 from amci.lake.landing.content import SMALL, content_hash, probe
 from amci.lake.landing.object_store import ObjectStore
 from amci.lake.landing.roots import Root
-from amci.lake.landing.sidecar import METADATA, Sidecar, delivered_origin
+from amci.lake.landing.sidecar import METADATA, Sidecar, delivered_origin, has_sidecar
 from amci.lake.loading import transform_call
 from amci.lake.loading.doubting import note, told
 from amci.lake.loading.resemblance import Resemblance, TableShape, TableShapes, shrunk
@@ -54,7 +54,7 @@ class ReadRows:
 
     routed: RoutedObject
     place: Placement
-    reading: Reading
+    facts: ReadFacts
     probe: str | None  #: of a large file
     rows: BufferedRows
     origin: Mapping[str, str]  #: what its sidecar says
@@ -76,7 +76,7 @@ class ObjectReader:
     spill: Path
 
     shape_of: ShapeOf | None = None  #: remembers shapes for a batch
-    has_metadata: Callable[[Path], bool] | None = (
+    has_metadata: Callable[[str], bool] | None = (
         None  #: remembers in which folders AMC says what it delivered
     )
 
@@ -120,7 +120,7 @@ class ObjectReader:
             return self._overtaken(routed, "the file changed before it was read; its next version follows")
         rules, nulls = obj.dataset.pii, obj.dataset.nulls
         protection = Protection(rules, self.rules.pii_key, nulls) if rules else None
-        likeness = _likeness(obj, place, self.shape_of or self.shapes.of)
+        likeness = _likeness(obj, place, self.table_shape)
         odd = OddColumns()
         look = _both(likeness, odd)
         with self._opened(obj, path, place) as reading:
@@ -134,7 +134,7 @@ class ObjectReader:
         with storage_errors(f"read {obj.key}"):
             ends = probe(path) if before.st_size > SMALL else None
             after = path.stat()
-        if _identity(before) != _identity(after):
+        if identity(before) != identity(after):
             buffered.drop()
             return self._overtaken(routed, "the file changed while it was read; its next version follows")
         if routed.is_repeat(reading.sha256):
@@ -157,15 +157,15 @@ class ObjectReader:
         if buffered.is_empty:
             self.objects.set_hashes([(routed.object_id, obj.version, reading.sha256, ends)])
             return nothing(routed, buffered.skip or "no data rows", doubts)
-        sidecar = Sidecar(path)
+        origin, types = self.origin_and_types(str(path), place)
         return ReadRows(
             routed=routed,
             place=place,
-            reading=reading,
+            facts=reading.facts,
             probe=ends,
             rows=buffered,
-            origin=_origin(sidecar, path, place, self.has_metadata or _has_metadata),
-            types=sidecar.types(),
+            origin=origin,
+            types=types,
             notes=protection.notes if protection else (),
             doubts=doubts,
             odd=odd,
@@ -193,6 +193,25 @@ class ObjectReader:
         doubt = shrunk(buffered.rows, before) if before else None
         return [doubt] if doubt else []
 
+    def table_shape(self, name: TableName) -> TableShape | None:
+        """What files of a table are like; None if nothing was loaded into it."""
+        return (self.shape_of or self.shapes.of)(name)
+
+    def origin_and_types(self, path: str, place: Placement) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """What is known of the execution whose result a file is, and AMC's types of its columns.
+
+        By amci's own note beside it; without one, by what AMC says of what it delivers.
+        Raises StorageError if the disk refuses to read either for now.
+        """
+        origin, types = {}, {}
+        if has_sidecar(path):
+            sidecar = Sidecar(Path(path))
+            origin, types = sidecar.origin(), sidecar.types()
+        has_metadata = self.has_metadata or _has_metadata
+        if origin or place.workflow_id is None or not has_metadata(path.rpartition("/")[0]):
+            return origin, types
+        return delivered_origin(Path(path)), types
+
     def _overtaken(self, routed: RoutedObject, reason: str) -> Skipped:
         """The file is not what was seen any more: let the next look see it as new."""
         self.objects.mark_unseen(routed.object_id, routed.obj.version)
@@ -207,12 +226,12 @@ class ObjectReader:
             json=obj.dataset.json_options,
             excel=obj.dataset.excel_options,
             limits=obj.dataset.read_limits,
-            reserved=self._reserved(obj, place),
+            reserved=self.reserved(obj, place),
             kept=self.rules.names_used(obj.dataset),
         )
 
     @staticmethod
-    def _reserved(obj: RawObject, place: Placement) -> frozenset[str]:
+    def reserved(obj: RawObject, place: Placement) -> frozenset[str]:
         """Names that no column of the file may have."""
         added = {obj.dataset.timestamp_column} if obj.dataset.timestamp_column else set()
         return RESERVED | {name for name, _ in place.partition} | set(place.constants) | added
@@ -228,7 +247,7 @@ class ObjectReader:
         """All rows, protected: few in memory, many in files; `look` sees them on the way."""
         dataset = routed.obj.dataset
         watch = AllTrue(dataset.skip_if_all)
-        reserved = self._reserved(routed.obj, place)
+        reserved = self.reserved(routed.obj, place)
         columns: dict[str, FileColumns] = {}
         rows, entry = 0, ""
         with RowBuffer(self.pre_stage, routed, place) as buffer:
@@ -383,20 +402,12 @@ def _repeat(column: str) -> Doubt:
     )
 
 
-def _origin(
-    sidecar: Sidecar, path: Path, place: Placement, has_metadata: Callable[[Path], bool]
-) -> Mapping[str, str]:
-    """What is known of the execution whose result it is: by amci's own note, else by AMC's."""
-    if (found := sidecar.origin()) or place.workflow_id is None or not has_metadata(path.parent):
-        return found
-    return delivered_origin(path)
+def _has_metadata(folder: str) -> bool:
+    return Path(folder, METADATA).is_dir()
 
 
-def _has_metadata(folder: Path) -> bool:
-    return (folder / METADATA).is_dir()
-
-
-def _identity(found: os.stat_result) -> tuple[int, ...]:
+def identity(found: os.stat_result) -> tuple[int, ...]:
+    """What shows, before and after a file is read, that it is the same and did not change."""
     return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 

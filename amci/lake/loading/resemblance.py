@@ -21,6 +21,7 @@ from amci.kernel.state import State
 from amci.lake.catalog.headers import FileColumns
 from amci.lake.catalog.tables import TableName
 from amci.lake.formats import Doubt
+from amci.lake.formats.joined_csv import JoinedRows
 
 #: Fewer than one row in so many is doubtful, in a table whose files usually have so many rows.
 _FEWER, _ENOUGH_ROWS = 10, 20
@@ -119,6 +120,27 @@ class Resemblance:
         """In what the file differs from those before it."""
         for part, seen in (self._seen or {"": _Seen(self._shape_of(""))}).items():
             yield from seen.doubts(f"table {part}" if part else "the table")
+
+
+def unlike(shape: TableShape, rows: JoinedRows, columns: FileColumns) -> frozenset[int]:
+    """Which of some small files differ from those before them in a table of this shape."""
+    # A number in the first row of any of these columns is all that is asked of most files.
+    pending = list(rows.members)
+    for name in rows.data.schema.names:
+        if pending and shape.columns.get(name, "").startswith(_NUMBERS):
+            firsts = rows.data.column(name).take(pa.array([start for _, start, _ in pending], pa.int64()))
+            are = pc.match_substring_regex(firsts, _DIGIT).to_pylist()
+            pending = [member for member, is_number in zip(pending, are, strict=True) if not is_number]
+    usual = shape.usual_rows if shape.objects >= _ENOUGH_OBJECTS else 0
+    has_known = any(n in shape.columns for n in (*rows.data.schema.names, *columns.earlier.values()))
+    asked = {m for m in rows.members if not has_known or m[2] * _FEWER < usual} | {*pending}
+    doubtful = set()
+    for file, start, count in asked:
+        alone = Resemblance(lambda _: shape)
+        alone.see("", rows.data.slice(start, count), columns)
+        if any(alone.doubts()):
+            doubtful.add(file)
+    return frozenset(doubtful)
 
 
 @dataclass(slots=True)

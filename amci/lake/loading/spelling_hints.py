@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from amci.kernel.names import literal, quoted
 from amci.lake.catalog.casts import fits_sql
@@ -24,6 +26,7 @@ from amci.lake.catalog.kinds import ColumnKind, Kind
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.spelling import DateFormat, Spelling
 from amci.lake.formats import Doubt
+from amci.lake.formats.joined_csv import JoinedRows
 
 #: Rows that are looked at, fewer if there are very many columns, and columns that are asked about.
 _ROWS, _AT_ONCE, _CELLS, _COLUMNS = 200, 3, 20_000, 20
@@ -85,7 +88,8 @@ _NO_VALUE = frozenset(
     }
 )
 _POINTED = re.compile(r"-?[1-9]\d{0,2}[.]\d{3}")
-_NO_DIGIT = re.compile(rb"[^0-9]")
+#: For Arrow: no value, or a number that is not odd.
+_AS_USUAL = "^(?:|-?[0-9]+(?:[.][0-9]+)?)$"
 #: Pairs of `decimal` and `thousands`, likeliest first.
 _SEPARATORS = ((".", ""), (",", ""), (",", "."), (".", ","), (",", " "), (".", " "), (".", "'"), (".", "’"))
 _NAMED_DAYS = (
@@ -148,6 +152,10 @@ class OddColumns:
         if part not in self._seen and data.num_rows:
             self._seen[part] = _look(data)
 
+    def note(self, part: str, pointed: Sequence[str]) -> None:
+        """Note of a part that nothing in it is odd but points in these columns of numbers."""
+        self._seen[part] = _Odd(pointed=frozenset(pointed[:_COLUMNS]))
+
     def of(self, part: str) -> frozenset[str]:
         """The columns of a part that look odd."""
         return self._seen.get(part, _Odd()).odd
@@ -179,12 +187,18 @@ def _csv_setting(value: str) -> str:
     return "blanks: strip" if bare != value and _PLAIN.fullmatch(bare) else ""
 
 
+def _looked_at(data: pa.RecordBatch) -> int:
+    """How many rows are looked at."""
+    columns: int = data.num_columns
+    return max(_AT_ONCE, min(_ROWS, _CELLS // max(1, columns)))
+
+
 def _look(data: pa.RecordBatch) -> _Odd:
     odd: list[str] = []
     settings: list[tuple[str, str]] = []
     pointed: list[str] = []
     has_dates = False
-    rows = max(_AT_ONCE, min(_ROWS, _CELLS // max(1, data.num_columns)))
+    rows = _looked_at(data)
     for name, column in zip(data.schema.names, data.columns, strict=True):
         first = _first(column)
         if first and (setting := _csv_setting(first)):
@@ -206,13 +220,59 @@ def _look(data: pa.RecordBatch) -> _Odd:
     return _Odd(frozenset(odd[:_COLUMNS]), frozenset(pointed[:_COLUMNS]), has_dates, tuple(settings))
 
 
+def odd_columns(rows: JoinedRows) -> dict[int, OddColumns]:
+    """What `OddColumns` sees in each of some small files."""
+    starts = np.array([start for _, start, _ in rows.members], np.int64)
+    asked: set[int] = set()  #: members whose columns have to be looked at one by one
+    pointed: dict[int, list[str]] = {}
+    for name, column in zip(rows.data.schema.names, rows.data.columns, strict=True):
+        if _are_digits(column):
+            continue
+        firsts = column.take(pa.array(starts)).to_pylist()
+        kinds = {first: _may_be_odd(first) for first in dict.fromkeys(firsts)}
+        asked.update(at for at, first in enumerate(firsts) if kinds[first])
+        plain = {at for at, first in enumerate(firsts) if kinds[first] is None}
+        if plain:
+            asked |= plain & _members_at(starts, pc.invert(pc.match_substring_regex(column, _AS_USUAL)))
+            points = pc.match_substring_regex(column, f"^{_POINTED.pattern}$")
+            for at in plain & _members_at(starts, points, _looked_at(rows.data)):
+                pointed.setdefault(at, []).append(name)
+    columns = {}
+    for at, (file, start, count) in enumerate(rows.members):
+        columns[file] = OddColumns()
+        if at in asked:
+            columns[file].see("", rows.data.slice(start, count))
+        elif at in pointed:
+            columns[file].note("", pointed[at])
+    return columns
+
+
+def _members_at(starts: np.ndarray, are: pa.BooleanArray, most: int | None = None) -> set[int]:
+    """The files in whose rows, or whose first ones, this is true; `starts` are their first rows."""
+    rows = np.asarray(pc.indices_nonzero(are)).astype(np.int64)
+    members = np.searchsorted(starts, rows, side="right") - 1
+    if most is not None:
+        members = members[rows - starts[members] < most]
+    return set(members.tolist())
+
+
+def _may_be_odd(first: str | None) -> bool | None:
+    """Whether a column of which this is the first value may look odd; None if that depends on the other values."""
+    if not first or first.lower() in _NO_VALUE or _csv_setting(first):
+        return True
+    if not _BEGIN.match(first) or _ISO.fullmatch(first):
+        return False
+    return True if _ODD.fullmatch(first) else None
+
+
 def _are_digits(column: pa.Array) -> bool:
     """Whether all texts of a column are digits or empty."""
     _, ends, text = column.buffers()
     if text is None:
         return True
     ends = memoryview(ends).cast("i")
-    return not _NO_DIGIT.search(memoryview(text)[ends[column.offset] : ends[column.offset + len(column)]])
+    begin, end = ends[column.offset], ends[column.offset + len(column)]
+    return begin == end or bytes(memoryview(text)[begin:end]).isdigit()
 
 
 def _first(column: pa.Array) -> str | None:
