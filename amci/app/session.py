@@ -197,6 +197,8 @@ class Session:
 
     def _notices(self, run: Run) -> Sequence[NewRun]:
         """The runs that tell somebody of the end of this one."""
+        if not self.notifier.remote:
+            return ()
         return [
             following
             for notice in self._notices_of(run, at_once=False)

@@ -111,10 +111,14 @@ ON CONFLICT (kind, priority) DO UPDATE SET rank = max(virtual_times.rank, exclud
 -- name: finish
 -- A worker that lost its lease, or whose run was cancelled, changes nothing.
 UPDATE runs
-   SET status = :status, holds_slot = :keeps_slot AND pool <> '', result = :result, reason = :reason, attempts = attempts + :failed_tries,
-       run_after = coalesce(:run_after, run_after), worker = NULL, lease_until = NULL, changed_at = :now
- WHERE run_id = :run_id AND claims = :claims AND status = 'RUNNING'
-RETURNING *;
+   SET status = value ->> 'status', holds_slot = value ->> 'keeps_slot' AND pool <> '',
+       result = value ->> 'result', reason = value ->> 'reason',
+       attempts = attempts + (value ->> 'failed_tries'),
+       run_after = coalesce(value ->> 'run_after', run_after),
+       worker = NULL, lease_until = NULL, changed_at = :now
+  FROM json_each(:changes)
+ WHERE run_id = value ->> 'run_id' AND claims = value ->> 'claims' AND status = 'RUNNING'
+RETURNING run_id, status, result, reason, attempts, run_after;
 
 -- name: extend
 UPDATE runs SET lease_until = ?, leased_at = ? WHERE run_id = ? AND claims = ? AND status = 'RUNNING';

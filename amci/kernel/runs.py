@@ -7,7 +7,7 @@ import random
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
@@ -47,6 +47,27 @@ _EXPIRED = "the lease expired: its worker disappeared"
 
 
 @dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A run to create."""
+
+    run: NewRun
+    parent: Run | None  #: the run that it follows from
+    payload: str = ""  #: as JSON, if that is known
+
+    @property
+    def tenant_id(self) -> str | None:
+        """Its own tenant, or else its parent's."""
+        return (
+            self.run.tenant_id if self.run.tenant_id is not None or not self.parent else self.parent.tenant_id
+        )
+
+    @property
+    def turn(self) -> _Turn:
+        """Those with which it is ranked."""
+        return self.run.kind, self.run.priority, self.tenant_id or ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunStore:
     """Creates, claims, finishes and shows runs. All methods raise StorageError if the disk refuses."""
 
@@ -64,7 +85,7 @@ class RunStore:
     def create(self, runs: Iterable[NewRun]) -> int:
         """Create the runs whose keys are new; returns how many those were."""
         with self.state.transaction() as db:
-            return self._insert(db, runs, parent=None)
+            return self._insert(db, (_Wanted(run, None) for run in runs))
 
     def claim(self, kinds: Iterable[str], worker: str, lease: timedelta, limit: int = 1) -> Runs:
         """Take the next run of the first kind that has one, and up to `limit` - 1 that may go with it.
@@ -96,21 +117,17 @@ class RunStore:
         `outcomes` has one for each run, by run_id. What cannot be written as JSON makes its run FAILED.
         """
         now = self.clock.now()
-        changes = [
-            (run, outcome, self._change(run, outcome, now)) for run, outcome in _checked(runs, outcomes)
-        ]
-        finished, lost = [], []
+        checked = list(_checked(runs, outcomes))
+        changes = [self._change(run, outcome, now, result) for run, outcome, result, _ in checked]
         with self.state.transaction() as db:
-            for run, outcome, change in changes:
-                rows = db.execute(_SQL["finish"], change).fetchall()
-                if not rows:
-                    lost.append(run)
-                    continue
-                finished.append(Run.of(rows[0]))
-                if isinstance(outcome, Done) and outcome.then:
-                    self._insert(db, outcome.then, parent=run)
-                self._ended(db, finished[-1:])
-        return Finished(finished, lost)
+            values = {"changes": json.dumps(changes), "now": timestamp(now)}
+            rows = {row["run_id"]: row for row in db.execute(_SQL["finish"], values).fetchall()}
+            finished = {
+                run.run_id: _as_finished(run, rows[run.run_id], now) for run in runs if run.run_id in rows
+            }
+            self._insert(db, (new for run, _, _, then in checked if run.run_id in rows for new in then))
+            self._ended(db, finished.values())
+        return Finished(list(finished.values()), [run for run in runs if run.run_id not in rows])
 
     def extend(self, runs: Iterable[Run], lease: timedelta) -> None:
         """Keep claimed runs for another `lease` from now; those lost meanwhile stay lost."""
@@ -268,46 +285,46 @@ class RunStore:
 
     def _ended(self, db: sqlite3.Connection, runs: Iterable[Run]) -> None:
         """Create what follows from the end of these runs; those that have not ended are passed over."""
-        for run in runs:
-            if run.status.is_final and (follows := self.follow(run)):
-                self._insert(db, follows, parent=run)
+        self._insert(
+            db, (_Wanted(new, run) for run in runs if run.status.is_final for new in self.follow(run))
+        )
 
-    def _insert(self, db: sqlite3.Connection, runs: Iterable[NewRun], *, parent: Run | None) -> int:
-        """Insert what is new; of two with one key, the first."""
+    def _insert(self, db: sqlite3.Connection, runs: Iterable[_Wanted]) -> int:
+        """Insert what is new, each with the run that it follows from; of two with one key, the first."""
         now = self.clock.now()
-        by_key: dict[str, NewRun] = {}
-        for run in runs:
-            by_key.setdefault(run.idempotency_key, run)
+        by_key: dict[str, _Wanted] = {}
+        for each in runs:
+            by_key.setdefault(each.run.idempotency_key, each)
         wanted = list(by_key.values())
         ranks: dict[_Turn, int] = {}
         created = 0
         for chunk in (wanted[i : i + _CHUNK] for i in range(0, len(wanted), _CHUNK)):
-            keys = json.dumps([run.idempotency_key for run in chunk])
+            keys = json.dumps([each.run.idempotency_key for each in chunk])
             known = {row["idempotency_key"] for row in db.execute(_SQL["known_keys"], {"keys": keys})}
-            new = [run for run in chunk if run.idempotency_key not in known]
-            turns = {_turn(run, parent) for run in new}
+            new = [each for each in chunk if each.run.idempotency_key not in known]
+            turns = {each.turn for each in new}
             ranks.update(_last_ranks(db, turns - ranks.keys()))
-            created += insert_many(db, _SQL["create_run"], _rows(new, parent, ranks, now))
+            created += insert_many(db, _SQL["create_run"], _rows(new, ranks, now))
         insert_many(db, _SQL["remember_rank"], ((*turn, rank) for turn, rank in ranks.items()))
         return created
 
-    def _change(self, run: Run, outcome: Outcome, now: datetime) -> dict[str, Any]:
-        """The parameters of `finish`."""
-        change: dict[str, Any] = {"run_id": run.run_id, "claims": run.claims, "now": timestamp(now)}
+    def _change(self, run: Run, outcome: Outcome, now: datetime, text: str) -> dict[str, Any]:
+        """One of the changes of `finish`; `text` is the result as JSON, if it is done."""
+        change: dict[str, Any] = {"run_id": run.run_id, "claims": run.claims}
         change |= {"result": None, "reason": None, "failed_tries": 0, "run_after": None}
         change["keeps_slot"] = False
         match outcome:
-            case Done(result=result):
-                return change | {"status": RunStatus.SUCCEEDED, "result": _json(result)}
+            case Done():
+                return change | {"status": RunStatus.SUCCEEDED, "result": text}
             case Skipped(reason=reason):
-                return change | {"status": RunStatus.SKIPPED, "reason": reason}
+                return change | {"status": RunStatus.SKIPPED, "reason": encodable(reason)}
             case Snooze(until=until, reason=reason, keeps_slot=keeps_slot, asked_at=asked_at):
-                change |= {"status": RunStatus.PENDING, "reason": reason, "keeps_slot": keeps_slot}
+                change |= {"status": RunStatus.PENDING, "reason": encodable(reason), "keeps_slot": keeps_slot}
                 # No longer than was asked for, if the clock was set back since.
                 until = until if asked_at is None else min(until, now + max(until - asked_at, timedelta()))
                 return change | {"run_after": timestamp(until)}
             case Failed(error=error, result=result):
-                change |= {"reason": reason_for(error), "failed_tries": 1}
+                change |= {"reason": encodable(reason_for(error)), "failed_tries": 1}
                 change |= {"result": None if result is None else _json(result)}
                 policies = {Exception: RetryPolicy()} | dict(self.retry)
                 policy = next(policies[cls] for cls in type(error).__mro__ if cls in policies)
@@ -323,29 +340,26 @@ class RunStore:
                 }
 
 
-def _rows(
-    runs: Iterable[NewRun], parent: Run | None, ranks: dict[_Turn, int], now: datetime
-) -> Iterator[tuple[Any, ...]]:
+def _rows(runs: Iterable[_Wanted], ranks: dict[_Turn, int], now: datetime) -> Iterator[tuple[Any, ...]]:
     """The parameters of `create_run`; `ranks` has the last rank given to each of their turns, and keeps it."""
     created_at = timestamp(now)
-    for run in runs:
-        turn = _turn(run, parent)
+    for each in runs:
+        run, parent, turn = each.run, each.parent, each.turn
         ranks[turn] += 1
         after = timestamp(run.run_after) if run.run_after and run.run_after > now else created_at
         began = run.correlation_id or (parent.correlation_id if parent else run.idempotency_key)
         yield (
             *(run.idempotency_key, run.kind, run.priority, ranks[turn], after == created_at),
-            *(run.pool, _tenant(run, parent), run.lock_key, run.batch_key, _json(run.payload), began),
+            *(
+                run.pool,
+                each.tenant_id,
+                run.lock_key,
+                run.batch_key,
+                each.payload or _json(run.payload),
+                began,
+            ),
             *(parent.run_id if parent else None, after, created_at, created_at),
         )
-
-
-def _tenant(run: NewRun, parent: Run | None) -> str | None:
-    return run.tenant_id if run.tenant_id is not None or parent is None else parent.tenant_id
-
-
-def _turn(run: NewRun, parent: Run | None) -> _Turn:
-    return run.kind, run.priority, _tenant(run, parent) or ""
 
 
 def _last_ranks(db: sqlite3.Connection, turns: Iterable[_Turn]) -> Iterator[tuple[_Turn, int]]:
@@ -403,18 +417,34 @@ def _changed(db: sqlite3.Connection, query: str, run_ids: Sequence[int], **value
     return [found[run_id] for run_id in run_ids]
 
 
-def _checked(runs: Iterable[Run], outcomes: Mapping[int, Outcome]) -> Iterator[tuple[Run, Outcome]]:
-    """Each run with its outcome, or with Failed if what that carries is not JSON."""
+def _as_finished(run: Run, row: sqlite3.Row, now: datetime) -> Run:
+    """A claimed run as `finish` has left it: nothing else of a run that its worker holds can have changed."""
+    return replace(
+        run,
+        status=RunStatus(row["status"]),
+        result=json.loads(row["result"]) if row["result"] else None,
+        reason=row["reason"],
+        attempts=row["attempts"],
+        worker=None,
+        lease_until=None,
+        run_after=moment(row["run_after"]),
+        changed_at=now,
+    )
+
+
+def _checked(
+    runs: Iterable[Run], outcomes: Mapping[int, Outcome]
+) -> Iterator[tuple[Run, Outcome, str, Sequence[_Wanted]]]:
+    """Each run with its outcome, its result as JSON, and what follows; Failed if what it carries is not JSON."""
     for run in runs:
-        outcome = outcomes[run.run_id]
+        outcome, result, then = outcomes[run.run_id], "", list[_Wanted]()
         if isinstance(outcome, Done):
             try:
-                _json(outcome.result)
-                for new in outcome.then:
-                    _json(new.payload)
+                result = _json(outcome.result)
+                then = [_Wanted(new, run, _json(new.payload)) for new in outcome.then]
             except (TypeError, ValueError) as error:
                 outcome = Failed(error)
-        yield run, outcome
+        yield run, outcome, result, then
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.state import State
@@ -27,26 +26,33 @@ class DoubtStore:
 
         What was accepted stays so, for as long as the same is found. With `adds`, all that was found before stays.
         """
-        now = timestamp(self._clock.now())
         found = [
-            {"object_id": object_id, "version": version, "stage": stage, "now": now, **asdict(doubt)}
-            for (object_id, version), several in doubts.items()
+            (*version, stage, doubt.kind, doubt.column, doubt.says, doubt.hint, doubt.line)
+            for version, several in doubts.items()
             for doubt in _together(several)
         ]
-        with self._state.transaction() as db:
-            for (object_id, version), several in () if adds else doubts.items():
-                kept = json.dumps([[doubt.kind, doubt.column] for doubt in several])
-                db.execute(
-                    "DELETE FROM doubts WHERE object_id = ? AND version = ? AND stage = ? AND NOT EXISTS"
-                    " (SELECT 1 FROM json_each(?) k WHERE k.value ->> 0 = kind AND k.value ->> 1 = column_name)",
-                    (object_id, version, stage, kept),
+        with self._state.transaction():
+            if not adds:
+                kept = [
+                    (*version, [[doubt.kind, doubt.column] for doubt in several])
+                    for version, several in doubts.items()
+                ]
+                self._state.write_set(
+                    "DELETE FROM doubts WHERE doubt_id IN (SELECT d.doubt_id FROM json_each(:rows) w"
+                    " JOIN doubts d ON d.object_id = w.value ->> 0 AND d.version = w.value ->> 1"
+                    " WHERE d.stage = :stage AND NOT EXISTS (SELECT 1 FROM json_each(w.value, '$[2]') k"
+                    "  WHERE k.value ->> 0 = d.kind AND k.value ->> 1 = d.column_name))",
+                    kept,
+                    stage=stage,
                 )
-            db.executemany(
+            self._state.write_set(
                 "INSERT INTO doubts (object_id, version, stage, kind, column_name, says, hint, line, at)"
-                " VALUES (:object_id, :version, :stage, :kind, :column, :says, :hint, :line, :now)"
+                " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,"
+                "  value ->> 7, :now FROM json_each(:rows) WHERE TRUE"
                 " ON CONFLICT (object_id, version, stage, kind, column_name) DO UPDATE SET says = excluded.says,"
                 "  hint = excluded.hint, line = excluded.line",
                 found,
+                now=timestamp(self._clock.now()),
             )
 
     def are_accepted(self, version: Version, doubts: Iterable[Doubt]) -> bool:

@@ -231,8 +231,8 @@ class DuplicateStore:
         ordered = sorted(reads, key=lambda read: read.was_duplicate)
         verdicts: dict[Version, Verdict] = {}
         with self._state.transaction() as db:
-            db.executemany(
-                "UPDATE versions SET content = ?1 WHERE content = ?2",
+            self._state.write_set(
+                "UPDATE versions SET content = value ->> 0 FROM json_each(:rows) WHERE content = value ->> 1",
                 [
                     (read.content, read.packed_content)
                     for read in ordered
@@ -274,9 +274,10 @@ class DuplicateStore:
                     contents.setdefault(read.content, _Holders(own)).add(own)
                     if read.execution:
                         executions.setdefault(read.execution, own)
-            db.executemany(
-                "UPDATE versions SET sha256 = ?3, probe = ?4, content = ?5, execution = ?6, same_as = ?7"
-                " WHERE object_id = ?1 AND version = ?2",
+            self._state.write_set(
+                "UPDATE versions SET sha256 = value ->> 2, probe = value ->> 3, content = value ->> 4,"
+                " execution = value ->> 5, same_as = value ->> 6 FROM json_each(:rows)"
+                " WHERE object_id = value ->> 0 AND version = value ->> 1",
                 [_noted(read, verdicts.get(read.version)) for read in ordered],
             )
         return verdicts

@@ -246,33 +246,40 @@ class Ingest:
             return []
         return [k.object_id for k in unseen.values() if not k.is_removed]
 
-    def _route(self, file: Landed) -> Route:
+    def _route(self, file: Landed) -> Route | Unroutable:
+        """Where a file belongs, or why it belongs nowhere."""
         if file.has_odd_name:
-            raise Unroutable(
+            return Unroutable(
                 "the name has control characters or is not UTF-8",
                 hint="rename the file; it is taken again then",
             )
-        return self.router.route(file.key)
+        try:
+            return self.router.route(file.key)
+        except Unroutable as error:
+            return error
 
     def _note(self, files: Iterable[Landed]) -> IngestCounts:
         unroutable: list[Quarantined] = []
         runs: list[NewRun] = []
         with self.state.transaction():
-            for file in files:
-                # A look and the arrival of a result may come upon a file at the same time.
-                if self.objects.has(file):
-                    continue
-                try:
-                    route = self._route(file)
-                except Unroutable as error:
-                    object_id, version = self.objects.record(file, None, None)
+            # A look and the arrival of a result may come upon a file at the same time.
+            routed = [(file, self._route(file)) for file in self.objects.unseen(files)]
+            versions = self.objects.record(
+                [
+                    (file, None, None)
+                    if isinstance(route, Unroutable)
+                    else (file, route.dataset.dataset, route.tenant_id)
+                    for file, route in routed
+                ]
+            )
+            for (file, route), (object_id, version) in zip(routed, versions, strict=True):
+                if isinstance(route, Unroutable):
                     unroutable.append(
                         Quarantined.of(
-                            error, object_id=object_id, version=version, stage="route", run_id=None
+                            route, object_id=object_id, version=version, stage="route", run_id=None
                         )
                     )
                     continue
-                object_id, version = self.objects.record(file, route.dataset.dataset, route.tenant_id)
                 came_with = correlation_id(self.roots[file.root].path_of(file.key))
                 runs.append(
                     light_run(

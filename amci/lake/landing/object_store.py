@@ -14,8 +14,9 @@ from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import AmciError, DataError, MalformedFile, NotFound
 from amci.kernel.run import Failed, Run
 from amci.kernel.state import State
+from amci.kernel.text import encodable
 from amci.lake.landing.doubts import DoubtStore
-from amci.lake.landing.duplicates import DuplicateStore
+from amci.lake.landing.duplicates import DuplicateStore, Version
 
 #: SQLite's integers have a sign.
 UNSIGNED = 2**63 - 1
@@ -55,10 +56,6 @@ class Known:
     def may_be(self, file: Landed, *, trusts_inodes: bool) -> bool:
         """Whether nothing but its content could tell `file` from what was noted, since size and mtime do not."""
         return self.ctime_ns == file.ctime_ns and (not trusts_inodes or self.inode == file.inode)
-
-
-#: The fields that are columns of `objects`.
-_LANDED = ("root", "key", "size", "mtime_ns", "inode", "ctime_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,45 +124,60 @@ class ObjectStore:
             for r in rows
         }
 
-    def has(self, landed: Landed) -> bool:
-        """Whether this is the newest version of an object, as recorded."""
-        return bool(
-            self._state.read(
-                "SELECT 1 FROM objects WHERE root = ? AND key = ? AND size = ? AND mtime_ns = ? AND removed_at IS NULL",
-                (landed.root, landed.key, landed.size, landed.mtime_ns),
-            )
+    def unseen(self, files: Iterable[Landed]) -> list[Landed]:
+        """Those of these files that are not the newest version of an object, as recorded; each key once."""
+        by_key = {(file.root, file.key): file for file in files}
+        seen = self._state.read(
+            "SELECT o.root, o.key, o.size, o.mtime_ns FROM json_each(:keys) w"
+            " JOIN objects o ON o.root = w.value ->> 0 AND o.key = w.value ->> 1 WHERE o.removed_at IS NULL",
+            {"keys": json.dumps([[root, encodable(key)] for root, key in by_key])},
         )
+        known = {tuple(row) for row in seen}
+        return [f for f in by_key.values() if (f.root, encodable(f.key), f.size, f.mtime_ns) not in known]
 
-    def record(self, landed: Landed, dataset: str | None, tenant_id: str | None) -> tuple[int, int]:
-        """A new object, or a new version of a known one; returns its id and version."""
+    def record(self, landed: Sequence[tuple[Landed, str | None, str | None]]) -> list[Version]:
+        """New objects, or new versions of known ones, each with its dataset and tenant; their ids and versions.
+
+        No two have the same key.
+        """
         now = timestamp(self._clock.now())
+        given = [
+            [
+                *(file.root, encodable(file.key), dataset, tenant_id, file.size, file.mtime_ns, file.inode),
+                file.ctime_ns,
+            ]
+            for file, dataset, tenant_id in landed
+        ]
+        values = {"files": json.dumps(given), "now": now}
         with self._state.transaction() as db:
-            row = db.execute(
+            rows = db.execute(
                 "INSERT INTO objects (root, key, dataset, tenant_id, version, size, mtime_ns, inode, ctime_ns, seen_at)"
-                " VALUES (:root, :key, :dataset, :tenant_id, 1, :size, :mtime_ns, :inode, :ctime_ns, :now)"
+                " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1, value ->> 4, value ->> 5, value ->> 6,"
+                "  value ->> 7, :now FROM json_each(:files) WHERE TRUE"
                 " ON CONFLICT (root, key) DO UPDATE SET dataset = excluded.dataset, tenant_id = excluded.tenant_id,"
                 "  version = version + 1, size = excluded.size, mtime_ns = excluded.mtime_ns,"
                 "  inode = excluded.inode, ctime_ns = excluded.ctime_ns, seen_at = excluded.seen_at,"
                 "  removed_at = NULL, checked_at = NULL, is_suspect = 0, forgotten_at = NULL"
-                " RETURNING object_id, version",
-                {
-                    **{name: getattr(landed, name) for name in _LANDED},
-                    "dataset": dataset,
-                    "tenant_id": tenant_id,
-                    "now": now,
-                },
-            ).fetchone()
-            db.execute(
-                "INSERT INTO versions (object_id, version, size, mtime_ns, seen_at) VALUES (?, ?, ?, ?, ?)",
-                (row["object_id"], row["version"], landed.size, landed.mtime_ns, now),
+                " RETURNING root, key, object_id, version",
+                values,
+            ).fetchall()
+            by_key = {(row["root"], row["key"]): (row["object_id"], row["version"]) for row in rows}
+            versions = [by_key[root, key] for root, key, *_ in given]
+            noted = [[*version, each[4], each[5]] for version, each in zip(versions, given, strict=True)]
+            self._state.write_set(
+                "INSERT INTO versions (object_id, version, size, mtime_ns, seen_at)"
+                " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, :now FROM json_each(:rows)",
+                noted,
+                now=now,
             )
-            if row["version"] > 1:
-                for table in ("quarantine", "doubts"):
-                    db.execute(
-                        f"UPDATE {table} SET resolved_at = ? WHERE object_id = ? AND resolved_at IS NULL",
-                        (now, row["object_id"]),
-                    )
-        return row["object_id"], row["version"]
+            for table in ("quarantine", "doubts"):
+                self._state.write_set(
+                    f"UPDATE {table} SET resolved_at = :now WHERE resolved_at IS NULL"
+                    " AND object_id IN (SELECT value ->> 0 FROM json_each(:rows))",
+                    [[object_id] for object_id, version in versions if version > 1],
+                    now=now,
+                )
+        return versions
 
     def set_route(self, object_id: int, dataset: str | None, tenant_id: str | None) -> None:
         """Where an object belongs, after the configuration changed."""
@@ -303,16 +315,19 @@ class ObjectStore:
 
     def set_rules(self, applied: Iterable[tuple[int, int, str | None]]) -> None:
         """By which rules versions were read: (object id, version, rules hash)."""
-        self._state.write_many(
-            "UPDATE versions SET rules_hash = ?3 WHERE object_id = ?1 AND version = ?2", list(applied)
+        self._state.write_set(
+            "UPDATE versions SET rules_hash = value ->> 2 FROM json_each(:rows)"
+            " WHERE object_id = value ->> 0 AND version = value ->> 1",
+            applied,
         )
 
     def set_loaded(self, versions: Iterable[tuple[int, int]]) -> None:
         """The content of these (object id, version) pairs is in the lake."""
-        now = timestamp(self._clock.now())
-        self._state.write_many(
-            "UPDATE versions SET loaded_at = ?1 WHERE object_id = ?2 AND version = ?3",
-            [(now, object_id, version) for object_id, version in versions],
+        self._state.write_set(
+            "UPDATE versions SET loaded_at = :now FROM json_each(:rows)"
+            " WHERE object_id = value ->> 0 AND version = value ->> 1",
+            versions,
+            now=timestamp(self._clock.now()),
         )
 
     def versions(self, object_id: int) -> list[sqlite3.Row]:
@@ -433,11 +448,12 @@ class ObjectStore:
 
         `loaded` are pairs of object id and run id.
         """
-        now = timestamp(self._clock.now())
-        self._state.write_many(
-            "UPDATE quarantine SET resolved_at = ?1 WHERE object_id = ?2 AND resolved_at IS NULL"
-            " AND NOT (stage = 'quality' AND run_id = ?3)",
-            [(now, object_id, run_id) for object_id, run_id in loaded],
+        self._state.write_set(
+            "UPDATE quarantine SET resolved_at = :now FROM json_each(:rows)"
+            " WHERE object_id = value ->> 0 AND resolved_at IS NULL"
+            " AND NOT (stage = 'quality' AND run_id = value ->> 1)",
+            loaded,
+            now=timestamp(self._clock.now()),
         )
 
     def quarantined(self, *, is_open: bool = True) -> list[sqlite3.Row]:

@@ -11,16 +11,28 @@ from amci.lake.loading.rules import RoutedObject
 from amci.lake.loading.staged_object import is_retyping
 
 
-def note(store: DoubtStore, stage: str, routed: RoutedObject, doubts: Sequence[Doubt]) -> None:
-    """Note what a stage finds doubtful about an object. Raises MalformedFile if its dataset takes nothing that is.
+def note(store: DoubtStore, stage: str, found: Sequence[tuple[RoutedObject, Sequence[Doubt]]]) -> None:
+    """Note what a stage finds doubtful about objects. Raises MalformedFile if a dataset takes nothing that is.
 
     What is loaded again because another file makes a column text may find that column, or one of its own, text already.
     """
-    version = (routed.object_id, routed.obj.version)
-    if doubts or routed.is_doubted:
-        store.put(stage, {version: doubts}, adds=is_retyping(routed.again))
+    for adds in (False, True):
+        new = {
+            (routed.object_id, routed.obj.version): doubts
+            for routed, doubts in found
+            if (doubts or routed.is_doubted) and is_retyping(routed.again) is adds
+        }
+        if new:
+            store.put(stage, new, adds=adds)
+    for routed, doubts in found:
+        if doubts and routed.obj.dataset.doubt == "refuse":
+            _refuse(store, routed, doubts)
+
+
+def _refuse(store: DoubtStore, routed: RoutedObject, doubts: Sequence[Doubt]) -> None:
+    """Raise MalformedFile unless each of the doubts is a slight one, or was accepted."""
     grave = [doubt for doubt in doubts if doubt.is_refused]
-    if grave and routed.obj.dataset.doubt == "refuse" and not store.are_accepted(version, grave):
+    if grave and not store.are_accepted((routed.object_id, routed.obj.version), grave):
         first = grave[0]
         raise MalformedFile(
             first.says,

@@ -206,8 +206,8 @@ class HeavyHandler:
 
     def _note_doubts(self, items: Sequence[LoadItem]) -> None:
         """Before the commit, so that a process that dies right after it has told. Raises MalformedFile, see `note`."""
-        for item in items:
-            note(self.objects.doubts, self.kind, item.routed, list(item.doubts.values()))
+        doubts = [(item.routed, list(item.doubts.values())) for item in items]
+        note(self.objects.doubts, self.kind, doubts)
 
     def _settle(self, items: Sequence[LoadItem]) -> None:
         """Note in the state what the ledger has; safe to repeat."""

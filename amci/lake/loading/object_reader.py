@@ -362,7 +362,7 @@ def note_doubts(
 ) -> None:
     """Note what is doubtful about an object. Raises MalformedFile, its rows dropped, if its dataset refuses that."""
     try:
-        note(objects.doubts, LIGHT, routed, doubts)
+        note(objects.doubts, LIGHT, [(routed, doubts)])
     except MalformedFile:
         buffered.drop()
         raise

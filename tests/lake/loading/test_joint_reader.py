@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,3 +146,25 @@ def test_a_file_that_changes_while_it_is_read_is_left_to_its_next_version(
     site.drain()
     assert changed
     assert site.query("SELECT units FROM adtech_own.t ORDER BY units") == [(0,), (2,), (9,)]
+
+
+def test_a_burst_of_files_takes_no_more_statements_than_a_few(site: Any) -> None:
+    site.dataset("own", pattern="'{team}/{dataset}/{table}/{file}'")
+
+    def statements(table: str, files: int) -> Counter[str]:
+        for n in range(files):
+            # With a doubt about each file, and a copy of each.
+            for key in (f"{n}.csv", f"{n} (1).csv"):
+                site.put(f"adtech/own/{table}/{key}", f'day,units\n2026-11-01,"{n}.234,5"\n')
+        executed: list[str] = []
+        with site.engine() as engine:
+            with engine.state.transaction() as connection:
+                connection.set_trace_callback(executed.append)
+            engine.drain(threading.Event())
+        # What a trigger does is told as the statement that fires it.
+        return Counter(sql[:60] for sql, _ in itertools.groupby(executed))
+
+    few, many = statements("few", 5), statements("many", 120)
+    assert few.total() > 20
+    # Threads may look for work a few times more; a hundred runs are created by a statement.
+    assert {sql: count for sql, count in many.items() if count > few[sql] + 20} == {}
