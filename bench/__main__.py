@@ -18,10 +18,12 @@ from bench import (
     amc_sql,
     amc_world,
     executions,
+    growth,
     loads,
     queryable,
     schedules,
     small_costs,
+    states,
 )
 
 RESULTS = Path(__file__).parent / "results"
@@ -60,6 +62,9 @@ def main() -> None:
             ),
             "day": lambda: executions.a_day(folder, tenants=40, runs=22_000 if asked.full else 2_000),
             "queryable": lambda: queryable.queryable(folder, executions=100),
+            "growth": lambda: growth.growth(
+                folder, states.FULL if asked.full else states.LARGE, repeat=asked.repeat
+            ),
             "amc_sql": lambda: [
                 *amc_sql.translating(repeat=10 * asked.repeat),
                 *amc_sql.checking(folder, repeat=3 * asked.repeat),

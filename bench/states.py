@@ -62,6 +62,7 @@ def build(home: Path, seed: Path, scale: Scale) -> Path:
     for step in ("state", "ledger", "catalog"):
         command = [sys.executable, "-m", "bench.states", step, str(home), json.dumps(_fields(scale))]
         subprocess.run(command, check=True)
+    home.chmod(0o700)
     return home
 
 
@@ -164,7 +165,11 @@ def state(home: Path, scale: Scale) -> None:
                 " JOIN runs s ON s.kind = iif(r.kind = 'notify', 'light', r.kind) AND s.run_id < 1000"
                 f" JOIN run_events e ON e.run_id = s.run_id WHERE r.run_id >= {_BASE}"
             )
-        db.execute("UPDATE lake SET snapshot = 0")
+        for number in (
+            "run_counts SELECT kind, status, count(*) FROM runs GROUP BY 1, 2",
+            "object_counts SELECT 1, count(*), count(removed_at) FROM objects",
+        ):
+            db.execute(f"INSERT OR REPLACE INTO {number}")
 
 
 def ledger(home: Path, scale: Scale) -> None:

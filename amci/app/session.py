@@ -186,14 +186,15 @@ class Session:
 
     def set_pools(self) -> None:
         """Give every instance, account and slow listener its slots, and large objects theirs."""
-        for kind in ("light", "heavy"):
-            self.runs.set_pool(large_pool(kind), 1)
-        for target in self.notifier.remote:
-            self.runs.set_pool(target.pool, 1)
-        for tenant in self.project.tenants.values():
-            if tenant.instance_id:
-                self.runs.set_pool(tenant.account_pool, self.amc.account_slots)
-                self.runs.set_pool(tenant.pool, tenant.slots, parent=tenant.account_pool)
+        with self.state.transaction():
+            for kind in ("light", "heavy"):
+                self.runs.set_pool(large_pool(kind), 1)
+            for target in self.notifier.remote:
+                self.runs.set_pool(target.pool, 1)
+            for tenant in self.project.tenants.values():
+                if tenant.instance_id:
+                    self.runs.set_pool(tenant.account_pool, self.amc.account_slots)
+                    self.runs.set_pool(tenant.pool, tenant.slots, parent=tenant.account_pool)
 
     def _notices(self, run: Run) -> Sequence[NewRun]:
         """The runs that tell somebody of the end of this one."""

@@ -173,7 +173,7 @@ SELECT * FROM runs
 SELECT event, reason, worker, at FROM run_events WHERE run_id = :run_id ORDER BY seq;
 
 -- name: counts
-SELECT kind, status, count(*) AS runs FROM runs GROUP BY kind, status;
+SELECT kind, status, runs FROM run_counts WHERE runs > 0;
 
 -- name: next_due
 SELECT run_after FROM runs
@@ -181,4 +181,5 @@ SELECT run_after FROM runs
  ORDER BY run_after LIMIT 1;
 
 -- name: count_of
-SELECT count(*) AS runs FROM runs WHERE kind = :kind AND status = :status;
+SELECT coalesce(sum(runs), 0) AS runs FROM run_counts
+ WHERE kind IN (SELECT value FROM json_each(:kinds)) AND status = :status;

@@ -40,6 +40,8 @@ MOST_EXPIRIES = 5
 _SQL = named_queries((resources.files("amci.kernel") / "queries.sql").read_text(encoding="utf-8"))
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _CHUNK = 10_000
+#: So many runs of a kind or status are sorted before the newest are shown; of more, some are among the newest.
+_FEW = 50_000
 _Turn = tuple[str, int, str]  # kind, priority and tenant, '' if none: of runs that are ranked together
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)
 _ABANDONED = "abandoned: its worker disappeared too often"
@@ -235,8 +237,26 @@ class RunStore:
         values = {condition.rpartition(":")[2]: value for condition, value in asked.items()} | {
             "limit": limit
         }
-        rows = self.state.read(f"SELECT * FROM runs WHERE {where} ORDER BY run_id DESC LIMIT :limit", values)
+        runs = "runs"
+        if (status or kind) and not correlation_id and self._are_few(kind, status):
+            runs += " INDEXED BY runs_by_kind"
+            where += "" if kind else " AND kind IN (SELECT kind FROM run_counts)"
+        elif kind and not status and not tenant:
+            where = where.replace("kind = ", "+kind = ")  # in order, and not all of this kind to be sorted
+        rows = self.state.read(
+            f"SELECT * FROM {runs} WHERE {where} ORDER BY run_id DESC LIMIT :limit", values
+        )
         return [Run.of(row) for row in rows]
+
+    def _are_few(self, kind: str | None, status: RunStatus | None) -> bool:
+        """Whether so few runs have this kind and status that they are sorted sooner than looked for among all."""
+        numbers = (
+            number
+            for each, by_status in self.counts().items()
+            for one, number in by_status.items()
+            if kind in (None, each) and status in (None, one)
+        )
+        return sum(numbers) <= _FEW
 
     def story(self, run_id: int) -> Runs:
         """All runs that began with the same fire or file as this one, in order; raises NotFound."""
@@ -260,8 +280,8 @@ class RunStore:
 
     def count(self, kinds: Iterable[str], status: RunStatus) -> int:
         """How many runs of these kinds have this status."""
-        asked = [{"kind": kind, "status": status} for kind in kinds]
-        return sum(self.state.read(_SQL["count_of"], values)[0]["runs"] for values in asked)
+        values = {"kinds": json.dumps(sorted(set(kinds))), "status": status}
+        return int(self.state.read(_SQL["count_of"], values)[0]["runs"])
 
     def next_due(self, kinds: Iterable[str], after: datetime) -> datetime | None:
         """The first moment past `after` for which a run of these kinds waits; None if there is none."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from amci.kernel.errors import Problem
 from amci.tenants.marketplaces import MARKETPLACES, nearest, shown
 from amci.tenants.model import Tenant
 
 _LONGEST_ID = 200
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,18 @@ def clashes(
 
     `files` has the names of the tenants' files; one that is not written yet is called by its id.
     """
+    places = {name: (home / tenant.raw).resolve() for name, tenant in tenants.items() if tenant.raw}
+    above = _grouped((place, name) for name, at in places.items() for place in (at, *at.parents))
+    prefixes = _grouped((tenant.table_prefix(""), name) for name, tenant in tenants.items())
     found = []
-    for tenant, other in _pairs(tenants, changed):
+    for tenant, other in _pairs(
+        tenants, changed, [*prefixes.values(), *(above.get(place, ()) for place in set(places.values()))]
+    ):
         shown_file = files.get(tenant.tenant, f"tenant {tenant.tenant}")
         if tenant.table_prefix("") == other.table_prefix(""):
             says = f"'{tenant.table_prefix('')}' is tenant {other.tenant}'s already: their tables would mix"
             found.append(Problem(shown_file, "prefix", says))
-        if tenant.raw and other.raw and _overlap(home / tenant.raw, home / other.raw):
+        if tenant.raw and other.raw and _overlap(places[tenant.tenant], places[other.tenant]):
             says = f"'{tenant.raw}' overlaps with tenant {other.tenant}'s: whose is a file there?"
             found.append(Problem(shown_file, "raw", says))
     return found
@@ -81,8 +89,10 @@ def clashes(
 
 def shared(tenants: Mapping[str, Tenant], changed: Collection[str]) -> list[str]:
     """What two tenants share and may, though it is seldom meant; in sentences."""
+    instances = _grouped((tenant.instance_id, name) for name, tenant in tenants.items() if tenant.instance_id)
+    hashes = _grouped((tenant.hash_value, name) for name, tenant in tenants.items())
     found = []
-    for tenant, other in _pairs(tenants, changed):
+    for tenant, other in _pairs(tenants, changed, [*instances.values(), *hashes.values()]):
         names = f"{tenant.tenant} and {other.tenant}"
         if tenant.instance_id and tenant.instance_id == other.instance_id:
             found.append(f"{names} have the same AMC instance, {tenant.instance_id}; they share its slots")
@@ -91,16 +101,29 @@ def shared(tenants: Mapping[str, Tenant], changed: Collection[str]) -> list[str]
     return found
 
 
-def _pairs(tenants: Mapping[str, Tenant], changed: Collection[str]) -> Iterator[tuple[Tenant, Tenant]]:
-    """Each changed tenant with each other one, every pair once."""
+def _grouped(pairs: Iterable[tuple[Key, str]]) -> dict[Key, list[str]]:
+    """By key, the names it has."""
+    groups: dict[Key, list[str]] = {}
+    for key, name in pairs:
+        groups.setdefault(key, []).append(name)
+    return groups
+
+
+def _pairs(
+    tenants: Mapping[str, Tenant], changed: Collection[str], groups: Iterable[Collection[str]]
+) -> Iterator[tuple[Tenant, Tenant]]:
+    """Each changed tenant with each other one that is in a group with it, every pair once."""
+    beside: dict[str, set[str]] = {}
+    for group in groups:
+        for name in group if len(group) > 1 else ():
+            beside.setdefault(name, set()).update(group)
+    places = {name: place for place, name in enumerate(tenants)}
     done = set()
-    for tenant_id in changed:
-        done.add(tenant_id)
-        for other_id, other in tenants.items():
-            if other_id not in done:
-                yield tenants[tenant_id], other
+    for name in changed:
+        done.add(name)
+        for other in sorted(beside.get(name, set()) - done, key=places.__getitem__):
+            yield tenants[name], tenants[other]
 
 
 def _overlap(one: Path, other: Path) -> bool:
-    one, other = one.resolve(), other.resolve()
     return one.is_relative_to(other) or other.is_relative_to(one)

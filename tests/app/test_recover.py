@@ -18,6 +18,7 @@ from amci.app.doctor import examine
 from amci.app.engine import open_engine
 from amci.app.recover import recover
 from amci.kernel.errors import LakeMismatch
+from amci.lake.catalog import pairing
 from amci.lake.loading.reprocess import Reprocess
 
 REACH = "acme/workflow=reach/schedule=daily/2026-09-"
@@ -234,3 +235,25 @@ def test_the_halves_of_two_copies_do_not_go_together(loaded: tuple[Any, Halves, 
         site.drain()
     put_back(site, now["amci.db"], now["catalog.db"])
     site.drain()
+
+
+def test_a_pair_that_went_different_ways_is_refused_and_one_that_stands_as_noted_reads_no_ledger(
+    loaded: tuple[Any, Halves, Halves], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, before, after = loaded
+    noted = site.state("SELECT snapshot FROM lake")[0]
+    put_back(site, before["amci.db"], before["catalog.db"])
+    for number in range(3):
+        site.put(f"adtech/orders/other/{number}.csv", "id\n1\n")
+        site.drain()
+    now = halves(site)
+    put_back(site, now["amci.db"], after["catalog.db"])
+    with sqlite3.connect(site.workspace.state) as db:
+        # As if both had come equally far.
+        db.execute("UPDATE lake SET snapshot = ?", noted)
+    with pytest.raises(LakeMismatch, match="different ways"):
+        site.drain()
+    put_back(site, now["amci.db"], now["catalog.db"])
+    monkeypatch.setattr(pairing, "_newest_of_ledger", None)
+    with site.engine():
+        pass

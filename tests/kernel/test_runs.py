@@ -655,6 +655,36 @@ def test_runs_are_listed_newest_first_by_what_one_asks_for(store: RunStore) -> N
     assert keys(store.list(correlation_id="story")) == ["r6"]
 
 
+@pytest.mark.parametrize("few", [0, 1000])
+def test_runs_are_listed_alike_whether_few_or_many_fit(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(runs_module, "_FEW", few)
+    store.create(new(f"r{i}", tenant_id="ab"[i % 2], kind=["light", "heavy"][i % 3 == 0]) for i in range(12))
+    store.cancel([2, 4, 5])
+    assert keys(store.list(status=C)) == ["r4", "r3", "r1"]
+    assert keys(store.list(status=C, limit=1, before=5)) == ["r3"]
+    assert keys(store.list(kind="heavy")) == ["r9", "r6", "r3", "r0"]
+    assert keys(store.list(kind="heavy", status=P, tenant="b")) == ["r9"]
+
+
+def test_counts_are_kept_through_every_move(store: RunStore, state: State, clock: HandClock) -> None:
+    store.create(new(f"r{i}", kind=["light", "heavy"][i % 3 == 0]) for i in range(9))
+    store.create([new("r1"), new("r9")])
+    first, second, *_ = claim(store, limit=3)
+    store.finish([first, second], {first.run_id: Done(), second.run_id: Failed(ValueError("no"))})
+    store.redrive([second.run_id])
+    store.cancel([3])
+    clock.forward(hours=1)
+    store.recover()
+    store.forget([first.run_id, 3])
+    rows = state.read("SELECT kind, status, count(*) FROM runs GROUP BY kind, status")
+    counted = [tuple(row) for row in state.read(runs_module._SQL["counts"])]
+    assert sorted(counted) == sorted(map(tuple, rows))
+    plan = state.read(f"EXPLAIN QUERY PLAN {runs_module._SQL['counts']}")
+    assert [row["detail"] for row in plan] == ["SCAN run_counts"]
+
+
 def test_counts_are_by_kind_and_status(store: RunStore) -> None:
     assert store.counts() == {}
     store.create([new("a"), new("b"), new("c", kind="heavy")])

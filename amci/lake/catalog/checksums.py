@@ -132,15 +132,14 @@ class Checksums:
             con.execute(
                 f"CREATE TABLE IF NOT EXISTS {_TABLE} (file_id BIGINT PRIMARY KEY, sha256 VARCHAR, footer VARCHAR)"
             )
-            rows = con.execute(f"SELECT max(file_id) FROM {_TABLE}").fetchall()
-            if rows[0][0] is None:
+            if metadata_rows(con, "SELECT 1 FROM amci_file LIMIT 1") == []:
                 # Files of an earlier release get none here: to read them all would take too long.
                 con.execute(
                     f"INSERT INTO {_TABLE} SELECT coalesce(max(next_file_id), 0) - 1, NULL, NULL"
                     f" FROM {METADATA}.ducklake_snapshot"
                 )
-                rows = con.execute(f"SELECT max(file_id) FROM {_TABLE}").fetchall()
-        self._next: int = rows[0][0] + 1  #: files with lower numbers have been looked at
+            ((newest,),) = metadata_rows(con, "SELECT max(file_id) FROM amci_file")
+        self._next = int(newest) + 1  #: files with lower numbers have been looked at
 
     def record(self) -> None:
         """Note the checksums of the files that were committed since; what the disk refuses is tried next time."""

@@ -11,9 +11,15 @@ import duckdb
 import pyarrow as pa
 
 from amci.kernel.names import quoted
-from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, duck_errors, showing
+from amci.lake.catalog.duck import LAKE, LEDGER, METADATA, duck_errors, metadata_rows, showing
 from amci.lake.catalog.tables import TableName
 
+#: Finds the ledger with its option.
+_IS_THERE = """
+    SELECT 1 FROM ducklake_table t JOIN ducklake_schema s USING (schema_id)
+      JOIN ducklake_metadata o ON o.scope_id = t.table_id
+     WHERE s.schema_name = 'amci' AND t.table_name = 'objects' AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL
+       AND o.key = 'data_inlining_row_limit' AND o.scope = 'table'"""
 #: Finds whether the ledger has its option: setting it again would be a commit of SQLite's each time.
 _INLINING = (
     f"SELECT 1 FROM {METADATA}.ducklake_metadata WHERE key = 'data_inlining_row_limit' AND scope = 'table'"
@@ -76,6 +82,10 @@ class Ledger:
     def prepare(self) -> None:
         """Make it in a lake that has none. Raises StorageError."""
         con = self._connection()
+        with duck_errors("prepare the catalog"):
+            # DuckLake would read the names and columns of all tables to say so.
+            if metadata_rows(con, _IS_THERE):
+                return
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in _COLUMNS.items())
         with duck_errors("prepare the catalog"):
             # In one commit: a catalog that has the schema has its ledger.

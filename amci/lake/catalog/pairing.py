@@ -1,7 +1,8 @@
 """Whether a state file and a catalog belong together: one that was restored, lost or replaced alone does not.
 
-Both carry the lake's id and an epoch. The state knows the newest commit of the catalog, and the catalog's ledger names
-objects and runs that the state has to know. What does not match is refused; `amci recover` brings it together.
+Both carry the lake's id and an epoch. The state knows the newest commit of the catalog, by number and time, and the
+catalog's ledger names objects and runs that the state has to know; the ledger is asked only if there is a newer commit.
+What does not match is refused; `amci recover` brings it together.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from amci.kernel.errors import DamagedFile, LakeMismatch
 from amci.kernel.names import literal
 from amci.kernel.state import State
 from amci.lake.catalog.commit_guard import LAKE_ROW
-from amci.lake.catalog.duck import LEDGER, METADATA, duck_errors
+from amci.lake.catalog.duck import LEDGER, METADATA, duck_errors, metadata_rows
 
 HINT = "restore both from one backup, or `amci recover`, which says what it could bring back"
 
@@ -49,7 +50,7 @@ class CatalogSide:
     @classmethod
     def of(cls, con: duckdb.DuckDBPyConnection) -> CatalogSide:
         """Read it through a connection to the lake; raises StorageError."""
-        identity, snapshot = _identity(con), _newest_snapshot(con)
+        identity, (snapshot, _) = _identity(con), _newest_commit(con)
         object_id, loaded_by, run_key = _newest_of_ledger(con)
         with duck_errors("look at the catalog"):
             notes = con.execute(_NEWEST_NOTE).fetchall()
@@ -72,10 +73,14 @@ def _identity(con: duckdb.DuckDBPyConnection) -> Identity | None:
     return Identity(*rows[0]) if rows else None
 
 
-def _newest_snapshot(con: duckdb.DuckDBPyConnection) -> int:
+def _newest_commit(con: duckdb.DuckDBPyConnection) -> tuple[int, str]:
+    """Number and time of the newest snapshot."""
     with duck_errors("look at the catalog"):
-        ((newest,),) = con.execute(f"SELECT max(snapshot_id) FROM {METADATA}.ducklake_snapshot").fetchall()
-    return int(newest)
+        ((number, at),) = metadata_rows(
+            con,
+            "SELECT snapshot_id, snapshot_time FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
+        )
+    return int(number), str(at)
 
 
 def _newest_of_ledger(con: duckdb.DuckDBPyConnection) -> tuple[int, int, str]:
@@ -131,6 +136,8 @@ def unknown_lake(state: State, path: Path) -> str:
 
 def mismatch(state: State, con: duckdb.DuckDBPyConnection) -> str:
     """What is wrong if the state and the catalog of a connection do not belong together; else empty."""
+    if _is_as_noted(state, con):
+        return ""
     ours, theirs = StateSide.of(state), CatalogSide.of(con)
     is_behind = theirs.object_id > ours.object_id or theirs.run_id > ours.run_id
     if ours.lake_id is None:
@@ -145,6 +152,14 @@ def mismatch(state: State, con: duckdb.DuckDBPyConnection) -> str:
         (not _knows(state, theirs), "the state file and the catalog have gone different ways"),
     )
     return next((says for is_so, says in wrong if is_so), "")
+
+
+def _is_as_noted(state: State, con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the newest commit is the one that the state noted last: then it knows all that is in the ledger."""
+    rows = state.read("SELECT lake_id, epoch, snapshot, snapshot_at FROM lake WHERE snapshot_at IS NOT NULL")
+    if not rows or (identity := _identity(con)) is None:
+        return False
+    return tuple(rows[0]) == (identity.lake_id, identity.epoch, *_newest_commit(con))
 
 
 def _knows(state: State, theirs: CatalogSide) -> bool:
@@ -165,6 +180,8 @@ def require_match(state: State, con: duckdb.DuckDBPyConnection) -> None:
         raise LakeMismatch(says, hint=HINT)
     if StateSide.of(state).lake_id is None:
         join(state, con, _identity(con) or Identity(new_id(), 0))
+    elif not _is_as_noted(state, con):
+        note_commit(state, con)
 
 
 def join(state: State, con: duckdb.DuckDBPyConnection, identity: Identity) -> None:
@@ -172,11 +189,12 @@ def join(state: State, con: duckdb.DuckDBPyConnection, identity: Identity) -> No
     with duck_errors("identify the catalog"):
         con.execute(f"UPDATE {LAKE_ROW} SET lake_id = {literal(identity.lake_id)}, epoch = {identity.epoch}")
     state.write(
-        "UPDATE lake SET lake_id = ?, epoch = ?, snapshot = ?",
-        (identity.lake_id, identity.epoch, _newest_snapshot(con)),
+        "UPDATE lake SET lake_id = ?, epoch = ?, snapshot = ?, snapshot_at = ?",
+        (identity.lake_id, identity.epoch, *_newest_commit(con)),
     )
 
 
-def note_commit(state: State, snapshot: int) -> None:
-    """Remember in the state that the catalog has come so far; after the state has noted what was committed."""
-    state.write("UPDATE lake SET snapshot = max(snapshot, ?)", (snapshot,))
+def note_commit(state: State, con: duckdb.DuckDBPyConnection) -> None:
+    """Remember in the state how far the catalog has come; after the state has noted what was committed."""
+    number, at = _newest_commit(con)
+    state.write("UPDATE lake SET snapshot = ?1, snapshot_at = ?2 WHERE snapshot <= ?1", (number, at))

@@ -75,7 +75,8 @@ _IS_HELD = f"""
 
 #: Duplicates whose files are there, and whose rows are not there any more.
 _ORPHANS = f"""
-    SELECT d.object_id, d.version, o.root, o.key, o.size FROM versions d JOIN objects o USING (object_id, version)
+    SELECT d.object_id, d.version, o.root, o.key, o.size
+      FROM versions d INDEXED BY versions_counted_elsewhere CROSS JOIN objects o USING (object_id, version)
      WHERE d.same_as IS NOT NULL AND o.removed_at IS NULL AND o.forgotten_at IS NULL
        AND (:holders IS NULL OR d.same_as IN (SELECT value FROM json_each(:holders)))
        AND NOT ({_IS_HELD % {"but": "NULL"}})

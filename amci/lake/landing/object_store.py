@@ -467,8 +467,7 @@ class ObjectStore:
     def counts(self) -> dict[str, int]:
         """How many objects there are, how many without their raw file, in quarantine, and with open doubts."""
         row = self._state.read(
-            "SELECT (SELECT count(*) FROM objects) objects,"
-            " (SELECT count(*) FROM objects WHERE removed_at IS NOT NULL) removed,"
+            "SELECT (SELECT objects FROM object_counts) objects, (SELECT removed FROM object_counts) removed,"
             " (SELECT count(DISTINCT object_id) FROM quarantine WHERE resolved_at IS NULL) quarantined,"
             " (SELECT count(DISTINCT object_id) FROM doubts WHERE resolved_at IS NULL) doubtful"
         )[0]

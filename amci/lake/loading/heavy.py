@@ -129,7 +129,7 @@ class HeavyHandler:
         ids = [object_version(run)[0] for run in runs]
         self.objects.unloaded(ids)
         with self.catalog.exclusive("note what was committed"):
-            note_commit(self.runs.state, self.catalog.guard.newest())
+            note_commit(self.runs.state, self.catalog.con)
         self.take_over(ids)
         return {
             run_id: Done({"forgotten": {str(entry.name): entry.rows for entry in entries}})
@@ -217,7 +217,7 @@ class HeavyHandler:
         self.objects.set_rules([(item.object_id, item.version, item.rules_hash) for item in items])
         self.objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
         with self.catalog.exclusive("note what was committed"):
-            note_commit(self.runs.state, self.catalog.guard.newest())
+            note_commit(self.runs.state, self.catalog.con)
 
     def _note_shapes(self, items: Sequence[LoadItem], loads: TableLoads) -> None:
         """Remember what files of these tables are like; a process that dies before it loses nothing but that."""

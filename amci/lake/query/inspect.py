@@ -140,7 +140,7 @@ def renamed_columns(state: State, after: int) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for row in state.read(
         "SELECT result ->> 'columns' AS columns FROM runs"
-        " WHERE run_id > ? AND kind = 'heavy' AND result ->> 'columns' IS NOT NULL ORDER BY run_id",
+        " WHERE run_id > ? AND +kind = 'heavy' AND result ->> 'columns' IS NOT NULL ORDER BY run_id",
         (after,),
     ):
         for table, columns in json_of(row["columns"]).items():
