@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from amci.app.for_each import ForEachHandler
@@ -120,12 +120,12 @@ def amc_handlers(opened: Session, router: Router, ingest: Ingest) -> list[Handle
         place = raw_folder.folder_of(of, workspace, project.settings.roots[0].path)
         return raw_folder.prepare(place, workspace)
 
-    def load(tenant: Tenant, key: str) -> None:
-        """Queue a result to be loaded at once; if that fails, the next scan of raw/ finds it."""
+    def load(tenant: Tenant, keys: Sequence[str]) -> None:
+        """Queue results to be loaded at once; if that fails, the next scan of raw/ finds them."""
         try:
-            ingest.arrived(opened.root_of(tenant), key)
+            ingest.arrived(opened.root_of(tenant), *keys)
         except StorageError as error:
-            _log.error("result not noted yet", key=key, exc_info=error)
+            _log.error("results not noted yet", keys=keys, exc_info=error)
 
     def rows(sql: str, most: int) -> list[dict[str, Any]]:
         """The rows of a query of the lake, at most so many and one more."""

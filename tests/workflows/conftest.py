@@ -102,7 +102,7 @@ class Desk:
         self.words: dict[bytes, bytes] = {}  #: in AMC's answers, replaced
         self.asked: list[str] = []
         self.refusals: dict[str, NoAccess] = {}  #: why AMC is not asked, by tenant
-        self.on_delivered: Callable[[Tenant, str], None] = lambda _tenant, _key: None
+        self.on_delivered: Callable[[Tenant, Sequence[str]], None] = lambda _tenant, _keys: None
         self.state = State.open(folder / "amci.db", self.clock)
         self.runs = RunStore(self.state, self.clock, retry={Exception: RetryPolicy(max_attempts=2)})
         self.executions = ExecutionStore(self.state, self.clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -157,16 +158,14 @@ class Ingest:
             self.runs.create(runs)
         return len(runs)
 
-    def arrived(self, root_name: str, key: str) -> IngestCounts:
-        """Note one file that is known to have been renamed into place, unless it is noted already."""
+    def arrived(self, root_name: str, *keys: str) -> IngestCounts:
+        """Note files that are known to have been renamed into place, but for those that are noted already."""
         root = self.roots[root_name]
-        path = root.path_of(key)
-        with storage_errors(f"look at {key}"):
-            try:
-                found = path.stat()
-            except FileNotFoundError:
-                return IngestCounts()
-        return self._note([Landed.of(root_name, key, found)])
+        landed = []
+        for key in keys:
+            with storage_errors(f"look at {key}"), suppress(FileNotFoundError):
+                landed.append(Landed.of(root_name, key, root.path_of(key).stat()))
+        return self._note(landed) if landed else IngestCounts()
 
     def replaced(self, root_name: str, key: str, object_id: int, version: int) -> IngestCounts:
         """Note a file whose content is not that of this version, although its size and mtime are."""

@@ -215,5 +215,7 @@ def request_id(headers: Mapping[str, str], document: object) -> str:
 def safe_text(text: str) -> str:
     """A text of AMC's for an error, the state and the log: bounded, printable, without what looks like a secret."""
     # Cut first, with room: what is long takes long to search.
-    plain = "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text[: 2 * _LONGEST_TEXT])
+    plain = text[: 2 * _LONGEST_TEXT]
+    if not plain.isprintable():
+        plain = "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in plain)
     return without_secrets_or_links(plain)[:_LONGEST_TEXT].strip()

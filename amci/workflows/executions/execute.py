@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amci.kernel.errors import AmciError, NoAccess, UsageError
-from amci.kernel.run import Failed, Outcome, Run, Skipped
+from amci.kernel.run import Done, Failed, Outcome, Run, Skipped
 from amci.tenants.model import Tenant, tenant_named
 from amci.workflows.amc.model import ExecutionStatus
 from amci.workflows.definitions.definition import Workflow
@@ -42,19 +42,20 @@ class ExecuteHandler:
         *,
         workflows: Mapping[str, Workflow],
         folder_of: Callable[[Tenant], Path],
-        on_delivered: Callable[[Tenant, str], None] = lambda _tenant, _key: None,
+        on_delivered: Callable[[Tenant, Sequence[str]], None] = lambda _tenant, _keys: None,
         batch: int = 200,
     ) -> None:
         """`folder_of`: where a tenant's results are put, the folder that holds its `workflow=…` folders.
 
-        `on_delivered` hears of a tenant's result with its key in raw/, from several threads; it may hear of one
-        more than once, and must not raise.
+        `on_delivered` hears of a tenant's results with their keys in raw/, after each batch and from several threads;
+        it may hear of one more than once, and must not raise.
         """
         self.batch = batch
         self._shared = shared
         self._workflows = workflows
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix=EXECUTE)
-        self._steps = Steps(shared, workflows=workflows, folder_of=folder_of, on_delivered=on_delivered)
+        self._on_delivered = on_delivered
+        self._steps = Steps(shared, workflows=workflows, folder_of=folder_of)
 
     def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         """One step of each run: run_id → outcome."""
@@ -88,19 +89,7 @@ class ExecuteHandler:
         rows: Mapping[int, ExecutionRecord],
         at: datetime,
     ) -> dict[int, Outcome]:
-        redrives = self._shared.executions.redrives(run.run_id for run in runs)
-        works: list[ExecutionWork] = []
-        outcomes: dict[int, Outcome] = {}
-        for run in runs:
-            try:
-                row = self._begun(tenant, client, run, rows.get(run.run_id), redrives.get(run.run_id, 0), at)
-                works.append(ExecutionWork(run=run, tenant=tenant, client=client, row=row, at=at))
-            except NoAccess as error:
-                # What a person asks for has failed; what a schedule asks for again and again is passed over.
-                is_fire = run.idempotency_key.startswith("fire:")
-                outcomes[run.run_id] = Skipped(f"{error}; {error.hint}") if is_fire else Failed(error)
-            except AmciError as error:
-                outcomes[run.run_id] = self._steps.after(rows.get(run.run_id), error, at)
+        works, outcomes = self._works(tenant, client, runs, rows, at)
         seen = look(client, [work.row for work in works if not _is_final(work.row)])
 
         def advanced(work: ExecutionWork) -> Outcome:
@@ -108,8 +97,46 @@ class ExecuteHandler:
 
         # Each waits for AMC's answer, then for the disk; neither keeps the others from it.
         contexts = [copy_context() for _ in works]
-        steps = self._pool.map(lambda context, work: context.run(advanced, work), contexts, works)
+        steps = list(self._pool.map(lambda context, work: context.run(advanced, work), contexts, works))
+        if keys := [step.result["key"] for step in steps if isinstance(step, Done) and step.result["key"]]:
+            self._on_delivered(tenant, keys)
         return outcomes | {work.run.run_id: step for work, step in zip(works, steps, strict=True)}
+
+    def _works(
+        self,
+        tenant: Tenant,
+        client: AmcClient,
+        runs: Sequence[Run],
+        rows: Mapping[int, ExecutionRecord],
+        at: datetime,
+    ) -> tuple[list[ExecutionWork], dict[int, Outcome]]:
+        """The runs with their executions, new ones begun in one transaction; and what becomes of all others."""
+        redrives = self._shared.executions.redrives(run.run_id for run in runs)
+        refused = self._shared.no_access(tenant)
+        works: list[ExecutionWork] = []
+        outcomes: dict[int, Outcome] = {}
+
+        def begin(run: Run) -> None:
+            row, times = rows.get(run.run_id), redrives.get(run.run_id, 0)
+            try:
+                begun = self._begun(tenant, client, run, row, times, refused, at)
+                works.append(ExecutionWork(run=run, tenant=tenant, client=client, row=begun, at=at))
+            except NoAccess as error:
+                # What a person asks for has failed; what a schedule asks for again and again is passed over.
+                is_fire = run.idempotency_key.startswith("fire:")
+                outcomes[run.run_id] = Skipped(f"{error}; {error.hint}") if is_fire else Failed(error)
+            except AmciError as error:
+                outcomes[run.run_id] = self._steps.after(row, error, at)
+
+        with self._shared.executions.transaction():
+            for run in runs:
+                if run.run_id not in rows:
+                    begin(run)
+        # AMC may be asked about those that were redriven, and no transaction waits for it.
+        for run in runs:
+            if run.run_id in rows:
+                begin(run)
+        return works, outcomes
 
     def _begun(
         self,
@@ -118,25 +145,22 @@ class ExecuteHandler:
         run: Run,
         row: ExecutionRecord | None,
         redrives: int,
+        refused: NoAccess | None,
         at: datetime,
     ) -> ExecutionRecord:
-        """The execution this run goes on with, new or not; raises AmciError, as NoAccess for a new one."""
-        if row is None:
-            return self._new(tenant, run, 1, redrives)
-        if row.redrives == redrives:
+        """The execution this run goes on with, new or not; raises AmciError, and `refused` instead of a new one."""
+        if row is not None and row.redrives != redrives:
+            row = self._redriven(client, row, redrives, at)
+        if row is not None and row.redrives == redrives:
             return row
-        return self._redriven(tenant, client, run, row, redrives, at)
+        if refused:
+            raise refused
+        return self._new(tenant, run, row.attempt + 1 if row else 1, redrives)
 
     def _redriven(
-        self,
-        tenant: Tenant,
-        client: AmcClient,
-        run: Run,
-        row: ExecutionRecord,
-        redrives: int,
-        at: datetime,
+        self, client: AmcClient, row: ExecutionRecord, redrives: int, at: datetime
     ) -> ExecutionRecord:
-        """The old execution if AMC still works on it or it succeeded, else a new one."""
+        """The old execution: of this redrive if AMC still works on it or it succeeded, else of those before."""
         if row.workflow_execution_id and not _is_final(row):
             execution = client.execution(row.workflow_execution_id)
             if execution:
@@ -147,11 +171,9 @@ class ExecuteHandler:
             return self._shared.executions.go_on(
                 row, redrives=redrives, lasting=self._shared.settings.deadline
             )
-        return self._new(tenant, run, row.attempt + 1, redrives)
+        return row
 
     def _new(self, tenant: Tenant, run: Run, attempt: int, redrives: int) -> ExecutionRecord:
-        if refused := self._shared.no_access(tenant):
-            raise refused
         task = ExecuteTask.of(run.payload)
         workflow_id = task.request.workflow_id
         workflow = self._workflows.get(workflow_id)

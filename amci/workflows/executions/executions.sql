@@ -22,19 +22,17 @@ UPDATE executions SET redrives = :redrives, deadline_at = :deadline_at, deadline
  WHERE execution_id = :execution_id
 RETURNING *;
 
--- name: is_ours
--- Whether the run is still in the hands of the worker that claimed it.
-SELECT 1 FROM runs WHERE run_id = :run_id AND claims = :claims AND status = 'RUNNING';
-
--- name: is_confusable
--- Whether another request that AMC would show alike was sent so lately that what it made may not be known yet.
-SELECT 1 FROM executions AS other, executions AS own
- WHERE own.execution_id = :execution_id
-   AND other.instance_id = own.instance_id AND other.fingerprint = own.fingerprint
-   AND other.submitting_at IS NOT NULL AND other.workflow_execution_id IS NULL
-   AND other.submitting_at > :since AND other.execution_id <> own.execution_id
-   AND (other.time_window = own.time_window OR other.time_window = '' OR own.time_window = '')
- LIMIT 1;
+-- name: may_be_sent
+-- Whether the run is still in the hands of the worker that claimed it, and whether another request that AMC would show
+-- alike was sent so lately that what it made may not be known yet.
+SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = :run_id AND claims = :claims AND status = 'RUNNING') AS is_ours,
+       EXISTS (SELECT 1 FROM executions AS other, executions AS own
+                WHERE own.execution_id = :execution_id
+                  AND other.instance_id = own.instance_id AND other.fingerprint = own.fingerprint
+                  AND other.submitting_at IS NOT NULL AND other.workflow_execution_id IS NULL
+                  AND other.submitting_at > :since AND other.execution_id <> own.execution_id
+                  AND (other.time_window = own.time_window OR other.time_window = '' OR own.time_window = '')
+       ) AS is_confusable;
 
 -- name: submitting
 UPDATE executions
@@ -113,8 +111,14 @@ SELECT workflow_execution_id FROM executions
 DELETE FROM executions WHERE execution_id = :execution_id AND run_id IS NULL;
 
 -- name: take
-UPDATE executions SET workflow_execution_id = :workflow_execution_id, looks = 0, changed_at = :now
- WHERE execution_id = :execution_id;
+UPDATE executions
+   SET workflow_execution_id = :workflow_execution_id, submitted = coalesce(:submitted, submitted), looks = 0,
+       changed_at = :now, status = :status, status_reason = :status_reason,
+       created_at = coalesce(:created_at, created_at), updated_at = coalesce(:updated_at, updated_at),
+       window_start = coalesce(:window_start, window_start), window_end = coalesce(:window_end, window_end),
+       document = :document, answered = coalesce(:answered, answered)
+ WHERE execution_id = :execution_id
+RETURNING *;
 
 -- name: see
 -- `changed_at` is when its status changed.

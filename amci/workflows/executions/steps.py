@@ -95,7 +95,6 @@ class Steps:
     shared: HandlerContext
     workflows: Mapping[str, Workflow]
     folder_of: Callable[[Tenant], Path]
-    on_delivered: Callable[[Tenant, str], None]
 
     def advance(self, work: ExecutionWork, seen: Seen) -> Outcome:
         """The next step; `seen` is how the execution stands in AMC, if AMC was asked."""
@@ -176,7 +175,8 @@ class Steps:
         go, row = self.shared.executions.submitting(row, work.run, unsettled=settle)
         if go is SendDecision.SEND:
             # Before it is sent: whatever is killed when, the first one is looked for.
-            self.shared.queue(self._looks_for_more(work.tenant, row))
+            if more := self._looks_for_more(work.tenant, row):
+                self.shared.queue(more)
             return self._sent(work.client, row)
         reason = (
             "an equal request is on its way" if go is SendDecision.WAIT else "cancelled, or in other hands"
@@ -219,9 +219,7 @@ class Steps:
             raise
         # Any other error may have come after the request went out, as one of a recording: it is looked for.
         fault_point("execute.after_post")
-        with self.shared.executions.transaction():
-            taken = self.shared.executions.take(row, execution)
-            self.shared.executions.submitted(row, execution.exchange)
+        taken = self.shared.executions.take(row, execution, submitted=execution.exchange)
         fault_point("execute.recorded")
         return taken or self._unknown(row)
 
@@ -303,8 +301,6 @@ class Steps:
                 return self._not_to_be_had(row, refused, work.at)
             fault_point("execute.delivered")
             row = self.shared.executions.deliver(row, key=there.key, rows=there.rows, size=there.bytes)
-        if row.key:
-            self.on_delivered(work.tenant, row.key)
         return Done(_result(row), then=self._looks_for_more(work.tenant, row))
 
     def _looks_for_more(self, tenant: Tenant, row: ExecutionRecord) -> list[NewRun]:

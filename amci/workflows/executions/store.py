@@ -192,13 +192,15 @@ class ExecutionStore:
         yet; so what is found in AMC after an unknown outcome can only be one's own.
         """
         with self._state.transaction() as db:
-            if not db.execute(_SQL["is_ours"], {"run_id": run.run_id, "claims": run.claims}).fetchone():
-                return SendDecision.STOP, row
             since = timestamp(self._clock.now() - unsettled)
-            values = {"execution_id": row.execution_id, "since": since}
-            if db.execute(_SQL["is_confusable"], values).fetchone():
+            own = {"run_id": run.run_id, "claims": run.claims, "execution_id": row.execution_id}
+            values = {**own, "since": since}
+            may_be = db.execute(_SQL["may_be_sent"], values).fetchone()
+            if not may_be["is_ours"]:
+                return SendDecision.STOP, row
+            if may_be["is_confusable"]:
                 return SendDecision.WAIT, row
-            return SendDecision.SEND, self._change(row, "submitting")
+            return SendDecision.SEND, self._put(db, "submitting", {"execution_id": row.execution_id})
 
     def came_late(self, row: ExecutionRecord, run: Run, now: datetime) -> ExecutionRecord:
         """The row, its times moved by as much as this look at it is late: `run` was to be looked at before `now`.
@@ -255,36 +257,28 @@ class ExecutionStore:
         """Note a look that brought nothing new, and how AMC answered it."""
         return self._change(row, "looked", answered=json.dumps(exchange) if exchange else None)
 
-    def take(self, row: ExecutionRecord, execution: Execution) -> ExecutionRecord | None:
+    def take(
+        self, row: ExecutionRecord, execution: Execution, *, submitted: Mapping[str, Any] | None = None
+    ) -> ExecutionRecord | None:
         """Note that this execution is that of the row; None if another run has it already.
 
-        Reconciliation may have met it before, as somebody else's.
+        `submitted`: how the request was answered, which is noted in any case. Reconciliation may have met the execution
+        before, as somebody else's.
         """
         key = {"instance_id": row.instance_id, "workflow_execution_id": execution.workflow_execution_id}
         with self._state.transaction() as db:
             owner = db.execute(_SQL["owner"], key).fetchone()
             if owner and owner["run_id"] is not None and owner["execution_id"] != row.execution_id:
+                self.submitted(row, submitted)
                 return None
             if owner and owner["run_id"] is None:
                 db.execute(_SQL["forget"], {"execution_id": owner["execution_id"]})
-            db.execute(_SQL["take"], key | {"execution_id": row.execution_id, "now": self._now()})
-            return self.see(row, execution, looks=0)
+            values = key | _seen(execution) | {"submitted": json.dumps(submitted) if submitted else None}
+            return self._put(db, "take", {"execution_id": row.execution_id, **values})
 
     def see(self, row: ExecutionRecord, execution: Execution, *, looks: int = 1) -> ExecutionRecord:
         """Note what AMC says of it."""
-        return self._change(
-            row,
-            "see",
-            status=execution.status.value,
-            status_reason=execution.status_reason,
-            created_at=_text(execution.created_at),
-            updated_at=_text(execution.updated_at),
-            window_start=_text(execution.window_start),
-            window_end=_text(execution.window_end),
-            document=json.dumps(execution.raw, ensure_ascii=False, default=str),
-            looks=looks,
-            answered=json.dumps(execution.exchange) if execution.exchange else None,
-        )
+        return self._change(row, "see", looks=looks, **_seen(execution))
 
     def end(self, row: ExecutionRecord, status: ExecutionStatus, reason: str) -> ExecutionRecord:
         """Note how it ended if AMC shows no execution that could say it."""
@@ -400,7 +394,25 @@ class ExecutionStore:
 
     def _changed(self, query: str, values: Mapping[str, Any]) -> ExecutionRecord:
         with self._state.transaction() as db:
-            return ExecutionRecord.of(db.execute(_SQL[query], {**values, "now": self._now()}).fetchone())
+            return self._put(db, query, values)
+
+    def _put(self, db: sqlite3.Connection, query: str, values: Mapping[str, Any]) -> ExecutionRecord:
+        """Change a row inside of a transaction."""
+        return ExecutionRecord.of(db.execute(_SQL[query], {**values, "now": self._now()}).fetchone())
+
+
+def _seen(execution: Execution) -> dict[str, Any]:
+    """What AMC says of an execution, as values of a row."""
+    return {
+        "status": execution.status.value,
+        "status_reason": execution.status_reason,
+        "created_at": _text(execution.created_at),
+        "updated_at": _text(execution.updated_at),
+        "window_start": _text(execution.window_start),
+        "window_end": _text(execution.window_end),
+        "document": json.dumps(execution.raw, ensure_ascii=False, default=str),
+        "answered": json.dumps(execution.exchange) if execution.exchange else None,
+    }
 
 
 def _text(at: datetime | None) -> str | None:

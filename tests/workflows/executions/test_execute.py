@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -515,12 +515,36 @@ def test_a_result_that_never_comes_makes_the_run_fail_and_a_redrive_ask_anew(des
 
 
 def test_a_result_is_announced_with_its_key_when_it_is_in_raw(desk: Desk) -> None:
-    announced: list[tuple[str, str]] = []
-    desk.on_delivered = lambda tenant, key: announced.append((tenant.tenant, key))
+    announced: list[tuple[str, list[str]]] = []
+    desk.on_delivered = lambda tenant, keys: announced.append((tenant.tenant, list(keys)))
     run_id = desk.ask()
     desk.finish()
-    assert announced == [("acme", desk.row(run_id).key)]
+    assert announced == [("acme", [desk.row(run_id).key])]
     assert desk.files() == [desk.row(run_id).key]
+
+
+def test_the_state_is_written_once_for_each_step_and_once_for_each_batch(
+    desk_of: Callable[..., Desk],
+) -> None:
+    told: list[Sequence[str]] = []
+
+    def transactions(executions: int) -> int:
+        desk = desk_of(options={"running": timedelta(0), "pending": timedelta(0)})
+        desk.on_delivered = lambda _tenant, keys: told.append(keys)
+        for day in range(executions):
+            window = TimeWindow(
+                type=WindowType.EXPLICIT, start=f"2026-10-{day + 1:02}T00:00:00", end="2026-10-21T00:00:00"
+            )
+            desk.ask(window=window)
+        began: list[str] = []
+        desk.state._db.set_trace_callback(lambda sql: began.append(sql) if sql.startswith("BEGIN") else None)
+        desk.finish()
+        assert len(desk.files()) == executions
+        return len(began)
+
+    # About to be sent; taken by AMC; succeeded; in raw/.
+    assert transactions(7) - transactions(2) == 5 * 4
+    assert list(map(len, told)) == [7, 2]
 
 
 def test_nothing_is_asked_for_a_tenant_without_access(desk: Desk) -> None:
