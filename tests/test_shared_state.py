@@ -63,6 +63,7 @@ SAFE = {
         workflows.amazon.fixture_matching:Answers workflows.amazon.scrub:Scrubber
         """,
     "made to be shared: httpx and thread pools promise that threads may": """
+        lake.loading.batch_thread:BatchThread
         kernel.worker:Worker._work.ThreadPoolExecutor workflows.amc.connections:Connections._http.Client
         workflows.executions.execute:ExecuteHandler.__init__.ThreadPoolExecutor
         """,
@@ -71,6 +72,7 @@ SAFE = {
         lake.landing.roots:Settling sandbox.rest:Server sandbox.rest:_Connection
         scheduler.service:Scheduler
         lake.query.result:TimeBudget lake.query.session:QuerySession lake.loading.pre_stage:StreamWriter
+        lake.loading.typed_writer:TypedWriter
         lake.query.session:session.connect sandbox.duckdb_worker:_session.connect sandbox.duckdb_worker:main.connect
         """,
     "per call: made, used and dropped by one call, of one file, text, request or run": """
@@ -95,7 +97,8 @@ SAFE = {
         lake.formats.source:ChunkFile lake.landing.duplicates:_Holders lake.loading.loads:Places
         lake.loading.loads:TableLoads lake.loading.resemblance:Resemblance
         lake.loading.resemblance:_Seen lake.loading.row_buffer:AllTrue
-        lake.loading.row_buffer:RowBuffer lake.loading.rules:Rules.connection.connect
+        lake.loading.row_buffer:RowBuffer lake.catalog.arrow_casts:TextCaster
+        lake.loading.rules:Rules.connection.connect
         lake.loading.spelling_hints:OddColumns lake.loading.type_inference:ColumnTyper
         lake.upkeep.publish:publish.connect
         sandbox.data.generate:EventGenerator._session.connect sandbox.data.world:_write_people.connect

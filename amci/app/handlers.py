@@ -69,6 +69,7 @@ def lake_handlers(
                 objects=objects,
                 shapes=shapes,
                 roots=roots,
+                catalog=catalog,
                 pre_stage=workspace.pre_stage,
                 spill=workspace.spill,
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import stat
 import sys
 import threading
@@ -97,6 +98,21 @@ def replacing(path: Path) -> Iterator[Path]:
             fsync(path.parent)
         finally:
             part.unlink(missing_ok=True)
+
+
+def moved(source: Path, path: Path) -> None:
+    """Move a file that was written by `replacing`; to another file system by a copy. Raises StorageError."""
+    with storage_errors(f"write {path.name}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.replace(path)
+            fsync(path.parent)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with replacing(path) as part:
+                shutil.copyfile(source, part)
+            source.unlink()
 
 
 #: What the operating system says of a path that no directory can have.

@@ -55,14 +55,23 @@ def second_delivery(site: Any) -> None:
 
 
 def large_delivery(site: Any) -> None:
-    """A file that gets one of its own in post-stage."""
+    """A file that gets one of its own in post-stage, and one that is cast while it is read, into two partitions."""
     site.dataset("orders")
     site.put("adtech/orders/lines/large.csv", "n\n" + "1\n" * 500_001)
+    site.dataset("days", partition_by="[day]")
+    site.put("adtech/days/lines/large.csv", typed("1", "2"))
 
 
 def large_replacement(site: Any) -> None:
     """Another large file in place of the first."""
     site.put("adtech/orders/lines/large.csv", "n\n" + "2\n" * 500_001)
+    site.put("adtech/days/lines/large.csv", typed("2", "3"))
+
+
+def typed(*days: str) -> str:
+    """So many rows, of so much text, that they are cast while they are read."""
+    rows = "".join(f"2026-01-0{day},{'word ' * 20}\n" for day in days)
+    return "day,words\n" + rows * 50_001
 
 
 def damage(site: Any) -> None:
@@ -228,7 +237,7 @@ def is_whole(site: Any) -> bool:
 
 
 @pytest.mark.spread(4)
-@pytest.mark.parametrize("scenario", ["first", "second"], indirect=True)
+@pytest.mark.parametrize("scenario", ["first", "second", "large"], indirect=True)
 @pytest.mark.parametrize("share", range(2))
 def test_a_killed_drain_is_taken_up_where_it_died(
     scenario: Scenario,

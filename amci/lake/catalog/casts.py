@@ -223,13 +223,16 @@ def checked_cast_sql(kind: ColumnKind, expr: str, column: str, how: Spelling = P
     """SQL that casts text which fits and raises otherwise: test and conversion in one pass.
 
     DuckDB then raises an InvalidInputException that ends in `UNFIT` and the column's name, never the value.
+    A column of NOTHING may have no value.
     """
-    if kind.sql == "VARCHAR":
+    if kind is Kind.VARCHAR:
         return how.text_sql(expr)
     return once("t", how.text_sql(expr), lambda text: _checked(kind, text, column, how))
 
 
 def _checked(kind: ColumnKind, expr: str, column: str, how: Spelling) -> str:
+    if kind is Kind.NOTHING:
+        return f"CASE WHEN {_fits_sql(kind, expr, how)} THEN {expr} ELSE {unfit_sql(column)} END"
     rest = f"WHEN {expr} IS NULL OR {expr} = '' THEN NULL ELSE {unfit_sql(column)}"
     return f"CASE WHEN {_strict(kind, expr, how)} THEN {_converted(kind, expr, how)} {rest} END"
 

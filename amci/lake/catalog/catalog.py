@@ -15,7 +15,7 @@ import pyarrow as pa
 from amci.kernel import log
 from amci.kernel.clock import new_id
 from amci.kernel.errors import AmciError, MalformedFile
-from amci.kernel.files import fault_point, json_of, replacing
+from amci.kernel.files import fault_point, json_of, moved, replacing
 from amci.kernel.layout import hive_path
 from amci.kernel.names import literal, quoted
 from amci.kernel.workspace import WorkspacePaths
@@ -392,7 +392,7 @@ class Catalog:
         DuckLake's own insert would sort every row into its partition, at twice the cost (bench, one_partition).
         A file that is left behind by a crash belongs to no table; `vacuum` removes it.
         """
-        path = home.folder / hive_path(tuple(partition.items())) / f"amci-{new_id()}.parquet"
+        path = _new_path(home, partition)
         kept = (
             f"SELECT * EXCLUDE ({', '.join(map(quoted, partition))}) FROM ({select})" if partition else select
         )
@@ -400,6 +400,13 @@ class Catalog:
             self.con.execute(
                 f"COPY ({kept}) TO {literal(str(beside))} (FORMAT parquet, WRITE_BLOOM_FILTER false)"
             )
+        return WrittenFile(path, home)
+
+    @staticmethod
+    def take_file(source: Path, home: TableHome, partition: Mapping[str, str]) -> WrittenFile:
+        """The same for a file that has been written elsewhere, which goes to its place."""
+        path = _new_path(home, partition)
+        moved(source, path)
         return WrittenFile(path, home)
 
     def add_file(self, name: TableName, file: WrittenFile) -> None:
@@ -493,6 +500,10 @@ class Catalog:
                 with suppress(duckdb.TransactionException):
                     self.con.execute("ROLLBACK")
                 raise
+
+
+def _new_path(home: TableHome, partition: Mapping[str, str]) -> Path:
+    return home.folder / hive_path(tuple(partition.items())) / f"amci-{new_id()}.parquet"
 
 
 def _is_table(name: TableName) -> str:

@@ -137,39 +137,50 @@ class Commit:
         )
 
     @contextmanager
-    def _written(self, loads: TableLoads, *, is_certain: bool) -> Iterator[dict[Load, WrittenFile]]:
+    def _written(self, loads: TableLoads, *, is_certain: bool) -> Iterator[dict[Load, list[WrittenFile]]]:
         """Files with the rows of large loads, written while other threads may commit; deleted if none takes them."""
-        written: dict[Load, WrittenFile] = {}
+        written: dict[Load, list[WrittenFile]] = {}
         try:
             for name, parts in loads.tables.items():
-                if any(part.own_file is not None for part in parts):
+                if any(part.own_file is not None or part.typed for part in parts):
                     with self.catalog.exclusive("plan a load"):
                         changes = self._plan(name, parts, is_certain=is_certain)
                         home = self.catalog.foresee(name, changes, parts[0].partition_by)
                     for part in parts:
-                        if _fits(part, home):
-                            written[part] = self._write(part, home)
+                        if _is_typed(part, home):
+                            written[part] = self._typed(part, home)
+                        elif _fits(part, home):
+                            written[part] = [self._write(part, home)]
             yield written
         finally:
-            for file in written.values():
-                file.path.unlink(missing_ok=True)
+            for files in written.values():
+                _delete(files)
+
+    def _typed(self, part: Load, home: TableHome) -> list[WrittenFile]:
+        """The files that were written while the rows were read, at their place in post-stage."""
+        typed = part.typed
+        pairs = zip(typed.paths, typed.files, strict=True) if typed else ()
+        return [self.catalog.take_file(path, home, file.partition) for path, file in pairs]
 
     def _write(self, part: Load, home: TableHome) -> WrittenFile:
         return self.catalog.write_file(part.source.select(home.columns), home, part.own_file or {})
 
-    def _insert(self, name: TableName, parts: Sequence[Load], written: dict[Load, WrittenFile]) -> None:
+    def _insert(self, name: TableName, parts: Sequence[Load], written: dict[Load, list[WrittenFile]]) -> None:
         home = self.catalog.home(name)
         for part in parts:
-            if not _fits(part, home):
-                self.catalog.insert(name, part.source.select(home.columns))
-                continue
-            if part in written and written[part].home != home:
+            files = written.get(part, [])
+            if any(file.home != home for file in files):
                 # Another load has changed the table meanwhile, or this one rewrites it.
-                written.pop(part).path.unlink()
-            if part not in written:
-                written[part] = self._write(part, home)
-            # From here on the transaction decides whether the file stays.
-            self.catalog.add_file(name, written.pop(part))
+                _delete(files)
+                files = []
+            if not files and _fits(part, home):
+                files = written[part] = [self._write(part, home)]
+            if not files:
+                self.catalog.insert(name, part.source.select(home.columns))
+            for file in files:
+                self.catalog.add_file(name, file)
+            # From here on the transaction decides whether the files stay.
+            written.pop(part, None)
 
     def take_out(self, gone: Sequence[LedgerEntry]) -> None:
         """Take the rows of these entries out of their tables, and the entries out of the ledger."""
@@ -208,6 +219,17 @@ def ledger_entry(item: LoadItem, name: TableName, rows: int, loaded_at: datetime
         **{name: staged.origin.get(name) for name in sidecar.TEXTS},
         **{name: _naive(at) for name, at in sidecar.moments(staged.origin).items()},
     }
+
+
+def _is_typed(part: Load, home: TableHome) -> bool:
+    """Whether there are files with the rows of a load, cast as it would cast them."""
+    typed = part.typed
+    return typed is not None and typed.cast_hash == part.source.cast_hash(home) and typed.are_intact
+
+
+def _delete(files: Sequence[WrittenFile]) -> None:
+    for file in files:
+        file.path.unlink(missing_ok=True)
 
 
 def _fits(part: Load, home: TableHome) -> bool:

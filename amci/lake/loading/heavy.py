@@ -214,6 +214,10 @@ class HeavyHandler:
         if not items:
             return
         self.objects.set_loaded([(item.object_id, item.version) for item in items])
+        for item in items:
+            for table in item.staged.tables:
+                if left := item.typed_rows(table):
+                    left.drop()
         self.objects.set_rules([(item.object_id, item.version, item.rules_hash) for item in items])
         self.objects.resolve_loaded([(item.object_id, item.run.run_id) for item in items])
         with self.catalog.exclusive("note what was committed"):

@@ -177,6 +177,8 @@ def _done(read: ReadRows, staged: Sequence[tuple[str, StagedFile]], within: Call
             sha256=tuple(file.sha256 for file in written),
             headers=columns[part].spelled,
             earlier=columns[part].earlier,
+            typed=read.rows.typed[part].files if part in read.rows.typed else (),
+            cast_hash=read.rows.typed[part].cast_hash if part in read.rows.typed else "",
         )
         for part, written in files.items()
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +16,17 @@ from amci.kernel.names import quoted
 from amci.kernel.run import Run
 from amci.lake.catalog.casts import cast_sql, checked_cast_sql, fits_sql, loss_sql, widened
 from amci.lake.catalog.catalog import Catalog
+from amci.lake.catalog.checksums import is_intact
 from amci.lake.catalog.headers import FileColumns, TableHeaders
 from amci.lake.catalog.inference import ALL, NO_CLUES, Clues
 from amci.lake.catalog.kinds import ColumnKind, Kind, join
-from amci.lake.catalog.tables import TableName
+from amci.lake.catalog.tables import TableHome, TableName
 from amci.lake.datasets.dataset import Dataset
 from amci.lake.datasets.objects import RESERVED
 from amci.lake.formats import Doubt, FileFormat, format_of
 from amci.lake.landing.object_store import Quarantined
 from amci.lake.loading.rules import RoutedObject
-from amci.lake.loading.staged_object import StagedObject, StagedTable
+from amci.lake.loading.staged_object import StagedObject, StagedTable, TypedFile
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -78,6 +81,12 @@ class LoadItem:
     def name_of(self, table: StagedTable) -> TableName:
         """The lake's table that rows of `table` go to."""
         return TableName(self.dataset.schema_name, table.table)
+
+    def typed_rows(self, table: StagedTable) -> TypedRows | None:
+        """The rows of `table` as they were cast while they were read, if they were."""
+        if not table.typed:
+            return None
+        return TypedRows(pre_stage=self.pre_stage, files=table.typed, cast_hash=table.cast_hash)
 
     def files_of(self, table: StagedTable) -> list[Path]:
         """Where the rows of `table` lie."""
@@ -144,14 +153,25 @@ class StagedSource:
 
         DuckDB raises for a value that would change on its way, see `checked_cast_sql`.
         """
-        cast = [f"{self._cast(c, k, Kind.of_sql(columns[c]))} AS {quoted(c)}" for c, k in self.text.items()]
-        kept = [f"{widened(c, t, columns[c], checked=True)} AS {quoted(c)}" for c, t in self.typed.items()]
-        return f"SELECT {', '.join(cast + kept)} FROM {self.rows}"
+        casts = [f"{sql} AS {quoted(column)}" for column, sql in self.casts(columns).items()]
+        return f"SELECT {', '.join(casts)} FROM {self.rows}"
+
+    def casts(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """The SQL of each column in it."""
+        text = {c: self._cast(c, kind, Kind.of_sql(columns[c])) for c, kind in self.text.items()}
+        return text | {c: widened(c, t, columns[c], checked=True) for c, t in self.typed.items()}
+
+    def cast_hash(self, home: TableHome) -> str:
+        """The same for the same casts into the same columns and partitions."""
+        how = [self.casts(home.columns), dict(home.columns), home.partition_by]
+        return hashlib.sha256(json.dumps(how).encode()).hexdigest()[:32]
 
     def _cast(self, column: str, own: ColumnKind, kind: ColumnKind) -> str:
         how = self.clues.how(column)
         if self.is_checked or loss_sql(own, kind, column):
-            return checked_cast_sql(kind, quoted(column), column, how)
+            # A column without a value in the first rows becomes what the values of the others are.
+            checked = own if own is Kind.NOTHING and kind is Kind.VARCHAR else kind
+            return checked_cast_sql(checked, quoted(column), column, how)
         return cast_sql(kind, quoted(column), how)
 
     def fitting(self, con: duckdb.DuckDBPyConnection, types: Mapping[str, str]) -> dict[str, str]:
@@ -181,6 +201,30 @@ class StagedSource:
         return [column for column, count in zip(counts, found, strict=True) if count]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedRows:
+    """The rows of one object for one table, as they were cast while they were read."""
+
+    pre_stage: Path
+    files: tuple[TypedFile, ...]  #: one for each partition
+    cast_hash: str  #: see `StagedSource.cast_hash`
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where the files lie."""
+        return [self.pre_stage / file.file for file in self.files]
+
+    @property
+    def are_intact(self) -> bool:
+        """Whether all of them are there, and what was written."""
+        return all(is_intact(path, file.sha256) for path, file in zip(self.paths, self.files, strict=True))
+
+    def drop(self) -> None:
+        """Delete them."""
+        for path in self.paths:
+            path.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Load:
     """Rows for one table, and how many of them each object brings."""
@@ -190,6 +234,8 @@ class Load:
     members: Mapping[int, int]  #: object id to rows
     #: The one partition all rows fall in, if they are so many that they get a file of their own.
     own_file: Mapping[str, str] | None = None
+    #: files of pre-stage that have these rows already, if they were cast as `source` would
+    typed: TypedRows | None = None
     partition_by: tuple[str, ...]
     may_evolve: bool
     max_columns: int  #: that the table may have, amci's own among them

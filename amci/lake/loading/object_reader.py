@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from amci.kernel.files import storage_errors
 from amci.kernel.names import column_names, quoted
 from amci.kernel.plugins import Transform
 from amci.kernel.run import Done, Outcome, Skipped
+from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.headers import FileColumns, file_columns
 from amci.lake.catalog.tables import TableName
 from amci.lake.datasets.objects import RESERVED, Placement, RawObject, Skip
@@ -32,11 +34,13 @@ from amci.lake.landing.roots import Root
 from amci.lake.landing.sidecar import METADATA, Sidecar, delivered_origin, has_sidecar
 from amci.lake.loading import transform_call
 from amci.lake.loading.doubting import note, told
+from amci.lake.loading.loads import LoadItem
 from amci.lake.loading.resemblance import Resemblance, TableShape, TableShapes, shrunk
 from amci.lake.loading.row_buffer import AllTrue, BufferedRows, RowBuffer, table_of
 from amci.lake.loading.rules import RoutedObject, Rules, placement
 from amci.lake.loading.spelling_hints import OddColumns
-from amci.lake.loading.staged_object import StagedObject, heavy_run
+from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
+from amci.lake.loading.typed_writer import CastPlan, plan_casts
 
 #: The kind of runs that read.
 LIGHT = "light"
@@ -72,6 +76,7 @@ class ObjectReader:
     objects: ObjectStore
     shapes: TableShapes
     roots: Mapping[str, Root]
+    catalog: Catalog
     pre_stage: Path
     spill: Path
 
@@ -250,7 +255,8 @@ class ObjectReader:
         reserved = self.reserved(routed.obj, place)
         columns: dict[str, FileColumns] = {}
         rows, entry = 0, ""
-        with RowBuffer(self.pre_stage, routed, place) as buffer:
+        plan = partial(self._plan, routed, place, columns) if _may_be_cast(routed, reading) else None
+        with RowBuffer(self.pre_stage, routed, place, plan=plan) as buffer:
             for batch in reading.batches():
                 data = batch.data
                 names = tuple(data.schema.names)
@@ -281,6 +287,35 @@ class ObjectReader:
             buffered.drop()
             return BufferedRows([], [], skip=f"every row is {watch.column}")
         return buffered
+
+    def _plan(
+        self,
+        routed: RoutedObject,
+        place: Placement,
+        columns: Mapping[str, FileColumns],
+        part: str,
+        first: pa.Table,
+    ) -> CastPlan:
+        """How rows of CSV are cast while they are read, of which these are the first; see `plan_casts`."""
+        staged = StagedTable(
+            table=table_of(place, part),
+            files=(),
+            rows=0,
+            values=frozenset(),
+            headers=columns[part].spelled,
+            earlier=columns[part].earlier,
+        )
+        item = StagedObject(
+            object_id=routed.object_id,
+            version=routed.obj.version,
+            partition=dict(place.partition),
+            constants=place.constants,
+            types=Sidecar(self.roots[routed.obj.root].path_of(routed.obj.key)).types(),
+        )
+        with self.catalog.working():
+            return plan_casts(
+                self.catalog, LoadItem(routed=routed, staged=item, pre_stage=self.pre_stage), staged, first
+            )
 
     def _known_columns(self, routed: RoutedObject) -> set[str]:
         """Names of columns that the dataset has in pre-stage."""
@@ -366,6 +401,12 @@ def note_doubts(
     except MalformedFile:
         buffered.drop()
         raise
+
+
+def _may_be_cast(routed: RoutedObject, reading: Reading) -> bool:
+    """Whether the text of a file, as it is read, is all that its columns' types depend on."""
+    sees_rows = (routed.light and routed.light.takes_rows) or routed.heavy or routed.obj.dataset.quality
+    return not (reading.has_values or sees_rows)
 
 
 def _both(likeness: Resemblance, odd: OddColumns) -> Look:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +17,7 @@ import pyarrow.parquet as pq
 from amci.kernel.files import replacing, storage_errors
 from amci.lake.catalog.checksums import sha256_of
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION
+from amci.lake.loading.batch_thread import BatchThread
 
 #: Rows of one row group; DuckDB's own size, so that its threads share a file evenly.
 ROW_GROUP = 122_880
@@ -28,8 +27,6 @@ _COUNTED = pa.array(range(1, 10_001), pa.int64())
 _REPEATING = 0.4
 #: Rows that are looked at to tell.
 _SAMPLE = 20_000
-#: Batches that may wait for the writer: enough to keep both sides busy, little enough to bound memory.
-_WAITING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +122,14 @@ def _encoding(data: pa.Table) -> dict[str, Any]:
     return {
         "compression": "lz4",
         "write_statistics": False,
-        "use_dictionary": [name for name in data.column_names if name != ROW and _repeats(data.column(name))],
+        "use_dictionary": [name for name in repeating(data) if name != ROW],
         "column_encoding": {ROW: "DELTA_BINARY_PACKED"},
     }
+
+
+def repeating(data: pa.Table) -> list[str]:
+    """The columns that are worth a dictionary."""
+    return [name for name in data.column_names if _repeats(data.column(name))]
 
 
 def _repeats(column: pa.ChunkedArray) -> bool:
@@ -153,12 +155,10 @@ class StreamWriter:
 
     def __init__(self, folder: Path, stem: str, object_id: int, version: int) -> None:
         self._folder = folder
-        self._name = f"{stem}.{object_id}v{version}"
+        self.name = f"{stem}.{object_id}v{version}"  #: of its files
         self._object_id = object_id
         self._version = version
-        self._queue: queue.Queue[pa.RecordBatch | None] = queue.Queue(_WAITING)
-        self._thread = threading.Thread(target=self._run, name="pre-stage writer", daemon=True)
-        self._failure: BaseException | None = None
+        self._thread = BatchThread("pre-stage writer", self._write)
         self._files = ExitStack()
         self.staged: list[StagedFile] = []
         self.rows = 0
@@ -169,44 +169,25 @@ class StreamWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take the next rows; raises what the writer met, as soon as it is known."""
-        if self._failure:
-            raise self._failure
-        self._queue.put(batch)
+        self._thread.put(batch)
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: object) -> None:
-        self._queue.put(None)
         self._thread.join()
-        failure = value or self._failure
+        failure = value or self._thread.failure
         # ExitStack decides by the exception it is given whether the files take their names.
         self._files.__exit__(
             type(failure) if failure else None, failure, failure.__traceback__ if failure else None
         )
-        if self._failure and value is None:
-            raise self._failure
+        if self._thread.failure and value is None:
+            raise self._thread.failure
 
-    def _run(self) -> None:
-        try:
-            for batches in self._groups():
-                self._write_group(batches)
-        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits for it
-            self._failure = error
-            while self._queue.get() is not None:
-                pass
-
-    def _groups(self) -> Iterator[Iterator[pa.RecordBatch]]:
-        """Runs of batches with the same columns."""
-        self._ahead = self._queue.get()
-        while self._ahead is not None:
-            yield self._same(self._ahead.schema)
-
-    def _same(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        while self._ahead is not None and self._ahead.schema == schema:
-            yield self._ahead
-            self._ahead = self._queue.get()
+    def _write(self, batches: Iterator[pa.RecordBatch]) -> None:
+        for _, same in groupby(batches, key=lambda batch: batch.schema):
+            self._write_group(same)
 
     def _write_group(self, batches: Iterator[pa.RecordBatch]) -> None:
         suffix = f".{len(self.staged) + 1}" if self.staged else ""
-        path = self._folder / f"{self._name}{suffix}.parquet"
+        path = self._folder / f"{self.name}{suffix}.parquet"
         part = self._files.enter_context(replacing(path))
         before = self.rows
         groups = self._row_groups(batches)
@@ -218,14 +199,20 @@ class StreamWriter:
 
     def _row_groups(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         """The batches put together to row groups, with their origin."""
-        pending: list[pa.Table] = []
-        waiting = 0
-        for batch in batches:
-            pending.append(with_origin(batch, self._object_id, self._version, self.rows + 1))
-            self.rows += batch.num_rows
-            waiting += batch.num_rows
-            if waiting >= ROW_GROUP:
-                yield pa.concat_tables(pending)
-                pending, waiting = [], 0
-        if pending:
-            yield pa.concat_tables(pending)
+        for group in grouped(batches):
+            yield with_origin(group, self._object_id, self._version, self.rows + 1)
+            self.rows += group.num_rows
+
+
+def grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches of the same columns put together to row groups."""
+    pending: list[pa.RecordBatch] = []
+    waiting = 0
+    for batch in batches:
+        pending.append(batch)
+        waiting += batch.num_rows
+        if waiting >= ROW_GROUP:
+            yield pa.Table.from_batches(pending)
+            pending, waiting = [], 0
+    if pending:
+        yield pa.Table.from_batches(pending)

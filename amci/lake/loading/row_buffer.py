@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,8 +17,10 @@ from amci.kernel.layout import file_stem, hive_path
 from amci.kernel.names import table_name
 from amci.lake.catalog.headers import FileColumns
 from amci.lake.datasets.objects import Placement
+from amci.lake.loading.loads import TypedRows
 from amci.lake.loading.pre_stage import StagedFile, StreamWriter
 from amci.lake.loading.rules import RoutedObject
+from amci.lake.loading.typed_writer import CastPlan, TypedWriter
 
 #: An object whose text is larger than this in memory is streamed to files of its own.
 _SMALL = 8 * 1024**2
@@ -37,6 +39,9 @@ class BufferedRows:
         frozenset()
     )  #: (part, column) of text that a transform made under a new name
     columns: Mapping[str, FileColumns] = field(default_factory=dict)  #: of each part; some may be left out
+    typed: Mapping[str, TypedRows] = field(
+        default_factory=dict
+    )  #: of parts whose rows were cast while they were read
 
     @property
     def is_empty(self) -> bool:
@@ -58,6 +63,8 @@ class BufferedRows:
         """Delete what was written; nothing will refer to it."""
         for _, file in self.staged:
             file.path.unlink(missing_ok=True)
+        for typed in self.typed.values():
+            typed.drop()
 
 
 class AllTrue:
@@ -89,7 +96,18 @@ class AllTrue:
 class RowBuffer:
     """Takes an object's rows as they are read. A context manager: files take their names if it ends well."""
 
-    def __init__(self, pre_stage: Path, routed: RoutedObject, place: Placement, *, suffix: str = "") -> None:
+    def __init__(
+        self,
+        pre_stage: Path,
+        routed: RoutedObject,
+        place: Placement,
+        *,
+        suffix: str = "",
+        plan: Callable[[str, pa.Table], CastPlan] | None = None,
+    ) -> None:
+        """`plan` says how rows are cast while they are read, after the first ones of a part; None: they are not."""
+        self._plan = plan
+        self._typed: dict[str, TypedWriter] = {}
         self._pre_stage = pre_stage
         self._routed = routed
         self._place = place
@@ -111,15 +129,20 @@ class RowBuffer:
     def take(self, part: str, data: pa.RecordBatch) -> None:
         """Take further rows of one part."""
         if self._writers:
-            self._writer(part).write(data)
+            self._write(part, data)
             return
         self._held.setdefault(part, []).append(data)
         self._size += data.nbytes
         if self._size > _SMALL:
             for name, batches in self._held.items():
                 for batch in batches:
-                    self._writer(name).write(batch)
+                    self._write(name, batch)
             self._held = {}
+
+    def _write(self, part: str, data: pa.RecordBatch) -> None:
+        self._writer(part).write(data)
+        if part in self._typed:
+            self._typed[part].write(data)
 
     def _writer(self, part: str) -> StreamWriter:
         if part not in self._writers:
@@ -127,6 +150,9 @@ class RowBuffer:
             stem = file_stem(self._place.stem) + self._suffix
             writer = StreamWriter(folder, stem, self._routed.object_id, self._routed.obj.version)
             self._writers[part] = self._streams.enter_context(writer)
+            if self._plan:
+                typed = TypedWriter(self._pre_stage, folder, writer.name, partial(self._plan, part))
+                self._typed[part] = self._streams.enter_context(typed)
         return self._writers[part]
 
     def buffered(self, columns: Mapping[str, FileColumns]) -> BufferedRows:
@@ -138,8 +164,13 @@ class RowBuffer:
         ]
         staged = [(part, file) for part, writer in self._writers.items() for file in writer.staged]
         size = 0 if self._writers else self._size
+        typed = {part: writer.typed for part, writer in self._typed.items() if writer.typed}
         return BufferedRows(
-            [(part, rows) for part, rows in tables if rows.num_rows], staged, size, columns=columns
+            [(part, rows) for part, rows in tables if rows.num_rows],
+            staged,
+            size,
+            columns=columns,
+            typed=typed,
         )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -23,9 +23,19 @@ from amci.kernel.run import NewRun, Run
 from amci.lake.catalog.headers import FileColumns
 from amci.lake.landing.ingest import Lane
 
-#: An object with more rows for a table is large: it is loaded by itself, into a file of its own.
+#: An object with more rows for a table is large: it is loaded by itself, into a file of its own. So is what was cast
+#: while it was read.
 LARGE = 500_000
 _RETYPING = re.compile(r"~\d+[.]\d+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedFile:
+    """All rows of an object for one partition of a table, cast while they were read."""
+
+    file: str  #: relative to pre-stage
+    sha256: str  #: hexadecimal
+    partition: Mapping[str, str]  #: column to value, in the order of the table's partitions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,9 @@ class StagedTable:
     earlier: Mapping[str, str] = field(
         default_factory=dict
     )  #: what earlier releases called columns, if otherwise
+
+    typed: tuple[TypedFile, ...] = ()  #: the same rows as the table would have them, if they were cast so
+    cast_hash: str = ""  #: how they were cast, see `StagedSource.cast_hash`
 
     @property
     def checked_files(self) -> list[tuple[str, str | None]]:
@@ -80,6 +93,7 @@ class StagedTable:
             **({"sha256": list(self.sha256)} if self.sha256 else {}),
             **({} if self.headers is None else {"headers": dict(self.headers)}),
             **({"earlier": dict(self.earlier)} if self.earlier else {}),
+            **({"typed": list(map(asdict, self.typed)), "cast_hash": self.cast_hash} if self.typed else {}),
         }
 
     @classmethod
@@ -98,6 +112,8 @@ class StagedTable:
             sha256=tuple(payload.get("sha256", ())),
             headers=payload.get("headers"),
             earlier=payload.get("earlier", {}),
+            typed=tuple(TypedFile(**file) for file in payload.get("typed", ())),
+            cast_hash=payload.get("cast_hash", ""),
         )
 
 
@@ -183,7 +199,7 @@ def heavy_run(root: str, key: str, earlier: Run, staged: StagedObject) -> NewRun
 
     `earlier` is a run of that object, light or heavy, whose tenant, lock and correlation id go on.
     """
-    is_large = any(table.rows > LARGE for table in staged.tables)
+    is_large = any(table.rows > LARGE or table.typed for table in staged.tables)
     lane = Lane.after("heavy", earlier, is_large=is_large)
     return NewRun(
         idempotency_key=f"heavy:{root}/{key}@{staged.version}{staged.again}",

@@ -26,9 +26,9 @@ from amci.lake.loading.staged_object import LARGE, StagedTable
 from amci.lake.loading.stored_types import stored_types
 from amci.lake.loading.type_doubts import InferredRows, doubt_digits, doubt_types
 
-#: The types of more than LARGE rows are guessed from so many of them, and checked while they are loaded.
-_SAMPLE = 100_000
-_OWN = {OBJECT_ID: "BIGINT", VERSION: "INTEGER"}
+#: The types of more than LARGE rows are guessed from the first so many, and checked while they are loaded.
+SAMPLE = 100_000
+OWN = {OBJECT_ID: "BIGINT", VERSION: "INTEGER"}
 #: While rows are read: the file a row is from. No column of a file can have that name.
 _FILE = "_member file"
 
@@ -74,7 +74,9 @@ class ColumnTyper:
                     *sorted(item.values_of(staged)),
                     *_strings(item, staged),
                 )
-                named = (item.name_of(staged), item.partition_by, types, staged.headers is None)
+                # What was cast while it was read is loaded by itself.
+                alone = item.object_id if staged.typed else 0
+                named = (item.name_of(staged), item.partition_by, types, staged.headers is None, alone)
                 headers = tuple(
                     tuple(sorted(each.items())) for each in (staged.headers or {}, staged.earlier)
                 )
@@ -97,17 +99,21 @@ class ColumnTyper:
         rows, typed = self._rows(members)
         placed = table.placed(file, partial(self._places.of, first.name_of(table), own=first.own_columns))
         file = file.renamed(placed)
-        rows = _renamed(rows, placed)
-        _check_partition(first, {*placed.values(), *typed})
-        many = may_guess and sum(staged.rows for _, staged in members) > LARGE
-        clues = _clues(members, placed, file)
-        looked_at = f"(SELECT * FROM {rows} LIMIT {_SAMPLE})" if many else rows
+        rows = renamed(rows, placed)
+        check_partition(first, {*placed.values(), *typed})
+        many = may_guess and (sum(staged.rows for _, staged in members) > LARGE or bool(table.typed))
+        clues = clues_of(members, placed, file)
+        # Not LIMIT: DuckDB would take the rows that a thread comes by first.
+        looked_at = (
+            f"(SELECT * FROM {rows} WHERE {ROW} <= {max(1, SAMPLE // len(members))})" if many else rows
+        )
         text = self._kinds(members, rows, placed, clues, looked_at)
         return Load(
             name=first.name_of(table),
             source=StagedSource(rows=rows, text=text, typed=typed, clues=clues, is_checked=many),
             members={item.object_id: staged.rows for item, staged in members},
             own_file=_one_partition(first) if many and len(members) == 1 else None,
+            typed=first.typed_rows(table) if many else None,
             partition_by=first.partition_by,
             may_evolve=first.dataset.schema_mode == "evolve",
             max_columns=first.max_columns,
@@ -119,11 +125,11 @@ class ColumnTyper:
         listed = ", ".join(map(literal, files))
         options = "union_by_name = true, hive_partitioning = false"
         first = members[0][0]
-        typed = first.constant_types | _OWN
+        typed = first.constant_types | OWN
         if len(members) == 1:
             where = f"{OBJECT_ID} = {first.object_id} AND {VERSION} = {first.version}"
             read = f"read_parquet([{listed}], {options})"
-            return f"(SELECT {', '.join(['*', *_constants(first)])} FROM {read} WHERE {where})", typed
+            return f"(SELECT {', '.join(['*', *constants_sql(first)])} FROM {read} WHERE {where})", typed
         name = f"members_{len(self._registered)}"
         self._con.register(name, _members(members))
         self._registered.append(name)
@@ -155,8 +161,8 @@ class ColumnTyper:
         file = staged.columns(names)
         placed = staged.placed(file, partial(self._places.look, item.name_of(staged), own=item.own_columns))
         file = file.renamed(placed)
-        rows = _renamed(rows, placed)
-        clues = _clues([(item, staged)], placed, file)
+        rows = renamed(rows, placed)
+        clues = clues_of([(item, staged)], placed, file)
         kinds = self._kinds([(item, staged)], rows, placed, clues, rows)
         work, out = (f"{stage}_{item.run.run_id}_{len(self._temporary)}" for stage in ("typed", "out"))
         self._temporary += [work, out]
@@ -264,18 +270,17 @@ class ColumnTyper:
         placed = staged.placed(
             file.only(types), partial(self._places.of, item.name_of(staged), own=item.own_columns)
         )
-        _check_partition(item, {*placed.values(), *constants})
+        check_partition(item, {*placed.values(), *constants})
         # Text without a value may become anything later; what a transform gave a type or a value keeps it.
         filled = self._filled(table, [c for c, t in types.items() if t == "VARCHAR"])
         want = {c: Kind.NOTHING.value if t == "VARCHAR" and c not in filled else t for c, t in types.items()}
         want = {placed[c]: t for c, t in want.items()}
         listed = [f"CAST({quoted(c)} AS {t}) AS {quoted(placed[c])}" for c, t in types.items()]
-        own = [f"{item.object_id}::BIGINT AS {OBJECT_ID}", f"{item.version}::INTEGER AS {VERSION}"]
         rows = self._con.execute(f"SELECT count(*) FROM {quoted(table)}").fetchall()[0][0]
         return Load(
             name=item.name_of(staged),
             source=StagedSource(
-                rows=f"(SELECT {', '.join([*listed, *_constants(item), *own])} FROM {quoted(table)})",
+                rows=f"(SELECT {', '.join([*listed, *constants_sql(item), *own_sql(item)])} FROM {quoted(table)})",
                 text={},
                 typed=want | constants,
             ),
@@ -295,7 +300,7 @@ class ColumnTyper:
         return {c for c, n in zip(columns, found, strict=True) if n}
 
 
-def _clues(
+def clues_of(
     members: Sequence[tuple[LoadItem, StagedTable]], placed: Mapping[str, str], columns: FileColumns
 ) -> Clues:
     """What is known of the columns of objects whose files state the same types, under the names of the table."""
@@ -349,13 +354,13 @@ def _merged(
     return merged
 
 
-def _renamed(rows: str, placed: Mapping[str, str]) -> str:
+def renamed(rows: str, placed: Mapping[str, str]) -> str:
     """The rows under the names of the table's columns."""
     renames = [f"{quoted(old)} AS {quoted(new)}" for old, new in placed.items() if old != new]
     return f"(SELECT * RENAME ({', '.join(renames)}) FROM {rows})" if renames else rows
 
 
-def _check_partition(item: LoadItem, columns: Collection[str]) -> None:
+def check_partition(item: LoadItem, columns: Collection[str]) -> None:
     """A table is partitioned once, when it is made; a file without the column would undo that."""
     for name in item.partition_by:
         if name not in columns:
@@ -376,10 +381,15 @@ def _literal(value: str | None) -> str:
     return "NULL" if value is None else literal(value)
 
 
-def _constants(item: LoadItem) -> list[str]:
+def constants_sql(item: LoadItem) -> list[str]:
     """The constant columns of an object as SQL."""
     types = item.constant_types
     return [f"CAST({_literal(value)} AS {types[c]}) AS {quoted(c)}" for c, value in item.constants.items()]
+
+
+def own_sql(item: LoadItem) -> list[str]:
+    """The columns that tell whose a row is, as SQL."""
+    return [f"{item.object_id}::BIGINT AS {OBJECT_ID}", f"{item.version}::INTEGER AS {VERSION}"]
 
 
 def _members(members: Sequence[tuple[LoadItem, StagedTable]]) -> pa.Table:
