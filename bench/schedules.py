@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -26,12 +27,26 @@ _NOW = datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
 
 
 def ticks(folder: Path, *, schedules: int, repeat: int) -> list[dict[str, Any]]:
-    """The first look of a process, one at which nothing is due, one a minute later, one with a fire of each."""
+    """The first look of a process, one at which nothing is due, one a minute later, one with a fire of each.
+
+    With a few timetables, and with one of its own for each schedule.
+    """
+    return [
+        _ticks(folder, f"a look at {schedules} schedules", [_schedule(n) for n in range(schedules)], repeat),
+        _ticks(
+            folder,
+            f"a look at {schedules} schedules, no two alike",
+            [replace(_schedule(n), expression=_own(n)) for n in range(schedules)],
+            repeat,
+        ),
+    ]
+
+
+def _ticks(folder: Path, name: str, made: list[Schedule], repeat: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         clock = FakeClock(_NOW)
         with State.open(Path(temporary) / "amci.db", clock) as state:
             runs, store = RunStore(state, clock), ScheduleStore(state, clock)
-            made = [_schedule(i) for i in range(schedules)]
             scheduler = Scheduler({s.schedule_id: s for s in made}, store, runs, state, clock)
             first = _seconds(scheduler.tick)
             idle = median(_seconds(scheduler.tick) for _ in range(repeat))
@@ -43,19 +58,17 @@ def ticks(folder: Path, *, schedules: int, repeat: int) -> list[dict[str, Any]]:
                 cpu = time.process_time()
                 due.append(_seconds(scheduler.tick))
                 due_cpu.append(time.process_time() - cpu)
-            assert sum(runs.counts()["execute"].values()) == schedules * repeat
-    return [
-        {
-            "bench": f"a look at {schedules} schedules",
-            "idle_ms": idle * 1e3,
-            "target_idle_ms": 50.0,
-            "once_a_minute_ms": beat * 1e3,
-            "all_due_ms": median(due) * 1e3,
-            "all_due_cpu_ms": median(due_cpu) * 1e3,
-            "target_all_due_cpu_ms": 100.0,
-            "first_ms": first * 1e3,
-        }
-    ]
+            assert sum(runs.counts()["execute"].values()) == len(made) * repeat
+    return {
+        "bench": name,
+        "idle_ms": idle * 1e3,
+        "target_idle_ms": 50.0,
+        "once_a_minute_ms": beat * 1e3,
+        "all_due_ms": median(due) * 1e3,
+        "all_due_cpu_ms": median(due_cpu) * 1e3,
+        "target_all_due_cpu_ms": 100.0,
+        "first_ms": first * 1e3,
+    }
 
 
 def next_fire(*, repeat: int) -> list[dict[str, Any]]:
@@ -94,6 +107,11 @@ def _schedule(position: int) -> Schedule:
         time_zone=("Europe/Berlin", "America/New_York", "Asia/Tokyo", "UTC")[position % 4],
         run=FireRun(kind="execute", payload={"request": {"workflow_id": "reach"}}, tenant_id=f"t{position}"),
     )
+
+
+def _own(position: int) -> str:
+    """Another expression for each, which fires every hour for decades."""
+    return f"cron({position % 30} * * * ? 2020-{2100 + position // 30})"
 
 
 def _seconds(do: Callable[[], object]) -> float:

@@ -291,7 +291,7 @@ def _coming(timetable: Timetable, state: ScheduleState | None, now: datetime) ->
     if state and state.paused_at:
         return iter(())
     since = max(now, state.cursor_at) if state else now
-    return timetable.fires(since, _FOR_EVER)
+    return timetable.fires(since)
 
 
 def _local(fire: datetime, zone: str) -> str:

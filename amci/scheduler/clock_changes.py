@@ -46,6 +46,11 @@ def odd_times(expression: Expression, since: datetime, until: datetime, zone: Zo
             yield OddTimes(moment, labels[0], len(labels), is_skipped=before < after, zone=zone.key)
 
 
+def has_changes(since: datetime, until: datetime, zone: ZoneInfo) -> bool:
+    """Whether the clocks are set otherwise between two moments (aware)."""
+    return any(True for _ in _changes(since, until, zone))
+
+
 def _changes(since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
     """The moments, to the minute and in UTC, from which the clocks are set otherwise."""
     first = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

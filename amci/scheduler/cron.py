@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from amci.kernel.errors import UsageError
@@ -39,24 +39,40 @@ class Cron:
 
     def labels(self, after: datetime) -> Iterator[datetime]:
         """The matching minutes later than `after` (all naive), in order, up to the last year."""
-        since = after.replace(second=0, microsecond=0) + _MINUTE
-        first = since.date()
-        for day in self._dates(first):
-            for hour in self.hours[bisect_left(self.hours, since.hour) if day == first else 0 :]:
-                is_first = day == first and hour == since.hour
-                for minute in self.minutes[bisect_left(self.minutes, since.minute) if is_first else 0 :]:
-                    yield datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001 - a label has no zone
+        label = self.next_label(after)
+        while label is not None:
+            yield label
+            label = self.next_label(label)
 
-    def _dates(self, first: date) -> Iterator[date]:
-        """Matching dates from `first` on."""
-        for year in self.years[bisect_left(self.years, first.year) :]:
-            for month in self.months:
-                if (year, month) < (first.year, first.month):
-                    continue
-                earliest = first.day if (year, month) == (first.year, first.month) else 1
-                for day in _days(self.days, year, month):
-                    if day >= earliest:
-                        yield date(year, month, day)
+    def next_label(self, after: datetime) -> datetime | None:
+        """The first matching minute later than `after` (naive); None if none is left."""
+        since = after.replace(second=0, microsecond=0) + _MINUTE
+        for day in self._dates(since.year, since.month, since.day):
+            is_first = day.day == since.day and day.month == since.month and day.year == since.year
+            if not is_first:
+                return day.replace(hour=self.hours[0], minute=self.minutes[0])
+            hour = bisect_left(self.hours, since.hour)
+            if hour < len(self.hours) and self.hours[hour] == since.hour:
+                minute = bisect_left(self.minutes, since.minute)
+                if minute < len(self.minutes):
+                    return since.replace(minute=self.minutes[minute])
+                hour += 1
+            if hour < len(self.hours):
+                return since.replace(hour=self.hours[hour], minute=self.minutes[0])
+        return None
+
+    def _dates(self, first_year: int, first_month: int, first_day: int) -> Iterator[datetime]:
+        """Matching dates from this one on, at midnight."""
+        for position in range(bisect_left(self.years, first_year), len(self.years)):
+            year = self.years[position]
+            months = (
+                self.months[bisect_left(self.months, first_month) :] if year == first_year else self.months
+            )
+            for month in months:
+                is_first = month == first_month and year == first_year
+                days = _days(self.days, year, month)
+                for day in days[bisect_left(days, first_day) :] if is_first else days:
+                    yield datetime(year, month, day)  # noqa: DTZ001 - a label has no zone
 
 
 @lru_cache(maxsize=256)  # the next fire is mostly in the month of the one before

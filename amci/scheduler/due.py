@@ -21,7 +21,6 @@ MISSED_AFTER = timedelta(minutes=2)
 MOST = 1_000
 
 _INSTANT = timedelta(microseconds=1)
-_FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,14 +63,19 @@ class Timetable:
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first fire strictly later than `moment`, between start and end; None if none is left."""
-        return next(self.fires(moment, _FOR_EVER), None)
+        if not self.is_enabled:
+            return None
+        start = self.start_at
+        since = max(moment, start.astimezone(UTC) - _INSTANT) if start else moment
+        fire = self.expression.next_after(since, self.zone)
+        return None if fire is None or (self.end_at and fire >= self.end_at) else fire
 
-    def fires(self, since: datetime, until: datetime) -> Iterator[datetime]:
-        """All fires with since < fire <= until, between start and end, in order."""
-        start, end = self.start_at, self.end_at
-        since = max(since, start.astimezone(UTC) - _INSTANT) if start else since
-        until = min(until, end.astimezone(UTC) - _INSTANT) if end else until
-        return self.expression.fires(since, until, self.zone) if self.is_enabled else iter(())
+    def fires(self, since: datetime) -> Iterator[datetime]:
+        """All fires later than `since`, between start and end, in order."""
+        fire = self.next_after(since)
+        while fire is not None:
+            yield fire
+            fire = self.next_after(fire)
 
     def skipped_times(self, since: datetime, until: datetime) -> Iterator[OddTimes]:
         """Local times that it means and that the clocks skipped, with since < change <= until."""
@@ -92,8 +96,8 @@ class Due:
     next_fire: datetime | None  #: the first one later than that; None if none is left
 
 
-def due(timetable: Timetable, cursor: datetime, now: datetime) -> Due:
-    """Decide on the fires with cursor < fire <= now.
+def due(timetable: Timetable, cursor: datetime, now: datetime, first: datetime | None = None) -> Due:
+    """Decide on the fires with cursor < fire <= now; `first` is the first one, if that is known.
 
     A fire more than MISSED_AFTER old was missed; every other is on time and gets its run. Of the missed ones,
     `none` runs none, `last` the newest unless one is on time, `all` each, oldest first.
@@ -101,12 +105,10 @@ def due(timetable: Timetable, cursor: datetime, now: datetime) -> Due:
     """
     runs_all = timetable.catch_up is CatchUp.ALL
     fires: deque[datetime] = deque(maxlen=MOST)
-    next_fire = None
-    for fire in timetable.fires(cursor, _FOR_EVER):
-        if fire > now or (runs_all and len(fires) == MOST):
-            next_fire = fire
-            break
-        fires.append(fire)
+    next_fire = first or timetable.next_after(cursor)
+    while next_fire is not None and next_fire <= now and not (runs_all and len(fires) == MOST):
+        fires.append(next_fire)
+        next_fire = timetable.next_after(next_fire)
     if runs_all:
         has_more = next_fire is not None and next_fire <= now
         reached = fires[-1] if has_more else max(cursor, now)

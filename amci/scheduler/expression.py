@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
@@ -88,20 +87,15 @@ class Labels(Expression):
 
     def next_after(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """See Expression."""
-        return next(self._after(moment, zone), None)
-
-    def fires(self, since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-        """See Expression."""
-        return takewhile(lambda fire: fire <= until, self._after(since, zone))
-
-    def _after(self, moment: datetime, zone: ZoneInfo) -> Iterator[datetime]:
         if moment >= _LATEST:
-            return
-        for label in self.cron.labels(max(moment, _EARLIEST).astimezone(zone).replace(tzinfo=None)):
+            return None
+        label: datetime | None = max(moment, _EARLIEST).astimezone(zone).replace(tzinfo=None, fold=0)
+        while label is not None and (label := self.cron.next_label(label)):
             fire = first_moment(label, zone)
             # In the repeated hour of autumn the label has been shown before, and so has fired.
             if fire is not None and fire > moment:
-                yield fire
+                return fire
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from amci.kernel.errors import NotFound, UsageError
 from amci.kernel.run import NewRun
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
+from amci.scheduler.clock_changes import has_changes
 from amci.scheduler.due import Due, Timetable, due
 from amci.scheduler.model import Decision, Fire, Overlap, Schedule
 from amci.scheduler.store import ScheduleStore, fire_text
@@ -48,6 +49,7 @@ class Scheduler:
         self._seen_at = clock.now()  # the newest look
         self._beat_at: datetime | None = None  # when all cursors were last brought up to now
         self._next: dict[str, datetime] = {}  # schedule → the first fire that is not decided
+        self._next_from: dict[str, datetime] = {}  # schedule → the cursor it was counted from
         self._looked_until: dict[str, datetime] = {}  # schedule → up to when skipped local times are noted
 
     def tick(self) -> list[Fire]:
@@ -65,12 +67,12 @@ class Scheduler:
             looks = self._looks(ready, now)
             fires = self._decided(looks)
             cursors = {schedule_id: look.cursor for schedule_id, look in looks.items()}
-            self._runs.create(self._run_of(fire, key) for fire in fires if (key := fire.idempotency_key))
+            self._runs.create(self._run_of(fire, key, now) for fire in fires if (key := fire.idempotency_key))
             self._store.record([*fires, *(self._skipped(now) if is_beat else ())])
             self._store.move(cursors)
             if is_beat:
                 self._store.advance(now, but=[name for name, cursor in cursors.items() if cursor < now])
-        self._expect({schedule_id: look.next_fire for schedule_id, look in looks.items()})
+        self._expect({schedule_id: look.next_fire for schedule_id, look in looks.items()}, cursors)
         self._beat_at = now if is_beat else self._beat_at
         return fires
 
@@ -95,7 +97,7 @@ class Scheduler:
             schedule_id=schedule_id, fire_time=at or now, decision=Decision.BY_HAND, idempotency_key=key
         )
         with self._state.transaction():
-            if self._runs.create([self._run_of(fire, key)]):
+            if self._runs.create([self._run_of(fire, key, now)]):
                 self._store.record([fire])
         return key
 
@@ -117,11 +119,13 @@ class Scheduler:
             {
                 schedule_id: next_after(self._timetables[schedule_id], cursor)
                 for schedule_id, cursor in self._looked_until.items()
-            }
+            },
+            self._looked_until,
         )
 
-    def _expect(self, next_fires: Mapping[str, datetime | None]) -> None:
-        """Keep in mind when these schedules fire next."""
+    def _expect(self, next_fires: Mapping[str, datetime | None], cursors: Mapping[str, datetime]) -> None:
+        """Keep in mind when these schedules fire next, after their cursors."""
+        self._next_from.update(cursors)
         for schedule_id, fire in next_fires.items():
             if fire is None:
                 self._next.pop(schedule_id, None)
@@ -131,12 +135,13 @@ class Scheduler:
     def _looks(self, ready: Collection[str], now: datetime) -> dict[str, Due]:
         """What is due of these schedules, without fires that had their run already, while the clock was ahead."""
         look_at = cache(due)  # schedules that share a timetable mostly share a cursor, too
-        looks = {
-            schedule_id: look_at(
-                self._timetables[schedule_id], now if state.paused_at else state.cursor_at, now
-            )
-            for schedule_id, state in self._store.states(ready).items()
-        }
+        looks = {}
+        for schedule_id, state in self._store.states(ready).items():
+            cursor = now if state.paused_at else state.cursor_at
+            # Another process may have moved the cursor since.
+            is_known = self._next_from[schedule_id] <= cursor < self._next[schedule_id]
+            first = self._next[schedule_id] if is_known else None
+            looks[schedule_id] = look_at(self._timetables[schedule_id], cursor, now, first)
         done = self._store.done(looks.keys(), now)
         for schedule_id in {schedule_id for schedule_id, _ in done}:
             look = looks[schedule_id]
@@ -172,11 +177,13 @@ class Scheduler:
 
     def _skipped(self, now: datetime) -> Iterator[Fire]:
         """What has not fired since the last such look, because its local time did not exist."""
+        is_set = cache(lambda zone, since: has_changes(since, now, zone))
         skipped_times = cache(lambda timetable, since: list(timetable.skipped_times(since, now)))
         found = {
             schedule_id: skipped
             for schedule_id, since in self._looked_until.items()
-            if (skipped := skipped_times(self._timetables[schedule_id], since))
+            if is_set(self._timetables[schedule_id].zone, since)
+            and (skipped := skipped_times(self._timetables[schedule_id], since))
         }
         self._looked_until = dict.fromkeys(self._looked_until, now)
         for schedule_id, state in self._store.states(found.keys()).items():
@@ -189,7 +196,7 @@ class Scheduler:
                     idempotency_key=None,
                 )
 
-    def _run_of(self, fire: Fire, key: str) -> NewRun:
+    def _run_of(self, fire: Fire, key: str, now: datetime) -> NewRun:
         schedule = self._schedules[fire.schedule_id]
         is_by_hand = fire.decision is Decision.BY_HAND
         return NewRun(
@@ -201,12 +208,9 @@ class Scheduler:
             pool=schedule.run.pool,
             lock_key=None if schedule.overlap is Overlap.ALLOW else _lock(fire.schedule_id),
             batch_key=schedule.run.batch_key,
-            run_after=None if is_by_hand else self._after(fire.fire_time, _delay(key, schedule.jitter)),
+            # No later than the delay from now, if the clock was set back since the fire came.
+            run_after=None if is_by_hand else min(fire.fire_time, now) + _delay(key, schedule.jitter),
         )
-
-    def _after(self, fire_time: datetime, delay: timedelta) -> datetime:
-        """No later than the delay from now, if the clock was set back since the fire came."""
-        return min(fire_time, self._clock.now()) + delay
 
 
 def _key(schedule_id: str, fire_time: datetime) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, product
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,6 +15,7 @@ from amci.kernel.run import Done, Run, RunStatus
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.testing import FakeClock
+from amci.scheduler import expression
 from amci.scheduler.model import CatchUp, Decision, Fire, FireRun, Overlap, Schedule
 from amci.scheduler.service import Scheduler
 from amci.scheduler.store import ScheduleStore
@@ -483,6 +485,20 @@ def test_a_tick_of_many_schedules_makes_no_more_statements_than_one_of_few(
             assert len(house.made()) == count
     few, many = made
     assert many <= few
+
+
+def test_each_fire_is_computed_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [schedule(f"s{n}", f"{n} * * * *") for n in range(10)]
+    scheduler = house.start(*made)
+    compute, computed = expression.first_moment, []
+
+    def first_moment(label: datetime, zone: ZoneInfo) -> datetime | None:
+        computed.append(label)
+        return compute(label, zone)
+
+    monkeypatch.setattr(expression, "first_moment", first_moment)
+    house.until("07:10")
+    assert len(scheduler.tick()) == len(made) == len(computed)
 
 
 def mixed_schedules() -> list[Schedule]:
