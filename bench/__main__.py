@@ -19,6 +19,7 @@ from bench import (
     amc_world,
     executions,
     growth,
+    json_speed,
     loads,
     queryable,
     schedules,
@@ -55,6 +56,7 @@ def main() -> None:
             "one_partition": lambda: loads.one_partition(folder, rows=asked.rows, repeat=asked.repeat),
             "thirty_dates": lambda: loads.thirty_dates(folder, rows=asked.rows, repeat=asked.repeat),
             "wide": lambda: loads.wide(folder, repeat=asked.repeat),
+            "json": lambda: json_speed.json_speed(folder, megabytes=200, rows=1_000_000, repeat=asked.repeat),
             "ticks": lambda: schedules.ticks(folder, schedules=2000, repeat=5),
             "next_fire": lambda: schedules.next_fire(repeat=1000),
             "executions": lambda: executions.in_flight(
