@@ -14,7 +14,9 @@ from amci.lake.formats.json_cursor import Number
 from amci.lake.formats.model import TextBatch
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 _ROWS = 20_000
 _CHARACTERS = 8 << 20
@@ -22,6 +24,7 @@ _CELLS = 4_000_000
 _DIGIT = re.compile("[0-9]")
 #: Words that are values in some column; `-` before the last two, too.
 _VALUES = frozenset({"true", "false", "nan", "inf", "infinity"})
+_VALUE = re.compile("|".join(_VALUES).encode())
 
 #: Keys from the top down; a lone key stands for itself, because a text remembers its hash.
 Path = str | tuple[str, ...]
@@ -32,9 +35,8 @@ class BlockColumn:
     """The values of a column in some rows."""
 
     values: pa.StringArray
-    words: pa.StringArray  #: those that were no number, true or false
+    is_number: NDArray[np.bool_] | None  #: which of them are numbers, true or false; None if none is
     has_strings: bool
-    has_numbers: bool  #: or true or false
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,24 +161,32 @@ class Columns:
 
     def _column(self, path: Path, blocks: Sequence[Block]) -> pa.StringArray:
         """The values of a column, after a look at what they are."""
+        import numpy as np
         import pyarrow as pa
 
-        columns = [block.columns.get(path) for block in blocks]
-        here = [column for column in columns if column]
-        if any(column.has_numbers for column in here):
+        columns = [block.columns.get(path) or _missing(block.rows) for block in blocks]
+        values = (
+            pa.concat_arrays([each.values for each in columns]) if len(columns) > 1 else columns[0].values
+        )
+        has_numbers = any(each.is_number is not None for each in columns)
+        if has_numbers:
             self._numbers.add(path)
-        if any(column.has_strings for column in here):
+        if any(each.has_strings for each in columns):
             self._strings.add(path)
-        is_open = path in self._strings and path not in self._quoted
-        if is_open and any(_have_more_than_words(column.words) for column in here):
-            self._quoted.add(path)
-        values = [
-            column.values if column else pa.nulls(block.rows, pa.string())
-            for column, block in zip(columns, blocks, strict=True)
-        ]
-        return values[0] if len(values) == 1 else pa.concat_arrays(values)
+        if path in self._strings and path not in self._quoted:
+            words = values
+            if has_numbers:
+                flags = [
+                    np.zeros(len(each.values), np.bool_) if each.is_number is None else each.is_number
+                    for each in columns
+                ]
+                words = values.filter(pa.array(~np.concatenate(flags)))
+            if _have_more_than_words(words):
+                self._quoted.add(path)
+        return values
 
     def _block(self, taken: _Rows) -> Block:
+        import numpy as np
         import pyarrow as pa
 
         columns = {}
@@ -184,9 +194,12 @@ class Columns:
             for path in self._paths:
                 values = [row.get(path) for row in taken.rows]
                 texts = pa.array(values, pa.string())
-                has_numbers = Number in map(type, values)
-                words = pa.array([v for v in values if type(v) is str], pa.string()) if has_numbers else texts
-                columns[path] = BlockColumn(texts, words, path in self._strings, has_numbers)
+                is_number = None
+                if Number in map(type, values):
+                    is_number = np.fromiter(
+                        (type(value) is Number for value in values), np.bool_, len(values)
+                    )
+                columns[path] = BlockColumn(texts, is_number, path in self._strings)
         except UnicodeEncodeError:
             line = next(line for row, line in zip(taken.rows, taken.lines, strict=True) if not _is_text(row))
             raise MalformedFile(
@@ -209,6 +222,12 @@ class Columns:
                 into[path] = Number(compact(value))
             else:
                 into[path] = compact(value)
+
+
+def _missing(rows: int) -> BlockColumn:
+    import pyarrow as pa
+
+    return BlockColumn(pa.nulls(rows, pa.string()), None, has_strings=False)
 
 
 def are_more_than_words(texts: Sequence[str]) -> bool:
@@ -238,8 +257,7 @@ def _have_more_than_words(texts: pa.StringArray) -> bool:
     characters = np.frombuffer(data, np.uint8)[offsets[0] : offsets[len(texts)]]
     if (characters - ord("0") <= 9).any():  # noqa: PLR2004 - what is less than 0 is more than 9, too
         return True
-    joined = characters.tobytes().lower()
-    if not any(value.encode() in joined for value in _VALUES):
+    if not _VALUE.search(characters.tobytes().lower()):
         return False
     # No letter but those of ASCII has a small one in these words.
     lower = pc.replace_substring_regex(pc.ascii_lower(texts), "^-", "")

@@ -11,16 +11,15 @@ Text that is not sound, or merely unusual, gives nothing: the cursor then reads 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from amci.lake.formats.columns import Block, BlockColumn, compact
+from amci.lake.formats.columns import Block, BlockColumn, Path, compact
 from amci.lake.formats.json_cursor import keys_in_list
 
 if TYPE_CHECKING:
@@ -41,12 +40,11 @@ _SPACE, _KEY, _VALUE, _IN_LIST = range(1, 5)
 #: What a value is.
 _STRING, _OBJECT, _A_LIST, _NULL, _OTHER = range(5)
 
-_MOST_SPACE = 100  #: characters between two tokens
+_MOST_SPACE = 1000  #: characters between two tokens
 _TWO = 2  #: quotes of a string
 _DEEPEST = 30  #: objects inside each other
 _MOST_CELLS = 4_000_000
 _QUOTE_CODE, _COLON_CODE, _BACKSLASH, _MINUS = map(ord, '":\\-')
-_INT16 = 1 << 15
 #: Numbers and words; with NaN and Infinity.
 _PLAIN = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null"
 _STRICT, _LENIENT = f"^(?:{_PLAIN})$", f"^(?:{_PLAIN}|NaN|-?Infinity)$"
@@ -120,16 +118,10 @@ def _block(text: str, decoder: JsonDecoder, *, in_list: bool, longest: int) -> B
     entries = _entries(marks, codes, in_list=in_list)
     if (ends - begins).max() > longest:
         raise _Unusual
-    ids, paths = _paths(entries, data, decoder)
-    if len(paths) * len(begins) > _MOST_CELLS:
-        raise _Unusual
-    texts, places = _texts(entries, data, codes, decoder)
-    columns = {}
-    for number, column in _columns(entries, ids, len(paths), len(begins)):
-        path = paths[number] if len(paths[number]) > 1 else paths[number][0]
-        columns[path] = _column(entries, column, texts, places, len(begins))
     end = int(ends[-1])
-    return Block(len(begins), columns, end if text.isascii() else len(data[:end].decode()))
+    size = end if text.isascii() else len(data[:end].decode())
+    columns = _columns(entries, data, codes, decoder, len(begins)) if entries.kinds.size else {}
+    return Block(len(begins), columns, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +241,14 @@ def _entries(marks: _Marks, codes: _Bytes, *, in_list: bool) -> _Entries:
 
 def _trimmed(codes: _Bytes, places: _Places, look: int, step: int) -> _Places:
     """The places moved by steps over space; `look` is how far from a place the character is that is looked at."""
+    is_space = _IS_SPACE[codes[places + look]]
+    places = places + step * is_space
+    behind = np.flatnonzero(is_space)
     for _ in range(_MOST_SPACE):
-        is_space = _IS_SPACE[codes[places + look]]
-        if not is_space.any():
+        behind = behind[_IS_SPACE[codes[places[behind] + look]]]
+        if not behind.size:
             return places
-        places = places + step * is_space
+        places[behind] += step
     raise _Unusual
 
 
@@ -351,43 +346,42 @@ def _paths(entries: _Entries, data: bytes, decoder: JsonDecoder) -> tuple[_Place
     return ids, paths
 
 
-def _columns(entries: _Entries, ids: _Places, paths: int, rows: int) -> Iterator[tuple[int, _Places]]:
-    """Each path with the numbers of its entries, one for a row at most, in order of their first values.
+def _columns(
+    entries: _Entries, data: bytes, codes: _Bytes, decoder: JsonDecoder, rows: int
+) -> dict[Path, BlockColumn]:
+    """The columns in order of their first values; all are taken out together, and are slices of one array.
 
-    Raises _Unusual if a key stands twice in an object.
+    Raises _Unusual if a key stands twice in an object, or if there are very many columns.
     """
-    if len(ids) == rows * paths and (ids.reshape(rows, paths) == ids[:paths]).all():
-        # If no row has a key twice, they all have the same ones.
-        _require(entries.rows.reshape(rows, paths) == np.arange(rows)[:, None])
-        groups = list(np.arange(len(ids)).reshape(rows, paths).T)
-    else:
-        order = np.argsort(ids.astype(np.int16 if paths < _INT16 else np.int32), kind="stable")
-        groups = np.split(order, np.cumsum(np.bincount(ids, minlength=paths))[:-1])
-        for group in groups:
-            _require(np.diff(entries.rows[group]) > 0)
-    if (entries.kinds == _OBJECT).any():
-        groups = [group[entries.kinds[group] != _OBJECT] for group in groups]
-    groups = sorted((group for group in groups if group.size), key=itemgetter(0))
-    return ((ids[group[0]], group) for group in groups)
+    ids, paths = _paths(entries, data, decoder)
+    if len(paths) * rows > _MOST_CELLS:
+        raise _Unusual
+    is_taken = np.zeros(len(paths) * rows, np.bool_)
+    is_taken[ids * rows + entries.rows] = True
+    if np.count_nonzero(is_taken) < len(ids):
+        raise _Unusual
 
+    texts, places = _texts(entries, data, codes, decoder)
+    values = np.flatnonzero(entries.kinds != _OBJECT)
+    first = np.full(len(paths), len(ids))
+    first[ids[values[::-1]]] = values[::-1]
+    order = np.argsort(first)[: np.count_nonzero(first < len(ids))]
+    numbers = np.zeros(len(paths), np.intp)
+    numbers[order] = np.arange(len(order))
+    cells = numbers[ids[values]] * rows + entries.rows[values]
+    kinds = np.full(len(order) * rows, _NULL, np.uint8)
+    kinds[cells] = entries.kinds[values]
+    indices = np.zeros(len(kinds), np.intp)
+    indices[cells] = places[values]
+    taken = texts.take(pa.array(indices, mask=kinds == _NULL))
 
-def _column(
-    entries: _Entries, column: _Places, texts: pa.StringArray, places: _Places, rows: int
-) -> BlockColumn:
-    kinds = entries.kinds[column]
-    indices, is_null = places[column], kinds == _NULL
-    if len(column) < rows:
-        filled, missing = np.zeros(rows, np.intp), np.ones(rows, np.bool_)
-        filled[entries.rows[column]], missing[entries.rows[column]] = indices, is_null
-        values = texts.take(pa.array(filled, mask=missing))
-    else:
-        values = texts.take(pa.array(indices, mask=is_null) if is_null.any() else pa.array(indices))
-    is_number = kinds == _OTHER
-    has_numbers = bool(is_number.any())
-    is_word = ~(is_number | is_null)
-    return BlockColumn(
-        values=values,
-        words=texts.take(pa.array(indices[is_word])) if has_numbers else values,
-        has_strings=bool((kinds == _STRING).any()),
-        has_numbers=has_numbers,
-    )
+    by_column = kinds.reshape(len(order), rows)
+    has_strings, has_numbers = ((by_column == kind).any(axis=1).tolist() for kind in (_STRING, _OTHER))
+    columns: dict[Path, BlockColumn] = {}
+    for number, path in enumerate(paths[place] for place in order.tolist()):
+        columns[path if len(path) > 1 else path[0]] = BlockColumn(
+            values=taken.slice(number * rows, rows),
+            is_number=by_column[number] == _OTHER if has_numbers[number] else None,
+            has_strings=has_strings[number],
+        )
+    return columns

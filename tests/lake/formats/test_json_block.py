@@ -147,6 +147,7 @@ def test_it_reads_what_is_read_row_by_row(tmp_path: Path, monkeypatch: pytest.Mo
         '{"a": {"b": {"c": 1}}, "d": 2}\n{"d": 3, "a": null}\n{"a": {}}',
         '{"a": [1.50, {"b": "x, y"}, [null, "\\u00e9"]]}\n{"a": [ ]}',
         '{"caf\\u00e9": 1}{"café": 2}',
+        '{"a": 1, "b":%s"x"}\n{}\n{"b": "y" }' % (" " * 500),
     ],
 )
 def test_what_is_usual_is_read_at_once(rows: str, tmp_path: Path, one_by_one: list[str]) -> None:
@@ -159,6 +160,13 @@ def test_a_single_row_is_told_apart_from_many(tmp_path: Path) -> None:
     content = b'{"data": [{"a": "a row"}, {"a": "more"}]}'
     *_, doubts = read(tmp_path / "raw.json", content, JsonOptions(), 1 << 20)
     assert [doubt.kind for doubt in doubts] == ["rows"]
+
+
+def test_rows_without_fields_are_counted(tmp_path: Path, one_by_one: list[str]) -> None:
+    content = b"{}\n" * 30_000 + b'{"a": 1}\n' * 3000
+    [(_, found)], *_ = read(tmp_path / "raw.json", content, JsonOptions(), 1 << 20)
+    assert found == {"a": [None] * 30_000 + ["1"] * 3000}
+    assert len(one_by_one) < 10
 
 
 @pytest.mark.usefixtures("_at_once")
