@@ -7,11 +7,14 @@ return a `Placement` or a `Skip`. Everything else in this package may change fro
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from amci.kernel.version import __version__
 
+#: As in `typing`, whose import takes longer than all else that `import amci` does.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from amci.app.workspace import ExecutionRun, Workspace, create, open  # noqa: A004 - it is read as `amci.open`
     from amci.kernel.errors import (
         AmciError,

@@ -64,7 +64,7 @@ HTTP = ("amci.workflows.amazon.", "amci.workflows.amc.", "amci.kernel.notify.web
 HEAVY = {"duckdb", "polars", "pyarrow"}
 #: Where anything may be raised by somebody else's code, and what becomes of it there.
 BROAD = {
-    "amci.__main__": "the last line: a bug is said to be one",
+    "amci.cli.main": "the last line: a bug is said to be one",
     "amci.app.engine": "an error of the looking thread is carried to the one that waits for it",
     "amci.lake.formats.excel_reader": "a workbook may be damaged in any way, and its reader raises anything",
     "amci.lake.loading.batch_thread": "an error of the writing thread is carried to the one that waits for it",
@@ -91,6 +91,9 @@ READING = {
     "amci.app.backup": "copies and hashes files of any size, piece by piece",
     "amci.app.samples.model": "writes samples",
     "amci.cli.output": "opens nothing but /dev/null",
+    "amci.cli.fork_client": "opens folders, to name them by number",
+    "amci.cli.fork_server": "opens a folder, to name it by number",
+    "amci.cli.fork_worker": "opens nothing but /dev/null",
     "amci.cli.query_output": "writes results",
     "amci.workflows.executions.results": "writes results",
     "amci.sandbox.uploads.formats": "reads files of any size, row by row; listed as regular before",

@@ -68,7 +68,8 @@ SAFE = {
         workflows.executions.execute:ExecuteHandler.__init__.ThreadPoolExecutor
         """,
     "one thread: that of a command, the watcher, the scheduler, a reader or a writer": """
-        cli.app:LazyGroup cli.demo:Console cli.query_shell:Shell lake.landing.folder_events:_Handler
+        cli.app:LazyGroup cli.demo:Console cli.fork_client:_connected.connect cli.fork_server:Server
+        cli.query_shell:Shell lake.query.kept_session:SessionKeeper lake.landing.folder_events:_Handler
         lake.landing.roots:Settling sandbox.rest:Server sandbox.rest:_Connection
         scheduler.service:Scheduler
         lake.query.result:TimeBudget lake.query.session:QuerySession lake.loading.pre_stage:StreamWriter

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
 
 import typer
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from amci.app.engine import Engine
     from amci.app.project import Project
     from amci.app.session import Configuration, Session
+    from amci.lake.query.kept_session import SessionKeeper
     from amci.lake.query.session import QuerySession
 
 HomeOption = Annotated[
@@ -38,6 +40,9 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 class Context:
     """What a command works with. Everything heavy is imported when it is asked for."""
+
+    #: Of a process that runs one command after another; see `amci.cli.fork_worker`.
+    keeper: ClassVar[SessionKeeper | None] = None
 
     def __init__(
         self,
@@ -89,14 +94,14 @@ class Context:
         from amci.lake.query.session import session
 
         settings = read_settings(self.workspace.settings_file, environment())
-        return session(
+        opening = self.keeper.session if self.keeper else partial(session, owns_process=True)
+        return opening(
             self.workspace,
             memory_limit=settings.query_memory_limit,
             timeout=settings.query_timeout,
             threads=settings.threads,
             tenant=tenant,
             as_of=as_of,
-            owns_process=True,
             verifies=verifies,
         )
 

@@ -11,6 +11,7 @@ import typer
 from amci.app.run_completion import complete_runs
 from amci.app.session import Configuration, Session
 from amci.cli.context import Context
+from amci.cli.fork_server import offering
 from amci.kernel.errors import ConfigError, StorageError
 from amci.kernel.run import Run
 from amci.kernel.signals import stopping
@@ -92,7 +93,11 @@ def watch_until_stopped(ctx: Context) -> Tally:
     given: Configuration | None = None  # what it is to go on with
     while True:
         try:
-            with ctx.engine(configuration=given) as engine, stopping() as stop:
+            with (
+                ctx.engine(configuration=given) as engine,
+                offering(engine.workspace),
+                stopping() as stop,
+            ):
                 held = Configuration(engine.project, engine.session.read_at)
                 watched = ", ".join(str(root.path) for root in engine.roots)
                 ctx.out.note(f"watching {watched}; stop with Ctrl-C")

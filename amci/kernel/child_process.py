@@ -10,13 +10,16 @@ from typing import IO
 from amci.kernel.environment import environment
 
 
-def start(module: str, *, stdin: int | IO[bytes], stdout: int | IO[bytes]) -> subprocess.Popen[bytes]:
-    """Run the module as a program with this interpreter; what it writes to standard error goes nowhere.
+def start(
+    module: str, *words: str, stdin: int | IO[bytes], stdout: int | IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Run the module as a program with these arguments and this interpreter.
 
-    It has a session of its own: Ctrl-C in a terminal is for the process that started it.
+    What it writes to standard error goes nowhere. It has a session of its own: Ctrl-C in a terminal is for the process
+    that started it.
     """
     return subprocess.Popen(  # noqa: S603 - this interpreter, with a module of ours
-        [sys.executable, "-P", "-m", module],
+        [sys.executable, "-P", "-m", module, *words],
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.DEVNULL,

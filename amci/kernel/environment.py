@@ -1,4 +1,4 @@
-"""The only look at the process's environment, and the only change to it."""
+"""The only look at the process's environment, and the only changes to it."""
 
 from __future__ import annotations
 
@@ -17,3 +17,9 @@ def compute_by_one_thread() -> None:
     That takes longer than all else of NumPy. Arrow imports it, and amci multiplies no matrices.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def replace_environment(variables: Mapping[str, str]) -> None:
+    """Have these environment variables and no others."""
+    os.environ.clear()
+    os.environ.update(variables)

@@ -58,7 +58,16 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def private_memory() -> int:
     """The bytes that RLIMIT_DATA counts now: all private memory that may be written. Without Linux, 0."""
+    return _told("VmData")
+
+
+def resident_memory() -> int:
+    """The bytes that this process has in memory now. Without Linux, 0."""
+    return _told("VmRSS")
+
+
+def _told(name: str) -> int:
     if sys.platform != "linux":
         return 0
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))

@@ -129,7 +129,8 @@ def metadata_rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, .
 
     Columns of a UNION come as text.
     """
-    return con.execute(f"SELECT * FROM sqlite_query('{METADATA}', {literal(sql)})").fetchall()
+    # With its schema: a session that searches the lake would look for the function there first.
+    return con.execute(f"SELECT * FROM system.main.sqlite_query('{METADATA}', {literal(sql)})").fetchall()
 
 
 def lake_tables(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ _TRIES, _BETWEEN = 20, 0.1
 _LARGEST = 2**63 - 1
 _ONE_TENANT = "one_tenant"
 #: Bytes beyond `memory_limit` for what DuckDB does not count, and for what becomes of the rows in Python and Arrow.
-_ALLOWANCE = 512 * 1024**2
+ALLOWANCE = 512 * 1024**2
 
 
 class QuerySession:
@@ -100,6 +101,13 @@ class QuerySession:
     def is_stuck(self) -> bool:
         """Whether DuckDB still works on a query whose time is over, and does not heed that."""
         return self._budget is not None and self._budget.is_stuck
+
+    def renew(self) -> None:
+        """Make it what it was when it was opened: for the next query in `kept_session`."""
+        self._end_transaction()
+        # Drops the rows that were not fetched as well. With its schema, as DuckDB looks into the lake first otherwise.
+        self.con.execute(f"SELECT system.main.setseed({random.uniform(-1, 1)})")  # noqa: S311 - no secret
+        self.stop = threading.Event()
 
     def _end_transaction(self) -> None:
         if self._is_in_transaction:
@@ -214,7 +222,7 @@ def session(
                 post_stage=workspace.post_stage if verifies else None,
             )
             con.commit()
-            with bounded_memory(memory_limit + _ALLOWANCE) if owns_process else nullcontext():
+            with bounded_memory(memory_limit + ALLOWANCE) if owns_process else nullcontext():
                 yield opened
     finally:
         # Closing would wait for a query that does not end.
