@@ -32,7 +32,7 @@ _STREAMS = (0, 1, 2)
 _MOST_MORE = 512 * 1024**2
 _PR_SET_PDEATHSIG = 1
 #: What commands import when they are called.
-_IMPORTED = ("amci.cli.lake", "amci.cli.query_output", "amci.cli.query_shell", "amci.lake.query.result_files")
+_IMPORTED = ("amci.cli.lake", "amci.cli.query_output", "amci.cli.query_shell", "amci.lake.query.result_json")
 #: Exit codes: a bug; interrupted; what Python says if it cannot flush a stream at its end.
 _BUG, _INTERRUPTED, _NOT_FLUSHED = 70, 130, 120
 #: After these, the process ends.
