@@ -303,17 +303,25 @@ def _unescaped(texts: list[str], decoder: JsonDecoder) -> list[str]:
 
 def _compacted(texts: list[str], decoder: JsonDecoder) -> list[str]:
     """Lists as JSON without spaces. Raises _Unusual or ValueError if one is not sound."""
-    odd = [number for number, text in enumerate(texts) if decoder.may_change(text) or "\\" in text]
-    if len(odd) == len(texts):
-        return [compact(each) for each in decoder.whole("[" + ",".join(texts) + "]")]
-    if odd:
-        found = dict(zip(odd, _compacted([texts[number] for number in odd], decoder), strict=True))
-        others = iter(_compacted([text for number, text in enumerate(texts) if number not in found], decoder))
-        return [found[number] if number in found else next(others) for number in range(len(texts))]
+    joined = "[" + ",".join(texts) + "]"
+    if not _is_as_written(joined, decoder):
+        plain = iter(_without_space([text for text in texts if _is_as_written(text, decoder)], decoder))
+        odd = [text for text in texts if not _is_as_written(text, decoder)]
+        values = iter(decoder.whole("[" + ",".join(odd) + "]"))
+        return [next(plain) if _is_as_written(text, decoder) else compact(next(values)) for text in texts]
+    return _without_space(texts, decoder)
+
+
+def _is_as_written(text: str, decoder: JsonDecoder) -> bool:
+    return "\\" not in text and not decoder.may_change(text)
+
+
+def _without_space(texts: list[str], decoder: JsonDecoder) -> list[str]:
+    joined = "[" + ",".join(texts) + "]"
+    values = decoder.sound(joined)
     codes = np.frombuffer("\0".join(texts).encode(), np.uint8)
     is_inside = (np.cumsum(codes == _QUOTE_CODE, dtype=np.int32) & 1).astype(np.bool_)
-    written = np.count_nonzero((codes == _COLON_CODE) & ~is_inside)
-    if written != keys_in_list(decoder.sound("[" + ",".join(texts) + "]")):
+    if "{" in joined and np.count_nonzero((codes == _COLON_CODE) & ~is_inside) > keys_in_list(values):
         raise _Unusual
     return codes[is_inside | ~_IS_SPACE[codes]].tobytes().decode().split("\0")
 
