@@ -67,6 +67,7 @@ def main() -> None:
             "growth": lambda: growth.growth(
                 folder, states.FULL if asked.full else states.LARGE, repeat=asked.repeat
             ),
+            "state_size": lambda: growth.state_size(folder),
             "amc_sql": lambda: [
                 *amc_sql.translating(repeat=10 * asked.repeat),
                 *amc_sql.checking(folder, repeat=3 * asked.repeat),

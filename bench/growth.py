@@ -34,9 +34,9 @@ _COMMANDS = (
     Command("schedule list", ("schedule", "list")),
     Command("tenant list", ("tenant", "list")),
     Command("plan", ("plan",)),
-    Command("query", ("query", "SELECT count(*) FROM adtech_amc.amc_w3_daily"), ratio=1.3),
+    Command("query", ("query", "SELECT count(*) FROM adtech_amc.t0003_w3_daily"), ratio=1.3),
     Command("lake tables", ("lake", "tables"), ratio=1.3),
-    Command("lake show", ("lake", "show", "amc_w3_daily"), ratio=1.3),
+    Command("lake show", ("lake", "show", "t0003_w3_daily"), ratio=1.3),
     Command("lake snapshots", ("lake", "snapshots")),
     Command("lake files", ("lake", "files", "--limit", "20")),
     Command("drain, nothing new", ("drain",), cpu=1.0, more_mib=50),
@@ -61,6 +61,29 @@ def growth(folder: Path, large: states.Scale, *, repeat: int) -> list[dict[str, 
     finally:
         for home in homes:
             shutil.rmtree(home)
+
+
+def state_size(folder: Path) -> list[dict[str, Any]]:
+    """Bytes of the state file for each execution with its file, before and after upkeep, and when it is forgotten."""
+    home = states.build(folder / "executed", folder / "one", states.EXECUTED)
+    sizes = []
+    for keep in ("", "", "keep: {runs: 30d, executions: 30d, fires: 30d, versions: 30d}\n"):
+        if sizes:
+            settings = home / "amci.yaml"
+            settings.write_text(settings.read_text() + keep)
+            cost([*AMCI, "maintenance"], home)
+        else:
+            cost([*AMCI, "status"], home)
+        sizes.append((home / "state/amci.db").stat().st_size / states.EXECUTED.executions)
+    shutil.rmtree(home)
+    names = ("bytes_each", "after_upkeep", "after_upkeep_with_keep")
+    return [
+        {
+            "bench": "state of an execution",
+            **dict(zip(names, sizes, strict=True)),
+            "target_after_upkeep": 1500,
+        }
+    ]
 
 
 def _compared(command: Command, homes: list[Path], repeat: int) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from amci.kernel.clock import SystemClock
+from amci.kernel.state import State
 from bench.execution_plan import aim, template
 
 #: Numbers of what was made for real end before this one.
@@ -38,9 +40,15 @@ class Scale:
         """The tenant that has a table."""
         return f"t{table % self.tenants:04}"
 
+    def table(self, number: str) -> str:
+        """SQL of the name of table `number`, which is SQL."""
+        return f"(printf('t%04d_w', {number} % {self.tenants}) || {number} || '_daily')"
+
 
 SMALL = Scale(tenants=10, tables=10, objects=100, executions=25, runs=500, snapshots=40)
 LARGE = Scale(tenants=100, tables=1000, objects=100_000, executions=25_000, runs=500_000, snapshots=2_000)
+#: As many executions as objects, to see what one takes.
+EXECUTED = Scale(tenants=10, tables=100, objects=20_000, executions=20_000, runs=60_000, snapshots=100)
 FULL = Scale(
     tenants=1000, tables=5000, objects=1_000_000, executions=250_000, runs=5_000_000, snapshots=20_000
 )
@@ -120,6 +128,7 @@ def _multiplied(db: sqlite3.Connection, table: str, where: str, source: str, cha
 
 def state(home: Path, scale: Scale) -> None:
     """Objects, versions, runs, their history and executions."""
+    State.open(home / "state/amci.db", SystemClock()).close()  # what was kept may be of an older amci
     with _opened(home / "state/amci.db") as db:
         db.execute("CREATE TEMP TABLE f (i INTEGER PRIMARY KEY, t, key, size, mtime, inode, ctime)")
         db.executemany("INSERT INTO f VALUES (?, ?, ?, ?, ?, ?, ?)", _raw(home, scale))
@@ -127,6 +136,7 @@ def state(home: Path, scale: Scale) -> None:
             "CREATE TEMP TABLE more AS WITH RECURSIVE n (i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n"
             f" WHERE i + 1 < {scale.runs - 2 * scale.objects - scale.executions}) SELECT i FROM n"
         )
+        old = {"changed_at": "'2026-01-01T00:00:00.000000Z'"}
         tenant, newest = f"printf('t%04d', t % {scale.tenants})", f"{_BASE} + 3 * i"
         asked = f"(SELECT * FROM f WHERE i < {scale.executions}) f"
         execution = "printf('%08x-0000-4000-8000-%012x', i, t)"
@@ -137,11 +147,12 @@ def state(home: Path, scale: Scale) -> None:
             content = {"sha256": "printf('%064x', i)", "content": "printf('%032x', i)", "execution": "NULL"}
             _multiplied(db, "versions", "TRUE", "f", common | of_file | content)
             payload = (
-                f"replace(replace(s.payload, '\"amc_reach0_adhoc\"', '\"amc_w' || t || '_daily\"'),"
+                f"replace(replace(s.payload, '\"amc_reach0_adhoc\"', '\"' || {scale.table('f.t')} || '\"'),"
                 f" '\"object_id\":1,', '\"object_id\":' || ({_BASE} + i) || ',')"
             )
             for number, kind in enumerate(("light", "heavy")):
                 run = {
+                    **old,
                     "run_id": f"{newest} + {number}",
                     "idempotency_key": f"'{kind}:raw/' || f.key || '@1'",
                     "lock_key": f"'object:' || ({_BASE} + i)",
@@ -151,13 +162,13 @@ def state(home: Path, scale: Scale) -> None:
                     "parent_run_id": f"{newest}" if number else "NULL",
                 }
                 _multiplied(db, "runs", f"kind = '{kind}'", "f", run)
-            run = {"run_id": f"{newest} + 2", "idempotency_key": "'daily:' || i", "tenant_id": tenant}
+            run = old | {"run_id": f"{newest} + 2", "idempotency_key": "'daily:' || i", "tenant_id": tenant}
             run |= {"correlation_id": "'daily:' || i", "pool": f"'amc:amc' || {tenant}"}
             _multiplied(db, "runs", "kind = 'execute'", asked, run)
-            request = {"execution_id": f"{_BASE} + i", "run_id": f"{newest} + 2", "tenant_id": tenant}
+            request = old | {"execution_id": f"{_BASE} + i", "run_id": f"{newest} + 2", "tenant_id": tenant}
             request |= {"workflow_execution_id": execution, "key": "f.key", "name": "'w' || t"}
             _multiplied(db, "executions", "TRUE", asked, request)
-            run = {"run_id": f"{_BASE + 3 * scale.objects} + i", "kind": "'notify'", "payload": "'{}'"}
+            run = old | {"run_id": f"{_BASE + 3 * scale.objects} + i", "kind": "'notify'", "payload": "'{}'"}
             run |= {"idempotency_key": "'notify:' || i", "correlation_id": "'notify:' || i"}
             _multiplied(db, "runs", "kind = 'execute'", "more", run | {"result": "NULL"})
             db.execute(
@@ -183,7 +194,7 @@ def ledger(home: Path, scale: Scale) -> None:
     day = "printf('%d-%02d-%02dT06:00:00.000Z', 2000 + d // 360, d // 30 % 12 + 1, d % 30 + 1)"
     rows = (
         f"SELECT o.* REPLACE ({_BASE} + n.i AS object_id, {folder} || {day} || printf('-w%d-%08x.csv', t, n.i) AS key,"
-        f" printf('t%04d', t % {scale.tenants}) AS tenant_id, 'amc_w' || t || '_daily' AS table_name,"
+        f" printf('t%04d', t % {scale.tenants}) AS tenant_id, {scale.table('t')} AS table_name,"
         f" {_BASE} + 3 * n.i + 1 AS run_id) FROM (SELECT * FROM {LEDGER} LIMIT 1) o,"
         f" (SELECT range AS i, range // {scale.tables} AS d, range % {scale.tables} AS t"
         f" FROM range({scale.objects}) r(range)) n"
@@ -213,13 +224,14 @@ def catalog(home: Path, scale: Scale) -> None:
         files = (
             f"(SELECT n.*, {file} + {_FILES} * n.t + k.t AS file FROM {tables} n, n k WHERE k.t < {_FILES})"
         )
+        table = scale.table("t")
         own = {"table_id": "id", "object_id": "id", "begin_snapshot": "born", "partition_id": "part"}
-        own |= {"table_name": "'amc_w' || t || '_daily'", "path": "'amc_w' || t || '_daily/'"}
+        own |= {"table_name": table, "path": f"{table} || '/'"}
         own |= {"table_uuid": "printf('%08x-0000-4000-8000-000000000000', t)"}
-        for table in ("table", "column", "table_stats", "table_column_stats"):
-            _all(db, table, f"table_id = {seed}", f"{tables} n", own)
-        for table in ("partition_info", "partition_column"):
-            _all(db, table, f"table_id = {seed}", f"{tables} n", own)
+        for kind in ("table", "column", "table_stats", "table_column_stats"):
+            _all(db, kind, f"table_id = {seed}", f"{tables} n", own)
+        for kind in ("partition_info", "partition_column"):
+            _all(db, kind, f"table_id = {seed}", f"{tables} n", own)
         _all(db, "tag", f"object_id = {seed}", f"{tables} n", own)
         own |= {"data_file_id": "file", "path": _text(str(path)), "path_is_relative": "0"}
         first = f"(SELECT min(data_file_id) FROM ducklake_data_file WHERE table_id = {seed})"
@@ -227,8 +239,8 @@ def catalog(home: Path, scale: Scale) -> None:
             f"INSERT INTO amci_file SELECT file, sha256, footer FROM {files},"
             f" (SELECT * FROM amci_file WHERE file_id = {first})"
         )
-        for table in ("data_file", "file_column_stats", "file_partition_value"):
-            _all(db, table, f"data_file_id = {first}", f"{files} n", own)
+        for kind in ("data_file", "file_column_stats", "file_partition_value"):
+            _all(db, kind, f"data_file_id = {first}", f"{files} n", own)
         db.execute(f"INSERT INTO ducklake_schema_versions SELECT born, born, id FROM {tables}")
         db.execute(
             f"INSERT INTO ducklake_snapshot SELECT {snapshot} + 1 + t, s.snapshot_time, {snapshot} + 1 + t,"

@@ -21,7 +21,8 @@ from typing import Any
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.config import KeepSettings
 from amci.kernel.errors import StorageError
-from amci.kernel.files import fault_point, storage_errors
+from amci.kernel.files import fault_point, json_of, storage_errors
+from amci.kernel.packing import packed
 from amci.kernel.runs import RunStore
 from amci.kernel.state import State
 from amci.kernel.workspace import WorkspacePaths
@@ -31,7 +32,9 @@ from amci.lake.catalog.duck import LEDGER
 #: Rows that are forgotten in one transaction.
 _GROUP = 1000
 #: The state file is rewritten if so much of it is free.
-_FREE = 0.2
+_FREE = 0.1
+#: What ended longer ago is seldom asked for, and is written smaller.
+_SETTLED = timedelta(days=7)
 
 #: Runs that are needed whatever their age: of each object the newest run, the newest heavy one, and the newest that
 #: loaded each version which the state knows (reprocessing, repair, recovery and upkeep of pre-stage read their
@@ -100,6 +103,16 @@ _OLD_VERSIONS = """
                         AND q.resolved_at IS NULL)
        AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.lock_key = 'object:' || v.object_id
                         AND r.status IN ('PENDING', 'RUNNING'))"""
+#: What is written smaller: what heavy runs loaded, and what AMC said of executions that have ended. See `packing`.
+_UNPACKED_RUNS = """
+    SELECT run_id, payload FROM runs
+     WHERE kind = 'heavy' AND status = 'SUCCEEDED' AND changed_at < :before AND payload NOT LIKE '{"packed":%'
+       AND payload ->> 'forgets' IS NULL AND payload ->> 'recovered' IS NULL
+       AND run_id > :after ORDER BY run_id LIMIT :limit"""
+_UNPACKED_EXECUTIONS = """
+    SELECT execution_id, document, submitted, answered FROM executions
+     WHERE status IN ('SUCCEEDED', 'FAILED', 'REJECTED', 'CANCELLED', 'DELETED') AND changed_at < :before
+       AND document NOT LIKE '{"packed":%' AND execution_id > :after ORDER BY execution_id LIMIT :limit"""
 _OLD_QUARANTINE = "SELECT quarantine_id, path FROM quarantine WHERE resolved_at < :before"
 _OLD_DOUBTS = "SELECT doubt_id FROM doubts WHERE resolved_at < :before"
 
@@ -128,7 +141,7 @@ class Retention:
         report = self._tried() if dry_run else self._forgotten(deletes_files=True)
         report["state_bytes_before"] = before
         if not dry_run:
-            report["is_shrunk"] = self._shrink()
+            report["is_shrunk"] = self._shrink(report["packed_bytes"])
             report["state_bytes_after"] = self._size()
         return report | {"dry_run": dry_run}
 
@@ -149,6 +162,7 @@ class Retention:
             "versions": versions,
             **self._forget_quarantine(deletes_files=deletes_files),
             "logs": self._forget_logs(deletes_files=deletes_files),
+            **self._pack(),
         }
 
     def _before(self, age: timedelta | None) -> str | None:
@@ -271,6 +285,35 @@ class Retention:
                     path.unlink(missing_ok=True)
         return len(old)
 
+    def _pack(self) -> dict[str, int]:
+        """Write what ended smaller, without losing any of it; how many runs and executions, and the bytes saved."""
+        values = {"before": timestamp(self.clock.now() - _SETTLED), "limit": _GROUP}
+        number = saved = 0
+        for query, update, clear in (
+            # In clear is what SQL finds runs by.
+            (_UNPACKED_RUNS, "UPDATE runs SET payload = ? WHERE run_id = ?", ("object_id", "version")),
+            (
+                _UNPACKED_EXECUTIONS,
+                "UPDATE executions SET document = ?, submitted = ?, answered = ? WHERE execution_id = ?",
+                (),
+            ),
+        ):
+            after = 0
+            while rows := self.state.read(query, values | {"after": after}):
+                self.tell(f"{number:,} runs and executions written smaller")
+                small = [
+                    tuple(text and json.dumps(packed(json_of(text), clear=clear)) for text in row[1:])
+                    for row in rows
+                ]
+                self.state.write_many(
+                    update, [(*texts, row[0]) for row, texts in zip(rows, small, strict=True)]
+                )
+                fault_point("retention.packed")
+                number, after = number + len(rows), rows[-1][0]
+                saved += sum(len(text or "") for row in rows for text in row[1:])
+                saved -= sum(len(text or "") for texts in small for text in texts)
+        return {"packed": number, "packed_bytes": saved}
+
     def _groups(self, what: str, rows: list[Any]) -> Iterator[list[Any]]:
         for first in range(0, len(rows), _GROUP):
             self.tell(f"{first:,} of {len(rows):,} {what}")
@@ -287,10 +330,10 @@ class Retention:
             with suppress(StorageError):
                 self.state.write("DROP INDEX IF EXISTS runs_by_parent")
 
-    def _shrink(self) -> bool:
-        """Give back what is free in the state file, if that is worth it."""
+    def _shrink(self, saved: int) -> bool:
+        """Give back what is free in the state file, with so many bytes inside of its pages, if that is worth it."""
         pages, free = (self.state.read(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count"))
-        if free < pages * _FREE:
+        if free + saved / self.state.read("PRAGMA page_size")[0][0] < pages * _FREE:
             return False
         self.tell("shrinking the state file")
         self.state.write("VACUUM")
@@ -328,6 +371,8 @@ def told(report: Mapping[str, Any]) -> list[str]:
         )
     )
     lines = [f"{'to be forgotten' if is_dry else 'forgotten'}: {counts}"]
+    if report["packed"]:
+        lines.append(f"{'to be ' if is_dry else ''}written smaller: {report['packed']:,} runs and executions")
     if is_dry:
         return [*lines, f"the state file has {report['state_bytes_before']:,} bytes"]
     return [

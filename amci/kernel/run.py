@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from amci.kernel.clock import moment
 from amci.kernel.errors import AmciError
+from amci.kernel.packing import unpacked
 
 
 class RunStatus(StrEnum):
@@ -81,7 +82,7 @@ class Run:
         """A row of `runs`."""
         values: dict[str, Any] = {name: row[name] for name in cls.__slots__}
         values["status"] = RunStatus(values["status"])
-        values["payload"] = json.loads(values["payload"])
+        values["payload"] = unpacked(json.loads(values["payload"]))
         values["result"] = json.loads(values["result"]) if values["result"] else None
         values["lease_until"] = moment(values["lease_until"]) if values["lease_until"] else None
         for name in ("run_after", "created_at", "changed_at"):

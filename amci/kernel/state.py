@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Self
 from amci.kernel.clock import Clock, timestamp
 from amci.kernel.errors import AmciError, StateError, StorageError, WorkspaceTooNew
 from amci.kernel.files import fault_point, fsync, storage_errors
+from amci.kernel.packing import unpacked_text
 from amci.kernel.text import encodable
 
 Params = Sequence[Any] | Mapping[str, Any]
@@ -257,6 +258,7 @@ class State:
             factory=_Connection,
         )
         db.execute("PRAGMA foreign_keys = ON")
+        db.create_function("unpacked", 1, unpacked_text, deterministic=True)
         return db
 
     @classmethod

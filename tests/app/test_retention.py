@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from datetime import timedelta
@@ -65,7 +66,13 @@ COUNTED = ("runs", "executions", "fires", "versions", "quarantine", "quarantine_
 def test_nothing_is_forgotten_unless_it_is_said(site: Any) -> None:
     site.settings("")
     runs = site.runs()
+    shown = site.state("SELECT run_id, payload FROM runs WHERE kind = 'heavy' AND status = 'SUCCEEDED'")
     report = forget(site)
+    assert report["packed"] == len(shown) > 0
+    assert site.state("SELECT run_id, unpacked(payload) FROM runs WHERE payload LIKE '{\"packed\"%'") == [
+        (run_id, json.dumps(json.loads(payload))) for run_id, payload in shown
+    ]
+    assert forget(site)["packed"] == 0
     assert {report[name] for name in COUNTED} == {0}
     assert site.runs() == runs
 

@@ -26,7 +26,8 @@ PAST = {
     *("schema_migrations.applied_at", "run_events.at", "objects.seen_at", "objects.removed_at"),
     *("versions.seen_at", "versions.loaded_at", "quarantine.at", "quarantine.resolved_at"),
     *("executions.created_at", "executions.updated_at", "fires.at", "clock_steps.at"),
-    *("doubts.at", "doubts.resolved_at", "objects.checked_at", "objects.forgotten_at", "full_looks.at"),
+    *("doubts.at", "doubts.resolved_at", "objects.checked_at", "objects.forgotten_at"),
+    *("full_looks.at", "lake.snapshot_at"),
 }
 
 

@@ -58,10 +58,10 @@ _HOLDERS = f"""
 #: Versions with one of these hashes that an earlier amci loaded, which noted no more, and what it then loaded.
 _UNPLACED = """
     SELECT v.object_id, v.version, v.sha256, o.key, (
-           SELECT payload FROM runs WHERE idempotency_key >= 'heavy:' || o.root || '/' || o.key || '@'
+           SELECT unpacked(payload) FROM runs WHERE idempotency_key >= 'heavy:' || o.root || '/' || o.key || '@'
               AND idempotency_key < 'heavy:' || o.root || '/' || o.key || '@' || char(0x10ffff)
               AND status = 'SUCCEEDED' AND payload ->> 'object_id' = v.object_id
-              AND payload ->> 'version' <= v.version AND json_array_length(payload, '$.tables') > 0
+              AND payload ->> 'version' <= v.version AND json_array_length(unpacked(payload), '$.tables') > 0
             ORDER BY run_id DESC LIMIT 1) AS payload
       FROM versions v JOIN objects o USING (object_id)
      WHERE v.sha256 IN (SELECT value FROM json_each(:hashes)) AND v.content IS NULL AND v.same_as IS NULL

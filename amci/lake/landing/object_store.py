@@ -302,7 +302,7 @@ class ObjectStore:
     def rows_before(self, object_id: int, version: int) -> int | None:
         """Rows of the version that was loaded before this one; None if none was, or it was forgotten."""
         rows = self._state.read(
-            "SELECT (SELECT sum(value ->> 'rows') FROM json_each(r.payload, '$.tables'))"
+            "SELECT (SELECT sum(value ->> 'rows') FROM json_each(unpacked(r.payload), '$.tables'))"
             " FROM objects o JOIN versions v USING (object_id)"
             " JOIN runs r ON r.idempotency_key >= 'heavy:' || o.root || '/' || o.key || '@'"
             "  AND r.idempotency_key < 'heavy:' || o.root || '/' || o.key || '@' || char(0x10ffff)"

@@ -40,7 +40,7 @@ _STAGED = """
            object_id, version,
            EXISTS (SELECT 1 FROM runs l WHERE l.lock_key = heavy.lock_key AND l.kind = 'light'
                     AND l.status IN ('PENDING', 'RUNNING')) AS is_rewritten
-      FROM heavy, json_each(heavy.payload, '$.tables') AS listed, json_each(listed.value, '$.files') AS file
+      FROM heavy, json_each(unpacked(heavy.payload), '$.tables') AS listed, json_each(listed.value, '$.files') AS file
      WHERE heavy.status IN ('PENDING', 'RUNNING', 'FAILED') OR heavy.run_id IN newest
      ORDER BY run_id"""
 
@@ -103,14 +103,14 @@ def known_files(con: duckdb.DuckDBPyConnection, post_stage: Path) -> dict[Path, 
 
 def staged_files(state: State, pre_stage: Path) -> list[StagedFile]:
     """Files of pre-stage that a run may read again."""
-    files: dict[str, StagedFile] = {}
+    versions: dict[str, set[tuple[int, int]]] = {}
+    sums: dict[str, str | None] = {}
     for row in state.read(_STAGED):
-        path, pair = row["path"], (int(row["object_id"]), int(row["version"]))
-        earlier = files[path].versions if path in files else frozenset()
+        path = row["path"]
+        versions.setdefault(path, set()).add((int(row["object_id"]), int(row["version"])))
         # The newest run knows what was written last.
-        sha256 = None if row["is_rewritten"] else row["sha256"]
-        files[path] = StagedFile(pre_stage / path, sha256, earlier | {pair})
-    return list(files.values())
+        sums[path] = None if row["is_rewritten"] else row["sha256"]
+    return [StagedFile(pre_stage / path, sums[path], frozenset(pairs)) for path, pairs in versions.items()]
 
 
 def staged_damages(state: State, pre_stage: Path, *, deep: bool) -> list[StagedDamage]:

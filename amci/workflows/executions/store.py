@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from amci.kernel.clock import Clock, moment, timestamp
 from amci.kernel.errors import NotFound
+from amci.kernel.packing import unpacked
 from amci.kernel.run import Run
 from amci.kernel.state import State, named_queries
 from amci.workflows.amc.model import Execution, ExecutionRequest, ExecutionStatus, TimeWindow, WindowType
@@ -88,7 +89,7 @@ class ExecutionRecord:
         values |= {name: moment(values[name]) for name in _MOMENTS if values[name]}
         values["request"] = request_from(json.loads(values["request"])) if values["request"] else None
         for name in ("document", "submitted", "answered"):
-            values[name] = json.loads(values[name]) if values[name] else None
+            values[name] = unpacked(json.loads(values[name])) if values[name] else None
         return cls(**values)
 
     @property
