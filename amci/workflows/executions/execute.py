@@ -20,7 +20,7 @@ from amci.workflows.executions.polling import is_gone, look
 from amci.workflows.executions.request_matching import recognisable
 from amci.workflows.executions.request_resolution import resolved, sql_hash_of
 from amci.workflows.executions.run_factory import EXECUTE, ExecuteTask
-from amci.workflows.executions.steps import GONE, ExecutionWork, Steps
+from amci.workflows.executions.steps import GONE, ExecutionWork, Fetched, Steps
 from amci.workflows.executions.store import ExecutionRecord
 
 if TYPE_CHECKING:
@@ -92,15 +92,28 @@ class ExecuteHandler:
         works, outcomes = self._works(tenant, client, runs, rows, at)
         seen = look(client, [work.row for work in works if not _is_final(work.row)])
 
-        def advanced(work: ExecutionWork) -> Outcome:
+        if seen:
+            with self._shared.executions.transaction():
+                works = [self._steps.noted(work, seen.get(work.row.execution_id)) for work in works]
+
+        def advanced(work: ExecutionWork) -> Outcome | Fetched:
             return self._steps.advance(work, seen.get(work.row.execution_id))
 
         # Each waits for AMC's answer, then for the disk; neither keeps the others from it.
         contexts = [copy_context() for _ in works]
-        steps = list(self._pool.map(lambda context, work: context.run(advanced, work), contexts, works))
-        if keys := [step.result["key"] for step in steps if isinstance(step, Done) and step.result["key"]]:
+        ends = list(self._pool.map(lambda context, work: context.run(advanced, work), contexts, works))
+        steps = {work.run.run_id: end for work, end in zip(works, ends, strict=True)}
+        return outcomes | steps | self._done(tenant, [end for end in ends if isinstance(end, Fetched)])
+
+    def _done(self, tenant: Tenant, fetched: Sequence[Fetched]) -> dict[int, Done]:
+        """Note the results of a batch, and tell of them."""
+        if not fetched:
+            return {}
+        with self._shared.executions.transaction():
+            done = {each.work.run.run_id: self._steps.done(each) for each in fetched}
+        if keys := [each.result["key"] for each in done.values() if each.result["key"]]:
             self._on_delivered(tenant, keys)
-        return outcomes | {work.run.run_id: step for work, step in zip(works, steps, strict=True)}
+        return done
 
     def _works(
         self,
@@ -128,9 +141,9 @@ class ExecuteHandler:
             except AmciError as error:
                 outcomes[run.run_id] = self._steps.after(row, error, at)
 
-        with self._shared.executions.transaction():
-            for run in runs:
-                if run.run_id not in rows:
+        if new := [run for run in runs if run.run_id not in rows]:
+            with self._shared.executions.transaction():
+                for run in new:
                     begin(run)
         # AMC may be asked about those that were redriven, and no transaction waits for it.
         for run in runs:

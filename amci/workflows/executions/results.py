@@ -95,7 +95,7 @@ def deliver(
         size = part.stat().st_size
         document = {**about, "rows": rows, "bytes": size, "metadata": metadata}
         # A line for each: with `indent`, Python's encoder takes ten times as long.
-        lines = (f"{json_text(name)}: {json_text(value, default=str)}" for name, value in document.items())
+        lines = (f'"{name}": {json_text(value, default=str)}' for name, value in document.items())
         write_bytes(note, ("{\n " + ",\n ".join(lines) + "\n}").encode())
         fault_point("execute.downloaded")
     return Delivered(key=key, rows=rows, bytes=size)

@@ -89,6 +89,14 @@ class ExecutionWork:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """One whose execution has succeeded, with its result in raw/, or none if it was to have none."""
+
+    work: ExecutionWork
+    there: results.Delivered | None  #: None if our row has it already
+
+
+@dataclass(frozen=True, slots=True)
 class Steps:
     """What is done next about an execution."""
 
@@ -96,8 +104,22 @@ class Steps:
     workflows: Mapping[str, Workflow]
     folder_of: Callable[[Tenant], Path]
 
-    def advance(self, work: ExecutionWork, seen: Seen) -> Outcome:
-        """The next step; `seen` is how the execution stands in AMC, if AMC was asked."""
+    def noted(self, work: ExecutionWork, seen: Seen) -> ExecutionWork:
+        """With its row as AMC shows the execution, if AMC was asked and answered."""
+        row = work.row
+        is_known = row.workflow_execution_id is None or (row.status and row.status.is_final)
+        return work if is_known or isinstance(seen, RemoteError) else self._noted(work, seen)
+
+    def done(self, fetched: Fetched) -> Done:
+        """Note where the result lies. A batch does so at once: until then it is known by the note beside it."""
+        work, there = fetched.work, fetched.there
+        row = work.row
+        if there:
+            row = self.shared.executions.deliver(row, key=there.key, rows=there.rows, size=there.bytes)
+        return Done(_result(row), then=self._looks_for_more(work.tenant, row))
+
+    def advance(self, work: ExecutionWork, seen: Seen) -> Outcome | Fetched:
+        """The next step after `noted`; `seen` is how the execution stands in AMC, if AMC was asked."""
         try:
             return self._advance(work, seen)
         except Exception as error:  # noqa: BLE001 - what AMC has begun goes on, whatever fails here
@@ -130,7 +152,7 @@ class Steps:
         until = max(now + polling.pause(self.shared.settings, row.looks - 1), _asked_for(error, now))
         return Snooze(until, reason_for(error), keeps_slot=row.is_in_amc, asked_at=now)
 
-    def _advance(self, work: ExecutionWork, seen: Seen) -> Outcome:
+    def _advance(self, work: ExecutionWork, seen: Seen) -> Outcome | Fetched:
         row = work.row
         if row.is_over:
             return self._ended(row)
@@ -139,13 +161,11 @@ class Steps:
             if not isinstance(submitted, ExecutionRecord):
                 return submitted
             row = submitted
-        elif row.status is not ExecutionStatus.SUCCEEDED:
-            if isinstance(seen, RemoteError):
-                raise seen
-            row = self._noted(row, seen, work.at)
+        elif isinstance(seen, RemoteError):
+            raise seen
         return self._followed(replace(work, row=row))
 
-    def _followed(self, work: ExecutionWork) -> Outcome:
+    def _followed(self, work: ExecutionWork) -> Outcome | Fetched:
         row = work.row
         if row.status is ExecutionStatus.SUCCEEDED:
             return self._delivered(work)
@@ -228,14 +248,14 @@ class Steps:
         now = self.shared.clock.now()
         return Snooze(now + wait, _LOOKING, keeps_slot=row.submitting_at is not None, asked_at=now)
 
-    def _noted(self, row: ExecutionRecord, execution: Execution | None, at: datetime) -> ExecutionRecord:
+    def _noted(self, work: ExecutionWork, execution: Execution | None) -> ExecutionWork:
         if execution is not None:
-            return self.shared.executions.see(row, execution)
-        if polling.is_gone(self.shared.settings, row, at):
-            return self.shared.executions.end(row, ExecutionStatus.DELETED, GONE)
-        return self.shared.executions.looked(row)
+            return replace(work, row=self.shared.executions.see(work.row, execution))
+        if polling.is_gone(self.shared.settings, work.row, work.at):
+            return replace(work, row=self.shared.executions.end(work.row, ExecutionStatus.DELETED, GONE))
+        return replace(work, row=self.shared.executions.looked(work.row))
 
-    def _given_up(self, work: ExecutionWork) -> Outcome:
+    def _given_up(self, work: ExecutionWork) -> Outcome | Fetched:
         """Cancel what lasts too long, and see that it is cancelled."""
         row, workflow_execution_id = work.row, work.row.workflow_execution_id or ""
         try:
@@ -243,7 +263,7 @@ class Steps:
         except Refused:
             # It ended a moment ago.
             execution = work.client.execution(workflow_execution_id)
-        row = self._noted(row, execution, work.at)
+        row = self._noted(work, execution).row
         if row.status is ExecutionStatus.CANCELLED:
             return Failed(self._too_long(row, work.row.status, "and was cancelled"), _result(row))
         if row.status and row.status.is_final:
@@ -282,8 +302,8 @@ class Steps:
             hint="ask for less: a shorter time window or fewer joins; or raise amc.deadline in amci.yaml",
         )
 
-    def _delivered(self, work: ExecutionWork) -> Outcome:
-        row, request = work.row, work.row.sent_request
+    def _delivered(self, work: ExecutionWork) -> Outcome | Fetched:
+        row, request, there = work.row, work.row.sent_request, None
         if row.key is None and not (request.dry_run or request.skip_publish):
             about = results.about(row, self._sql_hash(row), work.run.correlation_id)
             try:
@@ -300,8 +320,7 @@ class Steps:
                     raise
                 return self._not_to_be_had(row, refused, work.at)
             fault_point("execute.delivered")
-            row = self.shared.executions.deliver(row, key=there.key, rows=there.rows, size=there.bytes)
-        return Done(_result(row), then=self._looks_for_more(work.tenant, row))
+        return Fetched(work, there)
 
     def _looks_for_more(self, tenant: Tenant, row: ExecutionRecord) -> list[NewRun]:
         """What AMC may yet make of a request that was sent more than once is looked for a while later."""
