@@ -38,7 +38,7 @@ SAFE = {
         lake.datasets.dataset:Dataset.column_types lake.datasets.dataset:Dataset.csv_options
         lake.datasets.dataset:Dataset.excel_options lake.datasets.dataset:Dataset.json_options
         lake.datasets.dataset:Dataset.read_limits lake.datasets.dataset:Dataset.spelling
-        lake.formats.joined_csv:_plain lake.loading.row_buffer:_folder
+        lake.formats.joined_csv:_plain lake.loading.loads:_staged lake.loading.row_buffer:_folder
         """,
     "one step: a single value is put in place of another one, and either of them is right": """
         app.engine:Engine kernel.files:_on_fault kernel.log:_clock lake.loading.rules:Rules sandbox.queries:Queries

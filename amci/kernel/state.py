@@ -193,8 +193,11 @@ class State:
 
         For many rows this is quicker than a statement for each. Raises StorageError.
         """
-        given = [list(_encodable(row)) for row in rows]
-        return self.write(sql, {**more, "rows": json.dumps(given)}) if given else 0
+        given = list(rows)
+        text = json.dumps(given)
+        if "\\ud" in text:  # perhaps halves of UTF-16
+            text = json.dumps([list(_encodable(row)) for row in given])
+        return self.write(sql, {**more, "rows": text}) if given else 0
 
     def sync(self) -> None:
         """Bring to the disk what is committed; `synchronous = NORMAL` leaves that to the operating system.

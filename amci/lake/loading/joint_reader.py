@@ -38,7 +38,7 @@ from amci.lake.loading.rules import RoutedObject, placement
 from amci.lake.loading.spelling_hints import OddColumns, odd_columns
 
 #: Text that is parsed at once: enough for what a parser costs to start, little enough to stay in the cache.
-JOINED_BYTES = 4 * 2**20
+JOINED_BYTES = 2 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +134,12 @@ def _read(
     shape = reader.table_shape(TableName(dataset.schema_name, table_of(first.place, "")))
     doubtful = unlike(shape, rows, columns) if shape else frozenset()
     odd = odd_columns(rows)
+    filtered = columns.named(dataset.skip_if_all) if dataset.skip_if_all else None
     for file, start, count in rows.members:
         if file in doubtful or any(odd[file].marked()):
             continue
         data = rows.data.slice(start, count)
-        skip = AllTrue(dataset.skip_if_all)
+        skip = AllTrue(filtered)
         skip.see(data, columns)
         if not skip.holds:
             yield _as_read(reader, files[file], data, columns, odd[file])
@@ -154,9 +155,7 @@ def _as_read(
         place=file.place,
         facts=ReadFacts(sha256=sha256, content_sha256=sha256, bytes=len(file.content)),
         probe=None,
-        rows=BufferedRows(
-            [("", pa.Table.from_batches([data]))], [], len(file.content), columns={"": columns}
-        ),
+        rows=BufferedRows([("", pa.Table.from_batches([data]))], [], data.nbytes, columns={"": columns}),
         origin=origin,
         types=types,
         notes=(),

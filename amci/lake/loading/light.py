@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from amci.kernel.errors import AmciError, MalformedFile
 from amci.kernel.files import json_of
 from amci.kernel.layout import file_stem
@@ -29,7 +31,9 @@ from amci.lake.loading.rules import RoutedObject, Rules
 from amci.lake.loading.staged_object import StagedObject, StagedTable, heavy_run
 
 #: Small objects are kept until this much text has come together, then written.
-_TOGETHER = 64 * 1024**2
+_TOGETHER = 32 * 1024**2
+#: After so many bytes of raw files in one burst, memory is given back to the system.
+_MUCH = 16 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +53,8 @@ class LightHandler:
     def handle(self, runs: Sequence[Run]) -> Mapping[int, Outcome]:
         """Read the objects of these runs; each stands for itself."""
         outcomes: dict[int, Outcome] = {}
-        together: list[ReadRows] = []
-        held = 0
         applied: list[tuple[int, int, str | None]] = []
         rows = self.objects.for_versions([object_version(run) for run in runs])
-        reading = self.reader.of_one_batch()
         routed_objects: list[RoutedObject] = []
         for run in runs:
             version = object_version(run)
@@ -68,7 +69,20 @@ class LightHandler:
                 continue
             applied.append((*version, routed.rules_hash))
             routed_objects.append(routed)
-        for batch in joint_batches(routed_objects):
+        outcomes |= self._read(routed_objects)
+        if sum(routed.size for routed in routed_objects) > _MUCH:
+            # Or the heavy run would need its memory beside what Arrow keeps for the next burst.
+            pa.default_memory_pool().release_unused()
+        self.objects.set_rules(applied)
+        return outcomes
+
+    def _read(self, objects: Sequence[RoutedObject]) -> dict[int, Outcome]:
+        """Read objects, small ones together, and write what they give as it has come together."""
+        outcomes: dict[int, Outcome] = {}
+        together: list[ReadRows] = []
+        held = 0
+        reading = self.reader.of_one_batch()
+        for batch in joint_batches(objects):
             joined = read_jointly(reading, batch)
             for routed in batch:
                 answer = joined.get(routed.run.run_id) or reading.read(routed)
@@ -80,9 +94,7 @@ class LightHandler:
             if held > _TOGETHER:
                 outcomes |= self._finish(together)
                 together, held = [], 0
-        outcomes |= self._finish(together)
-        self.objects.set_rules(applied)
-        return outcomes
+        return outcomes | self._finish(together)
 
     def _finish(self, reads: Sequence[ReadRows]) -> dict[int, Outcome]:
         """Write the small ones together, then say what each object's heavy run has to load."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class LoadItem:
 
     def files_of(self, table: StagedTable) -> list[Path]:
         """Where the rows of `table` lie."""
-        return [self.pre_stage / file for file in table.files]
+        return [_staged(self.pre_stage, file) for file in table.files]
 
     def values_of(self, table: StagedTable) -> frozenset[str]:
         """Its columns that were values in the file; of what an earlier release staged, the file's name tells."""
@@ -239,6 +240,12 @@ class Load:
     partition_by: tuple[str, ...]
     may_evolve: bool
     max_columns: int  #: that the table may have, amci's own among them
+
+
+@lru_cache(maxsize=1024)
+def _staged(pre_stage: Path, file: str) -> Path:
+    """One path for all objects of a file: a burst of small ones asks for few of them, thousands of times."""
+    return pre_stage / file
 
 
 class TableLoads:

@@ -10,6 +10,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,8 +22,6 @@ from amci.lake.loading.batch_thread import BatchThread
 
 #: Rows of one row group; DuckDB's own size, so that its threads share a file evenly.
 ROW_GROUP = 122_880
-#: Row numbers of small objects, made once: ten thousand of them come in a burst.
-_COUNTED = pa.array(range(1, 10_001), pa.int64())
 #: With more different values than this share of its rows, a column is written plain.
 _REPEATING = 0.4
 #: Rows that are looked at to tell.
@@ -49,16 +48,13 @@ class StagedRows:
     data: pa.Table
 
 
-def with_origin(data: pa.RecordBatch | pa.Table, object_id: int, version: int, first_row: int) -> pa.Table:
+def with_origin(data: pa.RecordBatch, object_id: int, version: int, first_row: int) -> pa.Table:
     """The batch with its object, version and row numbers (counted from 1 within the file)."""
     n = data.num_rows
-    table = data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
-    if first_row + n <= len(_COUNTED):
-        rows = _COUNTED.slice(first_row - 1, n)
-    else:
-        rows = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), n), start=first_row - 1)
+    rows = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), n), start=first_row - 1)
     return (
-        table.append_column(OBJECT_ID, pa.repeat(pa.scalar(object_id, pa.int64()), n))
+        pa.Table.from_batches([data])
+        .append_column(OBJECT_ID, pa.repeat(pa.scalar(object_id, pa.int64()), n))
         .append_column(VERSION, pa.repeat(pa.scalar(version, pa.int32()), n))
         .append_column(ROW, rows)
     )
@@ -76,12 +72,27 @@ def write_together(parts: Sequence[StagedRows]) -> list[StagedFile]:
     for (folder, _), positions in groups.items():
         members = [parts[i] for i in positions]
         path = folder / f"{_name(members)}.parquet"
-        rows = pa.concat_tables([with_origin(m.data, m.object_id, m.version, 1) for m in members])
+        rows = _with_origins(members)
         with replacing(path) as beside:
             pq.write_table(rows, beside, row_group_size=ROW_GROUP, **_encoding(rows))
             sha256 = sha256_of(beside)
         staged |= {i: StagedFile(path, parts[i].data.num_rows, sha256) for i in positions}
     return [staged[i] for i in range(len(parts))]
+
+
+def _with_origins(members: Sequence[StagedRows]) -> pa.Table:
+    """The rows of several objects in one piece, with their objects, versions and row numbers."""
+    counts = np.array([member.data.num_rows for member in members])
+    begins = np.cumsum(counts) - counts
+    numbers = np.arange(counts.sum(), dtype=np.int64) - np.repeat(begins, counts) + 1
+    objects = np.repeat(np.array([member.object_id for member in members], np.int64), counts)
+    versions = np.repeat(np.array([member.version for member in members], np.int32), counts)
+    return (
+        pa.concat_tables([member.data for member in members])
+        .append_column(OBJECT_ID, pa.array(objects))
+        .append_column(VERSION, pa.array(versions))
+        .append_column(ROW, pa.array(numbers))
+    )
 
 
 def changed_copy(

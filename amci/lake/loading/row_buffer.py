@@ -182,11 +182,11 @@ def table_of(place: Placement, part: str) -> str:
 def folder_of(pre_stage: Path, routed: RoutedObject, place: Placement, part: str) -> Path:
     """The folder of pre-stage for one part of an object."""
     dataset = routed.obj.dataset
-    partition = hive_path((*place.partition, *place.pre_stage_partition))
-    return _folder(pre_stage, f"{dataset.team}/{dataset.dataset}/{table_of(place, part)}/{partition}")
+    partition = (*place.partition, *place.pre_stage_partition)
+    return _folder(pre_stage, f"{dataset.team}/{dataset.dataset}/{table_of(place, part)}", partition)
 
 
 @lru_cache(maxsize=1024)
-def _folder(pre_stage: Path, relative: str) -> Path:
+def _folder(pre_stage: Path, table: str, partition: tuple[tuple[str, str | None], ...]) -> Path:
     """One path for all files of a folder: making, hashing and comparing paths is a part of what a small file costs."""
-    return pre_stage / relative
+    return pre_stage / f"{table}/{hive_path(partition)}"

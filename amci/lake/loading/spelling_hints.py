@@ -167,6 +167,8 @@ class OddColumns:
 
     def marked(self) -> Iterator[Doubt]:
         """The doubts about columns of CSV whose values have signs or blanks around them."""
+        if not any(seen.settings for seen in self._seen.values()):
+            return
         for setting, says in _AROUND.items():
             columns = sorted(
                 {name for seen in self._seen.values() for has, name in seen.settings if has == setting}
