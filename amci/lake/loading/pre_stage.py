@@ -48,13 +48,12 @@ class StagedRows:
     data: pa.Table
 
 
-def with_origin(data: pa.RecordBatch, object_id: int, version: int, first_row: int) -> pa.Table:
-    """The batch with its object, version and row numbers (counted from 1 within the file)."""
+def with_origin(data: pa.Table, object_id: int, version: int, first_row: int) -> pa.Table:
+    """The rows with its object, version and row numbers (counted from 1 within the file)."""
     n = data.num_rows
     rows = pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), n), start=first_row - 1)
     return (
-        pa.Table.from_batches([data])
-        .append_column(OBJECT_ID, pa.repeat(pa.scalar(object_id, pa.int64()), n))
+        data.append_column(OBJECT_ID, pa.repeat(pa.scalar(object_id, pa.int64()), n))
         .append_column(VERSION, pa.repeat(pa.scalar(version, pa.int32()), n))
         .append_column(ROW, rows)
     )
