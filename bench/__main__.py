@@ -6,7 +6,7 @@ import argparse
 import json
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="amci-bench-") as temporary:
         folder = asked.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        known: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        known: dict[str, Callable[[], Iterable[dict[str, Any]]]] = {
             "start_up": lambda: small_costs.start_up(folder, repeat=5 * asked.repeat),
             "claims": lambda: small_costs.claims(folder, pending=100_000),
             "latency": lambda: small_costs.latency(folder, files=20),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ _COMMANDS = (
 )
 
 
-def growth(folder: Path, large: states.Scale, *, repeat: int) -> list[dict[str, Any]]:
+def growth(folder: Path, large: states.Scale, *, repeat: int) -> Iterator[dict[str, Any]]:
     """Each command in turn in the small and the large workspace, which are made and removed again."""
     homes = [
         states.build(folder / name, folder / "one", scale)
@@ -57,7 +58,8 @@ def growth(folder: Path, large: states.Scale, *, repeat: int) -> list[dict[str, 
         for home in homes:
             for _ in range(2):
                 cost([*AMCI, "drain"], home)
-        return [_compared(command, homes, repeat) for command in _COMMANDS]
+        for command in _COMMANDS:
+            yield _compared(command, homes, repeat)
     finally:
         for home in homes:
             shutil.rmtree(home)

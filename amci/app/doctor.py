@@ -9,12 +9,12 @@ import stat
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from amci.app.project import Project, load
 from amci.kernel import waits
@@ -30,7 +30,7 @@ from amci.lake.catalog import duck
 from amci.lake.catalog.checksums import lake_files
 from amci.lake.catalog.pairing import HINT, lost_catalog, mismatch, unknown_lake
 from amci.lake.landing.object_store import ObjectStore
-from amci.lake.landing.roots import Root, links_passed_over, scan
+from amci.lake.landing.roots import Listing, Root, in_batches, links_passed_over, walk
 from amci.lake.query.session import session
 from amci.lake.query.unknown_columns import unknown_columns
 from amci.lake.upkeep.check import (
@@ -445,14 +445,16 @@ def _roots(workspace: WorkspacePaths, settings: Settings, clock: Clock) -> Diagn
 
 def _files(workspace: WorkspacePaths, root: Root, clock: Clock) -> Diagnoses:
     now = clock.now().timestamp()
-    known = _known(workspace, root, clock)
     ahead = waiting = 0
-    for file in scan(root):
-        age = now - file.mtime_ns / 1e9
-        if age < -_SKEW.total_seconds():
-            ahead += 1
-        elif known is not None and age > _LONG_SETTLING.total_seconds():
-            waiting += known.get(file.key) != (file.size, file.mtime_ns)
+    with _objects(workspace, clock) as objects:
+        for listings in in_batches(walk(root, [root.key("")])):
+            known = _known(objects, root, listings)
+            for file in (file for listing in listings for file in listing.files):
+                age = now - file.mtime_ns / 1e9
+                if age < -_SKEW.total_seconds():
+                    ahead += 1
+                elif known is not None and age > _LONG_SETTLING.total_seconds():
+                    waiting += known.get(file.key) != (file.size, file.mtime_ns)
     if ahead:
         yield Diagnosis(
             "warning",
@@ -464,13 +466,25 @@ def _files(workspace: WorkspacePaths, root: Root, clock: Clock) -> Diagnoses:
         yield Diagnosis("info", f"{said} and not taken yet", "run `amci drain`, or keep `amci up` running")
 
 
-def _known(workspace: WorkspacePaths, root: Root, clock: Clock) -> dict[str, Any] | None:
-    """Size and mtime of what is recorded, by key; None if the state cannot tell, as `_state` reports."""
-    if not workspace.state.exists():
+@contextmanager
+def _objects(workspace: WorkspacePaths, clock: Clock) -> Iterator[ObjectStore | None]:
+    """What is recorded; None if the state cannot tell, as `_state` reports."""
+    with ExitStack() as opened:
+        state = None
+        if workspace.state.exists():
+            with suppress(AmciError):
+                state = opened.enter_context(_opened(workspace))
+        yield ObjectStore(state, clock) if state else None
+
+
+def _known(
+    objects: ObjectStore | None, root: Root, listings: Iterable[Listing]
+) -> dict[str, tuple[int, int]] | None:
+    """Size and mtime of what is recorded in some folders, by key; None if the state cannot tell."""
+    if objects is None:
         return None
     try:
-        with _opened(workspace) as state:
-            known = ObjectStore(state, clock).known(root.name, [("", "\U0010ffff")])
+        known = objects.known(root.name, [gap for listing in listings for gap in listing.gaps()])
     except AmciError:
         return None
     return {key: (entry.size, entry.mtime_ns) for key, entry in known.items()}

@@ -17,13 +17,11 @@ from amci.lake.datasets.router import Route, Router
 from amci.lake.landing.content import SMALL, content_hash, probe
 from amci.lake.landing.folder_times import FolderTimes
 from amci.lake.landing.object_store import Known, Landed, ObjectStore, Quarantined, ReadContent
-from amci.lake.landing.roots import Listing, Root, Settling, Stamp, nameable, walk
+from amci.lake.landing.roots import Listing, Root, Settling, Stamp, in_batches, nameable, walk
 from amci.lake.landing.sidecar import correlation_id
 
 #: Objects noted in one transaction: large enough to be quick, small enough to leave room for others.
 _CHUNK = 1000
-#: Files and folders that are compared at a time.
-_AT_A_TIME = 10_000
 #: Bytes that one look reads at most, to tell files from others of the same size and mtime.
 _AT_ONCE = 64 * 2**20
 #: A raw file of more bytes is large; what ends the names of the pool and the batches of large objects.
@@ -74,7 +72,7 @@ class Ingest:
         counts, is_telling = IngestCounts(), True
         with storage_errors(f"look into {root.path}"):
             try:
-                for listings in _batches(self._listings(root, under, known, is_full=is_full)):
+                for listings in in_batches(self._listings(root, under, known, is_full=is_full)):
                     found, came_unseen = self._take(root, listings, renamed, known)
                     counts += found
                     is_telling = is_telling and not came_unseen
@@ -290,20 +288,6 @@ class Ingest:
             self.objects.quarantine(unroutable)
             self.runs.create(runs)
         return IngestCounts(new=len(unroutable) + len(runs), unroutable=len(unroutable))
-
-
-def _batches(listings: Iterable[Listing]) -> Iterator[list[Listing]]:
-    """Some folders at a time, so that what is held in memory does not grow with a root."""
-    batch: list[Listing] = []
-    size = 0
-    for listing in listings:
-        batch.append(listing)
-        size += 1 + len(listing.files)
-        if size >= _AT_A_TIME:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _is_other(path: Path, file: Landed, known: ReadContent, *, may_read: bool) -> bool | None:

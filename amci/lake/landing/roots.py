@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,8 @@ from amci.lake.landing.object_store import UNSIGNED, Landed
 ODD = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 #: Keys in a folder come before its key with this, and after all keys comes the last one.
 _AFTER_SLASH, _LAST = "0", "\U0010ffff"
+#: Files and folders that are compared at a time.
+_AT_A_TIME = 10_000
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".filepart")
 
 
@@ -105,6 +108,20 @@ def walk(root: Root, folders: Iterable[str], but: Collection[str] = ()) -> Itera
         yield listing
 
 
+def in_batches(listings: Iterable[Listing]) -> Iterator[list[Listing]]:
+    """Some folders at a time, so that what is held in memory does not grow with a root."""
+    batch: list[Listing] = []
+    size = 0
+    for listing in listings:
+        batch.append(listing)
+        size += 1 + len(listing.files)
+        if size >= _AT_A_TIME:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def scan(root: Root, under: str = "") -> Iterator[Landed]:
     """Every regular file below `root`, or its folder with key `under`, that may be taken, landed or not; see `walk`."""
     for listing in walk(root, [under or root.key("")]):
@@ -150,12 +167,18 @@ def _listing(root: Root, key: str, path: str, real: str) -> Listing:
 def links_passed_over(root: Root) -> Iterator[Path]:
     """Symbolic links below `root` that `scan` does not follow: to folders, out of the root, or to nowhere."""
     real = os.path.realpath(root.path)
-    for folder, folders, files in os.walk(root.path):
-        folders[:] = [name for name in folders if is_taken(name)]
-        for name in (*folders, *files):
-            path = Path(folder, name)
-            if is_taken(name) and path.is_symlink() and not (path.is_file() and _is_inside(str(path), real)):
-                yield path
+    pending = [str(root.path)]
+    while pending:
+        # What cannot be read has none.
+        with suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if not is_taken(entry.name):
+                    continue
+                if entry.is_symlink():
+                    if not (Path(entry.path).is_file() and _is_inside(entry.path, real)):
+                        yield Path(entry.path)
+                elif entry.is_dir():
+                    pending.append(entry.path)
 
 
 def _landed(root: str, key: str, found: os.stat_result) -> Landed:
