@@ -45,7 +45,8 @@ class Block:
 
     rows: int
     columns: Mapping[Path, BlockColumn]
-    size: int  #: in characters, from the beginning of the first row to the end of the last
+    size: int = 0  #: in characters, from the beginning of the first row to the end of the last
+    lines: int = 0  #: line breaks in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ class Columns:
             raise MalformedFile(
                 "a string is not Unicode text", line=line, hint="Check the file where it was made."
             ) from None
-        return Block(len(taken.rows), columns, 0)
+        return Block(len(taken.rows), columns)
 
     def _flatten(self, row: dict[str, Any], above: tuple[str, ...], into: dict[Path, str | None]) -> None:
         for key, value in row.items():

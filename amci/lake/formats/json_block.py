@@ -44,7 +44,7 @@ _MOST_SPACE = 1000  #: characters between two tokens
 _TWO = 2  #: quotes of a string
 _DEEPEST = 30  #: objects inside each other
 _MOST_CELLS = 4_000_000
-_QUOTE_CODE, _COLON_CODE, _BACKSLASH, _MINUS = map(ord, '":\\-')
+_QUOTE_CODE, _COLON_CODE, _BACKSLASH, _MINUS, _LINE_BREAK = map(ord, '":\\-\n')
 #: Numbers and words; with NaN and Infinity.
 _PLAIN = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null"
 _STRICT, _LENIENT = f"^(?:{_PLAIN})$", f"^(?:{_PLAIN}|NaN|-?Infinity)$"
@@ -121,7 +121,8 @@ def _block(text: str, decoder: JsonDecoder, *, in_list: bool, longest: int) -> B
     end = int(ends[-1])
     size = end if text.isascii() else len(data[:end].decode())
     columns = _columns(entries, data, codes, decoder, len(begins)) if entries.kinds.size else {}
-    return Block(len(begins), columns, size)
+    lines = int(np.count_nonzero(codes[:end] == _LINE_BREAK))
+    return Block(len(begins), columns, size, lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,9 +212,10 @@ class Cursor:
         """The text that is held already, from here on; `size` characters at most."""
         return self._text[self._at : self._at + size]
 
-    def skip(self, size: int) -> None:
-        """Take so many characters of the text that is held."""
-        self._at += size
+    def skip(self, size: int, lines: int) -> None:
+        """Take so many characters of the text that is held, with so many line breaks in them."""
+        self._line = self.line + lines
+        self._at = self._counted = self._at + size
 
     def peek(self) -> str:
         """The next character that is not space, without taking it; empty at the end."""

@@ -97,7 +97,7 @@ class _AtOnce:
         if block is None or block.rows == 1 or not self._columns.add_block(block):
             self._row_by_row_until = self._cursor.place + len(text)
             return False
-        self._cursor.skip(block.size)
+        self._cursor.skip(block.size, block.lines)
         return True
 
 
