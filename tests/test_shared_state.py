@@ -107,6 +107,7 @@ SAFE = {
         sandbox.uploads.loading:session.connect workflows.amazon.circuit_breaker:Turn
         workflows.provisioning.provision:Inspection workflows.provisioning.provision:_Amc
         workflows.amazon.kept_connections:KeptAnswer workflows.amazon.kept_connections:_Connection
+        workflows.amazon.kept_connections:_Response
         workflows.amazon.kept_connections:KeptConnections._connected.connect
         """,
 }

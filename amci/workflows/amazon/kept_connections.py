@@ -16,7 +16,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import (
+    BadStatusLine,
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    LineTooLong,
+    RemoteDisconnected,
+)
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.request import getproxies
 
@@ -41,6 +48,10 @@ _KEPT_SECONDS, _MOST_KEPT = 30.0, 20
 #: Within so many seconds hardly a server closes one.
 _SURELY_KEPT_SECONDS = 5.0
 _BUFFER = 64 * 1024
+_STATUS = re.compile(rb"HTTP/1\.(?P<minor>[01]) (?P<status>[1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LONGEST_LINE, _MOST_HEADERS = 64 * 1024, 100
+_HTTP_1_0 = 10
 
 
 class _Origin(NamedTuple):
@@ -153,7 +164,7 @@ class KeptAnswer:
 
     def __init__(self, response: HTTPResponse, keep: Callable[[], None], drop: Callable[[], None]) -> None:
         self.status_code = response.status
-        self.headers = {name.lower(): value for name, value in reversed(response.headers.items())}
+        self.headers: Mapping[str, str] = dict(response.headers)  #: by names in lower case
         self.content = b""  #: what `read` has read
         self._response = response
         self._keep, self._drop = keep, drop
@@ -200,8 +211,65 @@ class _Packed(httpx.SyncByteStream):
         self._answer.close()
 
 
+class _Response(HTTPResponse):
+    """As in http.client, which reads headers as those of a mail: that takes as long as all else of an answer."""
+
+    def begin(self) -> None:
+        """Read the status line and the headers; raises HTTPException, RemoteDisconnected if nothing came."""
+        (minor, status), headers = self._status_read(), self._headers_read()
+        while status == HTTPStatus.CONTINUE:
+            (minor, status), headers = self._status_read(), self._headers_read()
+        self.version, self.code, self.status = 10 + minor, status, status
+        self.headers = self.msg = headers  # type: ignore[assignment]
+        coding, lengths = headers.get("transfer-encoding", "").lower(), headers.get("content-length", "")
+        options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
+        self.chunked, self.chunk_left, self.length = coding == "chunked", None, None
+        if coding not in ("", "chunked"):
+            raise HTTPException("a coding that was not asked for")
+        if lengths and not self.chunked:
+            different = {length.strip() for length in lengths.split(",")}
+            if len(different) > 1 or not lengths.isascii() or not min(different).isdecimal():
+                raise HTTPException("no length")
+            self.length = int(min(different))
+        if status < HTTPStatus.OK or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            self.length = 0
+        is_kept = "close" not in options and (self.version > _HTTP_1_0 or "keep-alive" in options)
+        self.will_close = not is_kept or (self.length is None and not self.chunked)
+
+    def _status_read(self) -> tuple[int, int]:
+        """The minor version of HTTP, and the status."""
+        match = _STATUS.fullmatch(self._line())
+        if match is None:
+            raise BadStatusLine("no HTTP/1")
+        return int(match["minor"]), int(match["status"])
+
+    def _headers_read(self) -> dict[str, str]:
+        """Name in lower case → value; the values of one name together."""
+        headers: dict[str, str] = {}
+        for _ in range(_MOST_HEADERS):
+            line = self._line()
+            if line in (b"\r\n", b"\n"):
+                return headers
+            name, colon, value = line.decode("iso-8859-1").partition(":")
+            if not colon or not _NAME.fullmatch(name):
+                raise HTTPException("no header")
+            name, value = name.lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        raise HTTPException("too many headers")
+
+    def _line(self) -> bytes:
+        line = self.fp.readline(_LONGEST_LINE)
+        if not line:
+            raise RemoteDisconnected("nothing came")
+        if not line.endswith(b"\n"):
+            raise LineTooLong("header")
+        return line
+
+
 class _Connection(HTTPConnection):
     """A connection to a host, that heeds `kernel.exchange.within`."""
+
+    response_class = _Response
 
     def __init__(self, origin: _Origin, context: ssl.SSLContext | None, timeout: float) -> None:
         super().__init__(origin.host, origin.port)

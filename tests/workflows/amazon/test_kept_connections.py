@@ -210,6 +210,11 @@ def test_a_packed_answer_is_unpacked(kept: KeptConnections) -> None:
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n",
         b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/2 200\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: y\r\n  folded\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2, 3\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}",
         b"HTTP/1.1 103 Early Hints\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000 + b"\r\n\r\n",
@@ -218,6 +223,24 @@ def test_a_packed_answer_is_unpacked(kept: KeptConnections) -> None:
 def test_what_is_no_whole_answer_is_none(kept: KeptConnections, answer: bytes) -> None:
     with raw_server(lambda _: [answer]) as server, pytest.raises(httpx.RemoteProtocolError):
         got(kept, server.url + "/")
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, 1),
+        (b"HTTP/1.1 200\nContent-Length: 2\nCONTENT-LENGTH:2\n\n{}", 1),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;a=b\r\n{}\r\n0\r\nx: y\r\n\r\n", 1),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}", 2),
+        (b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\n{}", 1),
+    ],
+)
+def test_answers_are_read_however_they_are_written(
+    kept: KeptConnections, answer: bytes, connections: int
+) -> None:
+    with serving(answer) as server:
+        assert [got(kept, server.url + "/") for _ in range(2)] == [b"{}"] * 2
+        assert server.connections == connections
 
 
 def test_the_time_limit_holds_for_all_of_an_answer(kept: KeptConnections) -> None:
