@@ -21,6 +21,7 @@ from bench import (
     growth,
     json_speed,
     loads,
+    queries,
     queryable,
     schedules,
     small_costs,
@@ -63,6 +64,8 @@ def main() -> None:
                 folder, tenants=40, each=asked.each, repeat=asked.repeat
             ),
             "day": lambda: executions.a_day(folder, tenants=40, runs=22_000 if asked.full else 2_000),
+            "queries": lambda: queries.on_the_lake(folder, rows=asked.rows, repeat=5 * asked.repeat),
+            "commands": lambda: queries.commands(folder, repeat=10 * asked.repeat),
             "queryable": lambda: queryable.queryable(folder, executions=100),
             "growth": lambda: growth.growth(
                 folder, states.FULL if asked.full else states.LARGE, repeat=asked.repeat

@@ -71,7 +71,7 @@ def circumstances() -> str:
     root = os.stat("/")
     return repr(
         (
-            (__version__, __file__, sys.prefix, sys.version, sys.getfilesystemencoding()),
+            (__version__, __file__, os.path.realpath(sys.prefix), sys.version, sys.getfilesystemencoding()),
             (sys.flags.optimize, sys.flags.dev_mode, sys.flags.utf8_mode, sys.warnoptions),
             (os.getresuid(), os.getresgid(), sorted(os.getgroups()), (root.st_dev, root.st_ino)),
             [resource.getrlimit(limit)[0] for limit in limits],
