@@ -27,22 +27,25 @@ from amci.lake.upkeep.file_schema import Columns, columns_by_table, difference, 
 #: newest heavy run of an object), and those the newest loaded version came from.
 _STAGED = """
     WITH heavy AS (
-        SELECT run_id, status, lock_key, payload, payload ->> 'object_id' AS object_id, payload ->> 'version' AS version
+        SELECT run_id, payload ->> 'object_id' AS object_id, payload ->> 'version' AS version
           FROM runs WHERE kind = 'heavy'),
-    loaded AS (
-        SELECT object_id, max(version) AS version FROM versions
-         WHERE loaded_at IS NOT NULL GROUP BY object_id),
     newest AS (
         SELECT max(run_id) FROM heavy GROUP BY object_id
          UNION ALL
-        SELECT max(run_id) FROM heavy JOIN loaded USING (object_id, version) GROUP BY object_id)
-    SELECT file.value AS path, json_extract(listed.value, '$.sha256[' || file.key || ']') AS sha256, run_id,
-           object_id, version,
-           EXISTS (SELECT 1 FROM runs l WHERE l.lock_key = heavy.lock_key AND l.kind = 'light'
+        -- Version by version in their index: SQLite would compare each run with all objects of that version.
+        SELECT max(run_id) FROM heavy CROSS JOIN versions v
+            ON v.object_id = heavy.object_id AND v.version = heavy.version
+         WHERE v.loaded_at IS NOT NULL AND NOT EXISTS (
+               SELECT 1 FROM versions n
+                WHERE n.object_id = v.object_id AND n.version > v.version AND n.loaded_at IS NOT NULL)
+         GROUP BY heavy.object_id)
+    SELECT file.value AS path, json_extract(listed.value, '$.sha256[' || file.key || ']') AS sha256, r.run_id,
+           r.payload ->> 'object_id' AS object_id, r.payload ->> 'version' AS version,
+           EXISTS (SELECT 1 FROM runs l WHERE l.lock_key = r.lock_key AND l.kind = 'light'
                     AND l.status IN ('PENDING', 'RUNNING')) AS is_rewritten
-      FROM heavy, json_each(unpacked(heavy.payload), '$.tables') AS listed, json_each(listed.value, '$.files') AS file
-     WHERE heavy.status IN ('PENDING', 'RUNNING', 'FAILED') OR heavy.run_id IN newest
-     ORDER BY run_id"""
+      FROM runs r, json_each(unpacked(r.payload), '$.tables') AS listed, json_each(listed.value, '$.files') AS file
+     WHERE r.kind = 'heavy' AND (r.status IN ('PENDING', 'RUNNING', 'FAILED') OR r.run_id IN newest)
+     ORDER BY r.run_id"""
 
 #: What `amci lake check` says of a file, besides what is wrong with it.
 NEEDED_NOW = "`amci lake check --repair` loads its rows again"
