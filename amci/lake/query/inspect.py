@@ -244,13 +244,14 @@ _FILES = """
                       AND v.loaded_at IS NOT NULL) AS is_newer,
            (SELECT json_group_array(json_array(q.rows, q.reason)) FROM quarantine q
              WHERE q.object_id = o.object_id AND q.version = o.version AND q.resolved_at IS NULL) AS findings
-      FROM objects o LEFT JOIN runs r ON r.run_id = (
+      FROM (SELECT * FROM objects WHERE :tenant IS NULL OR tenant_id = :tenant
+             ORDER BY seen_at DESC, object_id DESC LIMIT :limit) o
+      LEFT JOIN runs r ON r.run_id = (
            SELECT max(run_id) FROM runs, (SELECT 'light:' AS kind UNION ALL SELECT 'heavy:') k
             WHERE idempotency_key >= k.kind || o.root || '/' || o.key || '@' || o.version
               AND idempotency_key < k.kind || o.root || '/' || o.key || '@' || o.version || char(0x10ffff)
               AND payload ->> 'object_id' = o.object_id AND payload ->> 'version' = o.version)
-     WHERE :tenant IS NULL OR o.tenant_id = :tenant
-     ORDER BY o.seen_at DESC, o.object_id DESC LIMIT :limit"""
+     ORDER BY o.seen_at DESC, o.object_id DESC"""
 
 
 def files(session: QuerySession, state: State, *, tenant: str | None = None, limit: int = -1) -> list[Row]:
