@@ -71,6 +71,8 @@ def read_jointly(reader: ObjectReader, routed: Sequence[RoutedObject]) -> Mappin
     by_dataset = {each.obj.dataset.dataset: each for each in routed}
     taken = {name for name, each in by_dataset.items() if _takes(each)}
     candidates = [each for each in routed if each.obj.dataset.dataset in taken and _is_candidate(each)]
+    if len(candidates) == 1:
+        return joined
     groups: dict[tuple[str, str, frozenset[str], PlainHeader], list[_Content]] = {}
     for each in candidates:
         if found := _content(reader, each):
