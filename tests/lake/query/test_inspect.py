@@ -155,7 +155,7 @@ def test_a_file_whose_run_has_not_ended_well_says_so(tmp_path: Path) -> None:
     with State.open(workspace.state, SystemClock()) as state, reading(workspace) as opened:
         objects = ObjectStore(state, SystemClock())
         landed = Landed("raw", OTHER, size=1, mtime_ns=1)
-        assert objects.record(landed, "amc", "atlas_pets") == (1, 2)
+        assert objects.record([(landed, "amc", "atlas_pets")]) == [(1, 2)]
         assert inspect.files(opened, state)[0]["outcome"] == "waiting"
         runs = RunStore(state, SystemClock())
         key, payload = f"light:raw/{OTHER}@2", {"object_id": 1, "version": 2}
