@@ -250,6 +250,8 @@ def _attach(con: duckdb.DuckDBPyConnection, workspace: WorkspacePaths, at: str, 
     try:
         has_ledger = _retried(attempt)
     except NoLake:
+        if as_of is not None:
+            raise _no_snapshot(as_of) from None
         has_ledger = False
     except duckdb.Error as error:
         if as_of is None or "snapshot" not in str(error).lower():
