@@ -20,7 +20,7 @@ from amci.app.session import Session
 from amci.kernel.clock import timestamp
 from amci.kernel.errors import RemoteError, UsageError
 from amci.kernel.files import storage_errors
-from amci.kernel.layout import sidecar_of
+from amci.kernel.layout import TYPED, sidecar_of
 from amci.kernel.run import NewRun, Run, RunStatus
 from amci.kernel.workspace import WorkspacePaths
 from amci.tenants.model import Tenant
@@ -199,7 +199,7 @@ def _data(session: Session) -> tuple[list[Path], int]:
     foreign = 0
     for place, is_ours in (
         (workspace.raw, lambda path: path in results),
-        (workspace.pre_stage, lambda path: path.suffix == ".parquet"),
+        (workspace.pre_stage, lambda path: path.suffix in (".parquet", TYPED)),
         (workspace.post_stage, lambda path: path.suffix == ".parquet"),
         (workspace.quarantine, lambda path: path.suffix == ".parquet"),
         (workspace.state.parent, lambda path: any(path.match(name) for name in _STATE)),

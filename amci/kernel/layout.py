@@ -13,6 +13,9 @@ _RESULT = re.compile(
     r"(?P<stamp>\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}\.\d{3}Z)?)-(?P<base>[^.]+)\.(?P<ending>csv(?:\.gz|\.zst)?)",
     re.IGNORECASE,
 )
+#: What ends the names of typed files in pre-stage: not as those of text do, so that who reads all Parquet there reads
+#: each row once.
+TYPED = ".typed"
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _VERSION = re.compile(r"-ver(\d+)")
 

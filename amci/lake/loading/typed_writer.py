@@ -4,8 +4,8 @@ The first rows tell the types, as they will tell them to the heavy run, which as
 cast the same columns by the same SQL into the same table, and writes its own otherwise. So nothing depends on them.
 They lie in pre-stage, beside the text:
 
-    adtech/amc/reach/reach.7v1.parquet          all text
-    adtech/amc/reach/reach.7v1.typed.1.parquet  typed, the rows of one partition of the table
+    adtech/amc/reach/reach.7v1.parquet  all text
+    adtech/amc/reach/reach.7v1.1.typed  typed, the rows of one partition of the table
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from amci.kernel import log
 from amci.kernel.errors import AmciError
 from amci.kernel.files import replacing
+from amci.kernel.layout import TYPED
 from amci.lake.catalog.arrow_casts import TextCaster
 from amci.lake.catalog.catalog import Catalog
 from amci.lake.catalog.checksums import sha256_of
@@ -128,7 +129,7 @@ class TypedWriter:
                     if values not in writers:
                         if len(writers) == _PARTITIONS:
                             raise _Unsuited
-                        path = paths[values] = self._folder / f"{self._stem}.typed.{len(paths) + 1}.parquet"
+                        path = paths[values] = self._folder / f"{self._stem}.{len(paths) + 1}{TYPED}"
                         beside = files.enter_context(replacing(path))
                         writers[values] = files.enter_context(_writer(beside, rows[0]))
                     writers[values].write_table(pa.concat_tables(rows), row_group_size=2 * ROW_GROUP)

@@ -128,5 +128,5 @@ def test_nothing_is_left_of_them(both: Both) -> None:
     doubts = "SELECT column_name, says FROM doubts ORDER BY 1, 2"
     assert both.now.state(doubts) == both.later.state(doubts)
     for site in (both.now, both.later):
-        assert not list(site.workspace.pre_stage.rglob("*.typed.*"))
+        assert not list(site.workspace.pre_stage.rglob("*.typed"))
         assert {run.status for run in site.runs()} == {"SUCCEEDED"}

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from amci.lake.catalog.duck import LEDGER
 from tests.conftest import Site, drained
 
 #: Columns of the small file, and how many times as many the large one has.
@@ -41,6 +42,8 @@ def sent(site: Site, key: str, content: str | bytes) -> tuple[int, int]:
     site.put(key, content)
     with site.engine() as engine:
         con = engine.catalog.con
+        # DuckLake reads its catalog when it is first asked for a table, whatever is loaded then.
+        con.execute(f"DESCRIBE {LEDGER}")
         con.execute("CALL enable_logging('QueryLog')")
         assert drained(engine).tally.failed == 0
         con.execute("CALL disable_logging()")
