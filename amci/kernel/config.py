@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from amci.kernel.clock import duration
 from amci.kernel.errors import ConfigError, Problem, UsageError
@@ -451,16 +452,20 @@ def _place(document: Any, loc: tuple[str | int, ...]) -> list[str | int]:
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
-    """The field names of the model that lies at `loc` inside `model`."""
+    """The keys of the model that lies at `loc` inside `model`, as they are written."""
     for part in loc:
-        field = model.model_fields.get(str(part))
+        field = _keys(model).get(str(part))
         if field is None:
             continue
         nested = [a for a in (field.annotation, *_flat_args(field.annotation)) if _is_model(a)]
         if not nested:
             return []
         model = nested[0]
-    return list(model.model_fields)
+    return list(_keys(model))
+
+
+def _keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _flat_args(annotation: object) -> list[Any]:

@@ -9,7 +9,7 @@ from random import Random
 from typing import get_args
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from amci.kernel import config
 from amci.kernel.clock import SystemClock, clock_offset, duration
@@ -17,6 +17,7 @@ from amci.kernel.config import (
     AmcSettings,
     SandboxSettings,
     Settings,
+    Strict,
     parsed,
     read_document,
     read_settings,
@@ -118,6 +119,30 @@ def test_every_mistake_is_told_at_once_with_near_matches() -> None:
     for words in ("setle: unknown key (did you mean 'settle'?)", "batch", "roots.0.path: field required",
                   "did you mean 'path'?", "memory_limit: should be a size"):  # fmt: skip
         assert words in text
+
+
+class Inner(Strict):
+    lines: int = 0
+
+
+class Outer(Strict):
+    kind_of: str = Field(default="", alias="kind")
+    inner_of: Inner = Field(default=Inner(), alias="inner")
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ({"kin": "a"}, "kin: unknown key (did you mean 'kind'?)"),
+        ({"kind_of": "a"}, "kind_of: unknown key"),
+        ({"inner": {"line": 1}}, "inner.line: unknown key (did you mean 'lines'?)"),
+    ],
+)
+def test_a_near_match_is_a_key_as_it_is_written(document: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        parsed(Outer, document, "x.yaml")
+    assert says in str(wrong.value)
+    assert "'kind_of'" not in str(wrong.value)
 
 
 def test_the_environment_lies_over_the_file(tmp_path: Path) -> None:
