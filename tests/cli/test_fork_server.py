@@ -174,6 +174,18 @@ def test_anything_unusual_leaves_the_command_to_its_caller(
         assert hand_over(["amci", "query", "SELECT 1"]) is None
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """Standard input is a terminal."""
+    before, ends = os.dup(0), os.openpty()
+    os.dup2(ends[1], 0)
+    yield
+    os.dup2(before, 0)
+    for file in (before, *ends):
+        os.close(file)
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize(
     ("words", "is_meant"),
     [
@@ -188,10 +200,7 @@ def test_anything_unusual_leaves_the_command_to_its_caller(
         ([], False),
     ],
 )
-def test_on_a_terminal_only_what_asks_nothing_is_handed_over(
-    monkeypatch: pytest.MonkeyPatch, words: list[str], is_meant: bool
-) -> None:
-    monkeypatch.setattr(os, "isatty", lambda _: True)
+def test_on_a_terminal_only_what_asks_nothing_is_handed_over(words: list[str], is_meant: bool) -> None:
     assert fork_client._is_meant(words) is is_meant
 
 
