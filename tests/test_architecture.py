@@ -67,7 +67,7 @@ BROAD = {
     "amci.cli.main": "the last line: a bug is said to be one",
     "amci.app.engine": "an error of the looking thread is carried to the one that waits for it",
     "amci.lake.formats.excel_reader": "a workbook may be damaged in any way, and its reader raises anything",
-    "amci.lake.loading.batch_thread": "an error of the writing thread is carried to the one that waits for it",
+    "amci.lake.loading.batch_writer": "an error of the writing thread is carried to the one that waits for it",
     "amci.lake.query.result": "an error of the reading thread is raised where the result is asked for",
     "amci.lake.loading.transform_call": "a transform may raise anything",
     "amci.kernel.plugin_probe": "a plugin may raise anything while it is loaded",

@@ -63,7 +63,7 @@ SAFE = {
         workflows.amazon.fixture_matching:Answers workflows.amazon.scrub:Scrubber
         """,
     "made to be shared: httpx and thread pools promise that threads may": """
-        lake.loading.batch_thread:BatchThread
+        lake.loading.batch_writer:BatchWriter
         kernel.worker:Worker._work.ThreadPoolExecutor workflows.amc.connections:Connections._http.Client
         workflows.executions.execute:ExecuteHandler.__init__.ThreadPoolExecutor
         """,

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from amci.kernel.files import replacing, storage_errors
 from amci.lake.catalog.checksums import sha256_of
 from amci.lake.datasets.objects import OBJECT_ID, RESERVED, ROW, VERSION
-from amci.lake.loading.batch_thread import BatchThread
+from amci.lake.loading.batch_writer import BatchWriter
 
 #: Rows of one row group; DuckDB's own size, so that its threads share a file evenly.
 ROW_GROUP = 122_880
@@ -156,7 +156,7 @@ def _name(members: Sequence[StagedRows]) -> str:
     return f"{len(members)}-objects.{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
-class StreamWriter:
+class StreamWriter(BatchWriter):
     """Writes the rows of one large object as they are read; encoding runs in a thread of its own.
 
     Columns may be added on the way (JSON): each set of columns gets a file. Used as a context manager; the files
@@ -168,28 +168,17 @@ class StreamWriter:
         self.name = f"{stem}.{object_id}v{version}"  #: of its files
         self._object_id = object_id
         self._version = version
-        self._thread = BatchThread("pre-stage writer", self._write)
+        super().__init__("pre-stage writer", self._write)
         self._files = ExitStack()
         self.staged: list[StagedFile] = []
         self.rows = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Take the next rows; raises what the writer met, as soon as it is known."""
-        self._thread.put(batch)
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: object) -> None:
-        self._thread.join()
-        failure = value or self._thread.failure
+    def ended(self, failure: BaseException | None) -> None:
+        """Give the files their names, unless something failed."""
         # ExitStack decides by the exception it is given whether the files take their names.
         self._files.__exit__(
             type(failure) if failure else None, failure, failure.__traceback__ if failure else None
         )
-        if self._thread.failure and value is None:
-            raise self._thread.failure
 
     def _write(self, batches: Iterator[pa.RecordBatch]) -> None:
         for _, same in groupby(batches, key=lambda batch: batch.schema):

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Self
 
 import duckdb
 import numpy as np
@@ -33,7 +32,7 @@ from amci.lake.catalog.checksums import sha256_of
 from amci.lake.catalog.inference import infer
 from amci.lake.catalog.kinds import ColumnKind, DecimalKind, Kind
 from amci.lake.catalog.tables import TableHome
-from amci.lake.loading.batch_thread import BatchThread
+from amci.lake.loading.batch_writer import BatchWriter
 from amci.lake.loading.loads import LoadItem, Places, StagedSource, TypedRows
 from amci.lake.loading.pre_stage import ROW_GROUP, grouped, repeating
 from amci.lake.loading.staged_object import StagedTable, TypedFile
@@ -86,7 +85,7 @@ class CastPlan:
         return pa.record_batch(columns | constants)
 
 
-class TypedWriter:
+class TypedWriter(BatchWriter):
     """Takes an object's rows as they are read. A context manager: files take their names if it ends well."""
 
     def __init__(
@@ -94,25 +93,15 @@ class TypedWriter:
     ) -> None:
         """`plan` says, after the first rows, how all are cast. What it raises ends the writing, not the reading."""
         self._pre_stage, self._folder, self._stem, self._plan = pre_stage, folder, stem, plan
-        self._thread = BatchThread("typed writer", self._consume)
+        super().__init__("typed writer", self._cast)
         self.typed: TypedRows | None = None  #: all rows, if they could be cast; right at the end
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Take the next rows."""
-        self._thread.put(batch)
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: object) -> None:
-        self._thread.join()
-        if self._thread.failure and value is None:
-            raise self._thread.failure
-        if value is not None and self.typed:
+    def ended(self, failure: BaseException | None) -> None:
+        """Delete the files if something failed."""
+        if failure and self.typed:
             self.typed.drop()
 
-    def _consume(self, batches: Iterator[pa.RecordBatch]) -> None:
+    def _cast(self, batches: Iterator[pa.RecordBatch]) -> None:
         try:
             self._write(batches)
         except (_Unsuited, AmciError, duckdb.Error, pa.ArrowException, OSError) as error:
